@@ -1,0 +1,47 @@
+//! Sluice: move traffic between versions of a service, and prove afterwards what happened.
+//!
+//! # The map
+//!
+//! ```text
+//!                browser ─┐                         ┌─ Kubernetes API
+//!                portal ──┤  web ──► services ──► cluster
+//!                         │   │         ├──────► store ─── SQLite
+//!                         │   ▼         ├──────► metrics ─ Prometheus
+//!                         │  views      ▼
+//!                         └────────  routing (pure) ── domain (pure)
+//! ```
+//!
+//! Read it in the order of the modules below: the words first, then the decisions, then the
+//! rooms that touch the world, then the use cases, then the doors.
+//!
+//! # What must stay true
+//!
+//! 1. `domain`, `routing` and `views` do no I/O, read no clock and cannot panic on input.
+//! 2. A [`domain::split::Split`] sums to 100; a [`domain::plan::Plan`] cannot be built in a breaking order.
+//! 3. Nothing is written to the cluster except a plan, through `cluster::apply`.
+//! 4. Every cluster write has a durable audit row before it and exactly one outcome row after it.
+//! 5. We PUT objects that we read, changed in place, with the `resourceVersion` that we read.
+//! 6. HTML and JSON call the same `services` function; neither holds a rule that the other lacks.
+//! 7. A decision to write is made on a fresh GET, never on the watch cache.
+//!
+//! Which room may use which is a table in `tests/it/tidy.rs`, and a failing test when broken.
+
+rust_i18n::i18n!("templates/locales", fallback = "en");
+
+pub mod domain;
+pub mod routing;
+pub mod views;
+
+pub mod clock;
+pub mod cluster;
+pub mod metrics;
+pub mod store;
+
+pub mod services;
+pub mod web;
+
+pub mod demo;
+
+pub mod app;
+pub mod config;
+pub mod telemetry;
