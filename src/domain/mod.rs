@@ -1,1 +1,23 @@
-//! The `domain` room.
+//! The words of the problem (product's vocabulary), as types. Everybody uses them; they use nobody.
+//!
+//! Pure: no I/O, no clock, no randomness, and no input makes them panic. Wire shapes belong to
+//! `web/api`, rows to `store`; what stands here is what both of them talk about.
+
+pub mod ids;
+pub mod split;
+
+pub mod istio;
+pub mod owner;
+pub mod service;
+pub mod versions;
+
+pub mod observed;
+pub mod routing;
+pub mod snapshot;
+
+pub mod command;
+pub mod plan;
+pub mod refusal;
+
+pub mod actor;
+pub mod audit;

@@ -1,0 +1,215 @@
+//! The history: what one row of it says.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::actor::Channel;
+use super::ids::{ObjectRef, Revision, RouteId, ServiceRef};
+use super::refusal::{Check, Refusal};
+use super::routing::Weights;
+
+/// What was attempted or seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Action {
+    SetTraffic,
+    TakeOver,
+    SwitchBack,
+    /// A change of the routing objects that was not made here.
+    OutsideEdit,
+    /// A reason that was added to an earlier entry.
+    AddReason,
+    SignIn,
+    SignOut,
+}
+
+impl Action {
+    pub const ALL: [Self; 7] = [
+        Self::SetTraffic,
+        Self::TakeOver,
+        Self::SwitchBack,
+        Self::OutsideEdit,
+        Self::AddReason,
+        Self::SignIn,
+        Self::SignOut,
+    ];
+
+    /// The word of the API and of filters.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::SetTraffic => "set_traffic",
+            Self::TakeOver => "take_over",
+            Self::SwitchBack => "switch_back",
+            Self::OutsideEdit => "outside_edit",
+            Self::AddReason => "add_reason",
+            Self::SignIn => "sign_in",
+            Self::SignOut => "sign_out",
+        }
+    }
+
+    /// Reads the word of the API.
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|action| action.as_str() == word)
+    }
+}
+
+/// How it ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Ending {
+    /// Written to the cluster (or, for sign-in and reasons, done).
+    Applied,
+    /// Not allowed by a rule; nothing was written.
+    Refused,
+    /// Something broke; nothing of it remains in the cluster.
+    Failed,
+    /// Something broke and a part of it remains in the cluster.
+    Partial,
+    /// The cluster did not say whether it took the change, and could not be asked.
+    Unknown,
+    /// Seen in the cluster, not made here.
+    Outside,
+}
+
+impl Ending {
+    pub const ALL: [Self; 6] =
+        [Self::Applied, Self::Refused, Self::Failed, Self::Partial, Self::Unknown, Self::Outside];
+
+    /// The word of the API and of filters.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Applied => "applied",
+            Self::Refused => "refused",
+            Self::Failed => "failed",
+            Self::Partial => "partial",
+            Self::Unknown => "unknown",
+            Self::Outside => "outside",
+        }
+    }
+
+    /// Reads the word of the API.
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|ending| ending.as_str() == word)
+    }
+}
+
+/// What is known before the cluster is touched: who wants what, and why. Written first.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Intent {
+    /// One id for intent and outcome (UUIDv7); also annotated on the objects that are written.
+    pub change: String,
+    pub at_ms: i64,
+    /// `None` for sign-in and sign-out.
+    pub service: Option<ServiceRef>,
+    pub actor: String,
+    pub groups: Vec<String>,
+    pub channel: Channel,
+    pub address: Option<String>,
+    pub action: Action,
+    pub reason: String,
+    pub request_id: String,
+    pub details: Details,
+}
+
+/// How an intent ended. Written last, exactly once.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Outcome {
+    pub at_ms: i64,
+    pub ending: Ending,
+    /// The service's revision that the change made; `None` when nothing changed.
+    pub revision: Option<Revision>,
+    pub details: Details,
+}
+
+/// What is kept with a row besides its columns. All of it is foreign text as far as pages are concerned.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Details {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub route: Option<RouteId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub before: Option<Weights>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub after: Option<Weights>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub edits: Vec<EditRecord>,
+    /// The specs of all routing objects of the service after the change: what switch back restores.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub specs: Vec<(ObjectRef, Value)>,
+    /// The same before the change, kept where no earlier row holds it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub specs_before: Vec<(ObjectRef, Value)>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub checks: Vec<Check>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub acknowledged: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refusal: Option<Refusal>,
+    /// The cluster's own words, when it refused or failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// Field managers of an outside edit.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub managers: Vec<String>,
+    /// The revision that a switch back restores.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub to_revision: Option<Revision>,
+    /// The entry that a later reason belongs to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub about: Option<i64>,
+}
+
+/// One object before and after.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EditRecord {
+    pub object: ObjectRef,
+    /// `spec` before; `None` = created.
+    pub before: Option<Value>,
+    /// `spec` after; `None` = deleted (seen from outside).
+    pub after: Option<Value>,
+    pub resource_version_before: Option<String>,
+    pub resource_version_after: Option<String>,
+    pub written: Written,
+}
+
+/// What became of one object of a change.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Written {
+    /// Planned, or not reached.
+    #[default]
+    No,
+    Yes,
+    /// Written and put back after a later part failed.
+    Undone,
+    /// The answer was lost and the object could not be read again.
+    Unknown,
+}
+
+/// One entry of the history as it is shown: an outcome with its intent.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Entry {
+    /// The row's number; grows with time.
+    pub id: i64,
+    pub intent: Intent,
+    /// `None` while the change is under way, or was cut off and not yet cleared up.
+    pub outcome: Option<Outcome>,
+}
+
+/// Which entries are meant; what is `None` does not restrict.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Filter {
+    pub service: Option<ServiceRef>,
+    pub actor: Option<String>,
+    pub action: Option<Action>,
+    pub ending: Option<Ending>,
+    /// Milliseconds since 1970, inclusive.
+    pub from_ms: Option<i64>,
+    /// Milliseconds since 1970, exclusive.
+    pub to_ms: Option<i64>,
+    /// Words in service, actor, reason, request id, change id or revision.
+    pub text: Option<String>,
+    /// Entries of these namespaces only (and entries without a service, of the person itself);
+    /// `None` = all.
+    pub namespaces: Option<Vec<super::ids::Namespace>>,
+}

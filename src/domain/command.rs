@@ -1,0 +1,52 @@
+//! What a person (or portal) asks for.
+
+use serde_json::Value;
+
+use super::ids::{ObjectRef, Revision, RouteId, VersionName};
+use super::routing::Rule;
+use super::split::Split;
+
+/// One request to change a service's traffic.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Command {
+    Set(TrafficChange),
+    /// Every route that chooses among the service's versions sends 100 % to this one.
+    TakeOver {
+        version: VersionName,
+    },
+    /// Split, rules and mirror as they stood at a revision; everything else stays as it is now.
+    SwitchBack {
+        revision: Revision,
+        /// The `spec` of each routing object at that revision. An object that is missing here did not
+        /// exist then.
+        specs: Vec<(ObjectRef, Value)>,
+    },
+}
+
+/// New weights, rules or mirror; what is `None` stays as it is.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct TrafficChange {
+    /// The route that is meant; `None` = the default route.
+    pub route: Option<RouteId>,
+    /// Versions that are not named get 0.
+    pub weights: Option<Split>,
+    /// The whole list in its new order.
+    pub rules: Option<Vec<Rule>>,
+    /// `Some(None)` = switch it off.
+    pub mirror: Option<Option<MirrorWish>>,
+}
+
+/// Where copies shall go.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MirrorWish {
+    pub version: VersionName,
+    /// Above 0, at most 100.
+    pub percent: f64,
+}
+
+impl Command {
+    /// True for commands that lead back to what was good before: never delayed by an acknowledgement.
+    pub fn goes_back(&self) -> bool {
+        matches!(self, Self::SwitchBack { .. })
+    }
+}

@@ -1,0 +1,91 @@
+//! What the metrics show of a service: counts per version in a window, and how sure one can be.
+
+use serde::{Deserialize, Serialize};
+
+use super::ids::VersionName;
+
+/// Counts of one version's requests in a window.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct VersionTraffic {
+    pub version: VersionName,
+    /// Requests in the window (an increase, so it may be fractional).
+    pub requests: f64,
+    /// Of them, those answered 5xx or not at all.
+    pub errors: f64,
+    /// 95th percentile of the duration, milliseconds.
+    pub p95_ms: Option<f64>,
+}
+
+/// What was seen of one service.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Observed {
+    /// Length of the window in seconds.
+    pub window_s: u32,
+    /// When it was read, milliseconds since 1970.
+    pub at_ms: i64,
+    pub versions: Vec<VersionTraffic>,
+}
+
+/// Below this many requests a share says nothing (ux.md check 35).
+pub const ENOUGH: f64 = 100.0;
+
+impl Observed {
+    /// All requests in the window.
+    pub fn requests(&self) -> f64 {
+        self.versions.iter().map(|version| version.requests).sum()
+    }
+
+    /// Requests a second.
+    pub fn rate(&self) -> f64 {
+        self.requests() / f64::from(self.window_s.max(1))
+    }
+
+    /// Share of answers that are not errors, 0..=1; `None` without requests.
+    pub fn success(&self) -> Option<f64> {
+        let all = self.requests();
+        (all > 0.0).then(|| 1.0 - self.versions.iter().map(|v| v.errors).sum::<f64>() / all)
+    }
+
+    /// The slowest version's 95th percentile, milliseconds.
+    pub fn p95_ms(&self) -> Option<f64> {
+        self.versions.iter().filter_map(|v| v.p95_ms).reduce(f64::max)
+    }
+
+    /// The version's counts, if it had any.
+    pub fn of(&self, version: &str) -> Option<&VersionTraffic> {
+        self.versions.iter().find(|v| v.version.as_str() == version)
+    }
+
+    /// The version's share in percent, 0..=100; `None` without any requests.
+    pub fn share(&self, version: &str) -> Option<f64> {
+        let all = self.requests();
+        (all > 0.0).then(|| self.of(version).map_or(0.0, |v| v.requests) * 100.0 / all)
+    }
+
+    /// True when there are too few requests to speak of shares.
+    pub fn too_few(&self) -> bool {
+        self.requests() < ENOUGH
+    }
+}
+
+impl VersionTraffic {
+    /// Share of answers that are not errors, 0..=1; `None` without requests.
+    pub fn success(&self) -> Option<f64> {
+        (self.requests > 0.0).then(|| 1.0 - self.errors / self.requests)
+    }
+}
+
+/// The Wilson score interval of `hits` in `n` trials at 99 % confidence, in percent (low, high).
+/// Source: E. B. Wilson, "Probable inference, the law of succession, and statistical inference", 1927.
+pub fn interval(hits: f64, n: f64) -> (f64, f64) {
+    const Z: f64 = 2.575_829_303_548_9;
+    if n <= 0.0 {
+        return (0.0, 100.0);
+    }
+    let p = (hits / n).clamp(0.0, 1.0);
+    let z2 = Z * Z;
+    let middle = p + z2 / (2.0 * n);
+    let reach = Z * (p * (1.0 - p) / n + z2 / (4.0 * n * n)).sqrt();
+    let scale = 1.0 + z2 / n;
+    (((middle - reach) / scale).max(0.0) * 100.0, ((middle + reach) / scale).min(1.0) * 100.0)
+}

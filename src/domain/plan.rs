@@ -1,0 +1,118 @@
+//! A plan: the ordered list of object edits that a command needs, computed without touching anything.
+//!
+//! Order is make-before-break: what is added (subsets) before what switches (routes), and what is
+//! removed last. A plan cannot be built otherwise.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::ids::{Kind, ObjectRef, RouteId};
+use super::refusal::Check;
+use super::routing::{Mirror, Rule, Weights};
+
+/// One object that will be created, or replaced at the resourceVersion that was read.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Edit {
+    pub object: ObjectRef,
+    /// The whole object as read; `None` = it will be created.
+    pub before: Option<Arc<Value>>,
+    /// The whole object as it shall be.
+    pub after: Value,
+}
+
+impl Edit {
+    /// The resourceVersion that the edit stands on; `None` for a creation.
+    pub fn resource_version(&self) -> Option<&str> {
+        self.before.as_ref()?.pointer("/metadata/resourceVersion")?.as_str()
+    }
+}
+
+/// Edits in three stages.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Plan {
+    adds: Vec<Edit>,
+    switch: Vec<Edit>,
+    removes: Vec<Edit>,
+}
+
+impl Plan {
+    /// Builds a plan. `adds` and `removes` touch DestinationRules, `switch` touches VirtualServices;
+    /// edits that would change nothing are left out.
+    pub fn new(adds: Vec<Edit>, switch: Vec<Edit>, removes: Vec<Edit>) -> Self {
+        let real = |edits: Vec<Edit>, kind: Kind| -> Vec<Edit> {
+            edits
+                .into_iter()
+                .filter(|edit| edit.object.kind == kind && edit.before.as_deref() != Some(&edit.after))
+                .collect()
+        };
+        Self {
+            adds: real(adds, Kind::DestinationRule),
+            switch: real(switch, Kind::VirtualService),
+            removes: real(removes, Kind::DestinationRule),
+        }
+    }
+
+    /// The edits in the order in which they must be written.
+    pub fn edits(&self) -> impl Iterator<Item = &Edit> {
+        self.adds.iter().chain(&self.switch).chain(&self.removes)
+    }
+
+    /// The stages in order, empty ones left out. Between two stages proxies must have heard the first.
+    pub fn stages(&self) -> impl Iterator<Item = &[Edit]> {
+        [&self.adds[..], &self.switch[..], &self.removes[..]].into_iter().filter(|stage| !stage.is_empty())
+    }
+
+    /// True when nothing would change.
+    pub fn is_empty(&self) -> bool {
+        self.edits().next().is_none()
+    }
+}
+
+/// A plan and what is to be said about it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Planned {
+    pub plan: Plan,
+    /// Blocks first, then acknowledgements, notes, and what was found in order.
+    pub checks: Vec<Check>,
+    pub effect: Effect,
+}
+
+/// What a change does, in the words of the problem.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Effect {
+    /// The route whose weights change.
+    pub route: Option<RouteId>,
+    /// Percents now and after; every version of the service is named in both. `before` is empty where
+    /// requests are spread by pods.
+    pub before: Weights,
+    pub after: Weights,
+    pub rules_before: Vec<Rule>,
+    pub rules_after: Vec<Rule>,
+    pub mirror_before: Option<Mirror>,
+    pub mirror_after: Option<Mirror>,
+    /// Rules whose target changes because all traffic is taken over.
+    pub rules_followed: usize,
+}
+
+impl Effect {
+    /// Percent of requests that move (half the sum of the differences), 0..=100.
+    pub fn moved(&self) -> u8 {
+        let gains: i32 = self.deltas().iter().map(|(_, delta)| (*delta).max(0)).sum();
+        u8::try_from(gains.clamp(0, 100)).unwrap_or(100)
+    }
+
+    /// Change in points per version, those that stay left out, in order.
+    pub fn deltas(&self) -> Vec<(super::ids::VersionName, i32)> {
+        let of = |weights: &Weights, version: &super::ids::VersionName| {
+            weights.iter().find(|(name, _)| name == version).map_or(0, |(_, weight)| i32::from(*weight))
+        };
+        let gone = self.before.iter().filter(|(name, _)| !self.after.iter().any(|(other, _)| other == name));
+        self.after
+            .iter()
+            .chain(gone)
+            .map(|(version, _)| (version.clone(), of(&self.after, version) - of(&self.before, version)))
+            .filter(|(_, delta)| *delta != 0)
+            .collect()
+    }
+}

@@ -1,0 +1,311 @@
+//! Refusals, checks and findings: expected answers with a stable code and the values to say them with.
+//!
+//! Nothing here is a sentence: the catalogues in `templates/locales` hold one for each code in both
+//! languages (`views::text` joins them). Codes are part of the REST contract and never change meaning.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// The values that a sentence is filled with, by placeholder name.
+pub type Args = Vec<(Cow<'static, str>, String)>;
+
+macro_rules! codes {
+    ($($(#[$doc:meta])* $name:ident $api:literal $status:literal,)*) => {
+        /// Why something is refused, warned about or worth knowing.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum Code { $($(#[$doc])* $name,)* }
+
+        impl Code {
+            /// Every code, for tests that visit all of them.
+            pub const ALL: &'static [Self] = &[$(Self::$name,)*];
+
+            /// The stable code of the REST API.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$name => $api,)* }
+            }
+
+            /// The HTTP status that a refusal with this code answers.
+            pub fn status(self) -> u16 {
+                match self { $(Self::$name => $status,)* }
+            }
+        }
+    };
+}
+
+codes! {
+    // What was sent cannot be read.
+    BadJson "bad_json" 400,
+    BodyTooLarge "body_too_large" 413,
+    MediaType "unsupported_media_type" 415,
+    BadQuery "bad_query" 400,
+    BadCursor "bad_cursor" 400,
+    BadName "bad_name" 400,
+    PreconditionRequired "precondition_required" 428,
+    BadIfMatch "bad_if_match" 400,
+    BadIdempotencyKey "bad_idempotency_key" 400,
+    /// The same key came with another request before.
+    IdempotencyMismatch "idempotency_mismatch" 422,
+
+    // Who asks.
+    Unauthenticated "unauthenticated" 401,
+    BadToken "bad_token" 401,
+    Csrf "csrf" 403,
+    Forbidden "forbidden" 403,
+    RateLimited "rate_limited" 429,
+    TooManyStreams "too_many_streams" 429,
+    Overloaded "overloaded" 503,
+
+    // What is meant.
+    NotFound "not_found" 404,
+    ServiceNotFound "service_not_found" 404,
+    EntryNotFound "entry_not_found" 404,
+    MethodNotAllowed "method_not_allowed" 405,
+    UnknownVersion "unknown_version" 422,
+    UnknownRoute "unknown_route" 422,
+    UnknownRule "unknown_rule" 422,
+    UnknownRevision "unknown_revision" 422,
+    NothingAsked "nothing_asked" 422,
+
+    // Values.
+    WeightRange "weight_range" 422,
+    WeightType "weight_type" 422,
+    DuplicateVersion "duplicate_version" 422,
+    Sum "sum" 422,
+    /// The same code as `Sum`, said as what is missing.
+    SumMissing "sum" 422,
+    ReasonRequired "reason_required" 422,
+    ReasonTooLong "reason_too_long" 422,
+    BadRule "bad_rule" 422,
+    RuleEmpty "rule_empty" 422,
+    TooManyRules "too_many_rules" 422,
+    BadHeaderName "bad_header_name" 422,
+    SensitiveHeader "sensitive_header" 422,
+    BadMatchValue "bad_match_value" 422,
+    BadRegex "bad_regex" 422,
+    BadMethod "bad_method" 422,
+    RuleFixed "rule_fixed" 422,
+    MirrorPercent "mirror_percent" 422,
+
+    // The service as it stands.
+    StaleRevision "stale_revision" 412,
+    PreviewMismatch "preview_mismatch" 409,
+    NoIstio "no_istio" 422,
+    Headless "headless" 422,
+    ExternalName "external_name" 422,
+    NoWorkloads "no_workloads" 422,
+    NoLabel "no_label" 422,
+    NoReadyPods "no_ready_pods" 422,
+    NoSubset "no_subset" 422,
+    SubsetHidden "subset_hidden" 422,
+    SubsetShared "subset_shared" 422,
+    HostConflict "host_conflict" 409,
+    OwnedByController "owned_by_controller" 409,
+    DelegateMissing "delegate_missing" 422,
+    DelegateInvalid "delegate_invalid" 422,
+    NoDefaultRoute "no_default_route" 422,
+    NotShiftable "not_shiftable" 422,
+    NoHttp "no_http" 422,
+    ForeignDestination "foreign_destination" 422,
+    Malformed "malformed_object" 422,
+    Deleting "object_deleting" 409,
+    TooLarge "too_large" 422,
+
+    // To acknowledge.
+    GitOps "gitops" 409,
+    BigJump "big_jump" 422,
+    FewPods "few_pods" 422,
+    Unhealthy "unhealthy" 422,
+    NoMetrics "no_metrics" 422,
+    NoSidecar "no_sidecar" 422,
+    SharedDelegate "shared_delegate" 422,
+    HostShared "host_shared" 422,
+
+    // Good to know.
+    NoBaseline "no_baseline" 200,
+    Affinity "affinity" 200,
+    PerConnection "per_connection" 200,
+    CreatesObjects "creates_objects" 200,
+    AddsSubset "adds_subset" 200,
+    RulesFollow "rules_follow" 200,
+    MirrorWrites "mirror_writes" 200,
+    HelmManaged "helm_managed" 200,
+    CallersMesh "callers" 200,
+    CrossNamespace "cross_namespace" 200,
+    NotSumming "not_summing" 200,
+    RuleShadowed "rule_shadowed" 200,
+    RuleNeverMatches "rule_never_matches" 200,
+    OneVersion "one_version" 200,
+    SpreadByPods "spread_by_pods" 200,
+    SubsetEmpty "subset_empty" 200,
+    SubsetMissing "subset_missing" 200,
+    WeightWithoutPods "weight_without_pods" 200,
+    Drift "drift" 200,
+    ChangedOutside "changed_outside" 200,
+    LastChangeFailed "last_change_failed" 200,
+    UnknownFate "unknown_fate" 200,
+
+    // Checks that passed.
+    PodsReady "pods_ready" 200,
+    SubsetsExist "subsets_exist" 200,
+    NobodyElse "nobody_else" 200,
+    DryRunPassed "dry_run_passed" 200,
+
+    // The cluster's answer.
+    ClusterUnreachable "cluster_unreachable" 503,
+    ClusterTimeout "cluster_timeout" 503,
+    ClusterBusy "cluster_busy" 503,
+    ClusterForbids "cluster_forbids" 503,
+    ClusterRefused "cluster_refused" 422,
+    Conflict "conflict" 409,
+    PartlyApplied "partly_applied" 503,
+    OutcomeUnknown "outcome_unknown" 503,
+    NotReady "not_ready" 503,
+
+    // Our own store.
+    HistoryUnavailable "history_unavailable" 503,
+    Internal "internal" 500,
+}
+
+impl Code {
+    /// The catalogue's key: like the API code, but distinct for codes that are said in two ways.
+    pub fn text_key(self) -> &'static str {
+        match self {
+            Self::SumMissing => "sum_missing",
+            other => other.as_str(),
+        }
+    }
+
+    /// Finds a code by its catalogue key.
+    pub fn by_key(key: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|code| code.text_key() == key)
+    }
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl Serialize for Code {
+    fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(self.text_key())
+    }
+}
+
+impl<'de> Deserialize<'de> for Code {
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let key = Cow::<'de, str>::deserialize(from)?;
+        Self::by_key(&key).ok_or_else(|| serde::de::Error::custom(format!("unknown code {key}")))
+    }
+}
+
+/// How much a check weighs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// Checked and in order.
+    Ok,
+    /// Good to know.
+    Info,
+    /// Refused until the person names the code in `ack`.
+    Acknowledge,
+    /// Refused.
+    Block,
+}
+
+impl Severity {
+    /// `ok`, `info`, `acknowledge` or `block`, as the API writes it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Info => "info",
+            Self::Acknowledge => "acknowledge",
+            Self::Block => "block",
+        }
+    }
+}
+
+/// One thing that was checked before a change, or found wrong (or notable) about a service.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Check {
+    pub code: Code,
+    pub severity: Severity,
+    pub args: Args,
+}
+
+/// What a check is called where nothing is being changed.
+pub type Finding = Check;
+
+impl Check {
+    pub fn new(severity: Severity, code: Code) -> Self {
+        Self { code, severity, args: Vec::new() }
+    }
+
+    /// Adds a value to say.
+    #[must_use]
+    pub fn arg(mut self, name: &'static str, value: impl ToString) -> Self {
+        self.args.push((Cow::Borrowed(name), value.to_string()));
+        self
+    }
+}
+
+/// An expected *no*: a code, the values to say it with, where it belongs, and what was checked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refusal {
+    pub code: Code,
+    pub args: Args,
+    /// The field of the request that is meant (`weights`, `reason`, `rules.2.when.0.value`).
+    pub field: Option<String>,
+    /// Every check of the change, when the refusal comes from one.
+    pub checks: Vec<Check>,
+}
+
+impl Refusal {
+    pub fn new(code: Code) -> Self {
+        Self { code, args: Vec::new(), field: None, checks: Vec::new() }
+    }
+
+    /// Adds a value to say.
+    #[must_use]
+    pub fn arg(mut self, name: &'static str, value: impl ToString) -> Self {
+        self.args.push((Cow::Borrowed(name), value.to_string()));
+        self
+    }
+
+    /// Names the field that is meant.
+    #[must_use]
+    pub fn field(mut self, field: impl Into<String>) -> Self {
+        self.field = Some(field.into());
+        self
+    }
+
+    /// The refusal that a list of checks amounts to: the first block, else the first acknowledgement
+    /// that is not among `acknowledged`; `None` when nothing stands in the way.
+    pub fn of_checks(checks: &[Check], acknowledged: &[String]) -> Option<Self> {
+        let open = |check: &&Check| {
+            check.severity == Severity::Acknowledge
+                && !acknowledged.iter().any(|code| code == check.code.as_str())
+        };
+        let worst = checks
+            .iter()
+            .find(|check| check.severity == Severity::Block)
+            .or_else(|| checks.iter().find(open))?;
+        let args = worst.args.clone();
+        Some(Self { code: worst.code, args, field: None, checks: checks.to_vec() })
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "refused: {}", self.code)?;
+        for (name, value) in &self.args {
+            write!(f, " {name}={value}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Refusal {}

@@ -1,0 +1,227 @@
+//! What the routing objects say about one service, in words that do not depend on the mesh:
+//! routes (places where its traffic is split), rules, mirror, findings.
+
+use serde::{Deserialize, Serialize};
+
+use super::ids::{ObjectRef, RouteId, VersionName};
+use super::refusal::Finding;
+
+/// Whole percents per version as a route declares them. Sums to 100 unless a destination outside the
+/// service takes a part, or a subset holds several versions.
+pub type Weights = Vec<(VersionName, u8)>;
+
+/// Everything that the objects say about one service.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Routing {
+    /// In the order in which proxies try them, the service's own VirtualService first.
+    pub routes: Vec<Route>,
+    /// The routes with matches of the object that holds the default route, first match wins.
+    pub rules: Vec<Rule>,
+    pub mirror: Option<Mirror>,
+    pub findings: Vec<Finding>,
+    /// Every object that was read to say this, in a stable order.
+    pub objects: Vec<ObjectRef>,
+    /// SHA-256 (hex) over what of those objects decides about this service's traffic.
+    pub fingerprint: String,
+}
+
+impl Routing {
+    /// The route that a command without a route means: the catch-all.
+    pub fn default_route(&self) -> Option<&Route> {
+        self.routes.iter().find(|route| route.is_default)
+    }
+
+    /// The route with this id.
+    pub fn route(&self, id: &RouteId) -> Option<&Route> {
+        self.routes.iter().find(|route| route.id == *id)
+    }
+
+    /// The weights of the default route; `None` where requests are spread by pods.
+    pub fn declared(&self) -> Option<Weights> {
+        self.default_route().and_then(Route::weights)
+    }
+}
+
+/// Which of a VirtualService's lists a route stands in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RouteKind {
+    Http,
+    Tls,
+    Tcp,
+}
+
+impl RouteKind {
+    /// `http`, `tls` or `tcp`: also the name of the list in the object.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Tls => "tls",
+            Self::Tcp => "tcp",
+        }
+    }
+}
+
+/// One place where the service's traffic is split.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Route {
+    pub id: RouteId,
+    /// The object that holds it (the delegate's, where a root delegates).
+    pub object: ObjectRef,
+    pub kind: RouteKind,
+    /// The position in the list of the object as it was read.
+    pub index: usize,
+    pub name: Option<String>,
+    /// The hosts that callers use, as the (root) object writes them.
+    pub hosts: Vec<String>,
+    /// `mesh` and/or gateways, as the (root) object writes them.
+    pub gateways: Vec<String>,
+    pub port: Option<u32>,
+    pub catch_all: bool,
+    pub is_default: bool,
+    pub targets: Vec<Target>,
+    /// Why its weights cannot be shifted, if so.
+    pub fixed: Option<Fixed>,
+}
+
+/// Why a route has no weights to shift.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fixed {
+    Redirect,
+    DirectResponse,
+    /// Delegates to an object that is missing or not visible.
+    Delegate,
+    /// No destination at all.
+    Empty,
+}
+
+impl Route {
+    /// Percents per version of the service; `None` when a destination without subset takes all (spread
+    /// by pods) or no destination belongs to one version.
+    pub fn weights(&self) -> Option<Weights> {
+        let mut out: Weights = Vec::new();
+        for target in &self.targets {
+            let Dest::Version(version) = &target.to else { continue };
+            match out.iter_mut().find(|(name, _)| name == version) {
+                Some((_, percent)) => *percent = percent.saturating_add(target.percent),
+                None => out.push((version.clone(), target.percent)),
+            }
+        }
+        (!out.is_empty()).then_some(out)
+    }
+
+    /// Percent that leaves the service for other hosts.
+    pub fn foreign_percent(&self) -> u8 {
+        self.targets
+            .iter()
+            .filter(|target| matches!(target.to, Dest::Foreign { .. }))
+            .map(|target| target.percent)
+            .fold(0, u8::saturating_add)
+    }
+}
+
+/// One destination of a route.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Target {
+    pub to: Dest,
+    /// As written; absent = 0.
+    pub weight: i64,
+    /// What Istio makes of it: the share among all destinations, 100 when it stands alone.
+    pub percent: u8,
+}
+
+/// Whom a destination reaches, seen from the service.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Dest {
+    /// Exactly one version of the service.
+    Version(VersionName),
+    /// A subset that selects several versions.
+    Several { subset: String, versions: Vec<VersionName> },
+    /// All pods of the service, by no subset.
+    Whole,
+    /// A subset that exists but selects no pod.
+    Nobody { subset: String },
+    /// A subset that no DestinationRule defines where the route is used: answers 503.
+    Missing { subset: String },
+    /// Another host.
+    Foreign { host: String, subset: Option<String> },
+}
+
+/// A match rule: requests for which one of `when` holds go to `to` before the default split applies.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Rule {
+    /// The route that holds it; `None` for a rule that is being added.
+    pub id: Option<RouteId>,
+    pub name: Option<String>,
+    /// Alternatives; within one, all conditions must hold.
+    pub when: Vec<Vec<Condition>>,
+    /// Fields of the match that Sluice shows but does not edit (`sourceLabels`, `withoutHeaders`, …).
+    /// Not empty = the conditions are kept as they are.
+    pub opaque: Vec<String>,
+    /// Percents per version, sum 100; empty when the rule does something else (`action` says what).
+    pub to: Weights,
+    /// What the rule does instead of choosing among versions (`redirect`, `delegate`, another host).
+    pub action: Option<String>,
+}
+
+/// One condition on a request.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Condition {
+    pub on: Subject,
+    pub op: Op,
+    pub value: String,
+}
+
+/// What a condition looks at.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase", tag = "in", content = "name")]
+pub enum Subject {
+    Header(String),
+    Cookie(String),
+    Query(String),
+    Path,
+    Method,
+}
+
+/// How a condition compares.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Op {
+    Exact,
+    Prefix,
+    /// RE2; the whole value must match.
+    Regex,
+    /// The header or query parameter is there, whatever its value.
+    Present,
+}
+
+impl Op {
+    /// `exact`, `prefix`, `regex` or `present`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Exact => "exact",
+            Self::Prefix => "prefix",
+            Self::Regex => "regex",
+            Self::Present => "present",
+        }
+    }
+}
+
+/// A share of requests copied to somebody whose answers are thrown away.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Mirror {
+    pub to: Dest,
+    /// Above 0, at most 100.
+    pub percent: f64,
+}
+
+impl Mirror {
+    /// The version that gets the copies, when it is one of the service's.
+    pub fn version(&self) -> Option<&VersionName> {
+        match &self.to {
+            Dest::Version(version) => Some(version),
+            _ => None,
+        }
+    }
+}

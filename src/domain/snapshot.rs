@@ -1,0 +1,44 @@
+//! Everything that a decision about one service is made on, read at one time.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::istio::{DestinationRule, Object, VirtualService};
+use super::service::{ServiceFacts, Version};
+
+/// A service, its versions and every routing object that may matter to it.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    pub service: ServiceFacts,
+    /// Oldest first.
+    pub versions: Vec<Version>,
+    /// VirtualServices that name the service's host, route to it, delegate to such a one or are
+    /// delegated to by one. More than these does no harm.
+    pub virtual_services: Vec<Held<VirtualService>>,
+    /// DestinationRules whose host is, or as a wildcard covers, the service's host; any namespace.
+    pub destination_rules: Vec<Held<DestinationRule>>,
+    pub mesh: Mesh,
+}
+
+/// An object as it was read: its view, and, when it was read for a write, the JSON itself.
+#[derive(Clone, Debug)]
+pub struct Held<T> {
+    pub object: Arc<Object<T>>,
+    /// The whole object as the API server sent it; absent in snapshots made from the watch cache.
+    pub json: Option<Arc<Value>>,
+}
+
+/// Facts about the mesh that no object of the service tells.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mesh {
+    /// True when the cluster serves VirtualService and DestinationRule.
+    pub installed: bool,
+    /// Usually `cluster.local`.
+    pub cluster_domain: Arc<str>,
+    /// Usually `istio-system`; its DestinationRules apply last.
+    pub root_namespace: Arc<str>,
+    /// Pods behind the service with a sidecar (or in an ambient namespace), and all of them.
+    pub meshed_pods: u32,
+    pub pods: u32,
+}
