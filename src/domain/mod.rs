@@ -21,3 +21,5 @@ pub mod refusal;
 
 pub mod actor;
 pub mod audit;
+
+pub mod overview;

@@ -163,6 +163,13 @@ codes! {
     OutcomeUnknown "outcome_unknown" 503,
     NotReady "not_ready" 503,
 
+    // Notices: what a source of ours lacks.
+    NoPrometheus "no_prometheus" 200,
+    MetricsDown "metrics_down" 200,
+    ClusterDown "cluster_down" 200,
+    KindForbidden "kind_forbidden" 200,
+    StillListing "still_listing" 200,
+
     // Our own store.
     HistoryUnavailable "history_unavailable" 503,
     Internal "internal" 500,

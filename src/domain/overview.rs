@@ -1,0 +1,269 @@
+//! What the use cases answer: one service, a page of them, a preview, an applied change, a conflict.
+//! `services` fills these, `views` and `web/api` show them.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::actor::Channel;
+use super::audit::{Action, Ending, Entry};
+use super::ids::{Namespace, ObjectRef, Revision, ServiceRef};
+use super::observed::Observed;
+use super::plan::Planned;
+use super::refusal::{Check, Code, Finding, Refusal};
+use super::routing::{Routing, Weights};
+use super::snapshot::Snapshot;
+
+/// How a service stands, worst first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum State {
+    /// Requests fail or would fail: a route names a missing subset, weight on a version without pods,
+    /// two objects claim the host.
+    Broken,
+    /// The last change from here failed, or its fate is unknown.
+    LastFailed,
+    /// Observed shares are outside the interval of the declared ones.
+    Drift,
+    /// The routing objects were changed by somebody else since the last change from here.
+    ChangedOutside,
+    /// Traffic cannot be shifted (the finding says why).
+    NotRoutable,
+    /// No routing object: requests are spread by pods.
+    SpreadByPods,
+    Steady,
+}
+
+impl State {
+    pub const ALL: [Self; 7] = [
+        Self::Broken,
+        Self::LastFailed,
+        Self::Drift,
+        Self::ChangedOutside,
+        Self::NotRoutable,
+        Self::SpreadByPods,
+        Self::Steady,
+    ];
+
+    /// The word of the API: `broken`, `last_failed`, `drift`, `changed_outside`, `not_routable`,
+    /// `spread_by_pods`, `steady`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Broken => "broken",
+            Self::LastFailed => "last_failed",
+            Self::Drift => "drift",
+            Self::ChangedOutside => "changed_outside",
+            Self::NotRoutable => "not_routable",
+            Self::SpreadByPods => "spread_by_pods",
+            Self::Steady => "steady",
+        }
+    }
+
+    /// True for states that somebody should look at.
+    pub fn needs_attention(self) -> bool {
+        self <= Self::ChangedOutside
+    }
+}
+
+/// The latest applied, failed or outside change of a service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LastChange {
+    pub at_ms: i64,
+    pub by: String,
+    pub channel: Channel,
+    pub action: Action,
+    pub ending: Ending,
+    pub entry: i64,
+}
+
+/// Everything that is known of one service now.
+#[derive(Clone, Debug)]
+pub struct Overview {
+    pub snapshot: Arc<Snapshot>,
+    pub routing: Arc<Routing>,
+    pub state: State,
+    /// Why the state is what it is comes first; then everything else that was found.
+    pub findings: Vec<Finding>,
+    pub observed: Option<Observed>,
+    pub revision: Revision,
+    pub last: Option<LastChange>,
+}
+
+impl Overview {
+    /// The service that is described.
+    pub fn at(&self) -> &ServiceRef {
+        &self.snapshot.service.at
+    }
+}
+
+/// What the person who asks may do with one service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rights {
+    /// `None` = may change traffic; else why not.
+    pub change: Option<Refusal>,
+}
+
+/// One service with what its page needs besides.
+#[derive(Clone, Debug)]
+pub struct Detail {
+    pub overview: Overview,
+    pub rights: Rights,
+    /// The revision that "switch back" restores, and the weights that it would bring; `None` when there
+    /// is nothing to go back to.
+    pub back: Option<(Revision, Weights)>,
+    /// The newest entries of this service, newest first, at most 10.
+    pub history: Vec<Entry>,
+    /// What is wrong with our own sources (metrics down, cluster down …).
+    pub notices: Vec<Check>,
+}
+
+/// Which services are meant.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ListAsk {
+    pub namespace: Option<Namespace>,
+    /// Part of a name, namespace, image or version.
+    pub text: String,
+    pub show: Show,
+    pub sort: Sort,
+    /// Metrics window in seconds: 60, 300 or 3600; 0 = 60.
+    pub window_s: u32,
+    /// 1..=500; 0 = 100.
+    pub limit: usize,
+    /// Opaque, from [`ListPage::next`].
+    pub cursor: Option<String>,
+}
+
+/// Which states are shown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Show {
+    #[default]
+    All,
+    Attention,
+    NotRoutable,
+}
+
+/// The order of the list.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Sort {
+    /// Worst state first, then namespace and name.
+    #[default]
+    Worst,
+    /// Namespace, then name.
+    Name,
+}
+
+/// One page of services.
+#[derive(Clone, Debug, Default)]
+pub struct ListPage {
+    pub items: Vec<Overview>,
+    /// Services that match, on all pages.
+    pub total: usize,
+    /// Services that the person may see (before `show` and `text`), by what `show` would pick.
+    pub counts: Counts,
+    pub next: Option<String>,
+    /// Namespaces that the person may see.
+    pub namespaces: Vec<Namespace>,
+    /// The worst services that need attention, at most 5, whatever the filter.
+    pub attention: Vec<Overview>,
+    /// The nearest name when nothing matches.
+    pub nearest: Option<ServiceRef>,
+    pub notices: Vec<Check>,
+}
+
+/// How many services there are to show.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    pub all: usize,
+    pub attention: usize,
+    pub not_routable: usize,
+}
+
+/// One line of a YAML diff.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DiffLine {
+    pub sign: Sign,
+    pub text: String,
+}
+
+/// What a line of a diff is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sign {
+    Same,
+    Add,
+    Del,
+}
+
+/// What would happen.
+#[derive(Clone, Debug)]
+pub struct Preview {
+    /// The revision that it stands on.
+    pub base: Revision,
+    /// Names exactly this command on exactly this revision; Apply sends it back.
+    pub preview_id: String,
+    pub planned: Planned,
+    /// All checks: the plan's, those on metrics, and the dry run's.
+    pub checks: Vec<Check>,
+    /// What Apply would answer now without further acknowledgement; `None` = nothing stands in the way.
+    pub refusal: Option<Refusal>,
+    pub diffs: Vec<(ObjectRef, Vec<DiffLine>)>,
+    /// Requests a second of the service now, when known.
+    pub rate: Option<f64>,
+    /// The same change as a call: method, path, body.
+    pub call: (&'static str, String, Value),
+}
+
+/// A change that was written.
+#[derive(Clone, Debug)]
+pub struct Applied {
+    pub entry: Entry,
+    pub revision: Revision,
+    /// The weights of the route that was changed.
+    pub before: Weights,
+    pub after: Weights,
+    /// The revision to switch back to.
+    pub back: Option<Revision>,
+}
+
+/// Somebody else was faster: three splits side by side.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Stale {
+    pub saw: (Revision, Option<Weights>),
+    pub now: (Revision, Option<Weights>),
+    pub yours: Option<Weights>,
+    pub by: Option<LastChange>,
+}
+
+/// A change that was not (wholly) made.
+#[derive(Clone, Debug)]
+pub struct Refused {
+    pub refusal: Refusal,
+    /// The history's row about it, once there is one.
+    pub entry: Option<i64>,
+    pub stale: Option<Stale>,
+    /// What became of the cluster: `Refused`, `Failed` (verified: nothing changed), `Partial`, `Unknown`.
+    pub ending: Ending,
+}
+
+impl From<Refusal> for Refused {
+    fn from(refusal: Refusal) -> Self {
+        Self { refusal, entry: None, stale: None, ending: Ending::Refused }
+    }
+}
+
+impl From<Code> for Refused {
+    fn from(code: Code) -> Self {
+        Refusal::new(code).into()
+    }
+}
+
+/// Something happened that pages may want to show.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Happening {
+    /// The service's objects, pods or figures changed.
+    Service(ServiceRef),
+    /// The service has a new revision.
+    Revision { service: ServiceRef, revision: Revision, by: String },
+    /// Metrics were read again, or a source went down or came back.
+    Figures,
+    /// The set of services, or everything, may have changed.
+    Resync,
+}
