@@ -1,8 +1,11 @@
 //! What the metrics show of a service: counts per version in a window, and how sure one can be.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
-use super::ids::VersionName;
+use super::ids::{ObjectRef, VersionName};
+use super::istio::HttpMatch;
 
 /// Counts of one version's requests in a window.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -88,4 +91,31 @@ pub fn interval(hits: f64, n: f64) -> (f64, f64) {
     let reach = Z * (p * (1.0 - p) / n + z2 / (4.0 * n * n)).sqrt();
     let scale = 1.0 + z2 / n;
     (((middle - reach) / scale).max(0.0) * 100.0, ((middle + reach) / scale).min(1.0) * 100.0)
+}
+
+/// What a source of metrics counted for one workload behind one service, before versions are told apart.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sample {
+    pub service: Arc<str>,
+    /// The Deployment or StatefulSet that answered; `unknown` when nobody did.
+    pub workload: Arc<str>,
+    /// The version label as the mesh saw it; `unknown` or empty where there is none.
+    pub version: Arc<str>,
+    /// Requests (or, for TCP, connections) in the window.
+    pub requests: f64,
+    /// Of them, those answered 5xx or not at all.
+    pub errors: f64,
+    /// 95th percentile of the duration, milliseconds.
+    pub p95_ms: Option<f64>,
+}
+
+/// How often one route of a VirtualService was taken. Named by what it matches, not by its place, so
+/// that a reordered rule keeps its count and never gets another's.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RouteHits {
+    /// The object that holds the route.
+    pub object: ObjectRef,
+    /// The `match` of the route; empty = the route without a match.
+    pub when: Vec<HttpMatch>,
+    pub requests: f64,
 }

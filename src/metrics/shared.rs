@@ -1,0 +1,268 @@
+//! One reading for everybody: each namespace and window is asked for once, however many look, and kept
+//! for a few seconds. Called by `services`; must never make a page wait longer than [`PATIENCE`].
+
+use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use moka::future::Cache;
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, timeout};
+
+use super::mapping;
+use super::source::{MetricsError, Notice, Source};
+use crate::clock::Clock;
+use crate::domain::ids::Namespace;
+use crate::domain::observed::{Observed, RouteHits, Sample};
+use crate::domain::snapshot::Snapshot;
+
+/// How long a page waits for figures before it is shown without them; the question goes on behind it.
+pub const PATIENCE: Duration = Duration::from_secs(2);
+
+/// How long a page waits while the source is known to be slow.
+const LITTLE_PATIENCE: Duration = Duration::from_millis(50);
+/// A question that takes longer than this has failed.
+const LIMIT: Duration = Duration::from_secs(10);
+/// How long an answer is good.
+const FRESH_MS: i64 = 5_000;
+/// How long a failure is repeated without asking again.
+const FAILURE_MS: i64 = 2_000;
+/// Up to this age the latest answer stands in while a slow source is being asked again; it says its age.
+const STAND_IN_MS: i64 = 15_000;
+/// Questions to the source at one time.
+const AT_ONCE: usize = 4;
+/// Namespaces × windows that are remembered.
+const REMEMBERED: u64 = 10_000;
+/// The windows that can be asked for, seconds.
+const WINDOWS: [u32; 3] = [60, 300, 3600];
+
+/// The metrics of all services, shared by all who look.
+#[derive(Clone)]
+pub struct Metrics(Arc<Inner>);
+
+struct Inner {
+    source: Option<Arc<dyn Source>>,
+    clock: Clock,
+    readings: Cache<Key, Arc<Reading>>,
+    /// What is being asked now.
+    under_way: Mutex<HashSet<Key>>,
+    /// True once somebody lost patience, until an answer comes in time.
+    slow: AtomicBool,
+    permits: Semaphore,
+    outage: Mutex<Option<Outage>>,
+}
+
+/// The source gives nothing to anybody.
+#[derive(Clone, Copy)]
+struct Outage {
+    notice: Notice,
+    last_ms: i64,
+}
+
+type Key = (Namespace, u32);
+
+struct Reading {
+    at_ms: i64,
+    result: Result<HashMap<Arc<str>, Vec<Sample>>, Notice>,
+}
+
+impl Reading {
+    fn is_fresh(&self, now_ms: i64) -> bool {
+        let keep = if self.result.is_ok() { FRESH_MS } else { FAILURE_MS };
+        (0..keep).contains(&(now_ms - self.at_ms))
+    }
+
+    fn can_stand_in(&self, now_ms: i64) -> bool {
+        self.result.is_ok() && (0..STAND_IN_MS).contains(&(now_ms - self.at_ms))
+    }
+}
+
+/// How the source is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Health {
+    /// None is configured.
+    Absent,
+    /// The latest question was answered (or none was asked yet).
+    Up,
+    /// No answer, since when and why.
+    Down(Notice),
+}
+
+impl Metrics {
+    pub fn new(source: Option<Arc<dyn Source>>, clock: Clock) -> Self {
+        Self(Arc::new(Inner {
+            source,
+            clock,
+            readings: Cache::builder()
+                .max_capacity(REMEMBERED)
+                .time_to_idle(Duration::from_secs(600))
+                .build(),
+            under_way: Mutex::default(),
+            slow: AtomicBool::new(false),
+            permits: Semaphore::new(AT_ONCE),
+            outage: Mutex::default(),
+        }))
+    }
+
+    /// What was seen of a service in the last `window_s` seconds (60, 300 or 3600; others are rounded up
+    /// to one of these). `Ok(None)` = the source answered, and has nothing about this service.
+    pub async fn observed(&self, snapshot: &Snapshot, window_s: u32) -> Result<Option<Observed>, Notice> {
+        let window_s = window(window_s);
+        let at = &snapshot.service.at;
+        let reading = self.reading(&at.namespace, window_s).await?;
+        let samples = reading.result.as_ref().map_err(|notice| *notice)?;
+        Ok(samples
+            .get(&at.name)
+            .and_then(|samples| mapping::observed(snapshot, samples, window_s, reading.at_ms)))
+    }
+
+    /// Reads several namespaces at one time, so that the services of a page find their figures ready.
+    pub async fn prefetch(&self, namespaces: impl IntoIterator<Item = &Namespace>, window_s: u32) {
+        let window_s = window(window_s);
+        let all = namespaces.into_iter().map(|namespace| self.reading(namespace, window_s));
+        futures::future::join_all(all).await;
+    }
+
+    /// How often the routes of the namespace's VirtualServices were taken; empty when the source cannot
+    /// tell.
+    pub fn hits(&self, namespace: &Namespace, window_s: u32) -> Vec<RouteHits> {
+        self.0.source.as_ref().map(|source| source.hits(namespace, window(window_s))).unwrap_or_default()
+    }
+
+    /// Whether the source answers.
+    pub fn health(&self) -> Health {
+        if self.0.source.is_none() {
+            return Health::Absent;
+        }
+        self.0.outage().map_or(Health::Up, |outage| Health::Down(outage.notice))
+    }
+
+    async fn reading(&self, namespace: &Namespace, window_s: u32) -> Result<Arc<Reading>, Notice> {
+        let inner = &self.0;
+        let Some(source) = inner.source.clone() else {
+            return Err(Notice { since_ms: None, error: MetricsError::NotConfigured });
+        };
+        let key = (namespace.clone(), window_s);
+        let before = inner.readings.get(&key).await;
+        let now_ms = inner.clock.now_ms();
+        if let Some(fresh) = before.as_ref().filter(|reading| reading.is_fresh(now_ms)) {
+            return Ok(fresh.clone());
+        }
+        if let Some(notice) = inner.failed_just_now() {
+            return Err(notice);
+        }
+        let slow = inner.slow.load(Ordering::Relaxed);
+        if !(slow && inner.is_under_way(&key)) {
+            // A task of its own: whoever asked first may leave without taking the answer from the others.
+            let asking = tokio::spawn(ask(inner.clone(), source, key));
+            match timeout(if slow { LITTLE_PATIENCE } else { PATIENCE }, asking).await {
+                Ok(Ok(reading)) => return Ok(reading),
+                Ok(Err(_)) => {
+                    let error = MetricsError::Strange("reading it failed");
+                    return Err(Notice { since_ms: Some(now_ms), error });
+                }
+                Err(_) => inner.slow.store(true, Ordering::Relaxed),
+            }
+        }
+        let since = inner.outage().map_or(now_ms, |outage| outage.notice.since_ms.unwrap_or(now_ms));
+        before
+            .filter(|reading| reading.can_stand_in(now_ms))
+            .ok_or(Notice { since_ms: Some(since), error: MetricsError::Timeout })
+    }
+}
+
+async fn ask(inner: Arc<Inner>, source: Arc<dyn Source>, key: Key) -> Arc<Reading> {
+    inner.set_under_way(&key, true);
+    let entry = inner
+        .readings
+        .entry_by_ref(&key)
+        .or_insert_with_if(async { Arc::new(inner.read(&*source, &key).await) }, |reading| {
+            !reading.is_fresh(inner.clock.now_ms())
+        })
+        .await;
+    inner.set_under_way(&key, false);
+    entry.into_value()
+}
+
+impl Inner {
+    async fn read(&self, source: &dyn Source, (namespace, window_s): &Key) -> Reading {
+        let started = Instant::now();
+        let question = async {
+            let _permit = self.permits.acquire().await;
+            match self.failed_just_now() {
+                // It failed for somebody else while we stood in the queue.
+                Some(notice) => Err(notice.error),
+                None => source.namespace(namespace, *window_s).await,
+            }
+        };
+        let result = timeout(LIMIT, question).await.unwrap_or(Err(MetricsError::Timeout));
+        let at_ms = self.clock.now_ms();
+        let late = started.elapsed() > PATIENCE || result == Err(MetricsError::Timeout);
+        self.slow.store(late, Ordering::Relaxed);
+        let outage = self.note(result.as_ref().err().copied(), at_ms);
+        let result = match result {
+            Ok(samples) => Ok(by_service(samples)),
+            Err(error) => Err(outage.unwrap_or(Notice { since_ms: Some(at_ms), error })),
+        };
+        Reading { at_ms, result }
+    }
+
+    /// Keeps track of the outage, and says it once in the log when it begins and when it ends.
+    fn note(&self, error: Option<MetricsError>, now_ms: i64) -> Option<Notice> {
+        let mut outage = self.outage.lock().unwrap_or_else(PoisonError::into_inner);
+        match error {
+            Some(error) if error.is_outage() => {
+                if outage.is_none() {
+                    tracing::warn!(%error, "no metrics");
+                }
+                let since_ms = outage.map_or(Some(now_ms), |known| known.notice.since_ms);
+                let notice = Notice { since_ms, error };
+                *outage = Some(Outage { notice, last_ms: now_ms });
+                Some(notice)
+            }
+            _ => {
+                if let Some(past) = outage.take() {
+                    let down_ms = now_ms - past.notice.since_ms.unwrap_or(now_ms);
+                    tracing::info!(down_ms, "metrics are back");
+                }
+                None
+            }
+        }
+    }
+
+    fn outage(&self) -> Option<Outage> {
+        *self.outage.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The outage, while it is too early to ask again.
+    fn failed_just_now(&self) -> Option<Notice> {
+        let age_ms = |outage: &Outage| self.clock.now_ms() - outage.last_ms;
+        self.outage().filter(|outage| (0..FAILURE_MS).contains(&age_ms(outage))).map(|outage| outage.notice)
+    }
+
+    fn is_under_way(&self, key: &Key) -> bool {
+        self.under_way.lock().unwrap_or_else(PoisonError::into_inner).contains(key)
+    }
+
+    fn set_under_way(&self, key: &Key, on: bool) {
+        let mut under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
+        if on {
+            under_way.insert(key.clone());
+        } else {
+            under_way.remove(key);
+        }
+    }
+}
+
+fn by_service(samples: Vec<Sample>) -> HashMap<Arc<str>, Vec<Sample>> {
+    let mut services: HashMap<Arc<str>, Vec<Sample>> = HashMap::new();
+    for sample in samples {
+        services.entry(sample.service.clone()).or_default().push(sample);
+    }
+    services
+}
+
+fn window(asked_s: u32) -> u32 {
+    WINDOWS.into_iter().find(|window_s| asked_s <= *window_s).unwrap_or(3600)
+}

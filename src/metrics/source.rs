@@ -1,0 +1,62 @@
+//! Where figures come from, and the ways in which they can fail to come. Implemented by
+//! [`super::Prometheus`] and, for the demo, by `app`; must never answer with a guess.
+
+use futures::future::BoxFuture;
+
+use crate::domain::ids::Namespace;
+use crate::domain::observed::{RouteHits, Sample};
+
+/// Something that counts requests per workload.
+pub trait Source: Send + Sync + 'static {
+    /// Everything that was counted for the services of one namespace in the last `window_s` seconds.
+    /// A service without an entry has no data.
+    fn namespace<'a>(
+        &'a self,
+        namespace: &'a Namespace,
+        window_s: u32,
+    ) -> BoxFuture<'a, Result<Vec<Sample>, MetricsError>>;
+
+    /// How often each route of the namespace's VirtualServices was taken; empty when the source does not
+    /// know (Istio's standard series do not say).
+    fn hits(&self, _namespace: &Namespace, _window_s: u32) -> Vec<RouteHits> {
+        Vec::new()
+    }
+}
+
+/// Why there are no figures. Holds our own words only: what a server wrote is never shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+pub enum MetricsError {
+    #[error("no metrics source is configured")]
+    NotConfigured,
+    #[error("the metrics server cannot be reached")]
+    Unreachable,
+    #[error("the metrics server did not answer in time")]
+    Timeout,
+    #[error("the metrics server answered with status {0}")]
+    Status(u16),
+    #[error("the metrics server's answer is larger than the limit")]
+    TooLarge,
+    #[error("the metrics server's answer is not what its API promises: {0}")]
+    Strange(&'static str),
+    #[error("the metrics server answered with warnings: its data may be partial")]
+    Partial,
+    #[error("the token for the metrics server cannot be read from its file")]
+    Token,
+    #[error("the address of the metrics server is not usable: {0}")]
+    Address(&'static str),
+}
+
+impl MetricsError {
+    /// True when the server as a whole gives nothing, not only for this namespace.
+    pub fn is_outage(self) -> bool {
+        !matches!(self, Self::NotConfigured | Self::TooLarge)
+    }
+}
+
+/// There are no figures now: since when, and why.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Notice {
+    /// Milliseconds since 1970 of the first failure in a row; `None` when there is no source at all.
+    pub since_ms: Option<i64>,
+    pub error: MetricsError,
+}
