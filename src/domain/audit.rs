@@ -212,4 +212,6 @@ pub struct Filter {
     /// Entries of these namespaces only (and entries without a service, of the person itself);
     /// `None` = all.
     pub namespaces: Option<Vec<super::ids::Namespace>>,
+    /// With `namespaces`: the person whose own entries without a service are shown too.
+    pub own: Option<String>,
 }
