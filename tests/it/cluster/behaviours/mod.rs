@@ -1,0 +1,225 @@
+//! What a cluster does, as one list. It runs against the API server in memory and against a real one
+//! (`every_behaviour!` names all of them), so that the one in memory cannot lie.
+//!
+//! A behaviour gets a [`Harness`], makes a namespace of its own and asks over the wire. It must hold on any
+//! conformant API server with Istio's CRDs.
+
+pub mod reads;
+pub mod watches;
+pub mod writes;
+
+use std::time::Duration;
+
+use futures::{Stream, StreamExt as _};
+use http_body_util::BodyExt as _;
+use kube::Client;
+use kube::client::Body;
+use serde_json::{Value, json};
+
+/// An API server under test.
+pub trait Harness {
+    /// A client that may do everything.
+    fn admin(&self) -> Client;
+
+    /// Makes the server forget its history: afterwards no earlier resourceVersion and no earlier continue token
+    /// can be gone on with.
+    async fn compact(&self);
+}
+
+/// Calls `$with` with the names of all behaviours.
+macro_rules! every_behaviour {
+    ($with:ident) => {
+        $with! {
+            reads::a_list_tells_its_kind_and_its_version
+            reads::what_does_not_exist_is_a_status_not_found
+            watches::a_watch_goes_on_from_the_version_of_a_list
+            writes::a_stale_put_is_a_conflict
+        }
+    };
+}
+pub(crate) use every_behaviour;
+
+/// An answer, taken whole.
+#[derive(Debug)]
+pub struct Answer {
+    pub code: u16,
+    pub warnings: Vec<String>,
+    pub text: String,
+    pub body: Value,
+}
+
+/// A scene: a namespace of its own on a server, and raw requests.
+pub struct Scene {
+    pub client: Client,
+    pub namespace: String,
+}
+
+pub const SERVICES: &str = "api/v1";
+pub const ISTIO: &str = "apis/networking.istio.io/v1";
+
+impl Scene {
+    /// A fresh namespace.
+    pub async fn new(harness: &impl Harness) -> Self {
+        let client = harness.admin();
+        let body =
+            json!({"kind": "Namespace", "apiVersion": "v1", "metadata": {"generateName": "behaviour-"}});
+        let made = send(&client, "POST", "/api/v1/namespaces", Some(body)).await;
+        assert_eq!(made.code, 201, "{made:?}");
+        let namespace = made.body["metadata"]["name"].as_str().unwrap().to_owned();
+        Self { client, namespace }
+    }
+
+    /// `/api/v1/namespaces/<own>/<rest>`, or below any other `root`.
+    pub fn path(&self, root: &str, rest: &str) -> String {
+        format!("/{root}/namespaces/{}/{rest}", self.namespace)
+    }
+
+    pub async fn get(&self, path: &str) -> Answer {
+        send(&self.client, "GET", path, None).await
+    }
+
+    pub async fn post(&self, path: &str, body: Value) -> Answer {
+        send(&self.client, "POST", path, Some(body)).await
+    }
+
+    pub async fn put(&self, path: &str, body: Value) -> Answer {
+        send(&self.client, "PUT", path, Some(body)).await
+    }
+
+    pub async fn delete(&self, path: &str, body: Option<Value>) -> Answer {
+        send(&self.client, "DELETE", path, body).await
+    }
+
+    /// A PATCH of the given media type.
+    pub async fn patch(&self, path: &str, kind: &str, body: Value) -> Answer {
+        send_as(&self.client, "PATCH", path, kind, Some(body)).await
+    }
+
+    /// Creates a VirtualService and returns it as stored.
+    pub async fn virtual_service(&self, name: &str, weights: &[i64]) -> Value {
+        let made = self.post(&self.path(ISTIO, "virtualservices"), virtual_service(name, weights)).await;
+        assert_eq!(made.code, 201, "{made:?}");
+        made.body
+    }
+
+    /// Creates a Service with labels and returns it as stored.
+    pub async fn service(&self, name: &str, labels: Value) -> Value {
+        let made = self.post(&self.path(SERVICES, "services"), service(name, labels)).await;
+        assert_eq!(made.code, 201, "{made:?}");
+        made.body
+    }
+
+    /// Opens a watch and fails the behaviour when the server refuses it.
+    pub async fn watch(&self, path: &str) -> Watch {
+        let response = self.client.send(request("GET", path, "application/json", None)).await.unwrap();
+        assert_eq!(response.status(), 200, "{path}");
+        Watch::new(response.into_body())
+    }
+}
+
+/// One request, its answer taken whole.
+pub async fn send(client: &Client, method: &str, path: &str, body: Option<Value>) -> Answer {
+    send_as(client, method, path, "application/json", body).await
+}
+
+async fn send_as(client: &Client, method: &str, path: &str, kind: &str, body: Option<Value>) -> Answer {
+    let response = client.send(request(method, path, kind, body)).await.unwrap();
+    let (parts, body) = response.into_parts();
+    let bytes = body.collect().await.unwrap().to_bytes();
+    let text = String::from_utf8(bytes.to_vec()).unwrap();
+    let warnings = parts.headers.get_all("warning").iter();
+    Answer {
+        code: parts.status.as_u16(),
+        warnings: warnings.map(|w| w.to_str().unwrap().to_owned()).collect(),
+        body: serde_json::from_str(&text).unwrap_or_default(),
+        text,
+    }
+}
+
+fn request(method: &str, path: &str, kind: &str, body: Option<Value>) -> http::Request<Body> {
+    let bytes = body.map(|b| b.to_string().into_bytes()).unwrap_or_default();
+    http::Request::builder()
+        .method(method)
+        .uri(path)
+        .header("accept", "application/json")
+        .header("content-type", kind)
+        .header("user-agent", "behaviours/1.0")
+        .body(Body::from(bytes))
+        .unwrap()
+}
+
+/// An open watch.
+pub struct Watch {
+    chunks: std::pin::Pin<Box<dyn Stream<Item = Vec<u8>> + Send>>,
+    buffer: Vec<u8>,
+}
+
+/// Long enough for a busy machine; nothing waits this long unless it fails.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+impl Watch {
+    fn new(body: Body) -> Self {
+        let chunks = body.into_data_stream().map(|chunk| chunk.map(|b| b.to_vec()).unwrap_or_default());
+        Self { chunks: chunks.boxed(), buffer: Vec::new() }
+    }
+
+    /// The next event; `None` when the server has ended the watch.
+    pub async fn next(&mut self) -> Option<Value> {
+        loop {
+            if let Some(end) = self.buffer.iter().position(|b| *b == b'\n') {
+                let line: Vec<u8> = self.buffer.drain(..=end).collect();
+                return Some(serde_json::from_slice(&line).unwrap());
+            }
+            let chunk = tokio::time::timeout(PATIENCE, self.chunks.next()).await;
+            self.buffer.extend(chunk.expect("no event and no end of the watch")?);
+        }
+    }
+
+    /// The next event that is not a bookmark, as `(type, name)`.
+    pub async fn change(&mut self) -> (String, String) {
+        loop {
+            let event = self.next().await.expect("the watch ended");
+            if event["type"] != "BOOKMARK" {
+                let text = |v: &Value| v.as_str().unwrap_or_default().to_owned();
+                return (text(&event["type"]), text(&event["object"]["metadata"]["name"]));
+            }
+        }
+    }
+}
+
+/// A VirtualService with one http route to subsets v1, v2, …
+pub fn virtual_service(name: &str, weights: &[i64]) -> Value {
+    let route: Vec<Value> = weights
+        .iter()
+        .zip(1..)
+        .map(
+            |(weight, n)| json!({"destination": {"host": name, "subset": format!("v{n}")}, "weight": weight}),
+        )
+        .collect();
+    json!({
+        "apiVersion": "networking.istio.io/v1",
+        "kind": "VirtualService",
+        "metadata": {"name": name},
+        "spec": {"hosts": [name], "http": [{"route": route}]},
+    })
+}
+
+/// A Service.
+pub fn service(name: &str, labels: Value) -> Value {
+    json!({
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": name, "labels": labels},
+        "spec": {"selector": {"app": name}, "ports": [{"name": "http", "port": 9080}]},
+    })
+}
+
+/// The resourceVersion of an object or a list.
+pub fn version(object: &Value) -> String {
+    object["metadata"]["resourceVersion"].as_str().unwrap_or_default().to_owned()
+}
+
+/// The names of a list's items.
+pub fn names(list: &Value) -> Vec<&str> {
+    list["items"].as_array().unwrap().iter().map(|i| i["metadata"]["name"].as_str().unwrap()).collect()
+}
