@@ -116,3 +116,7 @@ impl Effect {
             .collect()
     }
 }
+
+/// The annotation that names the latest change from here on each object that we write: how an answer
+/// that was lost is found out later.
+pub const CHANGE_ANNOTATION: &str = "sluice.io/change";

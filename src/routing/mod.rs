@@ -1,1 +1,63 @@
-//! The `routing` room.
+//! Kubernetes JSON ⇄ `domain::routing`, and plans. Called by `services` (and by its tests); sees only
+//! `domain`. Pure: no client, no clock, no randomness, and no input makes it panic.
+//!
+//! [`read`] says what the routing objects declare about one service. [`plan`] says which objects a
+//! command must change, in which order, without touching anything. Edits are made inside the JSON that
+//! was read, so whatever Sluice does not know survives.
+
+use serde_json::Value;
+
+use crate::domain::command::Command;
+use crate::domain::ids::{ObjectRef, Revision};
+use crate::domain::plan::Planned;
+use crate::domain::refusal::{Code, Refusal};
+use crate::domain::routing::Routing;
+use crate::domain::snapshot::Snapshot;
+
+/// What counts as a big step, an unhealthy version and so on; from the configuration.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Policy {
+    /// Points by which one version may rise in one step without an acknowledgement.
+    pub big_jump_points: u8,
+    /// Success rate (percent) below which a version that gets more traffic must be acknowledged.
+    pub min_success_percent: f64,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self { big_jump_points: 25, min_success_percent: 99.0 }
+    }
+}
+
+/// What is written on the objects of a change, so that it can be told later whether it arrived.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChangeStamp {
+    pub change: String,
+    pub revision: Option<Revision>,
+    pub actor: String,
+}
+
+/// What the objects declare about the snapshot's service. Needs the views only, never the JSON.
+pub fn read(snapshot: &Snapshot) -> Routing {
+    let _ = snapshot;
+    Routing::default()
+}
+
+/// The edits that a command needs, with everything that is to be said about them. Refused when the
+/// command makes no sense for this service; what merely stands in its way is among the checks.
+pub fn plan(
+    command: &Command,
+    snapshot: &Snapshot,
+    policy: &Policy,
+    change: &ChangeStamp,
+) -> Result<Planned, Refusal> {
+    let _ = (command, snapshot, policy, change);
+    Err(Refusal::new(Code::NothingAsked))
+}
+
+/// The specs of all objects that say something about the service: what the history keeps and what
+/// switch back restores. Empty for snapshots without JSON.
+pub fn saved(snapshot: &Snapshot) -> Vec<(ObjectRef, Value)> {
+    let _ = snapshot;
+    Vec::new()
+}
