@@ -92,6 +92,8 @@ views! {
         mirror_percentage: Option<PercentValue>,
         /// Older spellings of the same, still accepted by the CRD.
         mirror_percent: Option<f64>,
+        #[serde(rename = "mirror_percent")]
+        mirror_percent_snake: Option<f64>,
     }
 
     /// All conditions of one `match` entry must hold; the entries of a list are alternatives.
@@ -175,7 +177,12 @@ views! {
         host: Box<str>,
         export_to: Vec<Box<str>>,
         subsets: Vec<Subset>,
-        workload_selector: Option<Anything>,
+        /// Set = the rule holds only for these workloads of its own namespace, as clients.
+        workload_selector: Option<WorkloadSelector>,
+    }
+
+    struct WorkloadSelector {
+        match_labels: BTreeMap<Box<str>, Box<str>>,
     }
 
     /// A named set of endpoints of the host; empty labels select every pod.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use super::ids::ObjectRef;
 use super::istio::{DestinationRule, Object, VirtualService};
 use super::service::{ServiceFacts, Version};
 
@@ -19,6 +20,9 @@ pub struct Snapshot {
     /// DestinationRules whose host is, or as a wildcard covers, the service's host; any namespace.
     pub destination_rules: Vec<Held<DestinationRule>>,
     pub mesh: Mesh,
+    /// Objects of the service's namespace that are no concern of this service: a new object must not
+    /// take their names. Filled when a snapshot is read for a write, empty otherwise.
+    pub taken: Vec<ObjectRef>,
 }
 
 /// An object as it was read: its view, and, when it was read for a write, the JSON itself.

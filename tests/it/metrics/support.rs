@@ -187,6 +187,7 @@ pub fn service(name: &str, versions: &[(&str, &[&str])]) -> Snapshot {
             meshed_pods: 1,
             pods: 1,
         },
+        taken: Vec::new(),
     }
 }
 
