@@ -1,0 +1,253 @@
+//! The listener: accepts connections and keeps slow, silent and greedy clients from holding them.
+//!
+//! `app` calls [`serve`]. `axum::serve` is not used because it never closes a half-sent header and
+//! waits for ever for the first byte (hazards: slowloris). No request is looked at here.
+
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::io;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::pin::pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use hyper::body::Incoming;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tower::ServiceExt;
+
+use super::stall::Stalling;
+
+/// The address at the other end, as the listener saw it. `X-Forwarded-For` is never believed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Peer(pub SocketAddr);
+
+/// How long a client may take, and how many connections there may be.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// From the connection to the first bytes of a request.
+    pub first_byte: Duration,
+    /// For the whole header of a request; also how long an idle connection is kept.
+    pub header: Duration,
+    /// For a client to take more of an answer.
+    pub stall: Duration,
+    /// For requests under way when the server stops.
+    pub drain: Duration,
+    pub header_bytes: usize,
+    pub connections: usize,
+    pub per_address: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            first_byte: Duration::from_secs(10),
+            header: Duration::from_secs(5),
+            stall: Duration::from_secs(30),
+            drain: Duration::from_secs(25),
+            header_bytes: 16 * 1024,
+            connections: 1000,
+            per_address: 50,
+        }
+    }
+}
+
+/// The first bytes of HTTP/2.
+const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// Serves until `stop`, then lets requests under way finish for `limits.drain`.
+pub async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: CancellationToken) {
+    let slots = Slots::new(limits.connections, limits.per_address);
+    let tasks = TaskTracker::new();
+    let cut = CancellationToken::new();
+    let builder = Arc::new(builder(&limits));
+    loop {
+        let accepted = tokio::select! {
+            () = stop.cancelled() => break,
+            accepted = listener.accept() => accepted,
+        };
+        let (stream, peer) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                // Out of file descriptors, most likely: wait for some to come back instead of spinning.
+                tracing::warn!(%error, "cannot accept a connection");
+                sleep(Duration::from_millis(100)).await;
+                continue;
+            }
+        };
+        let Some(slot) = slots.take(peer.ip()) else {
+            tracing::debug!(%peer, "connection closed: too many");
+            continue;
+        };
+        let connection = Connection {
+            peer,
+            limits: limits.clone(),
+            router: router.clone(),
+            builder: builder.clone(),
+            stop: stop.clone(),
+            cut: cut.clone(),
+        };
+        tasks.spawn(async move {
+            connection.run(stream).await;
+            drop(slot);
+        });
+    }
+    drop(listener);
+    tasks.close();
+    if timeout(limits.drain, tasks.wait()).await.is_err() {
+        tracing::warn!(connections = tasks.len(), "closing connections that did not finish in time");
+        cut.cancel();
+        tasks.wait().await;
+    }
+}
+
+fn builder(limits: &Limits) -> Builder<TokioExecutor> {
+    let mut builder = Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.header)
+        .max_buf_size(limits.header_bytes);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_header_list_size(u32::try_from(limits.header_bytes).unwrap_or(u32::MAX))
+        .max_concurrent_streams(128)
+        .keep_alive_interval(Duration::from_secs(20))
+        .keep_alive_timeout(Duration::from_secs(10));
+    builder
+}
+
+struct Connection {
+    peer: SocketAddr,
+    limits: Limits,
+    router: Router,
+    builder: Arc<Builder<TokioExecutor>>,
+    stop: CancellationToken,
+    cut: CancellationToken,
+}
+
+impl Connection {
+    async fn run(self, stream: TcpStream) {
+        let first = tokio::select! {
+            () = self.stop.cancelled() => return,
+            first = timeout(self.limits.first_byte, speaks(&stream)) => first,
+        };
+        if !matches!(first, Ok(Ok(true))) {
+            return;
+        }
+        // Answers are small and written whole, so waiting to fill packets would only delay them.
+        if stream.set_nodelay(true).is_err() {
+            return;
+        }
+        let (router, peer) = (self.router, Peer(self.peer));
+        let service = hyper::service::service_fn(move |request: http::Request<Incoming>| {
+            let mut request = request.map(Body::new);
+            request.extensions_mut().insert(peer);
+            let router = router.clone();
+            async move {
+                Ok::<_, Infallible>(router.oneshot(request).await.unwrap_or_else(|never| match never {}))
+            }
+        });
+        let io = TokioIo::new(Stalling::new(stream, self.limits.stall));
+        let mut connection = pin!(self.builder.serve_connection(io, service));
+        let mut draining = false;
+        loop {
+            tokio::select! {
+                ended = connection.as_mut() => {
+                    if let Err(error) = ended {
+                        tracing::debug!(peer = %self.peer, %error, "connection ended");
+                    }
+                    return;
+                }
+                () = self.stop.cancelled(), if !draining => {
+                    draining = true;
+                    connection.as_mut().graceful_shutdown();
+                }
+                () = self.cut.cancelled() => return,
+            }
+        }
+    }
+}
+
+/// Waits until the client has said enough to tell HTTP/1 from HTTP/2; false when it hung up. The bytes stay
+/// in the socket. (The builder's own waiting for them has no deadline.)
+async fn speaks(stream: &TcpStream) -> io::Result<bool> {
+    let mut seen = [0; PREFACE.len()];
+    loop {
+        let n = stream.peek(&mut seen).await?;
+        if n == 0 {
+            return Ok(false);
+        }
+        if n == seen.len() || seen[..n] != PREFACE[..n] {
+            return Ok(true);
+        }
+        // A peek does not wait for more than there already is.
+        sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// Counts open connections, in all and by address.
+struct Slots {
+    all: usize,
+    each: usize,
+    open: Arc<Mutex<Open>>,
+}
+
+#[derive(Default)]
+struct Open {
+    all: usize,
+    by: HashMap<IpAddr, usize>,
+}
+
+/// One open connection; gives its place back when dropped.
+struct Slot {
+    address: IpAddr,
+    open: Arc<Mutex<Open>>,
+}
+
+impl Slots {
+    fn new(all: usize, each: usize) -> Self {
+        Self { all, each, open: Arc::default() }
+    }
+
+    fn take(&self, address: IpAddr) -> Option<Slot> {
+        let address = network(address);
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let mine = open.by.get(&address).copied().unwrap_or_default();
+        if open.all >= self.all || mine >= self.each {
+            return None;
+        }
+        open.all += 1;
+        open.by.insert(address, mine + 1);
+        Some(Slot { address, open: self.open.clone() })
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        open.all -= 1;
+        match open.by.get_mut(&self.address) {
+            Some(mine) if *mine > 1 => *mine -= 1,
+            _ => drop(open.by.remove(&self.address)),
+        }
+    }
+}
+
+/// Whom an address stands for: an IPv6 client owns its whole /64.
+pub fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V4(v4) => IpAddr::V4(v4),
+        IpAddr::V6(v6) => {
+            let [a, b, c, d, ..] = v6.segments();
+            IpAddr::V6(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
+        }
+    }
+}

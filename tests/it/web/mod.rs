@@ -1,0 +1,4 @@
+//! The web room: real sockets for the listener, the whole router for everything else.
+
+mod config;
+mod listen;
