@@ -76,10 +76,8 @@ pub(super) fn validate(kind: &Kind, value: &Value) -> Vec<FieldError> {
                 ));
             }
         }
-        "Pod" => {
-            if value["spec"]["containers"].as_array().is_none_or(Vec::is_empty) {
-                errors.push(FieldError::required("spec.containers", ""));
-            }
+        "Pod" if value["spec"]["containers"].as_array().is_none_or(Vec::is_empty) => {
+            errors.push(FieldError::required("spec.containers", ""));
         }
         "EndpointSlice" => validate_slice(value, &mut errors),
         _ => {}

@@ -157,9 +157,9 @@ impl Failure {
         Self::new(403, "Forbidden", message)
     }
 
-    /// 400 by a validating webhook: istiod denies with this code.
+    /// 400 by a validating webhook; istiod gives neither a code nor a reason, so this is what the server makes of it.
     pub fn denied(webhook: &str, words: &str) -> Self {
-        Self::new(400, "BadRequest", format!("admission webhook \"{webhook}\" denied the request: {words}"))
+        Self::new(400, "", format!("admission webhook \"{webhook}\" denied the request: {words}"))
     }
 
     /// 405.

@@ -7,6 +7,7 @@
 //! for custom resources, of apiextensions-apiserver.
 
 /// One resource of the API.
+#[expect(clippy::struct_excessive_bools, reason = "a row of a table: each is a yes or no of its own")]
 #[derive(Debug, PartialEq, Eq)]
 pub struct Kind {
     /// API group; empty for the core group.
@@ -23,7 +24,7 @@ pub struct Kind {
     pub short: &'static [&'static str],
     /// Whether its objects live in namespaces.
     pub namespaced: bool,
-    /// Whether it is served by a CustomResourceDefinition; if so it can be missing on a cluster.
+    /// Whether it is served by a CRD; if so it can be missing on a cluster.
     pub custom: bool,
     /// When `metadata.generation` moves.
     pub generation: Generation,

@@ -72,11 +72,10 @@ fn moment(state: &State, options: &ListOptions) -> Result<(u64, String), Failure
         return Ok((u64::try_from(revision).unwrap_or(state.revision), start));
     }
     match options.version {
-        Wanted::Newest | Wanted::Any => Ok((state.revision, String::new())),
         Wanted::NotOlderThan(n) | Wanted::Exactly(n) if n > state.revision => {
             Err(Failure::too_large_version(n, state.revision))
         }
-        Wanted::NotOlderThan(_) => Ok((state.revision, String::new())),
+        Wanted::Newest | Wanted::Any | Wanted::NotOlderThan(_) => Ok((state.revision, String::new())),
         Wanted::Exactly(n) => Ok((n, String::new())),
     }
 }

@@ -30,9 +30,11 @@ mod managed;
 mod object;
 mod people;
 mod request;
+mod responses;
 mod seed;
 mod selector;
 mod serve;
+mod shapes;
 mod storage;
 mod watch;
 mod wire;
@@ -93,7 +95,7 @@ impl ApiServer {
             people: Mutex::default(),
             faults: faults::Faults::default(),
             webhook: AtomicBool::new(true),
-            bookmark_every: Mutex::new(Duration::from_secs(60)),
+            bookmark_every: Mutex::new(Duration::from_mins(1)),
             frozen: tokio::sync::watch::Sender::new(false),
             cut: tokio::sync::watch::Sender::new((0, Cut::Cleanly)),
         };

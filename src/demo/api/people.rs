@@ -17,7 +17,7 @@ pub struct Person {
     pub name: String,
     /// Groups; `system:authenticated` is added.
     pub groups: Vec<String>,
-    /// For which audiences TokenReview accepts the token; empty: for any.
+    /// For which audiences `TokenReview` accepts the token; empty: for any.
     pub audiences: Vec<String>,
 }
 
@@ -52,7 +52,7 @@ pub(super) struct Asker {
     pub groups: Vec<String>,
 }
 
-/// What somebody wants to do, in the words of a SubjectAccessReview.
+/// What somebody wants to do, in the words of a `SubjectAccessReview`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Wish<'a> {
     pub verb: &'a str,
@@ -99,31 +99,31 @@ impl People {
         Err(Failure::forbidden(kind, wish.name, &refusal(asker, wish)))
     }
 
-    /// Answers a TokenReview.
+    /// Answers a `TokenReview`.
     pub fn token_review(&self, mut review: Value) -> Value {
         let token = review["spec"]["token"].as_str().unwrap_or_default();
-        let asked: Vec<&str> =
+        let wanted: Vec<&str> =
             review["spec"]["audiences"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
         let status = match self.by_token(token) {
             None => json!({"user": {}, "error": "[invalid bearer token, Token has been invalidated]"}),
             Some(person) => {
-                let shared: Vec<&str> = asked
+                let shared: Vec<&str> = wanted
                     .iter()
                     .copied()
                     .filter(|a| person.audiences.is_empty() || person.audiences.iter().any(|p| p == a))
                     .collect();
-                if !asked.is_empty() && shared.is_empty() {
+                if !wanted.is_empty() && shared.is_empty() {
                     json!({"user": {}, "error": format!(
-                        "[invalid bearer token, token audiences {:?} is invalid for the target audiences {asked:?}]",
+                        "[invalid bearer token, token audiences {:?} is invalid for the target audiences {wanted:?}]",
                         person.audiences
                     )})
                 } else {
                     let audiences =
-                        if asked.is_empty() { vec!["https://kubernetes.default.svc"] } else { shared };
-                    let asker = person.asker();
+                        if wanted.is_empty() { vec!["https://kubernetes.default.svc"] } else { shared };
+                    let who = person.asker();
                     json!({
                         "authenticated": true,
-                        "user": {"username": asker.name, "uid": person.name, "groups": asker.groups},
+                        "user": {"username": who.name, "uid": person.name, "groups": who.groups},
                         "audiences": audiences,
                     })
                 }
@@ -133,7 +133,7 @@ impl People {
         review
     }
 
-    /// Answers a SubjectAccessReview, or with `asker` a SelfSubjectAccessReview.
+    /// Answers a `SubjectAccessReview`, or with `asker` a `SelfSubjectAccessReview`.
     pub fn access_review(&self, mut review: Value, asker: Option<&Asker>) -> Value {
         let spec = &review["spec"];
         let text = |value: &Value, key: &str| value[key].as_str().unwrap_or_default().to_owned();

@@ -65,10 +65,8 @@ impl ApiServer {
             if !errors.is_empty() {
                 return Err(Failure::invalid(kind, kind.kind, meta_text(&after, "name"), &errors));
             }
-            if let Some(stored) = &stored {
-                if after == stored.value() {
-                    return Ok(stored.clone());
-                }
+            if let Some(stored) = stored.as_ref().filter(|o| o.value() == after) {
+                return Ok(stored.clone());
             }
             let decided_on = stored.map_or(0, |o| o.revision);
             if let Ok(object) = self.state().store(table, after, decided_on) {

@@ -25,7 +25,7 @@ use super::storage::{Beginning, Change, Event};
 const INITIAL_END: &str = "k8s.io/initial-events-end";
 
 /// A real server ends a watch that names no time-out after 30 to 60 minutes.
-const DEFAULT_TIMEOUT: Duration = Duration::from_secs(40 * 60);
+const DEFAULT_TIMEOUT: Duration = Duration::from_mins(40);
 
 struct Watching {
     server: ApiServer,

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use axum::body::Body;
-use http::{HeaderMap, Method, Request, Response, StatusCode, header};
+use http::{HeaderMap, Method, Request, Response, header};
 use serde_json::{Value, json};
 
 use super::change::{Part, Stamp};
@@ -18,8 +18,8 @@ use super::object::{Form, meta_text};
 use super::people::{Asker, Wish};
 use super::request::{ListOptions, Path, Query, Target, WatchOptions, parse_path};
 use super::storage::From;
-use super::write::{Change, DeleteOptions, Deleted, WriteOptions, Written};
-use super::{ApiServer, Dropped, discovery, list, watch};
+use super::write::{Change, DeleteOptions, Deleted, WriteOptions};
+use super::{ApiServer, Dropped, discovery, list, responses, watch};
 
 /// What a real server takes in one body.
 pub(super) const BODY_LIMIT: usize = 3 * 1024 * 1024;
@@ -47,41 +47,41 @@ impl ApiServer {
         let (parts, body) = request.into_parts();
         let path = parts.uri.path().to_owned();
         let query = parts.uri.query().unwrap_or_default();
-        let who = {
+        let known = {
             let header = parts.headers.get(header::AUTHORIZATION).and_then(|h| h.to_str().ok());
             self.people().identify(header)
         };
-        let user = who.as_ref().map_or("", |asker| asker.name.as_str()).to_owned();
+        let user = known.as_ref().map_or("", |who| who.name.as_str()).to_owned();
         self.note(&parts.method, &path, query, &parts.headers, &body, &user);
-        let asker = match who {
-            Ok(asker) => asker,
-            Err(failure) => return Ok(respond(Err(failure))),
+        let who = match known {
+            Ok(who) => who,
+            Err(failure) => return Ok(responses::respond(Err(failure))),
         };
         let parsed = Query::parse(query);
         let target = match parse_path(&path) {
             Path::Resource(target) => target,
             other => return Ok(self.answer_other(&other, &parts.method)),
         };
-        if let Some(answer) = self.answer_review(&target, &parts.method, &body, &asker) {
-            return Ok(respond(answer));
+        if let Some(answer) = self.answer_review(&target, &parts.method, &body, &who) {
+            return Ok(responses::respond(answer));
         }
-        let Some((table, kind)) = self.kind_of(&target) else { return Ok(page_not_found()) };
+        let Some((table, kind)) = self.kind_of(&target) else { return Ok(responses::page_not_found()) };
         let Some(verb) = verb_of(&parts.method, &target, &parsed) else {
-            return Ok(respond(Err(Failure::method_not_allowed(kind))));
+            return Ok(responses::respond(Err(Failure::method_not_allowed(kind))));
         };
         let form = form_of(&parts.headers);
         let asked = Asked { target, table, kind, query: parsed, headers: &parts.headers, verb, form };
-        if let Err(failure) = self.people().check(&asker, kind, &asked.wish()) {
-            return Ok(respond(Err(failure)));
+        if let Err(failure) = self.people().check(&who, kind, &asked.wish()) {
+            return Ok(responses::respond(Err(failure)));
         }
-        self.answer_with_trouble(&asked, body, &asker).await
+        self.answer_with_trouble(&asked, body, &who).await
     }
 
     async fn answer_with_trouble(
         &self,
         asked: &Asked<'_>,
         body: Vec<u8>,
-        asker: &Asker,
+        who: &Asker,
     ) -> Result<Response<Body>, Dropped> {
         let call = Call {
             verb: asked.verb,
@@ -95,24 +95,24 @@ impl ApiServer {
             match trouble {
                 Trouble::Delay(wait) => tokio::time::sleep(wait).await,
                 Trouble::DelayAnswer(wait) => late = wait,
-                Trouble::Answer(code) => return Ok(respond(Err(Failure::trouble(code)))),
+                Trouble::Answer(code) => return Ok(responses::respond(Err(Failure::trouble(code)))),
                 Trouble::Drop => return Err(Dropped),
                 Trouble::Forbid => {
-                    let why = super::people::refusal(asker, &asked.wish());
-                    return Ok(respond(Err(Failure::forbidden(asked.kind, call.name, &why))));
+                    let why = super::people::refusal(who, &asked.wish());
+                    return Ok(responses::respond(Err(Failure::forbidden(asked.kind, call.name, &why))));
                 }
                 Trouble::Gone => {
-                    return Ok(respond(Err(Failure::expired("too old resource version"))));
+                    return Ok(responses::respond(Err(Failure::expired("too old resource version"))));
                 }
                 applying @ (Trouble::AnswerAfterApplying(_) | Trouble::DropAfterApplying) => {
                     after = Some(applying);
                 }
             }
         }
-        let answer = respond(self.carry_out(asked, body));
+        let answer = responses::respond(self.carry_out(asked, body));
         tokio::time::sleep(late).await;
         match after {
-            Some(Trouble::AnswerAfterApplying(code)) => Ok(respond(Err(Failure::trouble(code)))),
+            Some(Trouble::AnswerAfterApplying(code)) => Ok(responses::respond(Err(Failure::trouble(code)))),
             Some(_) => Err(Dropped),
             None => Ok(answer),
         }
@@ -126,35 +126,35 @@ impl ApiServer {
                 let key = asked.kind.key(namespace, name);
                 let found = self.state().tables[table].objects.get(&key).cloned();
                 let object = found.ok_or_else(|| Failure::not_found(asked.kind, name))?;
-                Ok(object_response(200, &object, asked.form, &[]))
+                Ok(responses::object(200, &object, asked.form, &[]))
             }
             Verb::List => {
                 let options = ListOptions::parse(asked.kind, &asked.target, &asked.query)?;
                 let page = list::page(&self.state(), table, &options)?;
-                Ok(json_response(200, page.body(asked.form)))
+                Ok(responses::json(200, page.body(asked.form)))
             }
             Verb::Watch => self.begin_watch(asked),
             Verb::Create => {
                 let options = self.write_options(asked)?;
                 let written = self.create(table, namespace, parse_body(&body)?, &options)?;
-                Ok(written_response(&written, asked.form))
+                Ok(responses::written(&written, asked.form))
             }
             Verb::Update => {
                 let options = self.write_options(asked)?;
                 let written = self.update(table, namespace, name, parse_body(&body)?, &options)?;
-                Ok(written_response(&written, asked.form))
+                Ok(responses::written(&written, asked.form))
             }
             Verb::Patch => {
                 let options = self.write_options(asked)?;
                 let change = parse_patch(asked, &body)?;
                 let written = self.patch(table, namespace, name, &change, &options)?;
-                Ok(written_response(&written, asked.form))
+                Ok(responses::written(&written, asked.form))
             }
             Verb::Delete => {
                 let options = delete_options(asked, &body)?;
                 Ok(match self.remove(table, namespace, name, &options)? {
-                    Deleted::Object(object) => object_response(200, &object, asked.form, &[]),
-                    Deleted::Status(status) => json_response(200, Body::from(status.to_string())),
+                    Deleted::Object(object) => responses::object(200, &object, asked.form, &[]),
+                    Deleted::Status(status) => responses::json(200, Body::from(status.to_string())),
                 })
             }
             Verb::DeleteCollection => {
@@ -168,7 +168,7 @@ impl ApiServer {
                         _ => {}
                     }
                 }
-                Ok(json_response(200, page.body(asked.form)))
+                Ok(responses::json(200, page.body(asked.form)))
             }
         }
     }
@@ -181,7 +181,7 @@ impl ApiServer {
             (Err(oldest), From::After(after)) => watch::expired_body(after, oldest),
             (Err(oldest), _) => watch::expired_body(options.version, oldest),
         };
-        Ok(json_response(200, body))
+        Ok(responses::json(200, body))
     }
 
     fn write_options(&self, asked: &Asked<'_>) -> Result<WriteOptions, Failure> {
@@ -210,11 +210,11 @@ impl ApiServer {
 
     fn answer_other(&self, path: &Path<'_>, method: &Method) -> Response<Body> {
         if *method != Method::GET {
-            return page_not_found();
+            return responses::page_not_found();
         }
         let kinds = self.kinds();
         let document = match path {
-            Path::Health => return text_response(200, "text/plain; charset=utf-8", "ok"),
+            Path::Health => return responses::text(200, "text/plain; charset=utf-8", "ok"),
             Path::Version => Some(discovery::version()),
             Path::CoreVersions => Some(discovery::core_versions()),
             Path::Groups => Some(discovery::groups(&kinds)),
@@ -222,16 +222,16 @@ impl ApiServer {
             Path::Resources { group, version } => discovery::resources(&kinds, group, version),
             Path::Resource(_) | Path::Unknown => None,
         };
-        document.map_or_else(page_not_found, |d| json_response(200, Body::from(d.to_string())))
+        document.map_or_else(responses::page_not_found, |d| responses::json(200, Body::from(d.to_string())))
     }
 
-    /// TokenReview and SubjectAccessReview are answered, not stored.
+    /// `TokenReview` and `SubjectAccessReview` are answered, not stored.
     fn answer_review(
         &self,
         target: &Target<'_>,
         method: &Method,
         body: &[u8],
-        asker: &Asker,
+        who: &Asker,
     ) -> Option<Result<Response<Body>, Failure>> {
         if *method != Method::POST || target.version != "v1" || target.name.is_some() {
             return None;
@@ -254,20 +254,20 @@ impl ApiServer {
             ("authorization.k8s.io", "subjectaccessreviews") => people.access_review(review, None),
             // Everybody may ask about themselves.
             ("authorization.k8s.io", "selfsubjectaccessreviews") => {
-                let answer = people.access_review(review, Some(asker));
-                return Some(Ok(json_response(201, Body::from(answer.to_string()))));
+                let answer = people.access_review(review, Some(who));
+                return Some(Ok(responses::json(201, Body::from(answer.to_string()))));
             }
             _ => return None,
         };
-        if !people.may(asker, &wish) {
-            let why = super::people::refusal(asker, &wish);
+        if !people.may(who, &wish) {
+            let why = super::people::refusal(who, &wish);
             let mut failure = Failure::forbidden(&super::kinds::KINDS[0], "", &why);
             failure.message = format!("{}.{} is forbidden: {why}", target.plural, target.group);
             failure.details.insert("group".into(), target.group.into());
             failure.details.insert("kind".into(), target.plural.into());
             return Some(Err(failure));
         }
-        Some(Ok(json_response(201, Body::from(answer.to_string()))))
+        Some(Ok(responses::json(201, Body::from(answer.to_string()))))
     }
 
     fn note(&self, method: &Method, path: &str, query: &str, headers: &HeaderMap, body: &[u8], user: &str) {
@@ -304,7 +304,7 @@ impl ApiServer {
     }
 }
 
-impl<'a> Asked<'a> {
+impl Asked<'_> {
     fn wish(&self) -> Wish<'_> {
         // The permission to read or write a namespace is asked inside that namespace.
         let namespace = match (self.kind.kind, self.target.name) {
@@ -375,57 +375,4 @@ fn delete_options(asked: &Asked<'_>, body: &[u8]) -> Result<DeleteOptions, Failu
     let dry_run = asked.query.dry_run(asked.kind)?
         || sent["dryRun"].as_array().is_some_and(|list| list.iter().any(|v| v == "All"));
     Ok(DeleteOptions { uid: text("uid"), resource_version: text("resourceVersion"), dry_run })
-}
-
-fn written_response(written: &Written, form: Form) -> Response<Body> {
-    let code = if written.created { 201 } else { 200 };
-    object_response(code, &written.object, form, &written.warnings)
-}
-
-fn object_response(
-    code: u16,
-    object: &super::object::Object,
-    form: Form,
-    warnings: &[String],
-) -> Response<Body> {
-    let mut bytes = bytes::BytesMut::new();
-    object.write(form, &mut bytes);
-    let mut response = json_response(code, Body::from(bytes.freeze()));
-    for warning in warnings {
-        let quoted = format!("299 - {}", Value::String(warning.clone()));
-        if let Ok(value) = http::HeaderValue::from_str(&quoted) {
-            response.headers_mut().append(header::WARNING, value);
-        }
-    }
-    response
-}
-
-fn respond(answer: Result<Response<Body>, Failure>) -> Response<Body> {
-    answer.unwrap_or_else(|failure| {
-        let mut response = json_response(failure.code, Body::from(failure.body().to_string()));
-        if let Some(seconds) = failure.details.get("retryAfterSeconds").and_then(Value::as_u64) {
-            response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
-        }
-        response
-    })
-}
-
-/// What a real server says where nothing is served: plain text, not a `Status`.
-fn page_not_found() -> Response<Body> {
-    text_response(404, "text/plain; charset=utf-8", "404 page not found\n")
-}
-
-fn json_response(code: u16, body: Body) -> Response<Body> {
-    typed(code, "application/json", body)
-}
-
-fn text_response(code: u16, kind: &'static str, text: &'static str) -> Response<Body> {
-    typed(code, kind, Body::from(text))
-}
-
-fn typed(code: u16, kind: &'static str, body: Body) -> Response<Body> {
-    let mut response = Response::new(body);
-    *response.status_mut() = StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    response.headers_mut().insert(header::CONTENT_TYPE, http::HeaderValue::from_static(kind));
-    response
 }

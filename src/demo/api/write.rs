@@ -107,9 +107,11 @@ impl ApiServer {
         check_type(kind, &body)?;
         check_address(kind, namespace, name, &body)?;
         let warnings = fields::check(kind, &mut body, options.strictness)?;
-        self.replace(table, namespace, name, options, warnings, |before| match before {
-            Some(_) => Ok(body.clone()),
-            None if kind.create_on_update && options.part == Part::Main => Ok(body.clone()),
+        self.replace(table, namespace, name, options, |before| match before {
+            Some(_) => Ok((body.clone(), warnings.clone())),
+            None if kind.create_on_update && options.part == Part::Main => {
+                Ok((body.clone(), warnings.clone()))
+            }
             None => Err(Failure::not_found(kind, name)),
         })
     }
@@ -123,7 +125,7 @@ impl ApiServer {
         options: &WriteOptions,
     ) -> Result<Written, Failure> {
         let kind = self.state().tables[table].kind;
-        self.replace(table, namespace, name, options, Vec::new(), |before| {
+        self.replace(table, namespace, name, options, |before| {
             let mut body = before.cloned().ok_or_else(|| Failure::not_found(kind, name))?;
             match change {
                 Change::Merge(patch) => json_patch::merge(&mut body, patch),
@@ -134,8 +136,8 @@ impl ApiServer {
                 })?,
             }
             check_address(kind, namespace, name, &body)?;
-            fields::check(kind, &mut body, options.strictness)?;
-            Ok(body)
+            let warnings = fields::check(kind, &mut body, options.strictness)?;
+            Ok((body, warnings))
         })
     }
 
@@ -146,19 +148,18 @@ impl ApiServer {
         namespace: &str,
         name: &str,
         options: &WriteOptions,
-        warnings: Vec<String>,
-        decide: impl Fn(Option<&Value>) -> Result<Value, Failure>,
+        decide: impl Fn(Option<&Value>) -> Result<(Value, Vec<String>), Failure>,
     ) -> Result<Written, Failure> {
         let kind = self.state().tables[table].kind;
         let key = kind.key(namespace, name);
         loop {
             let stored = self.state().tables[table].objects.get(&key).cloned();
             let Some(stored) = stored else {
-                let body = decide(None)?;
+                let (body, _) = decide(None)?;
                 return self.create(table, namespace, body, options);
             };
             let before = stored.value();
-            let body = decide(Some(&before))?;
+            let (body, warnings) = decide(Some(&before))?;
             check_version(kind, name, &body, &stored)?;
             let mut after = change::update(kind, &before, body, &options.stamp, options.part)?;
             builtin::keep(kind, &before, &mut after);
@@ -171,7 +172,7 @@ impl ApiServer {
                 let object = Arc::new(Object::new(kind, after, stored.revision));
                 return Ok(Written { object, created: false, warnings });
             }
-            let last = meta_text(&after, "deletionTimestamp") != "" && !change::has_finalizers(&after);
+            let last = !meta_text(&after, "deletionTimestamp").is_empty() && !change::has_finalizers(&after);
             let mut state = self.state();
             let done = if last {
                 state.remove(table, &key, stored.revision)
