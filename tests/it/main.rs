@@ -3,5 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a panic in a helper fails the test that called it")]
 
 mod cluster;
+mod deploy;
 mod metrics;
+mod real_cluster;
+mod support;
 mod web;

@@ -1,0 +1,22 @@
+//! What several tests need to stand on. Used by tests only; asserts nothing about Sluice itself.
+
+pub mod cluster;
+pub mod deploy;
+
+use std::time::Duration;
+
+/// Asks until there is an answer; fails with `what` after 20 s. For real parts only, which have
+/// no clock that a test could turn.
+pub async fn wait_for<T>(what: &str, ask: impl AsyncFn() -> Option<T>) -> T {
+    let asking = async {
+        loop {
+            if let Some(answer) = ask().await {
+                return answer;
+            }
+            tokio::time::sleep(Duration::from_millis(25)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), asking)
+        .await
+        .unwrap_or_else(|_| panic!("not in 20 s: {what}"))
+}
