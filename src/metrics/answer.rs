@@ -138,8 +138,8 @@ enum Outcome {
 /// Whether requests with these labels failed: 5xx, no answer at all (code 0), a gRPC status that is the
 /// server's fault, a connection that reached nobody. `None` when the labels make no sense.
 ///
-/// gRPC: <https://opentelemetry.io/docs/specs/semconv/rpc/grpc/> (UNKNOWN, DEADLINE_EXCEEDED,
-/// UNIMPLEMENTED, INTERNAL, UNAVAILABLE, DATA_LOSS are errors of the server). Flags:
+/// gRPC: <https://opentelemetry.io/docs/specs/semconv/rpc/grpc/> (2 unknown, 4 deadline
+/// exceeded, 12 unimplemented, 13 internal, 14 unavailable, 15 data loss are the server's). Flags:
 /// <https://www.envoyproxy.io/docs/envoy/latest/configuration/observability/access_log/usage>.
 fn outcome(labels: &Labels) -> Option<Outcome> {
     let failed = if labels.response_code.is_empty() {

@@ -96,7 +96,7 @@ impl Metrics {
             clock,
             readings: Cache::builder()
                 .max_capacity(REMEMBERED)
-                .time_to_idle(Duration::from_secs(600))
+                .time_to_idle(Duration::from_mins(10))
                 .build(),
             under_way: Mutex::default(),
             slow: AtomicBool::new(false),
@@ -124,7 +124,7 @@ impl Metrics {
         futures::future::join_all(all).await;
     }
 
-    /// How often the routes of the namespace's VirtualServices were taken; empty when the source cannot
+    /// How often the routes of the namespace's routing objects were taken; empty when the source cannot
     /// tell.
     pub fn hits(&self, namespace: &Namespace, window_s: u32) -> Vec<RouteHits> {
         self.0.source.as_ref().map(|source| source.hits(namespace, window(window_s))).unwrap_or_default()

@@ -16,7 +16,7 @@ pub trait Source: Send + Sync + 'static {
         window_s: u32,
     ) -> BoxFuture<'a, Result<Vec<Sample>, MetricsError>>;
 
-    /// How often each route of the namespace's VirtualServices was taken; empty when the source does not
+    /// How often each route of the namespace's routing objects was taken; empty when the source does not
     /// know (Istio's standard series do not say).
     fn hits(&self, _namespace: &Namespace, _window_s: u32) -> Vec<RouteHits> {
         Vec::new()
