@@ -94,10 +94,7 @@ impl Metrics {
         Self(Arc::new(Inner {
             source,
             clock,
-            readings: Cache::builder()
-                .max_capacity(REMEMBERED)
-                .time_to_idle(Duration::from_mins(10))
-                .build(),
+            readings: Cache::builder().max_capacity(REMEMBERED).time_to_idle(Duration::from_mins(10)).build(),
             under_way: Mutex::default(),
             slow: AtomicBool::new(false),
             permits: Semaphore::new(AT_ONCE),

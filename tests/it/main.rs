@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a panic in a helper fails the test that called it")]
 
 mod cluster;
+mod demo;
 mod deploy;
 mod metrics;
 mod real_cluster;

@@ -74,4 +74,35 @@ impl ApiServer {
             }
         }
     }
+
+    /// Writes the status of an object and nothing else of it, as a controller does.
+    ///
+    /// # Errors
+    /// When the kind is unknown or the object does not exist.
+    pub fn put_status(
+        &self,
+        kind: &str,
+        namespace: &str,
+        name: &str,
+        status: Value,
+        manager: &str,
+    ) -> Result<Arc<Object>, Failure> {
+        let (table, kind) = self.find(kind)?;
+        let stamp = Stamp { now: self.now(), manager: manager.to_owned() };
+        let key = kind.key(namespace, name);
+        loop {
+            let stored = self.state().tables[table].objects.get(&key).cloned();
+            let Some(stored) = stored else { return Err(Failure::not_found(kind, name)) };
+            let before = stored.value();
+            let mut body = before.clone();
+            object::as_map(&mut body).insert("status".into(), status.clone());
+            let after = change::update(kind, &before, body, &stamp, Part::Status)?;
+            if after["status"] == before["status"] {
+                return Ok(stored);
+            }
+            if let Ok(object) = self.state().store(table, after, stored.revision) {
+                return Ok(object);
+            }
+        }
+    }
 }

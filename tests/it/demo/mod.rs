@@ -1,0 +1,3 @@
+//! The demo's content: its cluster, its routing, its traffic.
+
+mod cluster;
