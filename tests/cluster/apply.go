@@ -11,6 +11,7 @@ import (
 	"slices"
 	"sync"
 
+	"golang.org/x/sync/errgroup"
 	authenticationv1 "k8s.io/api/authentication/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -30,6 +31,7 @@ import (
 type applier struct {
 	objects dynamic.Interface
 	typed   *kubernetes.Clientset
+	mu      sync.Mutex
 	mapper  meta.RESTMapper
 }
 
@@ -64,23 +66,42 @@ func isRight(o *unstructured.Unstructured) bool {
 	return slices.Contains([]string{"Namespace", "ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding"}, o.GetKind())
 }
 
-// files creates the objects of the files, in their order, each strictly validated.
+// files creates the objects of the files, each strictly validated: namespaces in their order, then
+// everything else, a few at a time because each is a round trip.
 func (a *applier) files(ctx context.Context, paths []string, wanted func(*unstructured.Unstructured) bool) error {
+	var namespaces, others []func() error
 	for _, path := range paths {
 		objects, err := readObjects(path)
 		if err != nil {
 			return err
 		}
 		for _, o := range objects {
-			if !wanted(o) {
-				continue
+			create := func() error {
+				if err := a.create(ctx, o); err != nil {
+					return fmt.Errorf("%s: %s %s: %w", path, o.GetKind(), o.GetName(), err)
+				}
+				return nil
 			}
-			if err := a.create(ctx, o); err != nil {
-				return fmt.Errorf("%s: %s %s: %w", path, o.GetKind(), o.GetName(), err)
+			switch {
+			case !wanted(o):
+			case o.GetKind() == "Namespace":
+				namespaces = append(namespaces, create)
+			default:
+				others = append(others, create)
 			}
 		}
 	}
-	return nil
+	for _, create := range namespaces {
+		if err := create(); err != nil {
+			return err
+		}
+	}
+	group := errgroup.Group{}
+	group.SetLimit(8)
+	for _, create := range others {
+		group.Go(create)
+	}
+	return group.Wait()
 }
 
 // create writes one object. What Argo CD tracks is written under the name that Argo CD uses, as
@@ -108,6 +129,8 @@ func (a *applier) create(ctx context.Context, o *unstructured.Unstructured) erro
 // mapping finds the resource of a kind. The API server learns of a new kind a moment after its
 // definition was accepted, so an unknown one is looked up again.
 func (a *applier) mapping(ctx context.Context, kind schema.GroupVersionKind) (*meta.RESTMapping, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
 	var found *meta.RESTMapping
 	err := eventually(ctx, kind.String(), func() error {
 		if a.mapper != nil {
@@ -135,17 +158,14 @@ func (a *applier) definitions(ctx context.Context, path string) error {
 	}
 	const url = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 	client := a.typed.ExtensionsV1beta1().RESTClient()
-	var wait sync.WaitGroup
-	documents := bytes.Split(text, []byte("\n---\n"))
-	problems := make([]error, len(documents))
-	for i, document := range documents {
-		wait.Go(func() {
-			// Sent as the YAML that it is: turning half a megabyte into JSON first takes longer.
-			problems[i] = client.Post().AbsPath(url).SetHeader("Content-Type", "application/yaml").Body(document).Do(ctx).Error()
+	group := errgroup.Group{}
+	for document := range bytes.SplitSeq(text, []byte("\n---\n")) {
+		group.Go(func() error {
+			// Sent as the YAML that it is: turning a megabyte into JSON first takes longer.
+			return client.Post().AbsPath(url).SetHeader("Content-Type", "application/yaml").Body(document).Do(ctx).Error()
 		})
 	}
-	wait.Wait()
-	if err := errors.Join(problems...); err != nil {
+	if err := group.Wait(); err != nil {
 		return err
 	}
 	definitions := a.objects.Resource(schema.GroupVersionResource{Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions"})
