@@ -3,9 +3,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use clap::Parser;
 use k8s_openapi::api::core::v1::{Namespace, PersistentVolumeClaim, Pod};
 use kube::api::{Api, DynamicObject, ListParams, PostParams};
 use serde_json::{Value, json};
+
+use sluice::config::{Auth, Cli, Command};
 
 use crate::support::cluster::{Options, RealCluster, repository};
 use crate::support::deploy::{Right, deploy_objects, every, rights_granted, rights_used};
@@ -207,6 +210,24 @@ fn the_pod_of_deploy_is_locked_down() {
     // The image runs as the same user, without a shell.
     let dockerfile = std::fs::read_to_string(repository().join("deploy/Dockerfile")).expect("Dockerfile");
     assert!(dockerfile.contains("USER 65532:65532") && dockerfile.contains("distroless"));
+}
+
+#[test]
+fn sluice_understands_what_the_deployment_and_the_image_start_it_with() {
+    let objects = deploy_objects();
+    let deployment = objects.iter().find(|o| o["kind"] == "Deployment").expect("Deployment");
+    let in_pod: Vec<String> =
+        serde_json::from_value(deployment["spec"]["template"]["spec"]["containers"][0]["args"].clone())
+            .expect("args");
+    let dockerfile = std::fs::read_to_string(repository().join("deploy/Dockerfile")).expect("Dockerfile");
+    let command = dockerfile.lines().find_map(|line| line.strip_prefix("CMD ")).expect("CMD");
+    let in_image: Vec<String> = serde_json::from_str(command).expect("CMD as a list");
+    for args in [in_pod, in_image] {
+        let cli = Cli::try_parse_from(std::iter::once("sluice".to_owned()).chain(args)).expect("options");
+        let Command::Serve(serve) = cli.command else { panic!("not `serve`") };
+        assert_eq!(serve.listen.port(), 8080);
+        assert_eq!(serve.auth, Auth::Token, "an open door on an open address");
+    }
 }
 
 #[test]
