@@ -1,0 +1,201 @@
+//! The house rules, checked: which room may use which, how long a file may be, what every file opens
+//! with, and what must never stand in one.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Room → the rooms of ours that it may use. `app`, `main` and `lib` may use everything.
+const MAY_USE: &[(&str, &[&str])] = &[
+    ("domain", &[]),
+    ("clock", &[]),
+    ("config", &["domain"]),
+    ("telemetry", &["config"]),
+    ("routing", &["domain"]),
+    ("views", &["domain"]),
+    ("cluster", &["domain", "clock"]),
+    ("metrics", &["domain", "clock"]),
+    ("store", &["domain", "clock"]),
+    ("services", &["domain", "routing", "cluster", "metrics", "store", "clock"]),
+    ("web", &["domain", "services", "views", "config", "clock"]),
+    ("demo", &["domain", "clock"]),
+];
+
+/// Crate → the rooms that may name it.
+const OUTSIDE: &[(&str, &[&str])] = &[
+    ("kube", &["cluster"]),
+    ("k8s_openapi", &["cluster"]),
+    ("sqlx", &["store"]),
+    ("axum", &["web", "demo"]),
+    ("askama", &["views"]),
+    ("reqwest", &["metrics"]),
+    ("rust_embed", &["views", "web"]),
+];
+
+const LONGEST: usize = 500;
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn files_below(folder: &str, ending: &str) -> Vec<PathBuf> {
+    let mut out = Vec::new();
+    let mut todo = vec![root().join(folder)];
+    while let Some(folder) = todo.pop() {
+        let Ok(entries) = fs::read_dir(&folder) else { continue };
+        for entry in entries.flatten() {
+            let path = entry.path();
+            let name = entry.file_name();
+            if path.is_dir() {
+                if name != "node_modules" && name != "target" {
+                    todo.push(path);
+                }
+            } else if path.extension().is_some_and(|found| found == ending) {
+                out.push(path);
+            }
+        }
+    }
+    out.sort();
+    out
+}
+
+fn shown(path: &Path) -> String {
+    path.strip_prefix(root()).unwrap_or(path).display().to_string()
+}
+
+/// The room of a file below `src`: its folder, or its own name.
+fn room(path: &Path) -> String {
+    let inside = path.strip_prefix(root().join("src")).expect("below src");
+    let first = inside.components().next().expect("a name").as_os_str().to_string_lossy();
+    first.trim_end_matches(".rs").to_owned()
+}
+
+/// Code without comments and without what stands in string literals on one line.
+fn code_of(text: &str) -> String {
+    text.lines().map(|line| line.split("//").next().unwrap_or("")).collect::<Vec<_>>().join("\n")
+}
+
+fn words_after<'a>(code: &'a str, before: &str) -> BTreeSet<&'a str> {
+    code.match_indices(before)
+        .map(|(at, _)| {
+            let rest = &code[at + before.len()..];
+            let end = rest.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(rest.len());
+            &rest[..end]
+        })
+        .filter(|word| !word.is_empty())
+        .collect()
+}
+
+#[test]
+fn rooms_use_only_what_they_may() {
+    let mut wrong = Vec::new();
+    for path in files_below("src", "rs") {
+        let room = room(&path);
+        let Some((_, may)) = MAY_USE.iter().find(|(name, _)| *name == room) else { continue };
+        let text = fs::read_to_string(&path).expect("readable");
+        for used in words_after(&code_of(&text), "crate::") {
+            let is_room = MAY_USE.iter().any(|(name, _)| *name == used) || used == "app";
+            if is_room && used != room && !may.contains(&used) {
+                wrong.push(format!("{} uses crate::{used}", shown(&path)));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "the dependency rule is broken:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn foreign_crates_stay_in_their_rooms() {
+    let mut wrong = Vec::new();
+    for path in files_below("src", "rs") {
+        let room = room(&path);
+        if ["app", "main", "lib"].contains(&room.as_str()) {
+            continue;
+        }
+        let code = code_of(&fs::read_to_string(&path).expect("readable"));
+        for (name, rooms) in OUTSIDE {
+            let named = code.match_indices(&format!("{name}::")).any(|(at, _)| {
+                !code[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_' || c == ':')
+            });
+            if named && !rooms.contains(&room.as_str()) {
+                wrong.push(format!("{} names {name}", shown(&path)));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "a crate is named outside its room:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn files_are_short_and_say_what_they_are() {
+    let mut wrong = Vec::new();
+    for path in ["src", "tests", "benches"].iter().flat_map(|folder| files_below(folder, "rs")) {
+        let text = fs::read_to_string(&path).expect("readable");
+        let lines = text.lines().count();
+        if lines > LONGEST {
+            wrong.push(format!("{} has {lines} lines", shown(&path)));
+        }
+        if !text.starts_with("//!") {
+            wrong.push(format!("{} does not open with //!", shown(&path)));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn every_test_file_is_declared() {
+    let files = files_below("tests/it", "rs");
+    let all: String = files.iter().map(|path| fs::read_to_string(path).expect("readable")).collect();
+    let declared = words_after(&all, "mod ");
+    let lost: Vec<String> = files
+        .iter()
+        .filter(|path| {
+            let stem = path.file_stem().expect("a name").to_string_lossy().into_owned();
+            let name = if stem == "mod" {
+                path.parent().and_then(Path::file_name).expect("a folder").to_string_lossy().into_owned()
+            } else {
+                stem
+            };
+            name != "main" && !declared.contains(name.as_str())
+        })
+        .map(|path| shown(path))
+        .collect();
+    assert!(lost.is_empty(), "not part of the test binary: {lost:?}");
+}
+
+#[test]
+fn nothing_unfinished_or_skipped() {
+    let marks = [concat!("to", "do!("), concat!("un", "implemented!("), concat!("#[ig", "nore"), concat!("FIX", "ME")];
+    let mut wrong = Vec::new();
+    for path in ["src", "tests", "benches"].iter().flat_map(|folder| files_below(folder, "rs")) {
+        let text = fs::read_to_string(&path).expect("readable");
+        for mark in marks {
+            if text.contains(mark) {
+                wrong.push(format!("{}: {mark}", shown(&path)));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn templates_carry_no_script_style_or_unescaped_text() {
+    let mut wrong = Vec::new();
+    for path in files_below("templates", "html") {
+        let text = fs::read_to_string(&path).expect("readable");
+        for (at, line) in text.lines().enumerate() {
+            let low = line.to_lowercase();
+            let inline = low.contains(" style=")
+                || low.contains("<style")
+                || low.contains("javascript:")
+                || low.contains(" onclick=")
+                || low.contains(" hx-on")
+                || (low.contains("<script") && !low.contains(" src="));
+            if inline {
+                wrong.push(format!("{}:{} inline script or style", shown(&path), at + 1));
+            }
+            if low.contains("http://") || low.contains("https://") {
+                wrong.push(format!("{}:{} names another host", shown(&path), at + 1));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
