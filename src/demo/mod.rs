@@ -12,6 +12,8 @@ pub mod pods;
 mod slices;
 
 pub mod random;
+pub mod router;
+pub mod world;
 
 use tokio_util::sync::CancellationToken;
 

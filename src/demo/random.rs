@@ -1,6 +1,6 @@
 //! Chance that can be repeated: a small generator with a seed. For the demo's traffic only, never for secrets.
 //!
-//! The numbers are those of SplitMix64: <https://prng.di.unimi.it/splitmix64.c>.
+//! The numbers are those of `SplitMix64`: <https://prng.di.unimi.it/splitmix64.c>.
 
 /// A sequence of numbers that its seed decides.
 #[derive(Clone, Debug)]
