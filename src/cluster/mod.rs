@@ -1,1 +1,186 @@
-//! The `cluster` room.
+//! The Kubernetes API, and the only room that names `kube`: it watches, reads anew, tries out, writes and asks
+//! who may do what. `services` calls it. It decides nothing about traffic (that is `routing`), and it writes
+//! nothing but a [`Plan`](crate::domain::plan::Plan), through [`Cluster::apply`].
+//!
+//! ```text
+//! watch ──rows──► state (indexes) ──► cache ──snapshot──► lists and pages
+//! fresh ──GET/LIST──► a state of its own ──snapshot with JSON──► decisions to write
+//! apply ──PUT, one object after the other──► cluster; barrier = the cache has heard it
+//! ```
+//!
+//! `kube` supplies what is hard to get right about connections: kubeconfig, in-cluster credentials and
+//! their rotation, TLS. Requests, retries, time limits and watches are ours, because their failures are what this
+//! room is about: whether a write was sent, whether its answer was lost, how long a watch was silent.
+
+pub mod client;
+mod error;
+mod wire;
+
+mod kinds;
+mod meta;
+mod parse;
+mod rows;
+mod words;
+
+mod find;
+mod hosts;
+mod join;
+mod routes;
+mod state;
+
+mod cache;
+mod watch;
+
+mod access;
+mod apply;
+mod fresh;
+mod write;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::clock::Clock;
+use crate::domain::ids::Namespace;
+use crate::domain::versions::VersionKeys;
+
+pub use self::access::{Ask, Visible};
+pub use self::apply::{Applied, Fate};
+pub use self::cache::{Cache, Change, Health, KindHealth};
+pub use self::error::{ApplyError, ClusterError};
+pub use self::write::Warning;
+
+use self::client::Clients;
+use self::words::Words;
+
+/// The name under which the API server books what we write, in `managedFields` and in its audit log.
+pub const FIELD_MANAGER: &str = "sluice";
+
+/// Which API server is meant.
+pub enum Target {
+    /// A kubeconfig file (or the default one), else the service account of the pod that we run in.
+    Infer { kubeconfig: Option<std::path::PathBuf>, context: Option<String> },
+    /// An API server in this process; made by [`client::in_process`].
+    InProcess(client::InProcess),
+}
+
+/// What the room is told once.
+#[derive(Clone, Debug)]
+pub struct Options {
+    pub version_keys: VersionKeys,
+    pub clock: Clock,
+    /// Usually `cluster.local`.
+    pub cluster_domain: Arc<str>,
+    /// Usually `istio-system`.
+    pub root_namespace: Arc<str>,
+    /// Watch only these namespaces; `None` = the whole cluster.
+    pub namespaces: Option<Vec<Namespace>>,
+    /// The audiences that a bearer token must be meant for; empty = the API server's own.
+    pub audiences: Vec<String>,
+    pub limits: Limits,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            version_keys: VersionKeys::default(),
+            clock: Clock::System,
+            cluster_domain: "cluster.local".into(),
+            root_namespace: "istio-system".into(),
+            namespaces: None,
+            audiences: Vec::new(),
+            limits: Limits::default(),
+        }
+    }
+}
+
+/// How long things may take.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// One reading, its retries included.
+    pub read: Duration,
+    /// One write request.
+    pub write: Duration,
+    /// A whole change from the first request to the last, undoing included.
+    pub change: Duration,
+    /// How long to wait until our own watch has heard of a write before the next stage.
+    pub barrier: Duration,
+    /// What proxies get on top of that between two stages: Istio waits 100 ms for more before it pushes.
+    pub grace: Duration,
+    /// The API server ends each watch after this time; a silent one is dropped 5 s later.
+    pub watch: Duration,
+    /// No event, bookmark or list of a kind for this long: list anew.
+    pub silence: Duration,
+    /// How often a kind that is not installed, or forbidden, is tried again.
+    pub probe: Duration,
+    /// Objects a page of a list.
+    pub page: u32,
+    /// How long an allowed answer about a person's rights is believed.
+    pub rights: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            read: Duration::from_secs(15),
+            write: Duration::from_secs(20),
+            change: Duration::from_secs(20),
+            barrier: Duration::from_secs(5),
+            grace: Duration::from_millis(300),
+            watch: Duration::from_secs(40),
+            silence: Duration::from_secs(90),
+            probe: Duration::from_secs(30),
+            page: 500,
+            rights: Duration::from_mins(1),
+        }
+    }
+}
+
+/// The cluster: cheap to clone, safe to share.
+#[derive(Clone)]
+pub struct Cluster {
+    inner: Arc<Inner>,
+    /// Nothing that this handle does lasts beyond this moment.
+    deadline: Option<Instant>,
+}
+
+struct Inner {
+    clients: Clients,
+    options: Options,
+    words: Arc<Words>,
+    rights: access::Known,
+}
+
+impl Cluster {
+    /// Reads credentials and makes the clients; sends nothing yet.
+    pub async fn connect(target: Target, options: Options) -> Result<Self, ClusterError> {
+        let clients = Clients::connect(target).await?;
+        let inner =
+            Inner { clients, options, words: Arc::new(Words::default()), rights: access::Known::default() };
+        Ok(Self { inner: Arc::new(inner), deadline: None })
+    }
+
+    /// The same cluster for one change: reading, trying out and applying together end by `deadline`.
+    /// What has to be found out about a write that is already under way still gets two seconds after it.
+    #[must_use]
+    pub fn until(&self, deadline: Instant) -> Self {
+        Self { inner: Arc::clone(&self.inner), deadline: Some(deadline) }
+    }
+
+    /// The shorter of a limit and what the deadline leaves.
+    fn within(&self, limit: Duration) -> Instant {
+        let end = Instant::now() + limit;
+        self.deadline.map_or(end, |deadline| deadline.min(end))
+    }
+
+    fn limits(&self) -> &Limits {
+        &self.inner.options.limits
+    }
+}
+
+impl std::fmt::Debug for Cluster {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Cluster").finish_non_exhaustive()
+    }
+}

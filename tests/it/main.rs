@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a panic in a helper fails the test that called it")]
 
 mod cluster;
+mod cluster_room;
 mod demo;
 mod deploy;
 mod metrics;

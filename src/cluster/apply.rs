@@ -1,0 +1,266 @@
+//! Writes a plan: stage by stage, with a barrier between stages, undone in reverse when something fails. The one way
+//! in which anything is written to the cluster. `services` has a durable intent before it calls, and records what
+//! comes back.
+//!
+//! Says nothing that was not seen: *applied* = the API server stored it, *failed* = nothing of it remains,
+//! *partial* = something does, *unknown* = an answer was lost and the object could not be read.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::join_all;
+use serde_json::Value;
+use tokio::time::{Instant, sleep};
+
+use crate::domain::audit::{EditRecord, Ending, Written};
+use crate::domain::ids::ObjectRef;
+use crate::domain::plan::{Edit, Plan};
+use crate::domain::refusal::{Code, Refusal};
+
+use super::cache::Cache;
+use super::error::{ApplyError, ClusterError};
+use super::write::{self, Mode, annotation, generation, marked, text};
+use super::{Cluster, meta};
+
+/// How a plan ended.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Applied {
+    /// One for each edit, in the plan's order.
+    pub records: Vec<EditRecord>,
+    /// `Applied`, `Failed`, `Partial` or `Unknown`.
+    pub ending: Ending,
+    pub error: Option<ApplyError>,
+}
+
+impl Applied {
+    /// What a person is told when it is not applied.
+    pub fn refusal(&self) -> Option<Refusal> {
+        let error = self.error.as_ref()?;
+        Some(match self.ending {
+            Ending::Partial => {
+                Refusal::new(Code::PartlyApplied).arg("object", error.object()).arg("message", error)
+            }
+            Ending::Unknown => {
+                Refusal::new(Code::OutcomeUnknown).arg("object", error.object()).arg("message", error)
+            }
+            _ => error.refusal(),
+        })
+    }
+}
+
+/// What an object says about a change that may have written it.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Fate {
+    /// It carries the change, and the spec is what the change wrote.
+    Carries,
+    /// It is as it was before the change.
+    Before,
+    /// It is something else: changed by somebody since, or gone.
+    Other { manager: Option<Arc<str>> },
+    /// It could not be read.
+    Unread(ClusterError),
+}
+
+impl Cluster {
+    /// Writes a plan under a change's id. Ends within [`Limits::change`](super::Limits::change), whatever the cluster
+    /// does; sends no write twice.
+    pub async fn apply(&self, plan: &Plan, change: &str, cache: &Cache) -> Applied {
+        let start = Instant::now();
+        let end = self.within(self.limits().change);
+        // Two fifths of the time belong to finding out and undoing.
+        let forward = start + end.saturating_duration_since(start).mul_f64(0.6);
+        let mut run = Run {
+            cluster: self,
+            change,
+            cache,
+            records: plan.edits().map(record).collect(),
+            done: Vec::new(),
+        };
+        let outcome = run.forward(plan, forward).await;
+        let (ending, error) = match outcome {
+            Ok(()) => (Ending::Applied, None),
+            // What may have switched traffic must not lose the subsets that it names: nothing is undone.
+            Err(error @ ApplyError::Unknown { .. }) => (Ending::Unknown, Some(error)),
+            Err(error) => {
+                run.undo(end).await;
+                let remains = run.records.iter().any(|record| record.written == Written::Yes);
+                let unknown = run.records.iter().any(|record| record.written == Written::Unknown);
+                let ending = match (unknown, remains) {
+                    (true, _) => Ending::Unknown,
+                    (false, true) => Ending::Partial,
+                    (false, false) => Ending::Failed,
+                };
+                (ending, Some(error))
+            }
+        };
+        if let Some(error) = &error {
+            tracing::warn!(change, ending = ending.as_str(), %error, "a change was not applied");
+        }
+        Applied { records: run.records, ending, error }
+    }
+
+    /// What became of a change, by its objects: after a crash, and after an answer that was lost.
+    pub async fn fate_of(&self, change: &str, records: &[EditRecord]) -> Vec<(ObjectRef, Fate)> {
+        let end = self.within(self.limits().read);
+        let fates = records.iter().map(|record| async move {
+            let fate = match self.get(&record.object, end).await {
+                Err(error) => Fate::Unread(error),
+                Ok(now) => fate(change, record, now.as_ref()),
+            };
+            (record.object.clone(), fate)
+        });
+        join_all(fates).await
+    }
+}
+
+fn fate(change: &str, record: &EditRecord, now: Option<&Value>) -> Fate {
+    let Some(now) = now else {
+        return if record.before.is_none() { Fate::Before } else { Fate::Other { manager: None } };
+    };
+    let spec = now.get("spec");
+    if annotation(now) == Some(change) && spec == record.after.as_ref() {
+        Fate::Carries
+    } else if record.before.is_some() && spec == record.before.as_ref() {
+        Fate::Before
+    } else {
+        Fate::Other { manager: meta::manager_of(now) }
+    }
+}
+
+fn record(edit: &Edit) -> EditRecord {
+    EditRecord {
+        object: edit.object.clone(),
+        before: edit.before.as_ref().and_then(|before| before.get("spec").cloned()),
+        after: edit.after.get("spec").cloned(),
+        resource_version_before: edit.resource_version().map(Into::into),
+        resource_version_after: None,
+        written: Written::No,
+    }
+}
+
+/// A plan on its way.
+struct Run<'a> {
+    cluster: &'a Cluster,
+    change: &'a str,
+    cache: &'a Cache,
+    records: Vec<EditRecord>,
+    /// What was stored so far: stage, place in the records, the edit, and the object as the API server has it.
+    done: Vec<(usize, usize, &'a Edit, Value)>,
+}
+
+/// A stage that cannot be written and found out about in less is not begun.
+const LEAST: Duration = Duration::from_secs(1);
+
+impl<'a> Run<'a> {
+    async fn forward(&mut self, plan: &'a Plan, end: Instant) -> Result<(), ApplyError> {
+        let mut at = 0;
+        for (stage, edits) in plan.stages().enumerate() {
+            if stage > 0 {
+                // Before the next stage: proxies must have heard of subsets before a route names them, and of
+                // the routes before a subset goes.
+                self.barrier(stage - 1, end).await;
+            }
+            for edit in edits {
+                self.write(stage, at, edit, end).await?;
+                at += 1;
+            }
+        }
+        Ok(())
+    }
+
+    async fn write(
+        &mut self,
+        stage: usize,
+        at: usize,
+        edit: &'a Edit,
+        end: Instant,
+    ) -> Result<(), ApplyError> {
+        let left = end.saturating_duration_since(Instant::now());
+        if left < LEAST && !self.done.is_empty() {
+            let error = ClusterError::Timeout("the time for the change was used up".to_owned());
+            return Err(ApplyError::Cluster { object: edit.object.clone(), error });
+        }
+        let limit = left.max(LEAST).mul_f64(0.75).min(self.cluster.limits().write);
+        let find_out = end.max(Instant::now() + limit + LEAST);
+        let body = marked(edit.after.clone(), Some(self.change));
+        let fate = self.cluster.write(edit, body, Mode::Real, Instant::now() + limit, find_out).await;
+        let record = &mut self.records[at];
+        match fate {
+            write::Fate::Written(stored, _) => {
+                let version = text(&stored, "resourceVersion");
+                tracing::info!(change = self.change, object = %edit.object, version, "written");
+                record.written = Written::Yes;
+                record.resource_version_after = Some(version.to_owned());
+                self.done.push((stage, at, edit, stored));
+                Ok(())
+            }
+            write::Fate::Not(error) => Err(error),
+            write::Fate::Unknown(error) => {
+                record.written = Written::Unknown;
+                Err(error)
+            }
+        }
+    }
+
+    /// Waits until our own watch has told of everything that a stage wrote, then a little for the proxies.
+    async fn barrier(&self, stage: usize, end: Instant) {
+        let wait = end.min(Instant::now() + self.cluster.limits().barrier);
+        for (_, _, edit, stored) in self.done.iter().filter(|(of, ..)| *of == stage) {
+            let (version, generation) = (text(stored, "resourceVersion"), generation(stored));
+            if !self.cache.heard_of(&edit.object, version, generation, wait).await {
+                tracing::warn!(object = %edit.object, version, "our own watch has not told of a write yet");
+            }
+        }
+        sleep(self.cluster.limits().grace).await;
+    }
+
+    /// Puts back what was written, last first. Stops at the first object that cannot be put back: what was written
+    /// before it may be needed by it.
+    async fn undo(&mut self, end: Instant) {
+        let mut last_stage = None;
+        while let Some((stage, at, edit, stored)) = self.done.pop() {
+            if last_stage.is_some_and(|last| last != stage) {
+                sleep(self.cluster.limits().grace).await;
+            }
+            last_stage = Some(stage);
+            // What was created stays: deleting is not among our rights, and a DestinationRule without a
+            // route that names its subsets sends nothing anywhere.
+            let Some(before) = edit.before.as_deref() else { return };
+            match self.put_back(edit, before, &stored, end).await {
+                write::Fate::Written(now, _) => {
+                    let record = &mut self.records[at];
+                    record.written = Written::Undone;
+                    record.resource_version_after = Some(text(&now, "resourceVersion").to_owned());
+                    tracing::info!(change = self.change, object = %edit.object, "put back");
+                }
+                write::Fate::Not(error) => {
+                    tracing::warn!(change = self.change, object = %edit.object, %error, "cannot be put back");
+                    return;
+                }
+                write::Fate::Unknown(error) => {
+                    tracing::warn!(change = self.change, object = %edit.object, %error, "may be put back or not");
+                    self.records[at].written = Written::Unknown;
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Writes the old spec over ours. An object that somebody changed since is left alone.
+    async fn put_back(&self, edit: &Edit, before: &Value, stored: &Value, end: Instant) -> write::Fate {
+        let mut back = stored.clone();
+        if let (Some(members), Some(spec)) = (back.as_object_mut(), before.get("spec")) {
+            members.insert("spec".to_owned(), spec.clone());
+        }
+        // So that it can be told from our first write when this answer is lost too.
+        let mark = format!("{}/undone", self.change);
+        let undo =
+            Edit { object: edit.object.clone(), before: Some(Arc::new(stored.clone())), after: back.clone() };
+        let left = end.saturating_duration_since(Instant::now()).max(LEAST);
+        let limit = left.mul_f64(0.6);
+        let find_out = Instant::now() + left;
+        self.cluster
+            .write(&undo, marked(back, Some(&mark)), Mode::Real, Instant::now() + limit, find_out)
+            .await
+    }
+}

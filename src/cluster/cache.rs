@@ -1,0 +1,358 @@
+//! The cache that watches fill and pages read: cheap to clone, never waits for the network. `services` and
+//! `Cluster::read_fresh` call it. Nothing is decided on it that is then written: it may be a second old.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard};
+use std::time::Duration;
+
+use tokio::sync::{broadcast, watch};
+use tokio::time::{Instant, timeout_at};
+
+use crate::clock::Clock;
+use crate::domain::ids::{Kind, Namespace, ObjectRef, ServiceRef};
+use crate::domain::snapshot::Snapshot;
+
+use super::join::service_ref;
+use super::kinds::Watched;
+use super::rows::{NamespaceRow, Row};
+use super::state::{Facts, State, Touched};
+use super::words::Words;
+
+/// More services than this in one event are told as [`Change::Resync`].
+const MANY: usize = 256;
+
+/// The cluster as it was heard of last.
+#[derive(Clone)]
+pub struct Cache {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    held: RwLock<Held>,
+    slots: RwLock<Vec<Slot>>,
+    generation: AtomicU64,
+    changes: broadcast::Sender<Change>,
+    /// Rises whenever a routing object was heard of.
+    echo: watch::Sender<u64>,
+    clock: Clock,
+}
+
+struct Held {
+    state: State,
+    /// Sorted lists, made when asked for and dropped when the set changes.
+    services: OnceLock<Arc<[ServiceRef]>>,
+    namespaces: OnceLock<Arc<[Namespace]>>,
+}
+
+/// Something that readers may want to look at again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// The service's snapshot is another one, or the service came or went.
+    Service(ServiceRef),
+    /// The set of services changed, or more of them than are worth naming.
+    Resync,
+}
+
+/// How well a kind is known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Health {
+    /// The first list is under way.
+    Listing,
+    Live,
+    /// The cluster does not serve the kind. Tried again now and then: it may be installed later.
+    Missing,
+    /// Sluice may not list or watch it; the API server's words.
+    Forbidden {
+        message: String,
+    },
+    /// Neither lists nor watches work since then (milliseconds since 1970); what is known is that old.
+    Failing {
+        since_ms: i64,
+        message: String,
+    },
+}
+
+/// A kind and how well it is known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KindHealth {
+    pub kind: &'static str,
+    pub state: Health,
+    /// When the API server last told us anything about it (milliseconds since 1970).
+    pub last_heard_ms: Option<i64>,
+}
+
+/// A watch: of one kind, in one namespace or everywhere.
+struct Slot {
+    kind: Watched,
+    scope: Option<Namespace>,
+    health: Health,
+    last_heard_ms: Option<i64>,
+    listed: bool,
+}
+
+impl Cache {
+    /// An empty cache that waits for these watches.
+    pub(super) fn new(facts: Facts, clock: Clock, watches: Vec<(Watched, Option<Namespace>)>) -> Self {
+        let slot =
+            |(kind, scope)| Slot { kind, scope, health: Health::Listing, last_heard_ms: None, listed: false };
+        let held = Held { state: State::new(facts), services: OnceLock::new(), namespaces: OnceLock::new() };
+        let inner = Inner {
+            held: RwLock::new(held),
+            slots: RwLock::new(watches.into_iter().map(slot).collect()),
+            generation: AtomicU64::new(0),
+            changes: broadcast::Sender::new(4096),
+            echo: watch::Sender::new(0),
+            clock,
+        };
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// The snapshot of a service; `None` when there is no such service. Its objects hold no JSON.
+    pub fn snapshot(&self, at: &ServiceRef) -> Option<Arc<Snapshot>> {
+        self.held().state.snapshot(at)
+    }
+
+    /// Every service, by namespace and name.
+    pub fn services(&self) -> Arc<[ServiceRef]> {
+        let held = self.held();
+        Arc::clone(held.services.get_or_init(|| {
+            let mut all: Vec<ServiceRef> = held.state.services().map(|row| service_ref(row)).collect();
+            all.sort_unstable();
+            all.into()
+        }))
+    }
+
+    /// Every namespace that exists or has services, by name.
+    pub fn namespaces(&self) -> Arc<[Namespace]> {
+        let held = self.held();
+        Arc::clone(held.namespaces.get_or_init(|| {
+            let shards = held.state.namespaces.iter();
+            let shown = shards.filter(|(_, shard)| shard.row.is_some() || !shard.services.is_empty());
+            let mut all: Vec<Namespace> = shown.map(|(name, _)| Namespace::trusted(name.clone())).collect();
+            all.sort_unstable();
+            all.into()
+        }))
+    }
+
+    /// Rises with every change of anything that is shown.
+    pub fn generation(&self) -> u64 {
+        self.inner.generation.load(Ordering::Acquire)
+    }
+
+    /// Changes from now on. A reader that lags behind is told so by the channel and should treat it as
+    /// [`Change::Resync`].
+    pub fn changes(&self) -> broadcast::Receiver<Change> {
+        self.inner.changes.subscribe()
+    }
+
+    /// How well each kind is known.
+    pub fn health(&self) -> Vec<KindHealth> {
+        let slots = self.slots();
+        let of_kind = |kind: Watched| {
+            let of: Vec<&Slot> = slots.iter().filter(|slot| slot.kind == kind).collect();
+            let worst = of.iter().max_by_key(|slot| severity(&slot.health))?;
+            let last_heard_ms = of.iter().map(|slot| slot.last_heard_ms).min().flatten();
+            Some(KindHealth { kind: kind.as_str(), state: worst.health.clone(), last_heard_ms })
+        };
+        Watched::ALL.into_iter().filter_map(of_kind).collect()
+    }
+
+    /// True once every watch has had its first list, or was told that there is nothing to list.
+    pub fn is_ready(&self) -> bool {
+        let known =
+            |slot: &Slot| slot.listed || matches!(slot.health, Health::Missing | Health::Forbidden { .. });
+        self.slots().iter().all(known)
+    }
+
+    fn held(&self) -> RwLockReadGuard<'_, Held> {
+        self.inner.held.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn slots(&self) -> RwLockReadGuard<'_, Vec<Slot>> {
+        self.inner.slots.read().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn severity(health: &Health) -> u8 {
+    match health {
+        Health::Live => 0,
+        Health::Missing => 1,
+        Health::Listing => 2,
+        Health::Failing { .. } => 3,
+        Health::Forbidden { .. } => 4,
+    }
+}
+
+/// What watches and writes tell and ask.
+impl Cache {
+    /// One event, or several that came together.
+    pub(super) fn update(&self, apply: impl FnOnce(&mut State, &mut Touched)) {
+        let mut touched = Touched::default();
+        {
+            let mut held = self.inner.held.write().unwrap_or_else(PoisonError::into_inner);
+            apply(&mut held.state, &mut touched);
+            if touched.is_empty() {
+                return;
+            }
+            held.state.forget(&touched);
+            if touched.set {
+                held.services.take();
+            }
+            if touched.set || touched.namespaces {
+                held.namespaces.take();
+            }
+            self.inner.generation.fetch_add(1, Ordering::Release);
+        }
+        self.announce(touched);
+    }
+
+    fn announce(&self, touched: Touched) {
+        // Nobody listening is no error.
+        let tell = |change| drop(self.inner.changes.send(change));
+        if touched.all || touched.services.len() > MANY {
+            return tell(Change::Resync);
+        }
+        for (namespace, name) in touched.services {
+            tell(Change::Service(ServiceRef { namespace: Namespace::trusted(namespace), name }));
+        }
+        if touched.set || touched.namespaces {
+            tell(Change::Resync);
+        }
+    }
+
+    /// Makes rows all there is of a kind and scope.
+    pub(super) fn replace(&self, kind: Watched, scope: Option<&Namespace>, rows: Vec<Row>) {
+        self.update(|state, touched| state.replace(kind, scope.map(Namespace::as_str), rows, touched));
+        self.echoed(kind);
+    }
+
+    /// Wakes those who wait for a written object to come back.
+    pub(super) fn echoed(&self, kind: Watched) {
+        if kind.is_optional() {
+            self.inner.echo.send_modify(|n| *n += 1);
+        }
+    }
+
+    /// Waits until the object is heard of at this resourceVersion, or at the generation that the write made
+    /// or a later one; false when `end` comes first.
+    pub(super) async fn heard_of(
+        &self,
+        object: &ObjectRef,
+        version: &str,
+        generation: i64,
+        end: Instant,
+    ) -> bool {
+        let mut echo = self.inner.echo.subscribe();
+        let waiting = async {
+            loop {
+                echo.borrow_and_update();
+                let (seen, at) = self.version_of(object).unwrap_or_default();
+                // A later write of somebody else may have come in between.
+                if seen == version || (generation > 1 && at >= generation) {
+                    return true;
+                }
+                if echo.changed().await.is_err() {
+                    return false;
+                }
+            }
+        };
+        timeout_at(end, waiting).await.unwrap_or(false)
+    }
+
+    fn version_of(&self, object: &ObjectRef) -> Option<(String, i64)> {
+        let held = self.held();
+        let (namespace, name) = (object.namespace.as_str(), &*object.name);
+        let meta = match object.kind {
+            Kind::VirtualService => &held.state.routes.virtual_service(namespace, name)?.meta,
+            Kind::DestinationRule => &held.state.routes.destination_rule(namespace, name)?.meta,
+        };
+        Some((meta.resource_version.clone(), meta.generation))
+    }
+
+    /// What is known of a namespace itself.
+    pub(super) fn namespace_row(&self, namespace: &Namespace) -> Option<NamespaceRow> {
+        self.held().state.namespaces.get(namespace.as_str())?.row.clone()
+    }
+
+    pub(super) fn words(&self) -> Arc<Words> {
+        Arc::clone(&self.held().state.facts.words)
+    }
+
+    /// True when what is known of a kind is at most as old as a watch may be silent.
+    pub(super) fn is_live(&self, kind: Watched) -> bool {
+        self.slots().iter().filter(|slot| slot.kind == kind).all(|slot| slot.health == Health::Live)
+    }
+
+    /// The API server told something about a kind.
+    pub(super) fn heard(&self, kind: Watched, scope: Option<&Namespace>) {
+        let now = self.inner.clock.now_ms();
+        self.with_slot(kind, scope, |slot| {
+            slot.last_heard_ms = Some(now);
+            if slot.listed {
+                slot.health = Health::Live;
+            }
+        });
+    }
+
+    /// The whole list of a kind is in.
+    pub(super) fn listed(&self, kind: Watched, scope: Option<&Namespace>) {
+        self.with_slot(kind, scope, |slot| slot.listed = true);
+        self.heard(kind, scope);
+        self.note_installed();
+    }
+
+    pub(super) fn missing(&self, kind: Watched, scope: Option<&Namespace>) {
+        let now = self.inner.clock.now_ms();
+        self.replace(kind, scope, Vec::new());
+        self.with_slot(kind, scope, |slot| {
+            slot.listed = false;
+            slot.last_heard_ms = Some(now);
+            slot.health = Health::Missing;
+        });
+        self.note_installed();
+    }
+
+    pub(super) fn forbidden(&self, kind: Watched, scope: Option<&Namespace>, message: String) {
+        // What was known stays: a restarting API server forbids everything for a moment.
+        self.with_slot(kind, scope, |slot| slot.health = Health::Forbidden { message });
+    }
+
+    pub(super) fn failing(&self, kind: Watched, scope: Option<&Namespace>, message: String) {
+        let now = self.inner.clock.now_ms();
+        self.with_slot(kind, scope, |slot| {
+            let since_ms = if let Health::Failing { since_ms, .. } = slot.health { since_ms } else { now };
+            slot.health = Health::Failing { since_ms, message };
+        });
+    }
+
+    fn note_installed(&self) {
+        let missing = |slot: &Slot| slot.kind.is_optional() && slot.health == Health::Missing;
+        let installed = !self.slots().iter().any(missing);
+        self.update(|state, touched| state.set_installed(installed, touched));
+    }
+
+    fn with_slot(&self, kind: Watched, scope: Option<&Namespace>, set: impl FnOnce(&mut Slot)) {
+        let mut slots = self.inner.slots.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(slot) = slots.iter_mut().find(|slot| slot.kind == kind && slot.scope.as_ref() == scope) {
+            set(slot);
+        }
+    }
+
+    /// Waits until every kind is known or `within` has passed; true when it is. For the start and for tests.
+    pub async fn ready_within(&self, within: Duration) -> bool {
+        let end = Instant::now() + within;
+        while !self.is_ready() {
+            if Instant::now() >= end {
+                return false;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        true
+    }
+}
+
+impl std::fmt::Debug for Cache {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Cache").field("generation", &self.generation()).finish_non_exhaustive()
+    }
+}

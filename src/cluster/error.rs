@@ -1,0 +1,101 @@
+//! What can go wrong between us and the API server, told apart by what may be said about it afterwards.
+//! Texts never hold a token, a header or a body that we sent.
+
+use std::sync::Arc;
+
+use thiserror::Error;
+
+use crate::domain::ids::ObjectRef;
+use crate::domain::refusal::{Code, Refusal};
+
+/// Why the API server did not give us what we asked for.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum ClusterError {
+    /// No connection, or it broke.
+    #[error("the Kubernetes API server cannot be reached: {0}")]
+    Unreachable(String),
+    #[error("the Kubernetes API server did not answer in time ({0})")]
+    Timeout(String),
+    /// 429: it asks us to come back later.
+    #[error("the Kubernetes API server is busy ({0})")]
+    Busy(String),
+    /// 401 or 403 for Sluice itself.
+    #[error("the Kubernetes API server forbids it: {0}")]
+    Forbidden(String),
+    /// Any other refusal, in the API server's words (those of webhooks included).
+    #[error("the Kubernetes API server refused ({code}): {message}")]
+    Refused { code: u16, message: String },
+    #[error("not found: {0}")]
+    NotFound(String),
+    /// An answer that cannot be read.
+    #[error("the Kubernetes API server's answer cannot be read: {0}")]
+    Invalid(String),
+    /// Kubeconfig or service account cannot be used.
+    #[error("cannot find out how to reach the cluster: {0}")]
+    Config(String),
+}
+
+impl ClusterError {
+    /// The same as an answer to a person.
+    pub fn refusal(&self) -> Refusal {
+        match self {
+            Self::Unreachable(_) | Self::Config(_) => Refusal::new(Code::ClusterUnreachable),
+            Self::Timeout(_) => Refusal::new(Code::ClusterTimeout),
+            Self::Busy(_) => Refusal::new(Code::ClusterBusy),
+            Self::Forbidden(message) => Refusal::new(Code::ClusterForbids).arg("message", message),
+            Self::Refused { message, .. } => Refusal::new(Code::ClusterRefused).arg("message", message),
+            Self::NotFound(what) => Refusal::new(Code::NotFound).arg("name", what),
+            Self::Invalid(_) => Refusal::new(Code::Internal),
+        }
+    }
+}
+
+/// Why a plan was not (wholly) written.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum ApplyError {
+    /// The API server or a webhook said no; its words as they came.
+    #[error("{object} was refused: {message}")]
+    Refused { object: ObjectRef, message: String },
+    /// The object is no longer what the plan stands on.
+    #[error("{object} was changed since it was read{}", by(manager.as_ref()))]
+    Conflict { object: ObjectRef, manager: Option<Arc<str>> },
+    /// Something broke, and it is known that the object was not written.
+    #[error("{object} was not written: {error}")]
+    Cluster { object: ObjectRef, error: ClusterError },
+    /// The answer was lost, and the object could not be read to find out.
+    #[error("nobody knows whether {object} was written: {error}")]
+    Unknown { object: ObjectRef, error: ClusterError },
+}
+
+fn by(manager: Option<&Arc<str>>) -> String {
+    manager.map_or(String::new(), |manager| format!(" by {manager}"))
+}
+
+impl ApplyError {
+    /// The object that it is about.
+    pub fn object(&self) -> &ObjectRef {
+        match self {
+            Self::Refused { object, .. }
+            | Self::Conflict { object, .. }
+            | Self::Cluster { object, .. }
+            | Self::Unknown { object, .. } => object,
+        }
+    }
+
+    /// The same as an answer to a person.
+    pub fn refusal(&self) -> Refusal {
+        let refusal = match self {
+            Self::Refused { message, .. } => Refusal::new(Code::ClusterRefused).arg("message", message),
+            Self::Conflict { manager, .. } => {
+                let refusal = Refusal::new(Code::Conflict);
+                match manager {
+                    Some(manager) => refusal.arg("by", manager),
+                    None => refusal,
+                }
+            }
+            Self::Cluster { error, .. } => error.refusal(),
+            Self::Unknown { error, .. } => Refusal::new(Code::OutcomeUnknown).arg("message", error),
+        };
+        refusal.arg("object", self.object())
+    }
+}

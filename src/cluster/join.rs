@@ -1,0 +1,113 @@
+//! Joins rows into a snapshot of one service. Called under the cache's read lock, once a service until something of
+//! it changes; and by the fresh reading.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use crate::domain::ids::{Namespace, ServiceRef};
+use crate::domain::service::ServiceFacts;
+use crate::domain::snapshot::{Held, Mesh, Snapshot};
+use crate::domain::versions::{PodFacts, WorkloadFacts, group};
+
+use super::rows::{PodMesh, PodRow, ServiceRow, WorkloadRow};
+use super::state::{Entry, Shard, State};
+use super::words::Word;
+
+impl State {
+    /// The snapshot of a service, joined anew only when something of it changed.
+    pub fn snapshot(&self, at: &ServiceRef) -> Option<Arc<Snapshot>> {
+        let shard = self.namespaces.get(at.namespace.as_str())?;
+        let entry = shard.services.get(&at.name)?;
+        Some(Arc::clone(entry.joined.get_or_init(|| Arc::new(self.join(shard, entry)))))
+    }
+
+    fn join(&self, shard: &Shard, entry: &Entry) -> Snapshot {
+        let row = &entry.row;
+        let ready: HashSet<&Word> =
+            shard.slices_of.get(&row.name).into_iter().flatten().flat_map(|slice| &slice.ready).collect();
+        let mut pods: Vec<&Arc<PodRow>> = Vec::new();
+        let mut workloads: Vec<&Arc<WorkloadRow>> = Vec::new();
+        if let (Some(anchor), Some(selector)) = (&entry.anchor, row.chooses()) {
+            pods.extend(shard.finder.pods(anchor, selector).filter(|pod| !pod.ended));
+            workloads.extend(shard.finder.workloads(anchor, selector));
+        }
+        // The order in which events came must not show.
+        pods.sort_by(|a, b| a.name.cmp(&b.name));
+        workloads.sort_by(|a, b| (a.created_ms, &a.name, a.kind).cmp(&(b.created_ms, &b.name, b.kind)));
+
+        let ambient = shard.row.as_ref().is_some_and(|namespace| namespace.ambient);
+        let meshed = |pod: &&&Arc<PodRow>| match pod.mesh {
+            PodMesh::In => true,
+            PodMesh::Out => false,
+            PodMesh::Unsaid => ambient,
+        };
+        let mesh = Mesh {
+            installed: self.installed,
+            cluster_domain: Arc::clone(&self.facts.domain),
+            root_namespace: Arc::clone(&self.facts.root_namespace),
+            meshed_pods: count(pods.iter().filter(meshed).count()),
+            pods: count(pods.len()),
+        };
+        let workloads: Vec<WorkloadFacts> = workloads.into_iter().map(workload_facts).collect();
+        let pods: Vec<PodFacts> =
+            pods.into_iter().map(|pod| pod_facts(pod, ready.contains(&pod.name))).collect();
+        let virtual_services = self.routes.virtual_services_for(&row.namespace, &row.name, &self.facts.words);
+        let destination_rules = self.routes.destination_rules_for(&row.namespace, &row.name);
+        Snapshot {
+            service: service_facts(row),
+            versions: group(&workloads, &pods, &self.facts.keys),
+            virtual_services: virtual_services
+                .into_iter()
+                .map(|object| Held { object, json: None })
+                .collect(),
+            destination_rules: destination_rules
+                .into_iter()
+                .map(|object| Held { object, json: None })
+                .collect(),
+            mesh,
+            taken: Vec::new(),
+        }
+    }
+}
+
+/// Where a service is.
+pub(super) fn service_ref(row: &ServiceRow) -> ServiceRef {
+    ServiceRef { namespace: Namespace::trusted(row.namespace.clone()), name: row.name.clone() }
+}
+
+fn service_facts(row: &ServiceRow) -> ServiceFacts {
+    ServiceFacts {
+        at: service_ref(row),
+        uid: Arc::clone(&row.uid),
+        shape: row.shape,
+        ports: row.ports.to_vec(),
+        selector: row.selector.to_labels(),
+    }
+}
+
+fn workload_facts(row: &Arc<WorkloadRow>) -> WorkloadFacts {
+    WorkloadFacts {
+        kind: row.kind,
+        name: row.name.clone(),
+        created_ms: row.created_ms,
+        image: row.image.clone(),
+        wanted: row.wanted,
+        selector: row.selector.to_labels(),
+        pod_labels: row.pod_labels.to_labels(),
+    }
+}
+
+fn pod_facts(row: &Arc<PodRow>, ready: bool) -> PodFacts {
+    PodFacts {
+        name: row.name.clone(),
+        labels: row.labels.to_labels(),
+        ready,
+        terminating: row.terminating,
+        cause: row.cause.clone(),
+        image: row.image.clone(),
+    }
+}
+
+fn count(n: usize) -> u32 {
+    u32::try_from(n).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,111 @@
+//! Metadata of routing objects: what the domain keeps of it, who wrote last, who else owns the object.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::Deserialize;
+
+use crate::domain::istio::Meta;
+use crate::domain::owner;
+
+use super::words::Words;
+
+/// `metadata` of a VirtualService or DestinationRule.
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(super) struct MetaJson {
+    namespace: Option<String>,
+    name: Option<String>,
+    uid: Option<String>,
+    resource_version: Option<String>,
+    generation: Option<i64>,
+    creation_timestamp: Option<String>,
+    deletion_timestamp: Option<String>,
+    labels: Option<BTreeMap<String, String>>,
+    annotations: Option<BTreeMap<String, String>>,
+    owner_references: Option<Vec<OwnerJson>>,
+    managed_fields: Option<Vec<ManagedJson>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct OwnerJson {
+    kind: String,
+    name: String,
+}
+
+/// One entry of `managedFields`; the fields themselves are not parsed.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct ManagedJson {
+    manager: Option<String>,
+    time: Option<String>,
+    subresource: Option<String>,
+}
+
+impl MetaJson {
+    /// The domain's view.
+    pub fn read(&self, words: &Words) -> Meta {
+        let nothing = BTreeMap::new();
+        let managed = self.managed_fields.as_deref().unwrap_or_default();
+        let owner = owner::detect(
+            self.labels.as_ref().unwrap_or(&nothing),
+            self.annotations.as_ref().unwrap_or(&nothing),
+            self.owner_references.iter().flatten().map(|owner| (owner.kind.as_str(), owner.name.as_str())),
+            managed.iter().filter_map(|entry| entry.manager.as_deref()),
+        );
+        Meta {
+            namespace: words.get(self.namespace.as_deref().unwrap_or_default()),
+            name: words.get(self.name.as_deref().unwrap_or_default()),
+            uid: self.uid.as_deref().unwrap_or_default().into(),
+            resource_version: self.resource_version.clone().unwrap_or_default(),
+            generation: self.generation.unwrap_or_default(),
+            created_ms: self.creation_timestamp.as_deref().map_or(0, millis),
+            owner,
+            manager: latest(managed).map(|manager| words.get(manager)),
+            deleting: self.deletion_timestamp.is_some(),
+        }
+    }
+}
+
+/// The manager of the latest write that was not one of status; of two in the same second, the later entry.
+fn latest(managed: &[ManagedJson]) -> Option<&str> {
+    managed
+        .iter()
+        .filter(|entry| entry.subresource.as_deref().is_none_or(str::is_empty))
+        .max_by_key(|entry| entry.time.as_deref().map_or(i64::MIN, millis))?
+        .manager
+        .as_deref()
+}
+
+/// Milliseconds since 1970 of an RFC 3339 time; 0 for anything else.
+pub(super) fn millis(time: &str) -> i64 {
+    time.parse::<Timestamp>().map_or(0, Timestamp::as_millisecond)
+}
+
+/// The latest manager in an object's whole JSON.
+pub(super) fn manager_of(object: &serde_json::Value) -> Option<std::sync::Arc<str>> {
+    let managed = Vec::<ManagedJson>::deserialize(object.pointer("/metadata/managedFields")?).ok()?;
+    latest(&managed).map(Into::into)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_manager_is_the_latest_writer_of_anything_but_status() {
+        let meta: MetaJson = serde_json::from_value(serde_json::json!({
+            "name": "reviews", "namespace": "shop", "managedFields": [
+                {"manager": "helm", "time": "2026-01-02T03:04:05Z"},
+                {"manager": "kubectl-edit", "time": "2026-02-02T03:04:05Z", "fieldsV1": {"f:spec": {}}},
+                {"manager": "pilot-discovery", "time": "2026-03-02T03:04:05Z", "subresource": "status"},
+            ],
+        }))
+        .unwrap();
+        let meta = meta.read(&Words::default());
+        assert_eq!(meta.manager.as_deref(), Some("kubectl-edit"));
+        assert_eq!(meta.owner, None);
+        assert_eq!((&*meta.namespace, &*meta.name), ("shop", "reviews"));
+    }
+}

@@ -1,0 +1,106 @@
+//! What the cache keeps of an object: only what decides something or is shown. A typed Pod is 16 times its row.
+
+use std::sync::Arc;
+
+use crate::domain::istio::{DestinationRule, Object, VirtualService};
+use crate::domain::service::{Port, Shape, WorkloadKind};
+
+use super::words::{LabelSet, Word};
+
+/// One object, as it is kept.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Row {
+    Namespace(NamespaceRow),
+    Service(Arc<ServiceRow>),
+    Slice(Arc<SliceRow>),
+    Pod(Arc<PodRow>),
+    Workload(Arc<WorkloadRow>),
+    VirtualService(Arc<Object<VirtualService>>),
+    DestinationRule(Arc<Object<DestinationRule>>),
+}
+
+impl Row {
+    /// Namespace (of a Namespace: its own name) and name.
+    pub fn key(&self) -> (&Word, &Word) {
+        match self {
+            Self::Namespace(row) => (&row.name, &row.name),
+            Self::Service(row) => (&row.namespace, &row.name),
+            Self::Slice(row) => (&row.namespace, &row.name),
+            Self::Pod(row) => (&row.namespace, &row.name),
+            Self::Workload(row) => (&row.namespace, &row.name),
+            Self::VirtualService(object) => (&object.meta.namespace, &object.meta.name),
+            Self::DestinationRule(object) => (&object.meta.namespace, &object.meta.name),
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct NamespaceRow {
+    pub name: Word,
+    /// `istio.io/dataplane-mode: ambient`.
+    pub ambient: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct ServiceRow {
+    pub namespace: Word,
+    pub name: Word,
+    pub uid: Arc<str>,
+    pub shape: Shape,
+    pub ports: Box<[Port]>,
+    pub selector: LabelSet,
+}
+
+impl ServiceRow {
+    /// The labels of the pods behind it; `None` when pods are not chosen by labels.
+    pub fn chooses(&self) -> Option<&LabelSet> {
+        (self.shape != Shape::ExternalName && !self.selector.is_empty()).then_some(&self.selector)
+    }
+}
+
+/// An EndpointSlice: which pods of a Service take traffic.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct SliceRow {
+    pub namespace: Word,
+    pub name: Word,
+    pub service: Word,
+    /// Names of pods that are ready and not terminating, sorted.
+    pub ready: Box<[Word]>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct PodRow {
+    pub namespace: Word,
+    pub name: Word,
+    pub labels: LabelSet,
+    pub image: Word,
+    pub cause: Option<Word>,
+    pub terminating: bool,
+    /// Ended for good (`Succeeded`, `Failed`): stays listed, is no pod of anything any more.
+    pub ended: bool,
+    pub mesh: PodMesh,
+}
+
+/// What a pod says about the mesh.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum PodMesh {
+    /// It has a sidecar, or is labelled as ambient.
+    In,
+    /// Labelled as out of an ambient namespace.
+    Out,
+    /// As its namespace is.
+    Unsaid,
+}
+
+/// A Deployment or StatefulSet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct WorkloadRow {
+    pub namespace: Word,
+    pub name: Word,
+    pub kind: WorkloadKind,
+    pub created_ms: i64,
+    pub image: Word,
+    pub wanted: u32,
+    pub selector: LabelSet,
+    pub pod_labels: LabelSet,
+}

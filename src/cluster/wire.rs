@@ -1,0 +1,217 @@
+//! One request to the API server: how it is sent, how long it may take, what its answer means. Used by the
+//! rest of this room; knows paths and bytes, no objects.
+//!
+//! What distinguishes this from `kube::Api`: headers are kept (`Warning`), a failure says whether the request can
+//! have been processed, and only readings are ever repeated.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Method, Request};
+use http_body_util::BodyExt;
+use kube::client::Body;
+use kube::core::Status;
+use tokio::time::{Instant, sleep, timeout_at};
+
+use super::error::ClusterError;
+
+/// How often a reading is sent at most.
+const READ_ATTEMPTS: u32 = 4;
+/// A `Retry-After` is honoured up to here; beyond it we say that the cluster is busy.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
+/// A request without its connection.
+#[derive(Clone)]
+pub(super) struct Call {
+    pub method: Method,
+    /// Path with query.
+    pub path: String,
+    pub body: Option<Bytes>,
+}
+
+impl Call {
+    pub fn get(path: impl Into<String>) -> Self {
+        Self { method: Method::GET, path: path.into(), body: None }
+    }
+
+    pub fn with_body(method: Method, path: impl Into<String>, body: &serde_json::Value) -> Self {
+        Self { method, path: path.into(), body: Some(Bytes::from(body.to_string())) }
+    }
+
+    fn request(&self) -> Result<Request<Body>, Failed> {
+        let mut request =
+            Request::builder().method(&self.method).uri(&self.path).header("accept", "application/json");
+        if self.body.is_some() {
+            request = request.header("content-type", "application/json");
+        }
+        let body = self.body.clone().map_or_else(Body::empty, Body::from);
+        request.body(body).map_err(|error| Failed::NotSent(error.to_string()))
+    }
+}
+
+/// An answer of any status.
+pub(super) struct Answer {
+    pub status: u16,
+    /// Texts of `Warning` headers.
+    pub warnings: Vec<String>,
+    pub body: Bytes,
+}
+
+/// Why there is no answer.
+#[derive(Debug)]
+pub(super) enum Failed {
+    /// The API server cannot have seen the request.
+    NotSent(String),
+    /// It may have.
+    Lost(String),
+    /// It may have.
+    TimedOut,
+}
+
+impl Failed {
+    pub fn error(self, what: &str) -> ClusterError {
+        match self {
+            Self::NotSent(why) | Self::Lost(why) => ClusterError::Unreachable(why),
+            Self::TimedOut => ClusterError::Timeout(what.to_owned()),
+        }
+    }
+}
+
+impl Answer {
+    pub fn is_success(&self) -> bool {
+        (200..300).contains(&self.status)
+    }
+
+    /// The API server's `Status`, made up from the body where it is none.
+    pub fn told(&self) -> Status {
+        serde_json::from_slice(&self.body).unwrap_or_else(|_| {
+            let text: String = String::from_utf8_lossy(&self.body).trim().chars().take(300).collect();
+            Status::failure(&text, "").with_code(self.status)
+        })
+    }
+
+    /// The answer as an error.
+    pub fn error(&self, what: &str) -> ClusterError {
+        let told = self.told();
+        match self.status {
+            401 | 403 => ClusterError::Forbidden(told.message),
+            404 => ClusterError::NotFound(what.to_owned()),
+            429 => ClusterError::Busy(what.to_owned()),
+            502 | 503 => ClusterError::Unreachable(words(&told)),
+            504 => ClusterError::Timeout(what.to_owned()),
+            code => ClusterError::Refused { code, message: words(&told) },
+        }
+    }
+
+    fn pause(&self) -> Option<Duration> {
+        let seconds = self.told().details?.retry_after_seconds;
+        (seconds > 0).then(|| Duration::from_secs(u64::from(seconds)))
+    }
+}
+
+fn words(status: &Status) -> String {
+    if status.message.is_empty() { status.reason.clone() } else { status.message.clone() }
+}
+
+/// Sends a request once and collects its answer.
+pub(super) async fn send(client: &kube::Client, call: &Call, end: Instant) -> Result<Answer, Failed> {
+    let request = call.request()?;
+    let exchange = async {
+        let response = client.send(request).await.map_err(not_sent_or_lost)?;
+        let status = response.status().as_u16();
+        let warnings = response.headers().get_all("warning").iter().filter_map(warning_text).collect();
+        let body = response.into_body().collect().await.map_err(|error| Failed::Lost(chain(&error)))?;
+        Ok(Answer { status, warnings, body: body.to_bytes() })
+    };
+    timeout_at(end, exchange).await.unwrap_or(Err(Failed::TimedOut))
+}
+
+/// Opens a stream: the body once the status is known to be good, else the whole answer.
+pub(super) async fn open(
+    client: &kube::Client,
+    call: &Call,
+    end: Instant,
+) -> Result<Result<Body, Answer>, Failed> {
+    let request = call.request()?;
+    let exchange = async {
+        let response = client.send(request).await.map_err(not_sent_or_lost)?;
+        if response.status().is_success() {
+            return Ok(Ok(response.into_body()));
+        }
+        let status = response.status().as_u16();
+        let body = response.into_body().collect().await.map_err(|error| Failed::Lost(chain(&error)))?;
+        Ok(Err(Answer { status, warnings: Vec::new(), body: body.to_bytes() }))
+    };
+    timeout_at(end, exchange).await.unwrap_or(Err(Failed::TimedOut))
+}
+
+/// Reads: sends up to four times until `end`, honouring `Retry-After`. An answer below 500 other than 429 is
+/// final. Never used for anything that changes the cluster.
+pub(super) async fn read(client: &kube::Client, call: &Call, end: Instant) -> Result<Answer, ClusterError> {
+    let mut pause = Duration::from_millis(100);
+    let mut attempt = 1;
+    loop {
+        // One hanging connection must not use up the time of the others.
+        let half = Instant::now() + end.saturating_duration_since(Instant::now()).mul_f64(0.6);
+        let (wait, error) = match send(client, call, half).await {
+            Ok(answer) if answer.is_success() => return Ok(answer),
+            Ok(answer) if !matches!(answer.status, 429 | 500 | 502 | 503 | 504) => {
+                return Err(answer.error(&call.path));
+            }
+            Ok(answer) => (answer.pause().unwrap_or(pause), answer.error(&call.path)),
+            Err(failed) => (pause, failed.error(&call.path)),
+        };
+        if attempt == READ_ATTEMPTS || wait > LONGEST_PAUSE || Instant::now() + wait >= end {
+            return Err(error);
+        }
+        sleep(wait).await;
+        attempt += 1;
+        pause *= 3;
+    }
+}
+
+fn not_sent_or_lost(error: kube::Error) -> Failed {
+    let text = chain(&error);
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(&error);
+    while let Some(error) = cause {
+        if let Some(error) = error.downcast_ref::<hyper_util::client::legacy::Error>() {
+            return if error.is_connect() { Failed::NotSent(text) } else { Failed::Lost(text) };
+        }
+        cause = error.source();
+    }
+    match error {
+        // Our own credentials: the request did not leave.
+        kube::Error::Auth(_) => Failed::NotSent("no credentials for the API server".to_owned()),
+        _ => Failed::Lost(text),
+    }
+}
+
+/// An error with its causes, each said once.
+pub(super) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let more = error.to_string();
+        if !text.contains(&more) {
+            text = format!("{text}: {more}");
+        }
+        cause = error.source();
+    }
+    text
+}
+
+/// The text of `299 - "text"`.
+fn warning_text(value: &http::HeaderValue) -> Option<String> {
+    let text = value.to_str().ok()?;
+    let from = text.find('"')? + 1;
+    let to = text.rfind('"').filter(|to| *to > from)?;
+    Some(text[from..to].replace("\\\"", "\"").replace("\\\\", "\\"))
+}
+
+/// A query string from pairs, encoded; empty for none.
+pub(super) fn query(pairs: &[(&str, &str)]) -> String {
+    if pairs.is_empty() {
+        return String::new();
+    }
+    url::form_urlencoded::Serializer::for_suffix(String::from("?"), 1).extend_pairs(pairs).finish()
+}

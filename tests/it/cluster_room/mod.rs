@@ -1,0 +1,6 @@
+//! The cluster room against the API server in memory, through its real client: what it watches, joins, reads
+//! anew and writes, and what it says when the API server misbehaves.
+
+mod scene;
+
+mod writes;
