@@ -42,10 +42,7 @@ pub(super) fn create(
 ) -> Result<Value, Failure> {
     check_namespace(kind, namespace, &body)?;
     if !meta_text(&body, "resourceVersion").is_empty() {
-        let mut failure = Failure::trouble(500);
-        failure.reason = "";
-        failure.message = "resourceVersion should not be set on objects to be created".into();
-        return Err(failure);
+        return Err(Failure::unknown("resourceVersion should not be set on objects to be created"));
     }
     if kind.status && kind.custom {
         as_map(&mut body).remove("status");

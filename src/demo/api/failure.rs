@@ -139,6 +139,11 @@ impl Failure {
         Self::new(400, "BadRequest", message)
     }
 
+    /// 500 without a reason: an error of the server's libraries that nobody gave a code.
+    pub fn unknown(message: impl Into<String>) -> Self {
+        Self::new(500, "", message)
+    }
+
     /// 401.
     pub fn unauthorized() -> Self {
         Self::new(401, "Unauthorized", "Unauthorized")

@@ -43,6 +43,9 @@ const METADATA: &[&str] = &[
     "uid",
 ];
 
+/// After these a server does not look at the rules in CEL.
+const BLOCKING: &[&str] = &["FieldValueRequired", "FieldValueTypeInvalid", "FieldValueNotSupported"];
+
 /// Drops unknown fields and nulls; returns the warnings.
 pub(super) fn check(kind: &Kind, body: &mut Value, how: Strictness) -> Result<Vec<String>, Failure> {
     let mut unknown = Vec::new();
@@ -78,6 +81,16 @@ pub(super) fn types(kind: &Kind, value: &Value) -> Vec<FieldError> {
     let shape = shapes::of_spec(kind.kind).filter(|_| kind.custom);
     if let (Some(shape), Some(spec)) = (shape, value.get("spec")) {
         shape.check(spec, "spec", &mut errors);
+        if errors.iter().any(|e| BLOCKING.contains(&e.reason)) {
+            errors.push(FieldError::invalid(
+                "<nil>",
+                "null",
+                "some validation rules were not checked because the object was invalid; correct the existing errors \
+                 to complete validation",
+            ));
+        } else {
+            shape.check_rules(spec, "spec", &mut errors);
+        }
     }
     errors
 }

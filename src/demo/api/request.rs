@@ -165,15 +165,14 @@ fn scope_of(target: &Target<'_>) -> Scope {
     target.namespace.map_or(Scope::All, |namespace| Scope::Namespace(namespace.into()))
 }
 
-fn version_of(query: &Query) -> Result<u64, Failure> {
+/// The version of the query, or what is wrong with it: LIST and WATCH answer that with different codes.
+fn version_of(query: &Query) -> Result<u64, String> {
     let text = query.text("resourceVersion");
     if text.is_empty() {
         return Ok(0);
     }
     text.parse().map_err(|_| {
-        Failure::bad_request(format!(
-            "resourceVersion: Invalid value: \"{text}\": strconv.ParseUint: parsing \"{text}\": invalid syntax"
-        ))
+        format!("resourceVersion: Invalid value: \"{text}\": strconv.ParseUint: parsing \"{text}\": invalid syntax")
     })
 }
 
@@ -204,7 +203,16 @@ impl ListOptions {
         if query.flag("sendInitialEvents").is_some() {
             return Err(forbid("sendInitialEvents", "sendInitialEvents is forbidden for list"));
         }
-        let version = match (version_of(query)?, matching) {
+        if !matches!(matching, "" | "Exact" | "NotOlderThan") {
+            return Err(Failure::invalid_options(FieldError {
+                field: "resourceVersionMatch".into(),
+                reason: "FieldValueNotSupported",
+                message: format!(
+                    "Unsupported value: \"{matching}\": supported values: \"\", \"Exact\", \"NotOlderThan\""
+                ),
+            }));
+        }
+        let version = match (version_of(query).map_err(Failure::bad_request)?, matching) {
             (_, _) if given.is_empty() => Wanted::Newest,
             (0, _) => Wanted::Any,
             (n, "Exact") => Wanted::Exactly(n),
@@ -234,7 +242,7 @@ impl WatchOptions {
                 "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided",
             ));
         }
-        let version = version_of(query)?;
+        let version = version_of(query).map_err(Failure::unknown)?;
         let from = match (initial, version) {
             (Some(true), _) | (None, 0) => super::storage::From::Now,
             (Some(false), 0) => super::storage::From::NowWithoutObjects,

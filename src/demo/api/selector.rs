@@ -95,13 +95,14 @@ fn parse_requirement(part: &str) -> Option<Requirement> {
         return label_key(key).map(Requirement::Absent);
     }
     if let Some((key, value)) = part.split_once("!=") {
-        return Some(Requirement::NotIn(label_key(key)?, vec![value.trim().to_owned()]));
+        return Some(Requirement::NotIn(label_key(key)?, vec![label_value(value)?]));
     }
     if let Some((key, value)) = part.split_once("==").or_else(|| part.split_once('=')) {
-        return Some(Requirement::In(label_key(key)?, vec![value.trim().to_owned()]));
+        return Some(Requirement::In(label_key(key)?, vec![label_value(value)?]));
     }
     if let Some((head, set)) = part.split_once('(') {
-        let values: Vec<String> = set.strip_suffix(')')?.split(',').map(|v| v.trim().to_owned()).collect();
+        let values: Option<Vec<String>> = set.strip_suffix(')')?.split(',').map(label_value).collect();
+        let values = values?;
         let (key, word) = head.trim().rsplit_once(char::is_whitespace)?;
         let key = label_key(key)?;
         return match word {
@@ -117,6 +118,12 @@ fn label_key(text: &str) -> Option<String> {
     let key = text.trim();
     let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '/');
     (!key.is_empty() && key.chars().all(fits)).then(|| key.to_owned())
+}
+
+fn label_value(text: &str) -> Option<String> {
+    let value = text.trim();
+    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    (value.len() <= 63 && value.chars().all(fits)).then(|| value.to_owned())
 }
 
 fn split_outside_parentheses(text: &str) -> Vec<&str> {

@@ -151,6 +151,43 @@ impl Type {
         }
     }
 
+    /// Names the texts that are no duration: rules that a server looks at only when [`Self::check`] is content.
+    pub fn check_rules(&self, value: &Value, path: &str, errors: &mut Vec<FieldError>) {
+        match (self.resolved(), value) {
+            (Some(Self::Object(fields, _)), Value::Object(map)) => {
+                for field in fields {
+                    if let Some(inner) = map.get(&field.name) {
+                        field.kind.check_rules(inner, &format!("{path}.{}", field.name), errors);
+                    }
+                }
+            }
+            (Some(Self::Map(kind)), Value::Object(map)) => {
+                for (key, inner) in map {
+                    kind.check_rules(inner, &format!("{path}.{key}"), errors);
+                }
+            }
+            (Some(Self::List(kind)), Value::Array(list)) => {
+                for (at, inner) in list.iter().enumerate() {
+                    kind.check_rules(inner, &format!("{path}[{at}]"), errors);
+                }
+            }
+            (Some(Self::Duration), Value::String(text)) => {
+                let rule = "must be a valid duration greater than 1ms";
+                match milliseconds(text) {
+                    Some(1.0..) => {}
+                    Some(_) => errors.push(FieldError::invalid(path, &format!("{text:?}"), rule)),
+                    None => {
+                        let words = format!(
+                            "type conversion error from 'string' to 'google.protobuf.Duration' evaluating rule: {rule}"
+                        );
+                        errors.push(FieldError::invalid(path, "\"string\"", &words));
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+
     /// Names what is of a wrong type, missing, or out of range.
     pub fn check(&self, value: &Value, path: &str, errors: &mut Vec<FieldError>) {
         let Some(kind) = self.resolved() else { return };
@@ -170,7 +207,7 @@ impl Type {
                         let text = format!(
                             "\"{path}\" must validate one and only one schema (oneOf). Found {set} valid alternatives"
                         );
-                        errors.push(FieldError::invalid(path, "\"\"", &text));
+                        errors.push(FieldError::invalid("<nil>", "\"\"", &text));
                     }
                 }
             }
@@ -184,7 +221,7 @@ impl Type {
                     kind.check(inner, &format!("{path}[{at}]"), errors);
                 }
             }
-            (Self::Text, Value::String(_))
+            (Self::Text | Self::Duration, Value::String(_))
             | (Self::Flag, Value::Bool(_))
             | (Self::Number, Value::Number(_)) => {}
             (Self::Whole { least, most }, Value::Number(number)) if whole(number).is_some() => {
@@ -210,12 +247,6 @@ impl Type {
                             known.join(", ")
                         ),
                     });
-                }
-            }
-            (Self::Duration, Value::String(text)) => {
-                if !at_least_a_millisecond(text) {
-                    let words = "must be a valid duration greater than 1ms";
-                    errors.push(FieldError::invalid(path, &format!("{text:?}"), words));
                 }
             }
             (kind, other) => {
@@ -253,27 +284,30 @@ fn type_word(value: &Value) -> &'static str {
     }
 }
 
-/// Go's duration grammar: `1h30m`, `1.5s`, `100ms`.
-fn at_least_a_millisecond(text: &str) -> bool {
+/// Go's duration grammar: `1h30m`, `1.5s`, `100ms`; `None` when the text is none.
+fn milliseconds(text: &str) -> Option<f64> {
     let mut rest = text;
-    let mut milliseconds = 0.0;
+    let mut total = 0.0;
+    if rest.is_empty() {
+        return None;
+    }
     while !rest.is_empty() {
-        let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(rest.len());
-        let Ok(number) = rest[..digits].parse::<f64>() else { return false };
+        let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
+        let number: f64 = rest[..digits].parse().ok()?;
         let unit_end = rest[digits..].find(|c: char| c.is_ascii_digit()).map_or(rest.len(), |n| digits + n);
-        let unit = match &rest[digits..unit_end] {
-            "h" => 3_600_000.0,
-            "m" => 60_000.0,
-            "s" => 1000.0,
-            "ms" => 1.0,
-            "us" | "µs" => 0.001,
-            "ns" => 0.000_001,
-            _ => return false,
-        };
-        milliseconds += number * unit;
+        total += number
+            * match &rest[digits..unit_end] {
+                "h" => 3_600_000.0,
+                "m" => 60_000.0,
+                "s" => 1000.0,
+                "ms" => 1.0,
+                "us" | "µs" => 0.001,
+                "ns" => 0.000_001,
+                _ => return None,
+            };
         rest = &rest[unit_end..];
     }
-    milliseconds >= 1.0
+    Some(total)
 }
 
 #[cfg(test)]
@@ -311,11 +345,14 @@ mod tests {
 
     #[test]
     fn durations_are_read_as_go_reads_them() {
-        for good in ["1s", "1.5s", "1h30m", "1ms", "100ms"] {
-            assert!(at_least_a_millisecond(good), "{good}");
+        for (text, wanted) in
+            [("1s", 1000.0), ("1.5s", 1500.0), ("1h30m", 5_400_000.0), ("0s", 0.0), ("1us", 0.001)]
+        {
+            let found = milliseconds(text).unwrap();
+            assert!((found - wanted).abs() < 1e-9, "{text}: {found}");
         }
-        for bad in ["", "0s", "1", "s", "1us", "1 s", "-1s"] {
-            assert!(!at_least_a_millisecond(bad), "{bad}");
+        for bad in ["", "s", "1", "1 s", "-1s", "soon", "1.2.3s"] {
+            assert_eq!(milliseconds(bad), None, "{bad}");
         }
     }
 }

@@ -67,6 +67,9 @@ impl ApiServer {
         }
         let Some((table, kind)) = self.kind_of(&target) else { return Ok(responses::page_not_found()) };
         let Some(verb) = verb_of(&parts.method, &target, &parsed) else {
+            if kind.custom && parts.method == Method::PUT {
+                return Ok(responses::respond(Err(Failure::bad_request("name must be provided"))));
+            }
             return Ok(responses::respond(Err(Failure::method_not_allowed(kind))));
         };
         let form = form_of(&parts.headers);

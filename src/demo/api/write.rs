@@ -282,6 +282,11 @@ fn check_type(kind: &Kind, body: &Value) -> Result<(), Failure> {
         )));
     }
     if !sent_kind.is_empty() && sent_kind != kind.kind {
+        if kind.custom {
+            let text = format!("must be {}", kind.kind);
+            let error = FieldError::invalid("kind", &format!("{sent_kind:?}"), &text);
+            return Err(Failure::invalid(kind, sent_kind, meta_text(body, "name"), &[error]));
+        }
         return Err(Failure::bad_request(format!(
             "{} in version \"{}\" cannot be handled as a {}: converting ({sent_kind}) to ({})",
             kind.kind, kind.version, kind.kind, kind.kind
@@ -303,9 +308,9 @@ fn check_address(kind: &Kind, namespace: &str, name: &str, body: &Value) -> Resu
     }
     let sent = meta_text(body, "namespace");
     if kind.namespaced && !sent.is_empty() && sent != namespace {
-        return Err(Failure::bad_request(format!(
-            "the namespace of the object ({sent}) does not match the namespace on the URL ({namespace})"
-        )));
+        return Err(Failure::bad_request(
+            "the namespace of the provided object does not match the namespace sent on the request",
+        ));
     }
     Ok(())
 }
@@ -317,7 +322,7 @@ fn check_version(kind: &Kind, name: &str, body: &Value, stored: &Object) -> Resu
         if !kind.custom {
             return Ok(());
         }
-        let error = FieldError::invalid("metadata.resourceVersion", "0x0", "must be specified for an update");
+        let error = FieldError::invalid("metadata.resourceVersion", "0", "must be specified for an update");
         return Err(Failure::invalid(kind, kind.plural, name, &[error]));
     }
     if sent.parse() == Ok(stored.revision) { Ok(()) } else { Err(Failure::conflict(kind, name)) }

@@ -16,7 +16,7 @@ impl InMemory {
 }
 
 impl Harness for InMemory {
-    fn admin(&self) -> Client {
+    async fn admin(&self) -> Client {
         Client::new(self.0.service(), "default")
     }
 

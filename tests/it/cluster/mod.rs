@@ -3,4 +3,5 @@
 
 mod behaviours;
 mod in_memory;
+mod real;
 mod troubles;

@@ -4,7 +4,10 @@
 //! A behaviour gets a [`Harness`], makes a namespace of its own and asks over the wire. It must hold on any
 //! conformant API server with Istio's CRDs.
 
+pub mod clients;
+pub mod pages;
 pub mod reads;
+pub mod refusals;
 pub mod watches;
 pub mod writes;
 
@@ -19,7 +22,7 @@ use serde_json::{Value, json};
 /// An API server under test.
 pub trait Harness {
     /// A client that may do everything.
-    fn admin(&self) -> Client;
+    async fn admin(&self) -> Client;
 
     /// Makes the server forget its history: afterwards no earlier resourceVersion and no earlier continue token
     /// can be gone on with.
@@ -32,8 +35,54 @@ macro_rules! every_behaviour {
         $with! {
             reads::a_list_tells_its_kind_and_its_version
             reads::what_does_not_exist_is_a_status_not_found
+            reads::a_list_is_of_one_namespace_or_of_all
+            reads::label_selectors_choose
+            reads::field_selectors_choose_by_name
+            reads::metadata_alone_can_be_asked_for
+            reads::discovery_tells_what_is_installed
+            reads::a_list_can_ask_for_a_moment
+            reads::a_method_that_a_resource_does_not_know_is_told_so
+            pages::pages_show_the_moment_of_the_first
+            pages::a_limit_counts_what_the_selector_lets_through
+            pages::an_expired_page_is_gone_and_offers_to_go_on_at_the_present
+            pages::a_large_list_arrives_whole_in_one_piece_and_in_pages
             watches::a_watch_goes_on_from_the_version_of_a_list
+            watches::a_watch_resumes_without_gap_and_without_repetition
+            watches::a_watch_without_a_version_begins_with_what_there_is
+            watches::a_version_that_is_forgotten_ends_in_an_error_event
+            watches::a_deletion_is_told_with_the_last_state_at_a_version_of_its_own
+            watches::an_object_that_leaves_a_selector_is_told_as_deleted
+            watches::a_watch_of_a_namespace_hears_of_no_other
+            watches::a_write_that_changes_nothing_is_no_event
+            watches::a_watch_ends_cleanly_after_its_timeout_and_bookmarks_come_before
+            watches::no_bookmark_comes_unasked
+            watches::a_streaming_list_closes_its_first_objects_with_a_bookmark
+            watches::a_watch_that_contradicts_itself_is_refused
+            clients::the_watcher_of_kube_follows_a_list
+            clients::the_watcher_of_kube_follows_a_streaming_list
+            clients::a_typed_client_reads_what_it_wrote
+            writes::what_is_created_gets_its_identity
+            writes::the_same_name_twice_is_refused
             writes::a_stale_put_is_a_conflict
+            writes::a_put_without_a_version_is_refused_for_custom_resources_only
+            writes::a_put_to_nothing_creates_some_kinds_only
+            writes::a_dry_run_answers_and_leaves_nothing
+            writes::the_generation_follows_the_spec
+            writes::the_status_has_a_path_of_its_own
+            writes::patches_change_what_they_name
+            writes::a_deletion_keeps_its_preconditions
+            writes::finalizers_hold_an_object_back
+            writes::managed_fields_tell_who_wrote_last
+            writes::many_are_deleted_by_selector
+            refusals::unknown_fields_are_dropped_with_a_warning
+            refusals::strict_validation_refuses_unknown_fields
+            refusals::wrong_types_are_refused
+            refusals::rules_about_several_fields_are_kept
+            refusals::a_null_is_a_field_left_out
+            refusals::the_body_must_be_what_the_address_says
+            refusals::names_have_rules
+            refusals::a_namespace_must_exist_before_its_objects
+            refusals::built_in_kinds_are_checked
         }
     };
 }
@@ -60,7 +109,7 @@ pub const ISTIO: &str = "apis/networking.istio.io/v1";
 impl Scene {
     /// A fresh namespace.
     pub async fn new(harness: &impl Harness) -> Self {
-        let client = harness.admin();
+        let client = harness.admin().await;
         let body =
             json!({"kind": "Namespace", "apiVersion": "v1", "metadata": {"generateName": "behaviour-"}});
         let made = send(&client, "POST", "/api/v1/namespaces", Some(body)).await;
@@ -76,6 +125,13 @@ impl Scene {
 
     pub async fn get(&self, path: &str) -> Answer {
         send(&self.client, "GET", path, None).await
+    }
+
+    /// A GET with an `Accept` header of its own.
+    pub async fn get_as(&self, path: &str, accept: &str) -> Answer {
+        let mut asked = request("GET", path, "application/json", None);
+        asked.headers_mut().insert("accept", accept.parse().unwrap());
+        answer(self.client.send(asked).await.unwrap()).await
     }
 
     pub async fn post(&self, path: &str, body: Value) -> Answer {
@@ -123,7 +179,10 @@ pub async fn send(client: &Client, method: &str, path: &str, body: Option<Value>
 }
 
 async fn send_as(client: &Client, method: &str, path: &str, kind: &str, body: Option<Value>) -> Answer {
-    let response = client.send(request(method, path, kind, body)).await.unwrap();
+    answer(client.send(request(method, path, kind, body)).await.unwrap()).await
+}
+
+async fn answer(response: http::Response<Body>) -> Answer {
     let (parts, body) = response.into_parts();
     let bytes = body.collect().await.unwrap().to_bytes();
     let text = String::from_utf8(bytes.to_vec()).unwrap();
