@@ -1,18 +1,31 @@
 //! Kubernetes JSON ⇄ `domain::routing`, and plans. Called by `services` (and by its tests); sees only
 //! `domain`. Pure: no client, no clock, no randomness, and no input makes it panic.
 //!
-//! [`read`] says what the routing objects declare about one service. [`plan`] says which objects a
+//! [`read()`] says what the routing objects declare about one service. [`plan()`] says which objects a
 //! command must change, in which order, without touching anything. Edits are made inside the JSON that
 //! was read, so whatever Sluice does not know survives.
 
 use serde_json::Value;
 
-use crate::domain::command::Command;
-use crate::domain::ids::{ObjectRef, Revision};
-use crate::domain::plan::Planned;
-use crate::domain::refusal::{Code, Refusal};
+use crate::domain::ids::{Kind, ObjectRef, Revision};
 use crate::domain::routing::Routing;
 use crate::domain::snapshot::Snapshot;
+
+mod hosts;
+mod lookup;
+
+mod cookies;
+mod fingerprint;
+mod read;
+
+mod json;
+mod plan;
+mod regexes;
+pub mod rule_input;
+mod validate;
+
+pub use plan::checks;
+pub use plan::plan;
 
 /// What counts as a big step, an unhealthy version and so on; from the configuration.
 #[derive(Clone, Debug, PartialEq)]
@@ -39,25 +52,22 @@ pub struct ChangeStamp {
 
 /// What the objects declare about the snapshot's service. Needs the views only, never the JSON.
 pub fn read(snapshot: &Snapshot) -> Routing {
-    let _ = snapshot;
-    Routing::default()
-}
-
-/// The edits that a command needs, with everything that is to be said about them. Refused when the
-/// command makes no sense for this service; what merely stands in its way is among the checks.
-pub fn plan(
-    command: &Command,
-    snapshot: &Snapshot,
-    policy: &Policy,
-    change: &ChangeStamp,
-) -> Result<Planned, Refusal> {
-    let _ = (command, snapshot, policy, change);
-    Err(Refusal::new(Code::NothingAsked))
+    read::inspect(snapshot).routing
 }
 
 /// The specs of all objects that say something about the service: what the history keeps and what
-/// switch back restores. Empty for snapshots without JSON.
+/// switch back restores. Objects whose JSON was not read are left out.
 pub fn saved(snapshot: &Snapshot) -> Vec<(ObjectRef, Value)> {
-    let _ = snapshot;
-    Vec::new()
+    let spec = |at: ObjectRef| {
+        let json = match at.kind {
+            Kind::VirtualService => {
+                snapshot.virtual_services.iter().find(|held| held.object.at(at.kind) == at)?.json.as_ref()?
+            }
+            Kind::DestinationRule => {
+                snapshot.destination_rules.iter().find(|held| held.object.at(at.kind) == at)?.json.as_ref()?
+            }
+        };
+        Some((at, json.get("spec").cloned().unwrap_or(Value::Null)))
+    };
+    read(snapshot).objects.into_iter().filter_map(spec).collect()
 }

@@ -8,5 +8,6 @@ mod demo;
 mod deploy;
 mod metrics;
 mod real_cluster;
+mod routing;
 mod support;
 mod web;

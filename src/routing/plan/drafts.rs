@@ -1,0 +1,139 @@
+//! Objects as a plan wants them: copies of what was read, and new ones. Called by the other parts of the
+//! plan; at the end it gives the edits, and the snapshot as it would be after them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use crate::domain::ids::{Kind, ObjectRef};
+use crate::domain::istio::Meta;
+use crate::domain::plan::{Edit, Plan};
+use crate::domain::refusal::{Code, Refusal};
+use crate::domain::snapshot::Snapshot;
+
+use super::super::{ChangeStamp, json};
+
+/// One object that is (or may be) changed.
+#[derive(Clone, Debug)]
+pub struct Draft {
+    pub before: Option<Arc<Value>>,
+    pub after: Value,
+}
+
+/// All drafts of a plan.
+#[derive(Clone, Debug, Default)]
+pub struct Drafts(BTreeMap<ObjectRef, Draft>);
+
+impl Drafts {
+    /// The object to be changed, copied from the snapshot the first time.
+    pub fn open(&mut self, snapshot: &Snapshot, at: &ObjectRef) -> Result<&mut Value, Refusal> {
+        if !self.0.contains_key(at) {
+            let json = find(snapshot, at).ok_or_else(|| unread(at))?;
+            self.0.insert(at.clone(), Draft { after: (*json).clone(), before: Some(json) });
+        }
+        self.0.get_mut(at).map(|draft| &mut draft.after).ok_or_else(|| unread(at))
+    }
+
+    /// The object as it stands in the plan so far.
+    pub fn peek<'s>(&'s self, snapshot: &'s Snapshot, at: &ObjectRef) -> Option<&'s Value> {
+        match self.0.get(at) {
+            Some(draft) => Some(&draft.after),
+            None => find_ref(snapshot, at),
+        }
+    }
+
+    /// Adds an object that will be created.
+    pub fn create(&mut self, at: ObjectRef, after: Value) {
+        self.0.insert(at, Draft { before: None, after });
+    }
+
+    /// True when the object exists or will.
+    pub fn holds(&self, snapshot: &Snapshot, at: &ObjectRef) -> bool {
+        self.0.contains_key(at) || snapshot.taken.contains(at) || find_ref(snapshot, at).is_some() || {
+            let known = |kind: Kind| kind == at.kind;
+            (known(Kind::VirtualService)
+                && snapshot.virtual_services.iter().any(|held| held.object.at(at.kind) == *at))
+                || (known(Kind::DestinationRule)
+                    && snapshot.destination_rules.iter().any(|held| held.object.at(at.kind) == *at))
+        }
+    }
+
+    /// The drafts that change something.
+    pub fn changed(&self) -> impl Iterator<Item = (&ObjectRef, &Draft)> {
+        self.0.iter().filter(|(_, draft)| draft.before.as_deref() != Some(&draft.after))
+    }
+
+    /// The plan: DestinationRules first, each object with the change's name on it.
+    pub fn plan(&self, change: &ChangeStamp) -> Plan {
+        let mut adds = Vec::new();
+        let mut switch = Vec::new();
+        for (at, draft) in self.changed() {
+            let mut after = draft.after.clone();
+            json::stamp(&mut after, change);
+            let edit = Edit { object: at.clone(), before: draft.before.clone(), after };
+            // Subsets before the routes that name them: a route must never name what does not exist.
+            match at.kind {
+                Kind::DestinationRule => adds.push(edit),
+                Kind::VirtualService => switch.push(edit),
+            }
+        }
+        Plan::new(adds, switch, Vec::new())
+    }
+
+    /// The snapshot as it would be after the plan.
+    pub fn applied(&self, snapshot: &Snapshot) -> Snapshot {
+        let mut after = snapshot.clone();
+        for (at, draft) in self.changed() {
+            let json = Arc::new(draft.after.clone());
+            match at.kind {
+                Kind::VirtualService => put(&mut after.virtual_services, at, json),
+                Kind::DestinationRule => put(&mut after.destination_rules, at, json),
+            }
+        }
+        after
+    }
+}
+
+/// Replaces an object of a list by its name, or adds it.
+pub fn put<T: serde::de::DeserializeOwned + Default>(
+    list: &mut Vec<crate::domain::snapshot::Held<T>>,
+    at: &ObjectRef,
+    json: Arc<Value>,
+) {
+    match list.iter_mut().find(|held| held.object.at(at.kind) == *at) {
+        Some(held) => {
+            let meta: Meta = held.object.meta.clone();
+            *held = json::held(json, meta);
+        }
+        None => list.push(json::held(json, json::new_meta(at, i64::MAX))),
+    }
+}
+
+fn find_ref<'s>(snapshot: &'s Snapshot, at: &ObjectRef) -> Option<&'s Value> {
+    let json = match at.kind {
+        Kind::VirtualService => {
+            snapshot.virtual_services.iter().find(|held| held.object.at(at.kind) == *at)?.json.as_ref()
+        }
+        Kind::DestinationRule => {
+            snapshot.destination_rules.iter().find(|held| held.object.at(at.kind) == *at)?.json.as_ref()
+        }
+    };
+    json.map(|json| &**json)
+}
+
+fn find(snapshot: &Snapshot, at: &ObjectRef) -> Option<Arc<Value>> {
+    match at.kind {
+        Kind::VirtualService => {
+            snapshot.virtual_services.iter().find(|held| held.object.at(at.kind) == *at)?.json.clone()
+        }
+        Kind::DestinationRule => {
+            snapshot.destination_rules.iter().find(|held| held.object.at(at.kind) == *at)?.json.clone()
+        }
+    }
+}
+
+/// A plan was asked for on a snapshot that was not read for a write: a fault of the caller.
+fn unread(at: &ObjectRef) -> Refusal {
+    Refusal::new(Code::Internal).arg("object", at)
+}

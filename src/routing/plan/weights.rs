@@ -1,0 +1,155 @@
+//! Weights of one route: only the numbers of its own destinations change; a version that has none yet is
+//! appended. Called for commands on weights, for take over and for rules with new targets.
+
+use serde_json::Value;
+
+use crate::domain::ids::VersionName;
+use crate::domain::refusal::{Code, Refusal};
+use crate::domain::routing::{Dest, Fixed, Target};
+use crate::domain::split::Split;
+
+use super::super::json;
+use super::Planner;
+
+impl Planner<'_> {
+    /// Gives the route at this position the shares of `split`.
+    pub fn set_weights(&mut self, route: usize, split: &Split) -> Result<(), Refusal> {
+        let object = self.before.route(route).object.clone();
+        let (kind, index) = (self.before.spots[route].kind, self.before.spots[route].index);
+        let mut entries = {
+            let held = self.drafts.open(self.snapshot, &object)?;
+            let list = json::routes(held, kind).get(index).map(json::destinations);
+            list.map(<[Value]>::to_vec).ok_or_else(|| Refusal::new(Code::Malformed).arg("object", &object))?
+        };
+        self.weigh(route, &mut entries, split)?;
+        let held = self.drafts.open(self.snapshot, &object)?;
+        let slot = json::routes_mut(held, kind).and_then(|list| list.get_mut(index));
+        if let Some(slot) = slot.and_then(|route| route.get_mut("route")) {
+            *slot = Value::Array(entries);
+        }
+        Ok(())
+    }
+
+    /// The same on a list of destinations that was taken out of the object.
+    pub fn weigh(&mut self, route: usize, entries: &mut Vec<Value>, split: &Split) -> Result<(), Refusal> {
+        let read = self.before.route(route).clone();
+        for (version, _) in split.iter() {
+            if self.version(version).is_none() {
+                return Err(Refusal::new(Code::UnknownVersion).field("weights").arg("v", version));
+            }
+        }
+        match read.fixed {
+            Some(Fixed::Delegate) => {
+                return Err(Refusal::new(Code::DelegateMissing).arg("object", &read.object));
+            }
+            Some(Fixed::Redirect | Fixed::DirectResponse | Fixed::Empty) => {
+                return Err(Refusal::new(Code::NotShiftable)
+                    .arg("object", &read.object)
+                    .arg("route", &read.id));
+            }
+            None => {}
+        }
+        let targets = &read.targets;
+        shareable(targets)?;
+        if already(targets, split) {
+            return Ok(());
+        }
+        let client = self.before.home(route);
+        // Requests that are spread by pods become one entry a version, in the place of the old one.
+        if let [Target { to: Dest::Whole, .. }] = targets[..] {
+            return self.unfold(entries, split, client);
+        }
+        let mut given: Vec<VersionName> = Vec::new();
+        for (at, target) in targets.iter().enumerate() {
+            let Some(entry) = entries.get_mut(at) else { continue };
+            match &target.to {
+                Dest::Version(version) if holder(targets, version) == Some(at) => {
+                    json::set_weight(entry, split.of(version));
+                    given.push(version.clone());
+                }
+                Dest::Foreign { .. } if target.percent == 0 => {}
+                // Twins of a version, pods without a version, subsets without pods: all of it is in the split.
+                _ => json::set_weight(entry, 0),
+            }
+        }
+        let model = targets.iter().position(|target| !matches!(target.to, Dest::Foreign { .. }));
+        let Some(model) = model.and_then(|at| entries.get(at)).cloned() else {
+            return Err(Refusal::new(Code::NotShiftable).arg("object", &read.object).arg("route", &read.id));
+        };
+        for (version, weight) in split.iter() {
+            if weight > 0 && !given.contains(version) {
+                let subset = self.subset(version, client)?;
+                entries.push(json::sibling(&model, &subset, weight));
+            }
+        }
+        Ok(())
+    }
+
+    /// One entry a version instead of one for the whole service; whatever else the entry says is kept.
+    fn unfold(&mut self, entries: &mut Vec<Value>, split: &Split, client: usize) -> Result<(), Refusal> {
+        let Some(model) = entries.first().cloned() else { return Ok(()) };
+        let mut unfolded = Vec::new();
+        for (version, weight) in split.iter() {
+            let told = self.version(version).is_some_and(|version| self.can_be_told(version));
+            if weight == 0 && !told && self.existing_subset(version, client).is_none() {
+                continue;
+            }
+            let subset = self.subset(version, client)?;
+            let mut entry = model.clone();
+            json::set_subset(&mut entry, Some(&subset));
+            json::set_weight(&mut entry, weight);
+            unfolded.push(entry);
+        }
+        *entries = unfolded;
+        Ok(())
+    }
+}
+
+/// Refuses a route whose shares are not the service's versions' alone.
+pub fn shareable(targets: &[Target]) -> Result<(), Refusal> {
+    for target in targets.iter().filter(|target| target.percent > 0) {
+        match &target.to {
+            Dest::Foreign { host, .. } => {
+                return Err(Refusal::new(Code::ForeignDestination)
+                    .field("weights")
+                    .arg("host", host)
+                    .arg("n", target.percent));
+            }
+            Dest::Several { subset, versions } => {
+                let names: Vec<&str> = versions.iter().map(VersionName::as_str).collect();
+                return Err(Refusal::new(Code::SubsetShared)
+                    .field("weights")
+                    .arg("subset", subset)
+                    .arg("versions", names.join(", ")));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// The entry that carries a version's number: the first with a weight, else the first.
+fn holder(targets: &[Target], version: &VersionName) -> Option<usize> {
+    let mine = || {
+        targets
+            .iter()
+            .enumerate()
+            .filter(|(_, target)| matches!(&target.to, Dest::Version(v) if v == version))
+    };
+    mine().find(|(_, target)| target.weight > 0).or_else(|| mine().next()).map(|(at, _)| at)
+}
+
+/// True when the route does exactly this already, in whole numbers that sum to 100.
+fn already(targets: &[Target], split: &Split) -> bool {
+    let whole = targets.len() == 1
+        || targets.iter().map(|target| i128::from(target.weight)).sum::<i128>() == 100
+            && targets.iter().all(|target| target.weight >= 0);
+    let own = |version: &VersionName| -> u32 {
+        targets
+            .iter()
+            .filter(|target| matches!(&target.to, Dest::Version(v) if v == version))
+            .map(|target| u32::from(target.percent))
+            .sum()
+    };
+    whole && split.iter().all(|(version, weight)| own(version) == u32::from(weight))
+}

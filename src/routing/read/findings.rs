@@ -1,0 +1,258 @@
+//! What is wrong with, or worth knowing about, the routing objects of a service as they are.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+use crate::domain::ids::{Kind, ObjectRef};
+use crate::domain::istio::{HttpMatch, HttpRoute, Meta};
+use crate::domain::refusal::{Check, Code, Finding, Severity};
+use crate::domain::routing::{Dest, RouteKind};
+use crate::domain::service::Shape;
+
+use super::super::lookup::ANY_OTHER;
+use super::{Inspected, destination_rule, virtual_service};
+
+/// All findings, the gravest first, each once.
+pub fn of(inspected: &Inspected<'_>) -> Vec<Finding> {
+    let mut out = Vec::new();
+    shape(inspected, &mut out);
+    objects(inspected, &mut out);
+    delegation(inspected, &mut out);
+    targets(inspected, &mut out);
+    hidden(inspected, &mut out);
+    order(inspected, &mut out);
+    out.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
+    let mut seen: HashSet<(Code, crate::domain::refusal::Args)> = HashSet::new();
+    out.retain(|finding| seen.insert((finding.code, finding.args.clone())));
+    out
+}
+
+fn found(severity: Severity, code: Code) -> Finding {
+    Check::new(severity, code)
+}
+
+fn shape(inspected: &Inspected<'_>, out: &mut Vec<Finding>) {
+    let snapshot = inspected.snapshot;
+    let service = &snapshot.service;
+    if !snapshot.mesh.installed {
+        out.push(found(Severity::Block, Code::NoIstio));
+    } else if snapshot.mesh.pods > 0 && snapshot.mesh.meshed_pods == 0 {
+        out.push(found(Severity::Acknowledge, Code::NoSidecar));
+    }
+    match service.shape {
+        Shape::ClusterIp => {}
+        Shape::Headless => out.push(found(Severity::Block, Code::Headless)),
+        Shape::ExternalName => out.push(found(Severity::Block, Code::ExternalName)),
+    }
+    match &snapshot.versions[..] {
+        [] => out.push(found(Severity::Info, Code::NoWorkloads)),
+        [only] => out.push(found(Severity::Info, Code::OneVersion).arg("v", &only.name)),
+        _ => {}
+    }
+    if inspected.routing.routes.is_empty() {
+        out.push(found(Severity::Info, Code::SpreadByPods));
+    } else if inspected.default.is_none() {
+        out.push(found(Severity::Acknowledge, Code::NoDefaultRoute));
+    }
+}
+
+/// The severity with which another writer of an object is told.
+fn owned(meta: &Meta, at: &ObjectRef, out: &mut Vec<Finding>) {
+    let Some(owner) = &meta.owner else { return };
+    let (severity, code) = if owner.tool.moves_traffic() {
+        (Severity::Block, Code::OwnedByController)
+    } else if owner.tool.reverts() {
+        (Severity::Acknowledge, Code::GitOps)
+    } else {
+        (Severity::Info, Code::HelmManaged)
+    };
+    out.push(
+        found(severity, code).arg("tool", owner.tool.as_str()).arg("app", &owner.name).arg("object", at),
+    );
+}
+
+fn objects(inspected: &Inspected<'_>, out: &mut Vec<Finding>) {
+    let snapshot = inspected.snapshot;
+    let service = snapshot.service.at.namespace.as_str();
+    let virtual_services = snapshot
+        .virtual_services
+        .iter()
+        .map(|held| (held.object.at(Kind::VirtualService), &held.object.meta, &held.object.malformed));
+    let rules = snapshot
+        .destination_rules
+        .iter()
+        .map(|held| (held.object.at(Kind::DestinationRule), &held.object.meta, &held.object.malformed));
+    let used: BTreeSet<&ObjectRef> = inspected.routing.objects.iter().collect();
+    for (at, meta, malformed) in virtual_services.chain(rules).filter(|(at, ..)| used.contains(at)) {
+        if let Some(error) = malformed {
+            let short: String = error.chars().take(200).collect();
+            out.push(found(Severity::Block, Code::Malformed).arg("object", &at).arg("error", short));
+        }
+        if meta.deleting {
+            out.push(found(Severity::Block, Code::Deleting).arg("object", &at));
+        }
+        owned(meta, &at, out);
+        if *meta.namespace != *service {
+            out.push(
+                found(Severity::Info, Code::CrossNamespace).arg("object", &at).arg("ns", &meta.namespace),
+            );
+        }
+    }
+    if let Some((winner, other)) = inspected.conflict {
+        out.push(
+            found(Severity::Block, Code::HostConflict)
+                .arg("winner", virtual_service(snapshot, winner))
+                .arg("other", virtual_service(snapshot, other))
+                .arg("host", &inspected.host),
+        );
+    }
+}
+
+fn delegation(inspected: &Inspected<'_>, out: &mut Vec<Finding>) {
+    for trouble in &inspected.troubles {
+        let code = if trouble.invalid { Code::DelegateInvalid } else { Code::DelegateMissing };
+        out.push(
+            found(Severity::Block, code).arg("object", &trouble.root).arg("delegate", &trouble.delegate),
+        );
+    }
+}
+
+fn targets(inspected: &Inspected<'_>, out: &mut Vec<Finding>) {
+    let versions = &inspected.snapshot.versions;
+    for route in &inspected.routing.routes {
+        let several = route.targets.len() > 1;
+        let sum: i128 = route.targets.iter().map(|target| i128::from(target.weight)).sum();
+        if several && sum != 100 {
+            out.push(found(Severity::Info, Code::NotSumming).arg("object", &route.object).arg("n", sum));
+        }
+        for target in &route.targets {
+            let heavy = if target.percent > 0 { Severity::Block } else { Severity::Info };
+            match &target.to {
+                Dest::Missing { subset } => out.push(
+                    found(heavy, Code::SubsetMissing).arg("subset", subset).arg("object", &route.object),
+                ),
+                Dest::Nobody { subset } if target.percent > 0 => out.push(
+                    found(Severity::Block, Code::SubsetEmpty)
+                        .arg("subset", subset)
+                        .arg("object", &route.object)
+                        .arg("x", target.percent),
+                ),
+                Dest::Version(name) if target.percent > 0 => {
+                    let version = versions.iter().find(|version| version.name == *name);
+                    if let Some(version) = version.filter(|version| version.ready == 0) {
+                        out.push(
+                            found(Severity::Block, Code::WeightWithoutPods)
+                                .arg("v", name)
+                                .arg("n", version.total)
+                                .arg("x", target.percent),
+                        );
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+/// Subsets that some clients of a route cannot see, though its home can.
+fn hidden(inspected: &Inspected<'_>, out: &mut Vec<Finding>) {
+    for (at, route) in inspected.routing.routes.iter().enumerate() {
+        let heavy = route.targets.iter().enumerate().filter(|(_, target)| target.percent > 0);
+        for (entry, target) in heavy {
+            if matches!(target.to, Dest::Missing { .. } | Dest::Foreign { .. } | Dest::Whole) {
+                continue;
+            }
+            let Some(subset) = inspected.subset_of(at, entry) else { continue };
+            if let Some((namespace, rule)) = inspected.hides(at, subset) {
+                out.push(
+                    found(Severity::Block, Code::SubsetHidden)
+                        .arg("subset", subset)
+                        .arg("ns", namespace)
+                        .arg("object", rule),
+                );
+            }
+        }
+    }
+}
+
+impl Inspected<'_> {
+    /// The subset name of one destination of a route.
+    pub fn subset_of(&self, route: usize, entry: usize) -> Option<&str> {
+        let spot = &self.spots[route];
+        let spec = &self.holder(route).object.spec;
+        let list = match spot.kind {
+            RouteKind::Http => &spec.http.get(spot.index)?.route,
+            RouteKind::Tls => &spec.tls.get(spot.index)?.route,
+            RouteKind::Tcp => &spec.tcp.get(spot.index)?.route,
+        };
+        list.get(entry)?.destination.subset.as_deref().filter(|subset| !subset.is_empty())
+    }
+
+    /// The first client namespace of a route whose DestinationRule lacks the subset, and what that rule
+    /// is (`-` = none).
+    pub fn hides(&self, route: usize, subset: &str) -> Option<(String, String)> {
+        let none = || "-".to_owned();
+        let blind = |client: &usize| {
+            let all = &self.effective[*client];
+            if self.plain(*client).is_none() {
+                return Some(none());
+            }
+            // Of the rules for everybody only the last one counts, of those for some workloads each.
+            let used = all.iter().filter(|rule| !rule.for_everybody()).chain(self.plain(*client));
+            used.into_iter().find(|rule| rule.subset(subset).is_none()).map(|rule| {
+                let first = rule.from.first();
+                first.map_or_else(none, |at| destination_rule(self.snapshot, *at).to_string())
+            })
+        };
+        self.spots[route].clients.iter().find_map(|client| {
+            let name = self.clients[*client];
+            let shown = if name == ANY_OTHER { "*" } else { name };
+            blind(client).map(|rule| (shown.to_owned(), rule))
+        })
+    }
+}
+
+/// Rules that can never take a request: behind a catch-all, or with conditions that an earlier one has.
+fn order(inspected: &Inspected<'_>, out: &mut Vec<Finding>) {
+    // For each object: where its first catch-all stands, and where each match stands first.
+    let mut known: HashMap<usize, (usize, HashMap<String, usize>)> = HashMap::new();
+    let text = |entry: &HttpMatch| serde_json::to_string(entry).unwrap_or_default();
+    for (at, route) in inspected.routing.routes.iter().enumerate() {
+        let spot = &inspected.spots[at];
+        if spot.kind != RouteKind::Http {
+            continue;
+        }
+        let list = &inspected.holder(at).object.spec.http;
+        let (closed, first) = known.entry(spot.vs).or_insert_with(|| {
+            let mut first = HashMap::new();
+            for (index, route) in list.iter().enumerate() {
+                for entry in &route.r#match {
+                    first.entry(text(entry)).or_insert(index);
+                }
+            }
+            (list.iter().position(HttpRoute::is_catch_all).unwrap_or(usize::MAX), first)
+        });
+        let say = |code: Code, by: usize| {
+            let name = |index: usize| {
+                list.get(index)
+                    .and_then(|route| route.name.as_deref())
+                    .map_or_else(|| format!("http[{index}]"), str::to_owned)
+            };
+            found(Severity::Info, code)
+                .arg("rule", name(spot.index))
+                .arg("by", name(by))
+                .arg("object", &route.object)
+        };
+        if *closed < spot.index {
+            out.push(say(Code::RuleNeverMatches, *closed));
+            continue;
+        }
+        let own = list.get(spot.index).map_or(&[][..], |route| &route.r#match[..]);
+        let earlier: Option<Vec<usize>> = own
+            .iter()
+            .map(|entry| first.get(&text(entry)).copied().filter(|index| *index < spot.index))
+            .collect();
+        if let Some([by, ..]) = earlier.as_deref() {
+            out.push(say(Code::RuleShadowed, *by));
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! Destinations: whom they reach, and which share of the requests each gets. Called for every route.
+
+use crate::domain::istio::{Destination, HttpRoute, PercentValue, Subset, WeightedDestination};
+use crate::domain::routing::{Dest, Mirror, Target};
+use crate::domain::service::Version;
+use crate::domain::snapshot::Snapshot;
+
+use super::super::hosts;
+use super::super::lookup::Merged;
+
+/// Names what destinations mean, seen by the clients of one namespace.
+pub struct Namer<'a> {
+    pub snapshot: &'a Snapshot,
+    pub host: &'a str,
+    pub plain: Option<&'a Merged<'a>>,
+}
+
+impl Namer<'_> {
+    /// True when a destination that an object of `namespace` names is the service.
+    pub fn is_own(&self, destination: &Destination, namespace: &str) -> bool {
+        hosts::is(&destination.host, namespace, &self.snapshot.mesh.cluster_domain, self.host)
+    }
+
+    /// Whom a destination reaches.
+    pub fn dest(&self, destination: &Destination, namespace: &str) -> Dest {
+        let subset = destination.subset.as_deref().filter(|subset| !subset.is_empty());
+        if !self.is_own(destination, namespace) {
+            return Dest::Foreign { host: destination.host.to_string(), subset: subset.map(str::to_owned) };
+        }
+        subset.map_or(Dest::Whole, |subset| self.subset(subset))
+    }
+
+    /// Whom a subset of the service holds.
+    pub fn subset(&self, name: &str) -> Dest {
+        let Some(subset) = self.plain.and_then(|rule| rule.subset(name)) else {
+            return Dest::Missing { subset: name.to_owned() };
+        };
+        let mut held = versions_of(subset, &self.snapshot.versions);
+        match (held.next(), held.next()) {
+            (None, _) => Dest::Nobody { subset: name.to_owned() },
+            (Some(only), None) => Dest::Version(only.name.clone()),
+            (Some(_), Some(_)) => Dest::Several {
+                subset: name.to_owned(),
+                versions: versions_of(subset, &self.snapshot.versions)
+                    .map(|version| version.name.clone())
+                    .collect(),
+            },
+        }
+    }
+
+    /// The destinations of a route with their shares.
+    pub fn targets(&self, route: &[WeightedDestination], namespace: &str) -> Vec<Target> {
+        let weights: Vec<i64> = route.iter().map(|entry| entry.weight).collect();
+        route
+            .iter()
+            .zip(shares(&weights))
+            .map(|(entry, percent)| Target {
+                to: self.dest(&entry.destination, namespace),
+                weight: entry.weight,
+                percent,
+            })
+            .collect()
+    }
+
+    /// The mirror that is shown for a route, and its position in `mirrors` (`None` = the single form):
+    /// the first that copies to the service, else the first.
+    pub fn mirror(&self, route: &HttpRoute, namespace: &str) -> Option<(Option<usize>, Mirror)> {
+        let on = |percent: f64| percent > 0.0 && percent.is_finite();
+        if let Some(to) = &route.mirror {
+            let percent = percent_of(route);
+            return on(percent).then(|| (None, Mirror { to: self.dest(to, namespace), percent }));
+        }
+        let mut copies: Vec<(usize, &Destination, f64)> = route
+            .mirrors
+            .iter()
+            .enumerate()
+            .map(|(at, to)| (at, &to.destination, value(to.percentage.as_ref())))
+            .filter(|(.., percent)| on(*percent))
+            .collect();
+        copies.sort_by_key(|(_, to, _)| !self.is_own(to, namespace));
+        let (at, to, percent) = copies.into_iter().next()?;
+        Some((Some(at), Mirror { to: self.dest(to, namespace), percent }))
+    }
+}
+
+/// The percentage of a single `mirror`: absent = 100.
+fn percent_of(route: &HttpRoute) -> f64 {
+    match (&route.mirror_percentage, route.mirror_percent.or(route.mirror_percent_snake)) {
+        (Some(percentage), _) => percentage.value.min(100.0),
+        (None, Some(percent)) => percent.min(100.0),
+        (None, None) => 100.0,
+    }
+}
+
+fn value(percentage: Option<&PercentValue>) -> f64 {
+    percentage.map_or(100.0, |percentage| percentage.value.min(100.0))
+}
+
+/// The versions that have pods with all labels of the subset; no labels = all versions.
+pub fn versions_of<'a>(subset: &Subset, versions: &'a [Version]) -> impl Iterator<Item = &'a Version> {
+    versions.iter().filter(|version| {
+        version.pod_labels.iter().any(|labels| {
+            subset.labels.iter().all(|(key, value)| labels.get(&**key).is_some_and(|held| **held == **value))
+        })
+    })
+}
+
+/// What Istio makes of weights: w/Σw in whole percents by largest remainder; a single destination gets
+/// everything whatever its weight; nothing at all when all of several are 0.
+pub fn shares(weights: &[i64]) -> Vec<u8> {
+    if let [_] = weights {
+        return vec![100];
+    }
+    let part = |weight: i64| u128::try_from(weight).unwrap_or(0);
+    let total: u128 = weights.iter().map(|weight| part(*weight)).sum();
+    if total == 0 {
+        return vec![0; weights.len()];
+    }
+    let mut whole: Vec<u8> =
+        weights.iter().map(|weight| u8::try_from(part(*weight) * 100 / total).unwrap_or(100)).collect();
+    let mut left = 100_u32.saturating_sub(whole.iter().map(|share| u32::from(*share)).sum());
+    let mut order: Vec<usize> = (0..weights.len()).collect();
+    order.sort_by_key(|at| std::cmp::Reverse(part(weights[*at]) * 100 % total));
+    for at in order {
+        if left == 0 {
+            break;
+        }
+        whole[at] += 1;
+        left -= 1;
+    }
+    whole
+}
