@@ -18,6 +18,7 @@ mod cookies;
 mod fingerprint;
 mod read;
 
+pub mod diff;
 mod json;
 mod plan;
 mod regexes;
@@ -25,7 +26,7 @@ pub mod rule_input;
 mod validate;
 
 pub use plan::checks;
-pub use plan::plan;
+pub use plan::{applied, plan};
 
 /// What counts as a big step, an unhealthy version and so on; from the configuration.
 #[derive(Clone, Debug, PartialEq)]

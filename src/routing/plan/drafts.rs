@@ -95,6 +95,19 @@ impl Drafts {
     }
 }
 
+/// The snapshot as it will be once a plan is written, as far as routing is concerned.
+pub fn applied(snapshot: &Snapshot, plan: &Plan) -> Snapshot {
+    let mut after = snapshot.clone();
+    for edit in plan.edits() {
+        let json = Arc::new(edit.after.clone());
+        match edit.object.kind {
+            Kind::VirtualService => put(&mut after.virtual_services, &edit.object, json),
+            Kind::DestinationRule => put(&mut after.destination_rules, &edit.object, json),
+        }
+    }
+    after
+}
+
 /// Replaces an object of a list by its name, or adds it.
 pub fn put<T: serde::de::DeserializeOwned + Default>(
     list: &mut Vec<crate::domain::snapshot::Held<T>>,

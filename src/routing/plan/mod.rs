@@ -11,6 +11,8 @@ use crate::domain::snapshot::Snapshot;
 use super::read::{Inspected, inspect};
 use super::{ChangeStamp, Policy};
 
+pub use drafts::applied;
+
 pub mod checks;
 mod create;
 mod drafts;
