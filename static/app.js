@@ -1,0 +1,240 @@
+// What every page needs: sending forms without losing what was typed, dialogs, keys, theme, small details.
+// Loaded first of our scripts; weights.js and live.js use `sluice`. No dependency but htmx, no inline handler, no eval.
+'use strict';
+
+const $ = (selector, within = document) => within.querySelector(selector);
+const $$ = (selector, within = document) => [...within.querySelectorAll(selector)];
+
+const sluice = {
+  sending: false,
+
+  /** A sentence of #texts, in the page's language, with {name} filled in. */
+  say(key, values = {}) {
+    return ($('#texts').dataset[key] || '').replace(/\{(\w+)\}/g, (_, name) => values[name] ?? '');
+  },
+
+  announce(text) {
+    const at = $('#announcer');
+    at.textContent = '';
+    requestAnimationFrame(() => { at.textContent = text; });
+  },
+
+  cookie(name, value) {
+    if (value === undefined) return (document.cookie.match(new RegExp(`(?:^|; )${name}=([^;]*)`)) || [])[1];
+    document.cookie = `${name}=${value}; Path=/; Max-Age=31536000; SameSite=Lax`;
+  },
+
+  csrf: () => $('meta[name=csrf]')?.content || '',
+
+  /** A stretch of time in its largest unit, like views::time::span. */
+  span(ms) {
+    const s = Math.max(0, Math.floor(ms / 1000));
+    const [unit, n] = s < 60 ? ['s', s] : s < 3600 ? ['min', Math.floor(s / 60)] : s < 86400 ? ['h', Math.floor(s / 3600)] : ['d', Math.floor(s / 86400)];
+    return sluice.say(unit, { n });
+  },
+
+  /** Relative times are rendered by the server and kept fresh here. */
+  refreshTimes(now = Date.now()) {
+    for (const el of $$('time[data-ago]')) {
+      const past = now - Date.parse(el.dateTime);
+      if (Number.isNaN(past)) continue;
+      const text = past < 10000 ? sluice.say('now') : sluice.say('ago', { span: sluice.span(past) });
+      if (el.textContent !== text) el.textContent = text;
+    }
+  },
+
+  /** Shows a whole page that was fetched: main, title, toast and token are taken from it. False when it is no page of ours. */
+  adopt(html, url, history_) {
+    const page = new DOMParser().parseFromString(html, 'text/html');
+    const main = $('main', page);
+    if (!main || !$('#texts', page)) return false;
+    if (url) {
+      history.replaceState({ htmx: true }, '');
+      history[history_ === 'push' ? 'pushState' : 'replaceState']({ htmx: true }, '', url);
+    }
+    if ($('#dialog').open) $('#dialog').close();
+    document.title = page.title;
+    document.body.className = page.body.className;
+    for (const selector of ['main', '#toasts']) $(selector).replaceWith(document.adoptNode($(selector, page)));
+    if ($('meta[name=csrf]', page)) $('meta[name=csrf]').content = $('meta[name=csrf]', page).content;
+    htmx.process($('main'));
+    document.dispatchEvent(new Event('sluice:page'));
+    return true;
+  },
+
+  /** The session is over: keeps what was typed in this tab and asks for the person again. */
+  signIn(form) {
+    if (form) {
+      const kept = [...new FormData(form)].filter(([name]) => !['csrf', 'request_id', 'preview_id', 'base_revision', 'ack'].includes(name));
+      sessionStorage.setItem('draft:' + location.pathname, JSON.stringify(kept));
+    }
+    location.assign('/login?next=' + encodeURIComponent(location.pathname + location.search));
+  },
+};
+
+// ---- forms that write: sent by fetch, so that a lost connection or a refusal never costs the typed text ----
+
+document.addEventListener('submit', async event => {
+  const form = event.target, button = event.submitter;
+  if (!form.matches('form[data-send]') || event.defaultPrevented || button?.formMethod === 'dialog') return;
+  event.preventDefault();
+  if (sluice.sending || button?.getAttribute('aria-disabled') === 'true') return;
+  sluice.sending = true;
+  button?.setAttribute('aria-disabled', 'true');
+  const action = button?.getAttribute('formaction') || form.getAttribute('action');
+  const lost = () => {
+    $$('.lost').forEach(el => el.remove());
+    const note = $('#t-lost').content.firstElementChild.cloneNode(true);
+    (button?.closest('.acts, footer') || form).before(note);
+    note.focus();
+  };
+  try {
+    const answer = await fetch(action, {
+      method: 'POST', body: new URLSearchParams(new FormData(form, button)),
+      headers: { 'X-CSRF-Token': sluice.csrf(), 'X-Sluice-Send': '1', Accept: 'text/html' }, signal: AbortSignal.timeout(40000),
+    });
+    if (answer.status === 401 || new URL(answer.url).pathname === '/login') return sluice.signIn(form);
+    const twin = form.hasAttribute('data-twin') && !answer.redirected;
+    const url = answer.redirected ? answer.url : twin ? action : null;
+    if (!sluice.adopt(await answer.text(), url, twin ? 'push' : 'replace')) return lost();
+    const at = $('main [role=alert], main [aria-invalid=true]') || $('main h1');
+    if (at) {
+      if (!at.matches('input, textarea, select')) at.tabIndex = -1;
+      at.focus();
+    }
+    const toast = $('#toasts .toast > span');
+    if (toast) sluice.announce(toast.textContent);
+  } catch {
+    lost();
+  } finally {
+    sluice.sending = false;
+    if (button?.isConnected) button.removeAttribute('aria-disabled');
+  }
+});
+
+// ---- htmx: token, lean addresses, sessions that ended ----
+
+document.addEventListener('htmx:config:request', event => {
+  const { request, sourceElement } = event.detail.ctx;
+  request.headers['X-CSRF-Token'] = sluice.csrf();
+  if (request.method === 'GET' && sourceElement.matches('form')) for (const [name, value] of [...request.body]) if (value === '') request.body.delete(name);
+});
+document.addEventListener('htmx:before:response', event => {
+  const { response, sourceElement } = event.detail.ctx;
+  if (response.status === 401 || new URL(response.raw.url, location.href).pathname === '/login') {
+    event.preventDefault();
+    sluice.signIn(sourceElement.closest('form') || $('#weights'));
+  }
+});
+document.addEventListener('announce', event => sluice.announce(event.detail.value));
+
+// ---- dialogs: the server renders them (their address is also a page); this opens and closes ----
+
+document.addEventListener('htmx:after:swap', event => {
+  const dialog = $('#dialog');
+  if (event.detail.ctx.target === dialog && dialog.firstElementChild && !dialog.open) {
+    const title = $('h1, h2', dialog);
+    if (title?.id) dialog.setAttribute('aria-labelledby', title.id);
+    dialog.showModal();
+  }
+});
+document.addEventListener('htmx:error', event => {
+  const link = event.detail.ctx?.sourceElement;
+  if (link?.matches('a[href]')) location.assign(link.href); // no answer to the fragment: take the page
+});
+document.addEventListener('close', event => { if (event.target.id === 'dialog') event.target.replaceChildren(); }, true);
+
+document.addEventListener('click', event => {
+  const on = selector => event.target.closest(selector);
+  let el;
+  if ((el = on('[data-close]')) && el.closest('dialog[open]')) {
+    event.preventDefault();
+    el.closest('dialog').close();
+  } else if ((el = on('[data-open]'))) {
+    el.closest('details.menu')?.removeAttribute('open');
+    $(el.dataset.open).showModal();
+  } else if ((el = on('[data-dismiss]'))) {
+    el.parentElement.remove();
+    $('main').focus();
+  } else if ((el = on('[data-copy]'))) {
+    navigator.clipboard.writeText(new URL(el.dataset.copy, location.href).href).then(() => {
+      el.classList.add('copied');
+      sluice.announce(sluice.say('copied'));
+    });
+  } else if ((el = on('[data-theme-next]'))) {
+    event.preventDefault();
+    const root = document.documentElement, theme = { auto: 'light', light: 'dark', dark: 'auto' }[root.dataset.theme];
+    root.dataset.theme = theme;
+    sluice.cookie('theme', theme);
+    $('.ic', el).className = 'ic i-' + theme;
+    el.setAttribute('aria-label', sluice.say('theme', { theme: el.dataset[theme] }));
+  } else if ((el = on('[data-keys]'))) {
+    const off = sluice.cookie('keys') !== 'off';
+    sluice.cookie('keys', off ? 'off' : 'on');
+    el.setAttribute('aria-pressed', !off);
+  } else if ((el = on('a[data-detail]')) && !event.ctrlKey && !event.metaKey && !event.shiftKey) {
+    event.preventDefault();
+    const row = el.closest('tr');
+    if (el.getAttribute('aria-expanded') === 'true') {
+      if (row.nextElementSibling?.matches('.detail')) row.nextElementSibling.remove();
+      row.classList.remove('open');
+      el.setAttribute('aria-expanded', 'false');
+      history.replaceState(history.state, '', $('#entries').dataset.list);
+    } else {
+      row.classList.add('open');
+      el.setAttribute('aria-expanded', 'true');
+      el.dispatchEvent(new Event('detail'));
+    }
+  }
+  for (const menu of $$('details.menu[open]')) if (!menu.contains(event.target)) menu.open = false;
+});
+
+// A change of namespace, window and the like submits its filter form at once (htmx does it where it can).
+document.addEventListener('change', event => { if (event.target.matches('select[data-go-to]')) event.target.form.requestSubmit(); });
+
+// ---- keys: "/" search, g + letter go, j/k rows, e first weight, Ctrl+Enter apply, "?" help. None changes anything. ----
+
+let afterG = 0;
+document.addEventListener('keydown', event => {
+  if (event.key === 'Enter' && (event.ctrlKey || event.metaKey)) {
+    const form = event.target.form || event.target.closest('form');
+    const apply = form && (form.id === 'weights' ? $('#apply-btn') : $('button.pri', form));
+    if (apply && form.matches('[data-send]')) apply.click();
+    return;
+  }
+  if (event.key === 'Escape') $$('details.menu[open]').forEach(menu => { menu.open = false; $('summary', menu).focus(); });
+  if (sluice.cookie('keys') === 'off' || event.ctrlKey || event.metaKey || event.altKey || $('dialog[open]')) return;
+  if (event.target.closest('input:not([type=range]), textarea, select')) return;
+  if (event.key === '/') {
+    const find = $$('#q, #aq, #find').find(el => el.offsetParent);
+    if (find) { event.preventDefault(); find.focus(); }
+  } else if (event.key === '?') {
+    $('#keys').showModal();
+  } else if (event.key === 'g') {
+    afterG = event.timeStamp;
+  } else if (event.timeStamp - afterG < 1200 && $(`[data-go="${CSS.escape(event.key)}"]`)) {
+    afterG = 0;
+    $(`[data-go="${CSS.escape(event.key)}"]`).click();
+  } else if (event.key === 'j' || event.key === 'k') {
+    const rows = $$('tbody[data-rows] > tr > td:first-child a'), at = rows.indexOf(document.activeElement);
+    const next = rows[event.key === 'j' ? Math.min(at + 1, rows.length - 1) : Math.max(at - 1, 0)];
+    if (next) next.focus();
+  } else if (event.key === 'e') {
+    const first = $('#weights input[type=range]:not(:disabled)');
+    if (first) { event.preventDefault(); first.focus(); }
+  }
+});
+
+// ---- once per page ----
+
+function dress() {
+  const keys = $('[data-keys]');
+  if (keys) keys.setAttribute('aria-pressed', sluice.cookie('keys') !== 'off');
+  if (!navigator.clipboard) $$('[data-copy]').forEach(el => { el.hidden = true; });
+  const current = $('.side [aria-current]');
+  if (current && innerWidth <= 900) current.parentElement.scrollLeft = current.offsetLeft - 60;
+}
+sluice.cookie('tz', -new Date().getTimezoneOffset());
+setInterval(() => sluice.refreshTimes(), 20000);
+document.addEventListener('sluice:page', dress);
+dress();

@@ -1,0 +1,132 @@
+// Live data: one event stream a page. Elements with data-live and an id are replaced by newer ones from the server;
+// never a form field, never what has the focus. When the stream is silent for 15 s the page says that it is old.
+'use strict';
+
+(() => {
+  const SILENCE = 13000; // pings come every 5 s: two lost and a bit, so that people hear of it within 15 s
+  let opened = false, source = null, topic = '', heard = Date.now(), off = false, failures = 0, retryAt = 0, away = 0;
+  const deferred = new Map();
+
+  const clock = at => new Date(at).toLocaleTimeString(document.documentElement.lang, { hour12: false });
+  const hasField = el => el.matches('input, select, textarea') || el.querySelector('input, select, textarea');
+
+  function put(id, html) {
+    const old = document.getElementById(id);
+    if (!old || hasField(old)) return;
+    if (old.contains(document.activeElement)) { deferred.set(id, html); return; }
+    const holder = document.createElement('template');
+    holder.innerHTML = html;
+    const fresh = holder.content.firstElementChild;
+    if (!fresh || fresh.id !== id || hasField(fresh)) return;
+    old.replaceWith(fresh);
+    htmx.process(fresh);
+  }
+
+  /** Fetches this page again and replaces every live region once. */
+  async function resync() {
+    try {
+      const answer = await fetch(location.href, { headers: { 'X-Sluice-Live': '1', Accept: 'text/html' }, signal: AbortSignal.timeout(20000) });
+      if (answer.status === 401 || new URL(answer.url).pathname === '/login') return sluice.signIn($('#weights'));
+      if (!answer.ok) return;
+      const page = new DOMParser().parseFromString(await answer.text(), 'text/html');
+      for (const el of $$('[data-live][id]', page)) if (!el.parentElement.closest('[data-live]')) put(el.id, el.outerHTML);
+      sluice.refreshTimes();
+    } catch { /* the next silence says so */ }
+  }
+
+  function setOff(now) {
+    if (off === now) return;
+    off = now;
+    document.body.classList.toggle('off', off);
+    $('#stale').hidden = !off;
+    sluice.announce(sluice.say(off ? 'lost' : 'back'));
+  }
+
+  function paint() {
+    const chip = $('#live'), connected = source && failures === 0 && !off;
+    chip.hidden = !topic || !opened && !off && failures === 0; // says nothing before it knows
+    chip.classList.toggle('stale', !connected);
+    $('.word', chip).textContent = sluice.say(connected ? 'live' : 'reconnecting');
+    $('.at', chip).textContent = connected ? ' · ' + clock(heard) : '';
+    if (off) {
+      $('#stale .what').textContent = sluice.say('stale', { time: clock(heard), age: sluice.span(Date.now() - heard) });
+      $('#stale .retry').textContent = retryAt > Date.now() ? sluice.say('retry', { n: Math.ceil((retryAt - Date.now()) / 1000) }) : '';
+    }
+  }
+
+  function alive() {
+    heard = Date.now();
+    failures = 0;
+    retryAt = 0;
+    if (off) { setOff(false); resync(); }
+  }
+
+  function close() {
+    source?.close();
+    source = null;
+  }
+
+  function open() {
+    close();
+    topic = $('main')?.dataset.topic || '';
+    if (!topic) return paint();
+    retryAt = 0;
+    source = new EventSource('/events?topic=' + encodeURIComponent(topic));
+    const on = (name, handle) => source.addEventListener(name, event => { alive(); handle(event.data ? JSON.parse(event.data) : {}); });
+    const behind = failures > 0 || off;
+    source.onopen = () => { opened = true; if (behind && !off) resync(); alive(); paint(); };
+    on('frag', ({ id, html }) => put(id, html));
+    on('ping', () => paint());
+    on('resync', resync);
+    on('revision', revision);
+    source.onerror = () => { // our own retry: the browser gives up for ever on an error status, and hammers on others
+      close();
+      failures++;
+      retryAt = Date.now() + Math.min(10000, 1000 * 2 ** Math.min(failures, 4)) * (0.8 + Math.random() * 0.4);
+      paint();
+      if (failures === 3) resync(); // finds out whether the session ended
+    };
+  }
+
+  /** Somebody changed this service: an untouched page follows, an edited one is told and keeps its numbers. */
+  async function revision({ service, revision: now, by }) {
+    const form = $('#weights');
+    if (sluice.sending || !form || form.dataset.service !== service || form.elements.base_revision.value === String(now)) return;
+    if (sluice.dirty()) {
+      sluice.announce(sluice.say('elsewhere', { by }));
+      return sluice.check(); // the answer carries You saw / Now / Yours
+    }
+    if ($('dialog[open]') || $('main').contains(document.activeElement) && document.activeElement.matches('input, select, textarea')) {
+      document.activeElement.addEventListener('blur', () => revision({ service, revision: now, by }), { once: true });
+      return;
+    }
+    const answer = await fetch(location.pathname + location.search, { headers: { Accept: 'text/html' } }).catch(() => null);
+    if (answer?.ok && !sluice.dirty() && sluice.adopt(await answer.text())) sluice.announce(sluice.say('elsewhere', { by }));
+  }
+
+  document.addEventListener('focusout', () => setTimeout(() => {
+    for (const [id, html] of [...deferred]) { deferred.delete(id); put(id, html); }
+  }));
+  document.addEventListener('click', event => { if (event.target.closest('[data-retry]')) open(); });
+  document.addEventListener('visibilitychange', () => { // browsers allow six connections a host: hidden tabs give theirs back
+    clearTimeout(away);
+    if (document.hidden) {
+      away = setTimeout(close, 10000);
+    } else if (!source && topic) {
+      heard = Math.max(heard, Date.now() - SILENCE + 4000);
+      failures = Math.max(failures, 1);
+      open();
+    }
+  });
+  addEventListener('pagehide', close);
+  addEventListener('pageshow', event => { if (event.persisted) { failures = 1; open(); } });
+  document.addEventListener('sluice:page', () => { if (($('main').dataset.topic || '') !== topic) open(); else paint(); $('#stale').hidden = !off; document.body.classList.toggle('off', off); });
+  setInterval(() => {
+    if (document.hidden || !topic) return;
+    if (!off && Date.now() - heard > SILENCE) setOff(true);
+    if (!source && retryAt && Date.now() > retryAt) open();
+    else if (source && Date.now() - heard > SILENCE + 5000) { close(); failures++; retryAt = Date.now() + 3000; }
+    paint();
+  }, 1000);
+  open();
+})();
