@@ -1,1 +1,34 @@
-//! The `views` room.
+//! Domain → what a page shows. Pure: no I/O, no clock; `now`, language and zone come in as arguments.
+//!
+//! A view is a struct of plain display data with its template (askama) beside it in `templates/`. A page
+//! and the live fragment that replaces a part of it render the same struct, so they cannot disagree.
+//! Called by `web` (pages and fragments); sentences are also used by the API. Must never hold a rule:
+//! what is allowed was decided before it got here.
+
+pub mod lang;
+pub mod query;
+pub mod time;
+
+pub mod bars;
+pub mod chrome;
+pub mod text;
+
+pub mod services;
+
+pub mod pending;
+pub mod rule_form;
+pub mod rules;
+pub mod service;
+pub mod traffic;
+pub mod versions;
+
+pub mod acts;
+pub mod audit;
+pub mod audit_detail;
+
+pub mod api_docs;
+pub mod demo;
+pub mod error;
+pub mod login;
+
+pub mod samples;

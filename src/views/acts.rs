@@ -1,0 +1,197 @@
+//! Take over and switch back: each a dialog on the service page and, at the same address, a page of its own
+//! (no JavaScript, deep links, refusals). Both render the same struct.
+
+use askama::Template;
+use askama::filters::HtmlSafe;
+
+use crate::domain::ids::Revision;
+use crate::domain::overview::{Detail, Preview, Stale};
+use crate::domain::refusal::{Refusal, Severity};
+
+use super::bars::{Bar, Slots};
+use super::chrome::{Chrome, Notice};
+use super::lang::{Lang, Rich};
+use super::pending::{CheckItem, Conflict, Place};
+use super::query::{Address, service_path};
+use super::text;
+
+/// A question with its effect, what must be accepted, a reason, and two buttons.
+#[derive(Clone, Debug, PartialEq, Eq, Template)]
+#[template(path = "parts/act.html")]
+pub struct Act {
+    pub lang: Lang,
+    pub kind: Kind,
+    pub csrf: String,
+    /// The service's page: where *Cancel* leads.
+    pub path: String,
+    /// Where the form goes: also the page's own address.
+    pub action: String,
+    /// `version` or `revision`, and its value.
+    pub target: (&'static str, String),
+    pub base_revision: Revision,
+    pub preview_id: String,
+    pub request_id: String,
+    pub title: String,
+    pub effect: Vec<Rich>,
+    pub bar: Option<Bar>,
+    /// Blocks and acknowledgements, then what is good to know.
+    pub checks: Vec<CheckItem>,
+    pub problem: Option<Notice>,
+    pub reason: String,
+    pub reason_error: Option<String>,
+    pub button: String,
+    /// False when a check blocks it.
+    pub possible: bool,
+}
+
+impl HtmlSafe for Act {}
+
+/// Forward is careful, back is fast: they differ in focus and in whether a reason is required.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    TakeOver,
+    SwitchBack,
+}
+
+impl Kind {
+    /// The last segment of the address.
+    fn segment(self) -> &'static str {
+        match self {
+            Self::TakeOver => "takeover",
+            Self::SwitchBack => "switch-back",
+        }
+    }
+}
+
+/// The same as a page.
+#[derive(Debug, Template)]
+#[template(path = "act.html")]
+pub struct ActPage {
+    pub chrome: Chrome,
+    pub namespace: String,
+    pub service: String,
+    pub path: String,
+    pub conflict: Option<Conflict>,
+    pub act: Act,
+}
+
+/// What was asked and what came of it.
+#[derive(Default)]
+pub struct Asked<'a> {
+    /// What the server's preview says; `None` when there is none because of `refusal`.
+    pub preview: Option<&'a Preview>,
+    pub refusal: Option<&'a Refusal>,
+    pub stale: Option<&'a Stale>,
+    pub reason: String,
+    pub acknowledged: &'a [String],
+    pub request_id: String,
+}
+
+/// Which version takes over, or which revision comes back.
+pub enum Target<'a> {
+    Version(&'a str),
+    Revision(Revision),
+}
+
+impl Act {
+    /// The dialog for a target.
+    pub fn of(chrome: &Chrome, detail: &Detail, target: &Target<'_>, asked: &Asked<'_>) -> Self {
+        let (lang, item) = (chrome.lang(), &detail.overview);
+        let at = item.at();
+        let path = service_path(at.namespace.as_str(), &at.name);
+        let slots = Slots::of(&item.snapshot.versions);
+        let service = format!("{} / {}", at.namespace, at.name);
+        let planned = asked.preview.map(|preview| &preview.planned.effect);
+        let after = lang.t("traffic.next").to_string();
+        let bar = planned
+            .filter(|effect| !effect.after.is_empty())
+            .map(|effect| Bar::whole(&after, &effect.after, &slots));
+        let (kind, field, value, title, button, mut effect) = match target {
+            Target::Version(version) => {
+                let now = super::service::now(item, "");
+                let share =
+                    now.iter().find(|(name, _)| name.as_str() == *version).map_or(0, |(_, weight)| *weight);
+                let text =
+                    lang.t("act.take.effect").with("service", service).with("v", version).with("n", share);
+                let title = lang.t("act.take.title").with("v", version);
+                let button = lang.t("act.take.button").with("v", version);
+                (Kind::TakeOver, "version", (*version).to_owned(), title, button, vec![text.rich()])
+            }
+            Target::Revision(revision) => {
+                let text = lang.t("act.back.effect").with("service", service).with("n", revision);
+                let title = lang.t("act.back.title").with("n", revision);
+                (
+                    Kind::SwitchBack,
+                    "revision",
+                    revision.to_string(),
+                    title,
+                    lang.t("act.back.button"),
+                    vec![text.rich()],
+                )
+            }
+        };
+        if let (Kind::SwitchBack, Some(planned)) = (kind, planned) {
+            effect.extend(text::effect(lang, planned).into_iter().map(super::lang::Text::rich));
+        } else if let Some(planned) = planned.filter(|planned| planned.rules_followed > 0) {
+            effect.push(lang.count("act.take.rules", planned.rules_followed).rich());
+        }
+        let reason_error = asked
+            .refusal
+            .filter(|no| no.field.as_deref() == Some("reason"))
+            .map(|no| text::refusal(lang, no).text);
+        let all = asked.preview.map(|preview| preview.checks.as_slice());
+        let all = all.or(asked.refusal.map(|no| no.checks.as_slice())).unwrap_or_default();
+        let listed = |refusal: &&Refusal| !all.iter().any(|check| check.code == refusal.code);
+        let problem =
+            asked.refusal.filter(listed).filter(|_| reason_error.is_none() && asked.stale.is_none());
+        Self {
+            lang,
+            kind,
+            csrf: chrome.csrf.clone(),
+            action: Address::new(format!("{path}/traffic/{}", kind.segment()))
+                .with(field, &value)
+                .to_string(),
+            path,
+            target: (field, value),
+            base_revision: asked.preview.map_or(item.revision, |preview| preview.base),
+            preview_id: asked.preview.map(|preview| preview.preview_id.clone()).unwrap_or_default(),
+            request_id: asked.request_id.clone(),
+            title: title.into(),
+            effect,
+            bar,
+            possible: !all.iter().any(|check| check.severity == Severity::Block)
+                && (asked.preview.is_some() || asked.refusal.is_none()),
+            checks: all.iter().map(|check| CheckItem::of(lang, check, asked.acknowledged)).collect(),
+            problem: problem.map(|no| text::refused(lang, no)),
+            reason: asked.reason.clone(),
+            reason_error,
+            button: button.into(),
+        }
+    }
+}
+
+impl ActPage {
+    /// The page for a target.
+    pub fn of(chrome: Chrome, detail: &Detail, target: &Target<'_>, asked: &Asked<'_>) -> Self {
+        let act = Act::of(&chrome, detail, target, asked);
+        let at = detail.overview.at();
+        let slots = Slots::of(&detail.overview.snapshot.versions);
+        let place = Place {
+            clock: chrome.clock,
+            path: &act.path,
+            service: &at.name,
+            slots: &slots,
+            base_revision: act.base_revision,
+            request_id: String::new(),
+        };
+        let conflict = asked.stale.map(|stale| Conflict::of(&place, stale));
+        Self {
+            namespace: at.namespace.to_string(),
+            service: at.name.to_string(),
+            path: act.path.clone(),
+            conflict,
+            act,
+            chrome,
+        }
+    }
+}

@@ -1,0 +1,291 @@
+//! The history, `/audit`: filters, one row an entry, the detail that opens in place, and the short rows on
+//! the page of a service.
+
+use askama::Template;
+use askama::filters::HtmlSafe;
+
+use crate::domain::actor::Channel;
+use crate::domain::audit::{Action, Details, Ending, Entry, Filter};
+use crate::domain::ids::{Revision, VersionName};
+use crate::domain::plan::Effect;
+use crate::domain::routing::Weights;
+
+use super::bars::{Bar, Slots, short};
+use super::chrome::{Chip, Chrome};
+use super::lang::Lang;
+use super::query::{Address, service_path};
+use super::text;
+use super::time::Moment;
+
+pub use super::audit_detail::AuditDetail;
+
+/// The whole page. With `open`, one entry shows its detail: `/audit/{id}` renders the same page.
+#[derive(Debug, Template)]
+#[template(path = "audit.html", blocks = ["results"])]
+pub struct AuditPage {
+    pub chrome: Chrome,
+    pub fields: Fields,
+    pub rows: Vec<AuditRow>,
+    pub open: Option<AuditDetail>,
+    /// Entries that match, on all pages; `None` when counting would take too long.
+    pub total: Option<u64>,
+    pub older: Option<String>,
+    pub csv: String,
+    pub json: String,
+    /// This list without an open entry.
+    pub list: String,
+    pub services: Vec<String>,
+    pub actors: Vec<String>,
+}
+
+/// The filters as they were typed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Fields {
+    pub text: String,
+    pub service: String,
+    pub actor: String,
+    pub action: String,
+    pub result: String,
+    /// `2026-11-01`, in the person's zone, inclusive.
+    pub from: String,
+    pub to: String,
+}
+
+/// One entry as a row.
+#[derive(Clone, Debug, PartialEq, Eq, Template)]
+#[template(path = "parts/audit_row.html")]
+pub struct AuditRow {
+    pub lang: Lang,
+    pub id: i64,
+    pub href: String,
+    pub time: String,
+    pub zone_time: String,
+    pub service: Option<(String, String)>,
+    pub who: String,
+    pub channel: String,
+    pub what: String,
+    pub before: Option<Bar>,
+    pub after: Option<Bar>,
+    pub change: String,
+    pub reason: String,
+    pub result: Chip,
+    pub revision: Option<Revision>,
+    pub open: bool,
+}
+
+impl HtmlSafe for AuditRow {}
+
+/// One entry on the page of its service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HistoryRow {
+    pub when: Moment,
+    pub href: String,
+    pub who: String,
+    pub what: String,
+    pub change: String,
+    pub result: Chip,
+    pub revision: Option<Revision>,
+    /// The dialog that switches back to it; `None` for what changed nothing and for the present one.
+    pub back: Option<String>,
+    pub back_label: String,
+}
+
+/// One page of the history, as the use case answers it.
+pub struct Answer<'a> {
+    pub entries: &'a [Entry],
+    pub next: Option<&'a str>,
+    pub total: Option<u64>,
+    pub services: Vec<String>,
+    pub actors: Vec<String>,
+}
+
+impl Fields {
+    /// The address of a list with these filters below `path`.
+    pub fn address(&self, path: &str) -> Address {
+        Address::new(path)
+            .with("service", &self.service)
+            .with("actor", &self.actor)
+            .with("action", &self.action)
+            .with("result", &self.result)
+            .with("from", &self.from)
+            .with("to", &self.to)
+            .with("q", &self.text)
+    }
+
+    /// The fields of a filter; dates stay as they were typed.
+    pub fn of(filter: &Filter, from: &str, to: &str) -> Self {
+        Self {
+            text: filter.text.clone().unwrap_or_default(),
+            service: filter.service.as_ref().map(ToString::to_string).unwrap_or_default(),
+            actor: filter.actor.clone().unwrap_or_default(),
+            action: filter.action.map(Action::as_str).unwrap_or_default().to_owned(),
+            result: filter.ending.map(Ending::as_str).unwrap_or_default().to_owned(),
+            from: from.to_owned(),
+            to: to.to_owned(),
+        }
+    }
+
+    /// True when nothing is filtered.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+impl AuditPage {
+    /// The page for an answer; `open` is the entry whose detail is shown.
+    pub fn of(chrome: Chrome, fields: Fields, answer: Answer<'_>, open: Option<&Entry>) -> Self {
+        let opened = |entry: &Entry| open.is_some_and(|open| open.id == entry.id);
+        let mut rows: Vec<AuditRow> =
+            answer.entries.iter().map(|entry| AuditRow::of(&chrome, &fields, entry, opened(entry))).collect();
+        if let Some(open) = open.filter(|open| !answer.entries.iter().any(|entry| entry.id == open.id)) {
+            rows.insert(0, AuditRow::of(&chrome, &fields, open, true));
+        }
+        Self {
+            open: open.map(|entry| AuditDetail::of(&chrome, entry)),
+            rows,
+            total: answer.total,
+            older: answer.next.map(|cursor| fields.address("/audit").with("cursor", cursor).to_string()),
+            csv: fields.address("/audit.csv").to_string(),
+            json: fields.address("/audit.json").to_string(),
+            list: fields.address("/audit").to_string(),
+            services: answer.services,
+            actors: answer.actors,
+            fields,
+            chrome,
+        }
+    }
+
+    /// All actions with their words, for the select.
+    pub fn actions(&self) -> Vec<(&'static str, String)> {
+        Action::ALL
+            .iter()
+            .map(|action| (action.as_str(), text::action(self.chrome.lang(), *action)))
+            .collect()
+    }
+
+    /// All results with their words, for the select.
+    pub fn results(&self) -> Vec<(&'static str, String)> {
+        let word = |ending: &Ending| {
+            (ending.as_str(), self.chrome.lang().t(&format!("ending.{}", ending.as_str())).to_string())
+        };
+        Ending::ALL.iter().map(word).collect()
+    }
+}
+
+/// Details of the outcome where they exist, else those of the intent.
+pub fn details(entry: &Entry) -> &Details {
+    let outcome = entry.outcome.as_ref().map(|outcome| &outcome.details);
+    outcome
+        .filter(|details| details.after.is_some() || details.refusal.is_some())
+        .unwrap_or(&entry.intent.details)
+}
+
+/// Before and after of an entry.
+pub fn weights(entry: &Entry) -> (Option<&Weights>, Option<&Weights>) {
+    let outcome = entry.outcome.as_ref().map(|outcome| &outcome.details);
+    let intent = &entry.intent.details;
+    let of = |pick: fn(&Details) -> Option<&Weights>| outcome.and_then(pick).or_else(|| pick(intent));
+    (of(|d| d.before.as_ref()), of(|d| d.after.as_ref()))
+}
+
+/// The effect on the weights, to be said in a sentence.
+pub fn effect(entry: &Entry) -> Effect {
+    let (before, after) = weights(entry);
+    Effect {
+        before: before.cloned().unwrap_or_default(),
+        after: after.cloned().unwrap_or_default(),
+        ..Effect::default()
+    }
+}
+
+/// The change of the version that changed most: `v2 10 → 25%`.
+pub fn largest_change(entry: &Entry) -> String {
+    let effect = effect(entry);
+    let Some((version, _)) =
+        effect.deltas().into_iter().max_by_key(|(name, delta)| (delta.abs(), *delta > 0, name.clone()))
+    else {
+        return String::new();
+    };
+    let of = |weights: &Weights| {
+        weights.iter().find(|(name, _)| *name == version).map_or(0, |(_, weight)| *weight)
+    };
+    format!("{} {} → {}%", short(version.as_str()), of(&effect.before), of(&effect.after))
+}
+
+/// How somebody came, in words: *browser · 10.2.8.41*.
+pub fn channel(lang: Lang, entry: &Entry) -> String {
+    let word = lang.t(&format!("channel.{}", entry.intent.channel.as_str())).to_string();
+    let managers = &entry.intent.details.managers;
+    match (&entry.intent.address, entry.intent.channel) {
+        (_, Channel::Outside) if !managers.is_empty() => managers.join(", "),
+        (Some(address), _) => format!("{word} · {address}"),
+        (None, _) => word,
+    }
+}
+
+/// Who acted; for outside edits, that it was not through here.
+pub fn who(lang: Lang, entry: &Entry) -> String {
+    match entry.intent.channel {
+        Channel::Outside => lang.t("channel.not_here").into(),
+        _ => entry.intent.actor.clone(),
+    }
+}
+
+fn result(lang: Lang, entry: &Entry) -> Chip {
+    let ending = entry.outcome.as_ref().map(|outcome| outcome.ending);
+    text::ending(lang, ending, details(entry).refusal.as_ref().map(|refusal| refusal.code))
+}
+
+impl AuditRow {
+    pub fn of(chrome: &Chrome, fields: &Fields, entry: &Entry, open: bool) -> Self {
+        let lang = chrome.lang();
+        let (before, after) = weights(entry);
+        let names = || before.into_iter().chain(after).flatten().map(|(name, _): &(VersionName, u8)| name);
+        let slots = Slots::by_name(names());
+        let bar = |weights: Option<&Weights>, key: &str| {
+            let weights = weights.filter(|weights| !weights.is_empty())?;
+            Some(Bar::whole(&lang.t(key).to_string(), weights, &slots).small())
+        };
+        let at = entry.intent.at_ms;
+        Self {
+            lang,
+            id: entry.id,
+            href: fields.address(&format!("/audit/{}", entry.id)).to_string(),
+            time: chrome.clock.exact(at),
+            zone_time: format!("{} {}", chrome.clock.exact(at), chrome.clock.zone()),
+            service: entry.intent.service.as_ref().map(|at| {
+                (service_path(at.namespace.as_str(), &at.name), format!("{} / {}", at.namespace, at.name))
+            }),
+            who: who(lang, entry),
+            channel: channel(lang, entry),
+            what: text::action(lang, entry.intent.action),
+            before: bar(before, "audit.before"),
+            after: bar(after, "audit.after"),
+            change: largest_change(entry),
+            reason: entry.intent.reason.clone(),
+            result: result(lang, entry),
+            revision: entry.outcome.as_ref().and_then(|outcome| outcome.revision),
+            open,
+        }
+    }
+}
+
+impl HistoryRow {
+    pub fn of(chrome: &Chrome, entry: &Entry, present: Revision) -> Self {
+        let lang = chrome.lang();
+        let revision = entry.outcome.as_ref().and_then(|outcome| outcome.revision);
+        let path = entry.intent.service.as_ref().map(|at| service_path(at.namespace.as_str(), &at.name));
+        let back = revision.filter(|revision| *revision != present).zip(path);
+        Self {
+            when: chrome.moment(entry.intent.at_ms),
+            href: format!("/audit/{}", entry.id),
+            who: who(lang, entry),
+            what: text::action(lang, entry.intent.action),
+            change: largest_change(entry),
+            result: result(lang, entry),
+            revision,
+            back: back.map(|(revision, path)| super::service::back_href(&path, revision)),
+            back_label: revision.map(|n| lang.t("service.back").with("n", n).to_string()).unwrap_or_default(),
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! One entry of the history in full: what it did in words and as YAML, its checks, ids, and the way back.
+
+use askama::Template;
+use askama::filters::HtmlSafe;
+use serde_json::Value;
+use similar::{ChangeTag, TextDiff};
+
+use crate::domain::audit::{Entry, Written};
+use crate::domain::overview::{DiffLine, Sign};
+use crate::domain::refusal::Severity;
+
+use super::audit::{details, effect};
+use super::chrome::{Chrome, Notice, Tone};
+use super::lang::Lang;
+use super::pending::CheckItem;
+use super::query::{Address, service_path};
+use super::text;
+
+/// The detail; the answer to opening a row, and a part of the page.
+#[derive(Clone, Debug, PartialEq, Eq, Template)]
+#[template(path = "parts/audit_detail.html")]
+pub struct AuditDetail {
+    pub lang: Lang,
+    pub id: i64,
+    pub title: String,
+    pub problem: Option<Notice>,
+    pub edits: Vec<EditView>,
+    pub facts: Vec<(String, String)>,
+    pub checks: Vec<CheckItem>,
+    pub reason: String,
+    /// Where each revision can be prepared again: label and address.
+    pub restore: Vec<(String, String)>,
+    /// The address of this entry, to be copied.
+    pub link: String,
+}
+
+impl HtmlSafe for AuditDetail {}
+
+/// One object, before against after.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EditView {
+    pub object: String,
+    pub written: String,
+    pub lines: Vec<DiffLine>,
+}
+
+impl AuditDetail {
+    pub fn of(chrome: &Chrome, entry: &Entry) -> Self {
+        let lang = chrome.lang();
+        let (intent, details) = (&entry.intent, details(entry));
+        let effect = effect(entry);
+        let moved = text::moves(lang, &effect.deltas(), effect.moved()).filter(|_| !effect.before.is_empty());
+        let title = moved.map_or_else(|| text::action(lang, intent.action), String::from);
+        let error = details.error.as_ref().map(|error| Notice {
+            more: Some(error.clone()),
+            ..Notice::new(Tone::Bad, lang.t("audit.cluster_said").rich())
+        });
+        let problem =
+            details.refusal.as_ref().map(|no| Notice { alert: false, ..text::refused(lang, no) }).or(error);
+        let checks =
+            details.refusal.as_ref().map(|no| no.checks.as_slice()).filter(|checks| !checks.is_empty());
+        let checks = checks.unwrap_or(&details.checks);
+        let edits = if details.edits.is_empty() { &intent.details.edits } else { &details.edits };
+        Self {
+            lang,
+            id: entry.id,
+            title,
+            problem,
+            edits: edits.iter().map(|edit| EditView::of(lang, edit)).collect(),
+            facts: facts(chrome, entry),
+            checks: checks
+                .iter()
+                .filter(|check| check.severity != Severity::Ok)
+                .map(|check| CheckItem { ack: None, ..CheckItem::of(lang, check, &[]) })
+                .collect(),
+            reason: intent.reason.clone(),
+            restore: restore(lang, entry),
+            link: format!("/audit/{}", entry.id),
+        }
+    }
+}
+
+fn facts(chrome: &Chrome, entry: &Entry) -> Vec<(String, String)> {
+    let lang = chrome.lang();
+    let (intent, details) = (&entry.intent, details(entry));
+    let mut facts: Vec<(String, String)> = Vec::new();
+    let mut add = |key: &str, value: String| {
+        if !value.is_empty() {
+            facts.push((lang.t(&format!("audit.fact.{key}")).into(), value));
+        }
+    };
+    add("entry", entry.id.to_string());
+    add("time", format!("{} {}", chrome.clock.exact(intent.at_ms), chrome.clock.zone()));
+    if let Some(outcome) = &entry.outcome {
+        let took = outcome.at_ms - intent.at_ms;
+        add(
+            "took",
+            super::services::duration(lang, f64::from(i32::try_from(took.max(0)).unwrap_or(i32::MAX))),
+        );
+        if let Some(revision) = outcome.revision {
+            add("revision", revision.to_string());
+        }
+    }
+    add("route", details.route.as_ref().map(ToString::to_string).unwrap_or_default());
+    let passed = details.checks.iter().filter(|check| check.severity == Severity::Ok).count();
+    if passed > 0 {
+        add("checks", lang.count("audit.passed", passed).into());
+    }
+    let accepted: Vec<String> = details
+        .acknowledged
+        .iter()
+        .map(|key| {
+            let code = crate::domain::refusal::Code::ALL.iter().find(|code| code.as_str() == key);
+            code.map_or_else(|| key.clone(), |code| text::name(lang, *code).to_string())
+        })
+        .collect();
+    add("accepted", accepted.join(", "));
+    add("groups", intent.groups.join(", "));
+    add("to_revision", details.to_revision.map(|n| n.to_string()).unwrap_or_default());
+    add("about", details.about.map(|n| n.to_string()).unwrap_or_default());
+    add("change", intent.change.clone());
+    add("request", intent.request_id.clone());
+    facts
+}
+
+/// Links that open the service with an earlier state as a pending change.
+fn restore(lang: Lang, entry: &Entry) -> Vec<(String, String)> {
+    let revision = entry.outcome.as_ref().and_then(|outcome| outcome.revision);
+    let Some((revision, at)) = revision.zip(entry.intent.service.as_ref()) else { return Vec::new() };
+    let path = service_path(at.namespace.as_str(), &at.name);
+    let link = |n: u64| {
+        let address = Address::new(path.as_str()).with("restore", n);
+        (lang.t("audit.restore").with("n", n).to_string(), address.to_string())
+    };
+    revision.checked_sub(1).into_iter().chain([revision]).map(link).collect()
+}
+
+impl EditView {
+    fn of(lang: Lang, edit: &crate::domain::audit::EditRecord) -> Self {
+        let written = match edit.written {
+            Written::No => "no",
+            Written::Yes => "yes",
+            Written::Undone => "undone",
+            Written::Unknown => "unknown",
+        };
+        Self {
+            object: edit.object.to_string(),
+            written: lang.t(&format!("audit.written.{written}")).into(),
+            lines: diff(edit.before.as_ref(), edit.after.as_ref()),
+        }
+    }
+}
+
+/// The lines that differ between two specs, with three lines of what surrounds them.
+pub fn diff(before: Option<&Value>, after: Option<&Value>) -> Vec<DiffLine> {
+    let yaml = |value: Option<&Value>| {
+        value.map(|value| serde_saphyr::to_string(value).unwrap_or_default()).unwrap_or_default()
+    };
+    let (old, new) = (yaml(before), yaml(after));
+    let diff = TextDiff::from_lines(&old, &new);
+    let mut lines = Vec::new();
+    for (at, group) in diff.grouped_ops(3).iter().enumerate() {
+        if at > 0 {
+            lines.push(DiffLine { sign: Sign::Same, text: "…".to_owned() });
+        }
+        for change in group.iter().flat_map(|op| diff.iter_changes(op)) {
+            let sign = match change.tag() {
+                ChangeTag::Equal => Sign::Same,
+                ChangeTag::Insert => Sign::Add,
+                ChangeTag::Delete => Sign::Del,
+            };
+            lines.push(DiffLine { sign, text: change.value().trim_end_matches('\n').to_owned() });
+        }
+    }
+    lines
+}

@@ -1,0 +1,153 @@
+//! Traffic bars: shares of versions as colours, patterns, numbers and text at once.
+//!
+//! Used by every page that shows a split. A version keeps its slot (colour and pattern) by age.
+
+use askama::Template;
+use askama::filters::HtmlSafe;
+
+use crate::domain::ids::VersionName;
+use crate::domain::service::Version;
+
+/// Which colour a version has: the four oldest get their own, later ones share grey and are told apart by name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Slots(Vec<VersionName>);
+
+impl Slots {
+    /// Slots by age, oldest first (the order of a snapshot).
+    pub fn of(versions: &[Version]) -> Self {
+        Self(versions.iter().map(|version| version.name.clone()).collect())
+    }
+
+    /// Slots in the order in which versions are named, for entries of the history.
+    pub fn by_name<'a>(versions: impl Iterator<Item = &'a VersionName>) -> Self {
+        let mut names: Vec<VersionName> = versions.cloned().collect();
+        names.sort();
+        names.dedup();
+        Self(names)
+    }
+
+    /// 1 to 4, or 5 for everything after the fourth and for strangers.
+    pub fn slot(&self, version: &str) -> u8 {
+        let at = self.0.iter().position(|name| name.as_str() == version).unwrap_or(4);
+        u8::try_from(at.min(4) + 1).unwrap_or(5)
+    }
+}
+
+/// One part of a bar.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Share {
+    pub version: String,
+    pub slot: u8,
+    /// Whole percent, 0..=100: the width class.
+    pub width: u8,
+    /// What is written on it: name and number, the number, or nothing, as the width allows.
+    pub label: String,
+}
+
+/// A bar with its text for people who do not see it.
+#[derive(Clone, Debug, PartialEq, Eq, Template)]
+#[template(path = "parts/bar.html")]
+pub struct Bar {
+    /// `Declared: v1 30%, v2 70%`.
+    pub text: String,
+    pub shares: Vec<Share>,
+    pub mini: bool,
+    /// All shares in words, when a part is too narrow to carry its own label.
+    pub legend: Option<String>,
+}
+
+impl HtmlSafe for Bar {}
+
+/// A version's name as it is written beside numbers: long names keep both ends.
+pub fn short(name: &str) -> String {
+    let letters: Vec<char> = name.chars().collect();
+    if letters.len() <= 24 {
+        return name.to_owned();
+    }
+    let head: String = letters[..14].iter().collect();
+    let tail: String = letters[letters.len() - 8..].iter().collect();
+    format!("{head}…{tail}")
+}
+
+/// `v1 30% · v2 70%`, versions at 0 left out unless that leaves nothing.
+pub fn in_words(weights: &[(VersionName, u8)]) -> String {
+    let some: Vec<String> = weights
+        .iter()
+        .filter(|(_, weight)| *weight > 0)
+        .map(|(name, weight)| format!("{} {weight}%", short(name.as_str())))
+        .collect();
+    some.join(" · ")
+}
+
+impl Bar {
+    /// A bar of declared (whole) percents. `what` leads the text (`Declared`).
+    pub fn whole(what: &str, weights: &[(VersionName, u8)], slots: &Slots) -> Self {
+        let parts: Vec<(&str, f64, String)> = weights
+            .iter()
+            .map(|(name, weight)| (name.as_str(), f64::from(*weight), format!("{weight}%")))
+            .collect();
+        Self::build(what, &parts, slots)
+    }
+
+    /// A bar of observed shares in percent, with one decimal.
+    pub fn observed(what: &str, shares: &[(VersionName, f64)], slots: &Slots) -> Self {
+        let parts: Vec<(&str, f64, String)> =
+            shares.iter().map(|(name, share)| (name.as_str(), *share, format!("{share:.1}%"))).collect();
+        Self::build(what, &parts, slots)
+    }
+
+    /// The same bar, small and without labels, for tables.
+    #[must_use]
+    pub fn small(mut self) -> Self {
+        self.mini = true;
+        self.legend = None;
+        for share in &mut self.shares {
+            share.label.clear();
+        }
+        self
+    }
+
+    fn build(what: &str, parts: &[(&str, f64, String)], slots: &Slots) -> Self {
+        let seen: Vec<&(&str, f64, String)> = parts.iter().filter(|(_, percent, _)| *percent > 0.0).collect();
+        let list = |between: &str| {
+            let words: Vec<String> =
+                seen.iter().map(|(name, _, number)| format!("{name} {number}")).collect();
+            words.join(between)
+        };
+        let text = if what.is_empty() { list(", ") } else { format!("{what}: {}", list(", ")) };
+        let mut crowded = false;
+        let shares = seen
+            .iter()
+            .map(|(name, percent, number)| {
+                let label = fitting_label(name, number, *percent);
+                crowded |= !label.starts_with(*name);
+                Share { version: (*name).to_owned(), slot: slots.slot(name), width: width(*percent), label }
+            })
+            .collect();
+        Self { text, shares, mini: false, legend: crowded.then(|| list(" · ")) }
+    }
+}
+
+/// The width class of a share: every share above zero is at least 1, so that it can be seen.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "clamped to 1..=100 before the cast"
+)]
+fn width(percent: f64) -> u8 {
+    percent.round().clamp(1.0, 100.0) as u8
+}
+
+/// What fits on a part of a bar on the narrowest screen (about 330 px wide, 7 px a letter).
+fn fitting_label(name: &str, number: &str, percent: f64) -> String {
+    let room = percent * 3.3 - 12.0;
+    let full = format!("{name} {number}");
+    let needs = |text: &str| f64::from(u32::try_from(text.chars().count()).unwrap_or(u32::MAX)) * 7.0;
+    if needs(&full) <= room {
+        full
+    } else if needs(number) <= room + 6.0 {
+        number.to_owned()
+    } else {
+        String::new()
+    }
+}

@@ -1,0 +1,223 @@
+//! What stands around every page: header, navigation, notices, toast. `web` fills it from the request.
+
+use askama::Template;
+use askama::filters::HtmlSafe;
+
+use crate::domain::refusal::Check;
+
+use super::lang::{Lang, Rich, Text};
+use super::query::Address;
+use super::text;
+use super::time::{Clockface, Moment};
+
+/// The frame of a page.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Chrome {
+    pub clock: Clockface,
+    pub now_ms: i64,
+    pub theme: Theme,
+    /// Changes when a file in `static/` does; part of their addresses, so browsers may keep them for ever.
+    pub assets: String,
+    pub nav: Nav,
+    /// Path and query of this page, for the links that change language and theme.
+    pub here: String,
+    /// A short tag of the environment (`PROD`, `DEMO`).
+    pub env: Option<String>,
+    /// The cluster's name.
+    pub cluster: String,
+    /// Who is signed in.
+    pub person: Option<Person>,
+    /// The session's token against forged requests.
+    pub csrf: String,
+    /// What the page listens to (`/events?topic=…`); empty = nothing on it is live.
+    pub topic: String,
+    /// True in the demo: every page says that nothing here is a real cluster.
+    pub demo: bool,
+    /// What is wrong with our own sources.
+    pub notices: Vec<Check>,
+    pub toast: Option<Toast>,
+}
+
+/// The person at the other end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Person {
+    pub name: String,
+    /// False for the one user of `--auth none`: there is nothing to sign out of.
+    pub can_sign_out: bool,
+}
+
+/// Which entry of the navigation is current.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Nav {
+    Services,
+    Audit,
+    Api,
+    #[default]
+    Nowhere,
+}
+
+/// Light, dark, or as the system says (the `theme` cookie).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Theme {
+    #[default]
+    Auto,
+    Light,
+    Dark,
+}
+
+impl Theme {
+    /// Reads the cookie or the query parameter.
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Auto, Self::Light, Self::Dark].into_iter().find(|theme| theme.as_str() == text)
+    }
+
+    /// `auto`, `light` or `dark`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Light => "light",
+            Self::Dark => "dark",
+        }
+    }
+
+    /// The theme that one more press brings.
+    pub fn next(self) -> Self {
+        match self {
+            Self::Auto => Self::Light,
+            Self::Light => Self::Dark,
+            Self::Dark => Self::Auto,
+        }
+    }
+}
+
+impl Chrome {
+    pub fn lang(&self) -> Lang {
+        self.clock.lang
+    }
+
+    /// A file of `static/`.
+    pub fn asset(&self, file: &str) -> Address {
+        Address::new(format!("/static/{file}")).with("v", &self.assets)
+    }
+
+    /// This page in the other language.
+    pub fn in_other_language(&self) -> Address {
+        Address::parse(&self.here).with("lang", self.lang().other().code())
+    }
+
+    /// This page in the next theme.
+    pub fn in_next_theme(&self) -> Address {
+        Address::parse(&self.here).with("theme", self.theme.next().as_str())
+    }
+
+    /// `Theme: dark`.
+    pub fn theme_label(&self) -> Text {
+        let name = self.lang().t(&format!("shell.theme.{}", self.theme.as_str()));
+        self.lang().t("shell.theme_is").with("theme", name)
+    }
+
+    /// A moment as this person reads it.
+    pub fn moment(&self, at_ms: i64) -> Moment {
+        self.clock.moment(at_ms, self.now_ms)
+    }
+
+    /// The notices on top of the page.
+    pub fn notices(&self) -> Vec<Notice> {
+        let lang = self.lang();
+        let demo = self.demo.then(|| Notice {
+            link: Some(("/demo/bookinfo/productpage".to_owned(), lang.t("shell.demo_link").into())),
+            ..Notice::new(Tone::Info, lang.t("shell.demo").rich())
+        });
+        demo.into_iter().chain(self.notices.iter().map(|check| text::notice(lang, check))).collect()
+    }
+}
+
+/// How much a notice, chip or row matters. Never said by colour alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tone {
+    Plain,
+    Ok,
+    Info,
+    Warn,
+    Bad,
+    /// Outlined: a state in which nothing is expected to happen.
+    Line,
+}
+
+impl Tone {
+    /// The class of the style sheet.
+    pub fn class(self) -> &'static str {
+        match self {
+            Self::Plain => "",
+            Self::Ok => "ok",
+            Self::Info => "info",
+            Self::Warn => "warn",
+            Self::Bad => "bad",
+            Self::Line => "line",
+        }
+    }
+}
+
+/// A sentence with an icon, and perhaps somewhere to go.
+#[derive(Clone, Debug, PartialEq, Eq, Template)]
+#[template(path = "parts/notice.html")]
+pub struct Notice {
+    pub tone: Tone,
+    pub icon: &'static str,
+    pub text: Rich,
+    pub more: Option<String>,
+    pub link: Option<(String, String)>,
+    /// True for what follows something the person just did: screen readers hear it at once.
+    pub alert: bool,
+}
+
+impl HtmlSafe for Notice {}
+
+impl Notice {
+    pub fn new(tone: Tone, text: Rich) -> Self {
+        let icon = match tone {
+            Tone::Ok => "ok",
+            Tone::Warn => "warn",
+            Tone::Bad => "bad",
+            Tone::Plain | Tone::Info | Tone::Line => "info",
+        };
+        Self { tone, icon, text, more: None, link: None, alert: false }
+    }
+}
+
+/// A word with an icon: a state, a result.
+#[derive(Clone, Debug, PartialEq, Eq, Template)]
+#[template(
+    ext = "html",
+    source = r#"<span class="chip {{ tone.class() }}">{% if !icon.is_empty() %}<i class="ic i-{{ icon }}{% if icon == "ok" %} t-ok{% endif %}" aria-hidden="true"></i>{% endif %}{{ text }}</span>"#
+)]
+pub struct Chip {
+    pub tone: Tone,
+    pub icon: &'static str,
+    pub text: String,
+}
+
+impl HtmlSafe for Chip {}
+
+impl Chip {
+    pub fn new(tone: Tone, icon: &'static str, text: impl Into<String>) -> Self {
+        Self { tone, icon, text: text.into() }
+    }
+}
+
+/// What became of the last thing the person did, shown until it is closed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Toast {
+    pub text: String,
+    pub link: Option<(String, String)>,
+}
+
+impl Toast {
+    /// After an applied change: what was written, its revision, and the way back.
+    pub fn applied(lang: Lang, split: &str, revision: u64, back: Option<(String, u64)>) -> Self {
+        let key = if split.is_empty() { "toast.applied" } else { "toast.applied_split" };
+        let text = lang.t(key).with("split", split).with("n", revision);
+        let link = back.map(|(href, n)| (href, lang.t("service.back").with("n", n).to_string()));
+        Self { text: text.into(), link }
+    }
+}

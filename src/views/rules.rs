@@ -1,0 +1,233 @@
+//! Match rules on the service page: the ordered list, the editor of one rule, and what a press on one of
+//! their buttons does to the list that travels in the form (field `rules`, JSON of `Vec<Rule>`).
+//!
+//! Nothing here writes or decides: an edited list is a part of the pending change and is checked there.
+
+use askama::Template;
+use askama::filters::HtmlSafe;
+
+use crate::domain::refusal::Refusal;
+use crate::domain::routing::{Condition, Op, Rule, Subject};
+
+use super::bars::Slots;
+use super::chrome::{Chip, Chrome, Notice, Tone};
+use super::lang::{Lang, Rich};
+use super::rule_form::Draft;
+use super::text;
+
+/// The card with all rules; the answer to a press on one of its buttons, too.
+#[derive(Clone, Debug, PartialEq, Eq, Template)]
+#[template(path = "parts/rules_card.html")]
+pub struct RulesCard {
+    pub lang: Lang,
+    pub path: String,
+    pub rows: Vec<RuleRow>,
+    /// The edited list as it travels; `None` = as it stands in the cluster.
+    pub json: Option<String>,
+    pub can_change: bool,
+    pub editor: Option<RuleEditor>,
+    /// What was wrong with the last press.
+    pub problem: Option<Notice>,
+}
+
+impl HtmlSafe for RulesCard {}
+
+/// One rule in words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RuleRow {
+    pub at: usize,
+    pub name: Option<String>,
+    /// Alternatives; within one, all conditions must hold.
+    pub when: Vec<Vec<InWords>>,
+    /// Fields that Sluice keeps but does not show in words.
+    pub opaque: Vec<String>,
+    pub to: Vec<(String, u8, u8)>,
+    pub action: Option<String>,
+    /// *new*, *changed*, when the list was edited.
+    pub mark: Option<Chip>,
+    pub up: bool,
+    pub down: bool,
+    pub can_edit: bool,
+    /// The editor stands in its place.
+    pub open: bool,
+}
+
+/// One condition in words: *header `end-user`* · *is exactly* · `jason`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InWords {
+    pub subject: Rich,
+    pub op: String,
+    pub value: Option<String>,
+}
+
+/// The form for one rule.
+#[derive(Clone, Debug, PartialEq, Eq, Template)]
+#[template(path = "parts/rule_editor.html")]
+pub struct RuleEditor {
+    pub lang: Lang,
+    pub path: String,
+    /// `new`, or the rule's place in the list.
+    pub at: String,
+    pub title: String,
+    pub name: String,
+    pub conditions: Vec<Field>,
+    /// True for a rule with alternatives or fields that Sluice does not edit: its conditions stay.
+    pub conditions_fixed: bool,
+    pub to: Vec<Destination>,
+    pub sample: String,
+    /// Whether the sample matched, after *Try it*.
+    pub matched: Option<bool>,
+    pub problem: Option<Notice>,
+}
+
+impl HtmlSafe for RuleEditor {}
+
+/// The fields of one condition, as typed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Field {
+    pub subject: String,
+    pub name: String,
+    pub op: String,
+    pub value: String,
+}
+
+/// The number field of one version.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Destination {
+    pub version: String,
+    pub slot: u8,
+    pub ready: u32,
+    pub value: String,
+}
+
+/// The editor as a page of its own (no JavaScript, deep links). It carries the rest of the pending change.
+#[derive(Debug, Template)]
+#[template(path = "rule.html")]
+pub struct RulePage {
+    pub chrome: Chrome,
+    pub path: String,
+    pub service: String,
+    pub namespace: String,
+    pub editor: RuleEditor,
+    /// Every other field of the service page's form, as it was sent.
+    pub carry: Vec<(String, String)>,
+}
+
+/// What the card shows.
+pub struct CardOf<'a> {
+    pub path: &'a str,
+    pub slots: &'a Slots,
+    /// As it stands in the cluster.
+    pub declared: &'a [Rule],
+    /// As edited, when it was.
+    pub edited: Option<&'a [Rule]>,
+    pub can_change: bool,
+    /// The editor that is open, at its rule's place.
+    pub editor: Option<RuleEditor>,
+    pub refusal: Option<&'a Refusal>,
+}
+
+impl RulesCard {
+    pub fn of(lang: Lang, card: CardOf<'_>) -> Self {
+        let rules = card.edited.unwrap_or(card.declared);
+        let last = rules.len().saturating_sub(1);
+        let open = card.editor.as_ref().and_then(|editor| editor.at.parse().ok());
+        let row = |(at, rule): (usize, &Rule)| RuleRow {
+            at,
+            name: rule.name.clone(),
+            when: rule.when.iter().map(|all| all.iter().map(|one| in_words(lang, one)).collect()).collect(),
+            opaque: rule.opaque.clone(),
+            to: rule.to.iter().map(|(v, n)| (v.to_string(), card.slots.slot(v.as_str()), *n)).collect(),
+            action: rule.action.clone(),
+            mark: card.edited.and_then(|_| mark(lang, rule, card.declared)),
+            up: at > 0,
+            down: at < last,
+            can_edit: card.can_change && rule.action.is_none(),
+            open: open == Some(at),
+        };
+        Self {
+            lang,
+            path: card.path.to_owned(),
+            rows: rules.iter().enumerate().map(row).collect(),
+            json: card.edited.map(|rules| serde_json::to_string(rules).unwrap_or_default()),
+            can_change: card.can_change,
+            editor: card.editor,
+            problem: card.refusal.map(|refusal| text::refused(lang, refusal)),
+        }
+    }
+
+    /// True when the open editor is for a rule that is not in the list yet.
+    pub fn adds(&self) -> bool {
+        self.editor.as_ref().is_some_and(|editor| editor.at == "new")
+    }
+}
+
+fn mark(lang: Lang, rule: &Rule, declared: &[Rule]) -> Option<Chip> {
+    match declared.iter().find(|other| rule.id.is_some() && other.id == rule.id) {
+        None => Some(Chip::new(Tone::Info, "", lang.t("rules.new"))),
+        Some(old) if old != rule => Some(Chip::new(Tone::Info, "", lang.t("rules.changed"))),
+        Some(_) => None,
+    }
+}
+
+/// A condition in words.
+pub fn in_words(lang: Lang, condition: &Condition) -> InWords {
+    let (key, name) = match &condition.on {
+        Subject::Header(name) => ("rules.in.header", name.as_str()),
+        Subject::Cookie(name) => ("rules.in.cookie", name.as_str()),
+        Subject::Query(name) => ("rules.in.query", name.as_str()),
+        Subject::Path => ("rules.in.path", ""),
+        Subject::Method => ("rules.in.method", ""),
+    };
+    InWords {
+        subject: lang.t(key).with("name", name).rich(),
+        op: lang.t(&format!("rules.op.{}", condition.op.as_str())).into(),
+        value: (condition.op != Op::Present).then(|| condition.value.clone()),
+    }
+}
+
+impl RuleEditor {
+    /// The editor for what is in `draft`, with the versions that a rule can send to.
+    pub fn of(lang: Lang, path: &str, draft: &Draft, versions: &[(String, u32)], slots: &Slots) -> Self {
+        let title = match draft.at {
+            None => lang.t("rules.add"),
+            Some(at) => lang.t("rules.edit_n").with("n", at + 1),
+        };
+        let value = |version: &str| {
+            let typed = draft.to.iter().find(|(name, _)| name == version);
+            typed.map_or_else(|| "0".to_owned(), |(_, value)| value.clone())
+        };
+        let destination = |(version, ready): &(String, u32)| Destination {
+            slot: slots.slot(version),
+            ready: *ready,
+            value: value(version),
+            version: version.clone(),
+        };
+        Self {
+            lang,
+            path: path.to_owned(),
+            at: draft.at.map_or_else(|| "new".to_owned(), |at| at.to_string()),
+            title: title.into(),
+            name: draft.name.clone(),
+            conditions: draft.conditions.clone(),
+            conditions_fixed: draft.kept.is_some(),
+            to: versions.iter().map(destination).collect(),
+            sample: draft.sample.clone(),
+            matched: draft.matched(),
+            problem: draft.refusal.as_ref().map(|refusal| text::refused(lang, refusal)),
+        }
+    }
+
+    /// `header`, `cookie`, … with their words, for the select.
+    pub fn subjects(&self) -> Vec<(&'static str, String)> {
+        let word =
+            |subject: &'static str| (subject, self.lang.t(&format!("rules.subject.{subject}")).to_string());
+        ["header", "cookie", "query", "path", "method"].map(word).into()
+    }
+
+    /// `exact`, `prefix`, … with their words, for the select.
+    pub fn ops(&self) -> Vec<(&'static str, String)> {
+        let word = |op: Op| (op.as_str(), self.lang.t(&format!("rules.op.{}", op.as_str())).to_string());
+        [Op::Exact, Op::Prefix, Op::Regex, Op::Present].map(word).into()
+    }
+}

@@ -1,0 +1,329 @@
+//! The page of one service, `/services/{ns}/{name}`: traffic, versions with their weights, rules, mirror,
+//! routing objects, history, and the pending change beside them.
+//!
+//! `web` renders the page whole; live updates render [`Declared`], [`ObservedLine`], [`Facts`],
+//! [`super::versions::VersionLive`] alone; a preview answers with [`super::pending::PendingFragment`].
+
+use askama::Template;
+
+use crate::domain::ids::{ObjectRef, Revision, VersionName};
+use crate::domain::overview::{Detail, Overview};
+use crate::domain::refusal::{Refusal, Severity};
+use crate::domain::routing::{Rule, Weights};
+use crate::domain::split::Split;
+
+use super::audit::HistoryRow;
+use super::bars::Slots;
+use super::chrome::{Chrome, Notice, Tone};
+use super::lang::{Lang, Rich};
+use super::pending::{Case, Pending, Place};
+use super::query::{Address, service_path};
+use super::rules::{CardOf, RuleEditor, RulesCard};
+use super::text;
+use super::traffic::{Declared, Facts, ObservedLine, Progress};
+use super::versions::{Controls, VersionRow};
+
+/// The whole page.
+#[derive(Debug, Template)]
+#[template(path = "service.html")]
+pub struct ServicePage {
+    pub chrome: Chrome,
+    pub namespace: String,
+    pub name: String,
+    /// `/services/ns/name`.
+    pub path: String,
+    pub facts: Facts,
+    pub progress: Option<Progress>,
+    /// Why nothing can be changed here, if so.
+    pub barred: Option<Notice>,
+    pub findings: Vec<Notice>,
+    pub routes: Vec<RouteChoice>,
+    pub route: String,
+    pub declared: Declared,
+    pub observed: ObservedLine,
+    pub rows: Vec<VersionRow>,
+    pub can_change: bool,
+    pub total: String,
+    /// What is wrong with the numbers.
+    pub weights_error: Option<String>,
+    pub reason: String,
+    pub reason_error: Option<String>,
+    pub pending: Pending,
+    pub rules: RulesCard,
+    pub mirror: MirrorCard,
+    pub objects: Vec<ObjectRef>,
+    pub history: Vec<HistoryRow>,
+    /// The revision that *Switch back* restores, and its dialog.
+    pub back: Option<(Revision, String)>,
+}
+
+/// One of several routes that could be shifted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RouteChoice {
+    pub id: String,
+    pub label: String,
+    pub chosen: bool,
+}
+
+/// Where copies of requests go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MirrorCard {
+    pub on: Option<Rich>,
+    /// Version, and whether it is the chosen one.
+    pub choices: Vec<(String, bool)>,
+    pub percent: String,
+    pub can_change: bool,
+    pub error: Option<String>,
+    /// A mirror to somewhere that is no version of this service.
+    pub foreign: bool,
+}
+
+/// What the person typed, or asked for, before the page is shown. Everything empty = nothing is pending.
+#[derive(Clone, Debug, Default)]
+pub struct Typed {
+    /// The route that was chosen; empty = the default one.
+    pub route: String,
+    /// Fields `w.VERSION` as they were sent.
+    pub weights: Vec<(String, String)>,
+    pub rules: Option<Vec<Rule>>,
+    /// `Some("")` = nobody.
+    pub mirror: Option<String>,
+    pub mirror_percent: Option<String>,
+    pub reason: String,
+    /// The revision that the form stood on; `None` = the present one.
+    pub base_revision: Option<Revision>,
+    /// The rule editor that is open.
+    pub editor: Option<RuleEditor>,
+    /// What was wrong with the last press on a rule's button.
+    pub rule_refusal: Option<Refusal>,
+}
+
+/// What came of the last press on Check or Apply.
+pub struct Outcome<'a> {
+    pub case: Case<'a>,
+    /// A refusal that belongs to a field, to be said at that field.
+    pub refusal: Option<&'a Refusal>,
+    pub request_id: String,
+    pub progress: Option<Progress>,
+}
+
+impl ServicePage {
+    /// The page for a service as it stands, with what was typed and what came of it.
+    pub fn of(chrome: Chrome, detail: &Detail, typed: Typed, outcome: Outcome<'_>) -> Self {
+        let (lang, item) = (chrome.lang(), &detail.overview);
+        let at = item.at();
+        let (namespace, name) = (at.namespace.to_string(), at.name.to_string());
+        let path = service_path(&namespace, &name);
+        let slots = Slots::of(&item.snapshot.versions);
+        let bar_refusal = barred(detail);
+        let can_change = bar_refusal.is_none();
+        let weights = now(item, &typed.route);
+        let refused_field = outcome.refusal.and_then(|refusal| refusal.field.as_deref()).unwrap_or_default();
+        let said = |field: &str| {
+            outcome
+                .refusal
+                .filter(|_| {
+                    refused_field == field
+                        || refused_field.strip_prefix(field).is_some_and(|rest| rest.starts_with('.'))
+                })
+                .map(|refusal| text::refusal(lang, refusal).text)
+        };
+        let wrong = outcome
+            .refusal
+            .and_then(|no| no.args.iter().find(|(arg, _)| arg == "v").map(|(_, v)| v.as_str()));
+        let rows = VersionRow::all(
+            lang,
+            item,
+            &Controls {
+                path: &path,
+                can_change,
+                now: &weights,
+                typed: &typed.weights,
+                wrong: wrong.filter(|_| refused_field.starts_with("weights")),
+            },
+        );
+        let sum: i64 = rows.iter().filter_map(|row| row.value.trim().parse::<i64>().ok()).sum();
+        let place = Place {
+            clock: chrome.clock,
+            path: &path,
+            service: &name,
+            slots: &slots,
+            base_revision: typed.base_revision.unwrap_or(item.revision),
+            request_id: outcome.request_id,
+        };
+        let rules = RulesCard::of(
+            lang,
+            CardOf {
+                path: &path,
+                slots: &slots,
+                declared: &item.routing.rules,
+                edited: typed.rules.as_deref(),
+                can_change,
+                editor: typed.editor,
+                refusal: typed.rule_refusal.as_ref(),
+            },
+        );
+        let mirror = MirrorCard::of(
+            lang,
+            item,
+            can_change,
+            typed.mirror.as_deref(),
+            typed.mirror_percent,
+            said("mirror"),
+        );
+        Self {
+            facts: Facts::of(chrome.clock, chrome.now_ms, item),
+            progress: outcome.progress,
+            barred: bar_refusal.map(|why| Notice { icon: "lock", ..text::notice(lang, &why) }),
+            findings: findings(lang, detail),
+            routes: routes(lang, item, &typed.route),
+            route: typed.route,
+            declared: Declared::of(lang, item),
+            observed: ObservedLine::of(lang, item),
+            rows,
+            can_change,
+            total: sum.to_string(),
+            weights_error: said("weights"),
+            reason: typed.reason,
+            reason_error: said("reason"),
+            pending: Pending::of(&place, outcome.case),
+            rules,
+            mirror,
+            objects: item.routing.objects.clone(),
+            history: detail
+                .history
+                .iter()
+                .map(|entry| HistoryRow::of(&chrome, entry, item.revision))
+                .collect(),
+            back: detail
+                .back
+                .as_ref()
+                .filter(|_| can_change)
+                .map(|(revision, _)| (*revision, back_href(&path, *revision))),
+            namespace,
+            name,
+            path,
+            chrome,
+        }
+    }
+}
+
+/// The dialog (and page) that switches back to a revision.
+pub fn back_href(path: &str, revision: Revision) -> String {
+    Address::new(format!("{path}/traffic/switch-back")).with("revision", revision).to_string()
+}
+
+/// Why the service cannot be changed at all: the person may not, or a finding blocks it.
+fn barred(detail: &Detail) -> Option<crate::domain::refusal::Check> {
+    if let Some(refusal) = &detail.rights.change {
+        return Some(crate::domain::refusal::Check {
+            code: refusal.code,
+            severity: Severity::Info,
+            args: refusal.args.clone(),
+        });
+    }
+    let blocks = |finding: &&crate::domain::refusal::Finding| finding.severity == Severity::Block;
+    detail.overview.findings.iter().find(blocks).cloned()
+}
+
+/// Everything found, without what is said as the reason for being barred.
+fn findings(lang: Lang, detail: &Detail) -> Vec<Notice> {
+    let said = barred(detail).map(|why| why.code);
+    let rest = detail.overview.findings.iter().filter(|finding| Some(finding.code) != said);
+    rest.map(|finding| text::notice(lang, finding)).filter(|notice| notice.tone != Tone::Ok).collect()
+}
+
+/// Percents now, for every version: declared on the chosen route; else as observed; else by ready pods.
+pub fn now(item: &Overview, route: &str) -> Weights {
+    let chosen = item.routing.routes.iter().find(|one| one.id.as_str() == route);
+    let declared = chosen.map_or_else(|| item.routing.declared(), crate::domain::routing::Route::weights);
+    let names = || item.snapshot.versions.iter().map(|version| version.name.clone());
+    if let Some(weights) = declared {
+        let of = |name: &VersionName| {
+            weights.iter().find(|(other, _)| other == name).map_or(0, |(_, weight)| *weight)
+        };
+        return names().map(|name| (of(&name), name)).map(|(weight, name)| (name, weight)).collect();
+    }
+    let seen: Vec<(VersionName, u64)> = names()
+        .map(|name| {
+            let requests =
+                item.observed.as_ref().and_then(|seen| seen.of(name.as_str())).map_or(0.0, |v| v.requests);
+            (name, whole(requests))
+        })
+        .collect();
+    let pods: Vec<(VersionName, u64)> = item
+        .snapshot
+        .versions
+        .iter()
+        .map(|version| (version.name.clone(), u64::from(version.ready)))
+        .collect();
+    Split::rounded(&seen)
+        .or_else(|| Split::rounded(&pods))
+        .map_or_else(|| names().map(|name| (name, 0)).collect(), Weights::from)
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "clamped to 0..=1e12 before the cast"
+)]
+fn whole(requests: f64) -> u64 {
+    requests.round().clamp(0.0, 1e12) as u64
+}
+
+fn routes(lang: Lang, item: &Overview, chosen: &str) -> Vec<RouteChoice> {
+    let shiftable: Vec<_> = item
+        .routing
+        .routes
+        .iter()
+        .filter(|route| route.fixed.is_none() && route.weights().is_some())
+        .collect();
+    if shiftable.len() < 2 {
+        return Vec::new();
+    }
+    let label = |route: &crate::domain::routing::Route| {
+        let name = route.name.clone().unwrap_or_else(|| format!("#{}", route.index + 1));
+        let port = route.port.map(|port| format!(" :{port}")).unwrap_or_default();
+        let text = format!("{} · {} {name}{port}", route.object.name, route.kind.as_str().to_uppercase());
+        if route.is_default { lang.t("service.route_default").with("route", text).into() } else { text }
+    };
+    shiftable
+        .into_iter()
+        .map(|route| RouteChoice {
+            id: route.id.to_string(),
+            label: label(route),
+            chosen: if chosen.is_empty() { route.is_default } else { route.id.as_str() == chosen },
+        })
+        .collect()
+}
+
+impl MirrorCard {
+    fn of(
+        lang: Lang,
+        item: &Overview,
+        can_change: bool,
+        typed: Option<&str>,
+        typed_percent: Option<String>,
+        error: Option<String>,
+    ) -> Self {
+        let declared = item.routing.mirror.as_ref();
+        let target = declared.and_then(|mirror| mirror.version()).map(ToString::to_string);
+        let chosen = typed.map(ToOwned::to_owned).or_else(|| target.clone()).unwrap_or_default();
+        let percent = declared.map(|mirror| text::percent(mirror.percent));
+        let on = declared.map(|mirror| {
+            let version = target.clone().unwrap_or_else(|| lang.t("mirror.elsewhere").into());
+            lang.t("mirror.on").with("v", version).with("n", text::percent(mirror.percent)).rich()
+        });
+        let choice = |version: &crate::domain::service::Version| {
+            (version.name.to_string(), version.name.as_str() == chosen)
+        };
+        Self {
+            on,
+            choices: item.snapshot.versions.iter().map(choice).collect(),
+            percent: typed_percent.or(percent).unwrap_or_else(|| "10".to_owned()),
+            can_change,
+            error,
+            foreign: declared.is_some() && target.is_none(),
+        }
+    }
+}

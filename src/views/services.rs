@@ -1,0 +1,333 @@
+//! The page of services, `/services`: what needs attention, filters, one row a service.
+//!
+//! `web` renders [`ServicesPage`] whole, its block `results` for a changed filter, and a single
+//! [`ServiceRow`] for a live update.
+
+use askama::Template;
+use askama::filters::HtmlSafe;
+
+use crate::domain::overview::{ListAsk, ListPage, Overview, Show, Sort, State};
+use crate::domain::refusal::Severity;
+use crate::domain::service::Version;
+
+use super::bars::{Bar, Slots, short};
+use super::chrome::{Chip, Chrome};
+use super::lang::{Lang, Text};
+use super::query::{Address, service_path};
+use super::text;
+use super::time::{Clockface, Moment};
+
+/// The whole page.
+#[derive(Debug, Template)]
+#[template(path = "services.html", blocks = ["results"])]
+pub struct ServicesPage {
+    pub chrome: Chrome,
+    pub filter: Filter,
+    /// *38 services in 4 namespaces*.
+    pub summary: String,
+    pub attention: Attention,
+    pub namespaces: Vec<String>,
+    pub tabs: Vec<Tab>,
+    pub rows: Vec<ServiceRow>,
+    pub total: usize,
+    pub next: Option<String>,
+    pub empty: Option<Empty>,
+}
+
+/// The filters as they were asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Filter {
+    pub namespace: String,
+    pub text: String,
+    pub show: Show,
+    pub sort: Sort,
+    pub window_s: u32,
+}
+
+/// One of *All / Attention / Not routable*.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tab {
+    pub label: String,
+    pub count: usize,
+    pub href: String,
+    pub current: bool,
+}
+
+/// Why there is no row, and what to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Empty {
+    pub title: String,
+    pub text: String,
+    pub nearest: Option<(String, String)>,
+    pub clear: Option<String>,
+}
+
+/// The worst services, on top of the page; hidden when there are none.
+#[derive(Clone, Debug, PartialEq, Eq, Template)]
+#[template(path = "parts/attention.html")]
+pub struct Attention {
+    pub lang: Lang,
+    pub items: Vec<Alarm>,
+}
+
+impl HtmlSafe for Attention {}
+
+/// One service that somebody should look at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Alarm {
+    pub bad: bool,
+    pub service: String,
+    pub why: String,
+    pub href: String,
+}
+
+/// One service.
+#[derive(Clone, Debug, PartialEq, Eq, Template)]
+#[template(path = "parts/service_row.html")]
+pub struct ServiceRow {
+    pub lang: Lang,
+    pub namespace: String,
+    pub name: String,
+    pub href: String,
+    pub bar: Option<Bar>,
+    /// The shares in words, or why there is no bar.
+    pub shares: String,
+    /// Ready of all pods by version.
+    pub pods: Vec<String>,
+    pub rate: Option<String>,
+    pub success: Option<String>,
+    /// True when the success rate is below [`POOR`].
+    pub poor: bool,
+    pub p95: Option<String>,
+    pub state: Chip,
+    pub last: Option<(Moment, String)>,
+}
+
+impl HtmlSafe for ServiceRow {}
+
+/// A success rate below this is shown as bad.
+pub const POOR: f64 = 0.99;
+
+impl Filter {
+    /// The filters of an ask.
+    pub fn of(ask: &ListAsk) -> Self {
+        Self {
+            namespace: ask.namespace.as_ref().map(ToString::to_string).unwrap_or_default(),
+            text: ask.text.clone(),
+            show: ask.show,
+            sort: ask.sort,
+            window_s: if ask.window_s == 0 { 60 } else { ask.window_s },
+        }
+    }
+
+    /// The list with these filters; defaults are left out of the address.
+    pub fn address(&self) -> Address {
+        let show = match self.show {
+            Show::All => "",
+            Show::Attention => "attention",
+            Show::NotRoutable => "not_routable",
+        };
+        let sort = if self.sort == Sort::Name { "name" } else { "" };
+        let window = if self.window_s == 60 { String::new() } else { self.window_s.to_string() };
+        Address::new("/services")
+            .with("ns", &self.namespace)
+            .with("q", &self.text)
+            .with("show", show)
+            .with("sort", sort)
+            .with("win", window)
+    }
+
+    fn showing(&self, show: Show) -> String {
+        Self { show, ..self.clone() }.address().to_string()
+    }
+
+    /// The same list in another order.
+    pub fn sorted(&self, sort: Sort) -> String {
+        Self { sort, ..self.clone() }.address().to_string()
+    }
+
+    /// The value of the hidden field that keeps `show` while other filters change.
+    pub fn show_word(&self) -> &'static str {
+        match self.show {
+            Show::All => "",
+            Show::Attention => "attention",
+            Show::NotRoutable => "not_routable",
+        }
+    }
+}
+
+impl ServicesPage {
+    /// The page for an answer of the catalogue.
+    pub fn of(chrome: Chrome, ask: &ListAsk, page: &ListPage) -> Self {
+        let (lang, clock, now) = (chrome.lang(), chrome.clock, chrome.now_ms);
+        let filter = Filter::of(ask);
+        let tab = |show, key: &str, count| Tab {
+            label: lang.t(key).into(),
+            count,
+            href: filter.showing(show),
+            current: filter.show == show,
+        };
+        let tabs = vec![
+            tab(Show::All, "services.show.all", page.counts.all),
+            tab(Show::Attention, "services.show.attention", page.counts.attention),
+            tab(Show::NotRoutable, "services.show.not_routable", page.counts.not_routable),
+        ];
+        let summary = lang
+            .t("services.summary")
+            .with("services", lang.count("services.services", page.counts.all))
+            .with("namespaces", lang.count("services.namespaces", page.namespaces.len()));
+        Self {
+            summary: summary.into(),
+            attention: Attention::of(lang, &page.attention),
+            namespaces: page.namespaces.iter().map(ToString::to_string).collect(),
+            tabs,
+            rows: page.items.iter().map(|item| ServiceRow::of(clock, now, item)).collect(),
+            total: page.total,
+            next: page.next.as_ref().map(|cursor| filter.address().with("cursor", cursor).to_string()),
+            empty: page.items.is_empty().then(|| Empty::of(lang, &filter, page)),
+            filter,
+            chrome,
+        }
+    }
+}
+
+impl Empty {
+    fn of(lang: Lang, filter: &Filter, page: &ListPage) -> Self {
+        let nearest =
+            page.nearest.as_ref().map(|at| (service_path(at.namespace.as_str(), &at.name), at.to_string()));
+        let clear = Some("/services".to_owned());
+        let (title, text): (Text, Text) = if page.namespaces.is_empty() {
+            return Self {
+                title: lang.t("services.empty.no_namespace").into(),
+                text: lang.t("services.empty.no_namespace_more").into(),
+                nearest: None,
+                clear: None,
+            };
+        } else if page.counts.all == 0 {
+            let text = lang.t("services.empty.none_more");
+            let title = lang.t("services.empty.none").into();
+            return Self { title, text: text.into(), nearest: None, clear: None };
+        } else if !filter.text.is_empty() {
+            let looked = lang.count("services.empty.looked", page.namespaces.len());
+            (lang.t("services.empty.filter").with("q", &filter.text), looked)
+        } else if filter.show == Show::Attention {
+            (lang.t("services.empty.calm"), lang.t("services.empty.calm_more"))
+        } else {
+            (lang.t("services.empty.other"), lang.count("services.empty.looked", page.namespaces.len()))
+        };
+        Self { title: title.into(), text: text.into(), nearest, clear }
+    }
+}
+
+impl Attention {
+    /// The alarms of the given services, worst first as they come.
+    pub fn of(lang: Lang, items: &[Overview]) -> Self {
+        let alarm = |item: &Overview| Alarm {
+            bad: item.state <= State::LastFailed,
+            service: format!("{} / {}", item.at().namespace, item.at().name),
+            why: item.findings.first().map_or_else(
+                || text::state(lang, item.state).text,
+                |finding| text::check(lang, finding).text,
+            ),
+            href: service_path(item.at().namespace.as_str(), &item.at().name),
+        };
+        Self { lang, items: items.iter().map(alarm).collect() }
+    }
+}
+
+impl ServiceRow {
+    /// One row. For fragments that several people see, `clock` is UTC in their language.
+    pub fn of(clock: Clockface, now_ms: i64, item: &Overview) -> Self {
+        let lang = clock.lang;
+        let (at, versions) = (item.at(), &item.snapshot.versions);
+        let (bar, shares) = traffic(lang, item);
+        let observed = item.observed.as_ref();
+        let success = observed.and_then(crate::domain::observed::Observed::success);
+        Self {
+            lang,
+            namespace: at.namespace.to_string(),
+            name: at.name.to_string(),
+            href: service_path(at.namespace.as_str(), &at.name),
+            bar,
+            shares,
+            pods: versions.iter().map(|version| pods(version, versions.len())).collect(),
+            rate: observed.map(|seen| rate(seen.rate())),
+            success: success.map(success_rate),
+            poor: success.is_some_and(|rate| rate < POOR),
+            p95: observed.and_then(|seen| seen.p95_ms()).map(|ms| duration(lang, ms)),
+            state: text::state(lang, item.state),
+            last: item.last.as_ref().map(|last| (clock.moment(last.at_ms, now_ms), last.by.clone())),
+        }
+    }
+
+    /// The id of the row's element: a dot cannot stand in either name, so no two services share one.
+    pub fn id(namespace: &str, name: &str) -> String {
+        format!("row-{namespace}.{name}")
+    }
+}
+
+fn pods(version: &Version, versions: usize) -> String {
+    if versions == 1 {
+        format!("{}/{}", version.ready, version.total)
+    } else {
+        format!("{} {}/{}", short(version.name.as_str()), version.ready, version.total)
+    }
+}
+
+/// The observed split, else the declared one, else why there is none.
+fn traffic(lang: Lang, item: &Overview) -> (Option<Bar>, String) {
+    let versions = &item.snapshot.versions;
+    let slots = Slots::of(versions);
+    if item.state == State::NotRoutable {
+        let why = item
+            .findings
+            .iter()
+            .find(|finding| finding.severity == Severity::Block)
+            .or(item.findings.first());
+        let name = why.map_or_else(|| lang.t("state.not_routable"), |why| text::name(lang, why.code));
+        return (None, name.into());
+    }
+    if let Some(seen) = item.observed.as_ref().filter(|seen| seen.requests() > 0.0) {
+        let shares: Vec<_> = versions
+            .iter()
+            .filter_map(|version| Some((version.name.clone(), seen.share(version.name.as_str())?)))
+            .collect();
+        let words: Vec<String> =
+            shares.iter().map(|(name, share)| format!("{} {share:.0}", short(name.as_str()))).collect();
+        let bar = Bar::observed(&lang.t("traffic.observed").to_string(), &shares, &slots).small();
+        return (Some(bar), words.join(" · "));
+    }
+    match item.routing.declared() {
+        Some(weights) => {
+            let words: Vec<String> =
+                weights.iter().map(|(name, weight)| format!("{} {weight}", short(name.as_str()))).collect();
+            let bar = Bar::whole(&lang.t("traffic.declared").to_string(), &weights, &slots).small();
+            let words = lang.t("services.declared_only").with("split", words.join(" · "));
+            (Some(bar), words.into())
+        }
+        None => (None, lang.t("services.no_traffic").into()),
+    }
+}
+
+/// `118.4`, `0.25`: requests a second.
+pub fn rate(per_second: f64) -> String {
+    if per_second >= 10.0 || per_second == 0.0 {
+        format!("{per_second:.1}")
+    } else {
+        format!("{per_second:.2}")
+    }
+}
+
+/// `99.97%`, never rounded up to a perfect score.
+pub fn success_rate(share: f64) -> String {
+    format!("{:.2}%", (share * 10_000.0).floor() / 100.0)
+}
+
+/// `38 ms`, `1.2 s`.
+pub fn duration(lang: Lang, ms: f64) -> String {
+    if ms >= 1_000.0 {
+        lang.t("time.seconds").with("n", format!("{:.1}", ms / 1_000.0)).into()
+    } else {
+        lang.t("time.milliseconds").with("n", format!("{ms:.0}")).into()
+    }
+}

@@ -1,0 +1,209 @@
+//! Codes → sentences: refusals, checks, findings, states, actions, and what a change does, in both languages.
+//!
+//! The JSON of the API uses the same functions as the pages, so a portal reads the same words.
+
+use crate::domain::audit::{Action, Ending};
+use crate::domain::ids::VersionName;
+use crate::domain::overview::State;
+use crate::domain::plan::Effect;
+use crate::domain::refusal::{Args, Check, Code, Refusal, Severity};
+use crate::domain::routing::Mirror;
+
+use super::bars::{in_words, short};
+use super::chrome::{Chip, Notice, Tone};
+use super::lang::{Lang, Text};
+
+/// A sentence, and what to do next where that helps.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Said {
+    pub text: String,
+    pub next: Option<String>,
+}
+
+fn fill(text: Text, args: &Args) -> Text {
+    args.iter().fold(text, |text, (name, value)| text.with(name.clone(), value))
+}
+
+/// The code in two or three words, as a heading: *No ready pods*.
+pub fn name(lang: Lang, code: Code) -> Text {
+    lang.t(&format!("code.{}.name", code.text_key()))
+}
+
+/// The sentence of a code with its values.
+pub fn sentence(lang: Lang, code: Code, args: &Args) -> Text {
+    fill(lang.t(&format!("code.{}.text", code.text_key())), args)
+}
+
+fn next(lang: Lang, code: Code, args: &Args) -> Option<Text> {
+    let key = format!("code.{}.next", code.text_key());
+    lang.knows(&key).then(|| fill(lang.t(&key), args))
+}
+
+/// What a refusal says.
+pub fn refusal(lang: Lang, refusal: &Refusal) -> Said {
+    said(lang, refusal.code, &refusal.args)
+}
+
+/// What a check or finding says.
+pub fn check(lang: Lang, check: &Check) -> Said {
+    said(lang, check.code, &check.args)
+}
+
+fn said(lang: Lang, code: Code, args: &Args) -> Said {
+    Said { text: sentence(lang, code, args).into(), next: next(lang, code, args).map(String::from) }
+}
+
+/// A finding or a lack of our own, as a notice on the page.
+pub fn notice(lang: Lang, check: &Check) -> Notice {
+    let tone = match check.severity {
+        Severity::Ok => Tone::Ok,
+        Severity::Info => Tone::Info,
+        Severity::Acknowledge => Tone::Warn,
+        Severity::Block => Tone::Bad,
+    };
+    let next = next(lang, check.code, &check.args);
+    Notice {
+        more: next.map(String::from),
+        ..Notice::new(tone, sentence(lang, check.code, &check.args).rich())
+    }
+}
+
+/// A refusal as a notice that is heard at once.
+pub fn refused(lang: Lang, refusal: &Refusal) -> Notice {
+    let next = next(lang, refusal.code, &refusal.args);
+    let text = sentence(lang, refusal.code, &refusal.args).rich();
+    Notice { more: next.map(String::from), alert: true, ..Notice::new(Tone::Bad, text) }
+}
+
+/// How a service stands, as a chip.
+pub fn state(lang: Lang, state: State) -> Chip {
+    let (tone, icon) = match state {
+        State::Broken => (Tone::Bad, "bad"),
+        State::LastFailed => (Tone::Bad, "warn"),
+        State::Drift => (Tone::Warn, "warn"),
+        State::ChangedOutside => (Tone::Warn, "drift"),
+        State::NotRoutable => (Tone::Line, ""),
+        State::SpreadByPods => (Tone::Line, ""),
+        State::Steady => (Tone::Plain, "ok"),
+    };
+    Chip::new(tone, icon, lang.t(&format!("state.{}", state.as_str())))
+}
+
+/// What was attempted.
+pub fn action(lang: Lang, action: Action) -> String {
+    lang.t(&format!("action.{}", action.as_str())).into()
+}
+
+/// How it ended, as a chip; a refusal names its code.
+pub fn ending(lang: Lang, ending: Option<Ending>, refused_by: Option<Code>) -> Chip {
+    let Some(ending) = ending else {
+        return Chip::new(Tone::Info, "clock", lang.t("ending.pending"));
+    };
+    let (tone, icon) = match ending {
+        Ending::Applied => (Tone::Plain, "ok"),
+        Ending::Refused | Ending::Failed | Ending::Partial => (Tone::Bad, "bad"),
+        Ending::Unknown | Ending::Outside => (Tone::Warn, "warn"),
+    };
+    let word = lang.t(&format!("ending.{}", ending.as_str()));
+    let text = match refused_by {
+        Some(code) if ending != Ending::Applied => {
+            lang.t("ending.because").with("ending", word).with("why", name(lang, code))
+        }
+        _ => word,
+    };
+    Chip::new(tone, icon, text)
+}
+
+/// What a change does, in sentences: the weights first, then rules and mirror. Never empty.
+pub fn effect(lang: Lang, effect: &Effect) -> Vec<Text> {
+    let mut said = Vec::new();
+    said.extend(weights_effect(lang, effect));
+    said.extend(rules_effect(lang, effect));
+    said.extend(mirror_effect(lang, effect.mirror_before.as_ref(), effect.mirror_after.as_ref()));
+    if said.is_empty() {
+        said.push(lang.t("sum.none"));
+    }
+    said
+}
+
+/// True when nothing would change.
+pub fn changes_nothing(effect: &Effect) -> bool {
+    let after_declares = effect.before.is_empty() && !effect.after.is_empty();
+    !after_declares
+        && effect.deltas().is_empty()
+        && effect.rules_before == effect.rules_after
+        && effect.mirror_before == effect.mirror_after
+}
+
+fn weights_effect(lang: Lang, effect: &Effect) -> Option<Text> {
+    if effect.before.is_empty() {
+        return (!effect.after.is_empty())
+            .then(|| lang.t("sum.declare").with("split", in_words(&effect.after)));
+    }
+    moves(lang, &effect.deltas(), effect.moved())
+}
+
+/// *70% of requests move from v1 to v2*; `None` when nothing moves.
+pub fn moves(lang: Lang, deltas: &[(VersionName, i32)], moved: u8) -> Option<Text> {
+    match deltas {
+        [] => None,
+        [(a, down), (b, up)] if *down < 0 && *up > 0 && down + up == 0 => Some(two(lang, a, b, moved)),
+        [(b, up), (a, down)] if *down < 0 && *up > 0 && down + up == 0 => Some(two(lang, a, b, moved)),
+        many => {
+            let sign =
+                |delta: i32| if delta > 0 { format!("+{delta}") } else { format!("−{}", delta.abs()) };
+            let list: Vec<String> = many
+                .iter()
+                .map(|(name, delta)| format!("{} {}", short(name.as_str()), sign(*delta)))
+                .collect();
+            let between = lang.t("sum.comma").to_string();
+            Some(lang.t("sum.many").with("n", moved).with("list", list.join(&between)))
+        }
+    }
+}
+
+fn two(lang: Lang, from: &VersionName, to: &VersionName, moved: u8) -> Text {
+    lang.t("sum.two").with("n", moved).with("a", short(from.as_str())).with("b", short(to.as_str()))
+}
+
+fn rules_effect(lang: Lang, effect: &Effect) -> Option<Text> {
+    let (before, after) = (&effect.rules_before, &effect.rules_after);
+    if before == after {
+        return None;
+    }
+    let known = |id: &Option<_>| id.is_some() && before.iter().any(|rule| rule.id == *id);
+    let added = after.iter().filter(|rule| !known(&rule.id)).count();
+    let removed = before.iter().filter(|rule| !after.iter().any(|other| other.id == rule.id)).count();
+    let changed = after.iter().filter(|rule| known(&rule.id) && !before.contains(rule)).count();
+    let mut parts: Vec<String> = Vec::new();
+    for (key, n) in
+        [("sum.rules.added", added), ("sum.rules.changed", changed), ("sum.rules.removed", removed)]
+    {
+        if n > 0 {
+            parts.push(lang.t(key).with("n", n).into());
+        }
+    }
+    if parts.is_empty() {
+        return Some(lang.t("sum.rules.moved"));
+    }
+    let list = parts.join(&lang.t("sum.comma").to_string());
+    Some(lang.t("sum.rules.line").with("list", list))
+}
+
+fn mirror_effect(lang: Lang, before: Option<&Mirror>, after: Option<&Mirror>) -> Option<Text> {
+    let version = |mirror: &Mirror| mirror.version().map_or_else(|| "?".to_owned(), |v| short(v.as_str()));
+    match (before, after) {
+        (before, after) if before == after => None,
+        (Some(old), None) => Some(lang.t("sum.mirror.off").with("v", version(old))),
+        (_, Some(new)) => {
+            Some(lang.t("sum.mirror.on").with("v", version(new)).with("n", percent(new.percent)))
+        }
+        (None, None) => None,
+    }
+}
+
+/// A percentage without needless decimals: `10`, `0.5`.
+pub fn percent(value: f64) -> String {
+    let rounded = (value * 100.0).round() / 100.0;
+    format!("{rounded}")
+}

@@ -1,0 +1,238 @@
+//! The traffic card of the service page: who and what the service is, the declared and observed bars, and
+//! how far the last change has come. Every struct here is a live region of its own.
+
+use askama::Template;
+use askama::filters::HtmlSafe;
+
+use crate::domain::ids::Revision;
+use crate::domain::observed::interval;
+use crate::domain::overview::{Overview, State};
+use crate::domain::service::Protocol;
+
+use super::bars::{Bar, Slots, in_words, short};
+use super::chrome::{Chip, Tone};
+use super::lang::Lang;
+use super::services::rate;
+use super::text;
+use super::time::{Clockface, Moment, span};
+
+/// The line under the name: protocol, object, revision, last change, state.
+#[derive(Clone, Debug, PartialEq, Eq, Template)]
+#[template(path = "parts/facts.html")]
+pub struct Facts {
+    pub lang: Lang,
+    pub ports: String,
+    pub object: Option<(String, String)>,
+    pub revision: Revision,
+    pub last: Option<(Moment, String)>,
+    pub state: Chip,
+}
+
+impl HtmlSafe for Facts {}
+
+/// The first bar: what the routing objects say.
+#[derive(Clone, Debug, PartialEq, Eq, Template)]
+#[template(path = "parts/declared.html")]
+pub struct Declared {
+    pub lang: Lang,
+    pub bar: Option<Bar>,
+    /// Where nothing is declared: how pods spread the requests.
+    pub spread: String,
+    pub revision: Revision,
+}
+
+impl HtmlSafe for Declared {}
+
+/// The second bar: what the metrics show, with window and sample size, and whether it fits the first.
+#[derive(Clone, Debug, PartialEq, Eq, Template)]
+#[template(path = "parts/observed.html")]
+pub struct ObservedLine {
+    pub lang: Lang,
+    pub bar: Option<Bar>,
+    /// Why there is no bar.
+    pub none: String,
+    pub sample: String,
+    pub rate: Option<String>,
+    pub verdict: Option<Chip>,
+}
+
+impl HtmlSafe for ObservedLine {}
+
+/// How far a change has come: written, accepted, seen.
+#[derive(Clone, Debug, PartialEq, Eq, Template)]
+#[template(path = "parts/progress.html")]
+pub struct Progress {
+    pub lang: Lang,
+    pub revision: Revision,
+    pub steps: Vec<(bool, String)>,
+}
+
+impl HtmlSafe for Progress {}
+
+/// What is known about requests since a change.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum SeenSoFar {
+    /// There are no metrics to see it by.
+    Blind,
+    /// Fewer requests than a share can be judged by.
+    Few { requests: f64 },
+    /// The share of the version that changed most is not yet inside its interval.
+    NotYet { share: f64, low: f64, high: f64 },
+    /// It is.
+    Yes { share: f64, low: f64, high: f64 },
+}
+
+impl Facts {
+    pub fn of(clock: Clockface, now_ms: i64, item: &Overview) -> Self {
+        let service = &item.snapshot.service;
+        let port = |port: &crate::domain::service::Port| {
+            let protocol = match port.protocol {
+                Protocol::Http => "HTTP",
+                Protocol::Tcp => "TCP",
+                Protocol::Tls => "TLS",
+                Protocol::Udp => "UDP",
+            };
+            format!("{protocol} {}", port.number)
+        };
+        let ports: Vec<String> = service.ports.iter().map(port).collect();
+        let object = item.routing.default_route().or(item.routing.routes.first()).map(|route| {
+            let at = &route.object;
+            let name = if at.namespace == service.at.namespace {
+                at.name.to_string()
+            } else {
+                format!("{}/{}", at.namespace, at.name)
+            };
+            (at.kind.as_str().to_owned(), name)
+        });
+        Self {
+            lang: clock.lang,
+            ports: ports.join(" · "),
+            object,
+            revision: item.revision,
+            last: item.last.as_ref().map(|last| (clock.moment(last.at_ms, now_ms), last.by.clone())),
+            state: text::state(clock.lang, item.state),
+        }
+    }
+}
+
+impl Declared {
+    pub fn of(lang: Lang, item: &Overview) -> Self {
+        let slots = Slots::of(&item.snapshot.versions);
+        let what = lang.t("traffic.declared").to_string();
+        let bar = item.routing.declared().map(|weights| Bar::whole(&what, &weights, &slots));
+        let spread = if bar.is_some() {
+            String::new()
+        } else if item.state == State::NotRoutable {
+            lang.t("traffic.nothing").into()
+        } else {
+            let now = super::service::now(item, "");
+            lang.t("traffic.by_pods_about").with("split", in_words(&now)).into()
+        };
+        Self { lang, bar, spread, revision: item.revision }
+    }
+}
+
+impl ObservedLine {
+    pub fn of(lang: Lang, item: &Overview) -> Self {
+        let Some(seen) = &item.observed else {
+            return Self {
+                lang,
+                bar: None,
+                none: lang.t("traffic.no_metrics").into(),
+                sample: String::new(),
+                rate: None,
+                verdict: None,
+            };
+        };
+        let slots = Slots::of(&item.snapshot.versions);
+        let window = span(lang, i64::from(seen.window_s) * 1_000);
+        let what = lang.t("traffic.observed_in").with("window", &window).to_string();
+        let shares: Vec<_> = item
+            .snapshot
+            .versions
+            .iter()
+            .filter_map(|version| Some((version.name.clone(), seen.share(version.name.as_str())?)))
+            .collect();
+        let some = seen.requests() > 0.0;
+        let sample = lang.t("traffic.sample").with("window", &window).with("n", thousands(seen.requests()));
+        Self {
+            lang,
+            bar: some.then(|| Bar::observed(&what, &shares, &slots)),
+            none: lang.t("traffic.no_requests").into(),
+            sample: sample.into(),
+            rate: some.then(|| lang.t("traffic.rate").with("n", rate(seen.rate())).into()),
+            verdict: verdict(lang, item),
+        }
+    }
+}
+
+/// Whether the observed shares fit the declared ones.
+fn verdict(lang: Lang, item: &Overview) -> Option<Chip> {
+    let seen = item.observed.as_ref()?;
+    let declared = item.routing.declared()?;
+    if item.state == State::Drift {
+        return Some(Chip::new(Tone::Warn, "warn", lang.t("traffic.drift")));
+    }
+    if seen.too_few() {
+        return Some(Chip::new(Tone::Line, "", lang.t("traffic.too_few")));
+    }
+    let all = seen.requests();
+    let fits = declared.iter().all(|(name, weight)| {
+        let hits = seen.of(name.as_str()).map_or(0.0, |v| v.requests);
+        let (low, high) = interval(hits, all);
+        (low..=high).contains(&f64::from(*weight))
+    });
+    match (fits, item.routing.rules.is_empty()) {
+        (true, _) => Some(Chip::new(Tone::Plain, "ok", lang.t("traffic.match"))),
+        // Rules send a part of the requests elsewhere before the split applies: a difference is no fault.
+        (false, false) => Some(Chip::new(Tone::Line, "", lang.t("traffic.with_rules"))),
+        (false, true) => Some(Chip::new(Tone::Info, "clock", lang.t("traffic.settling"))),
+    }
+}
+
+/// `12,337`: a count with its thousands apart, the same in both languages.
+pub fn thousands(count: f64) -> String {
+    let digits = format!("{:.0}", count.max(0.0));
+    let mut out = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+impl Progress {
+    /// The three steps of a revision. `accepted` is `None` where the API tells nothing about it.
+    pub fn of(
+        lang: Lang,
+        revision: Revision,
+        accepted: Option<bool>,
+        version: &str,
+        seen: SeenSoFar,
+    ) -> Self {
+        let mut steps = vec![(true, lang.t("progress.written").to_string())];
+        if let Some(accepted) = accepted {
+            let key = if accepted { "progress.accepted" } else { "progress.accepting" };
+            steps.push((accepted, lang.t(key).into()));
+        }
+        let figures = |key: &str, share: f64, low: f64, high: f64| {
+            lang.t(key)
+                .with("v", short(version))
+                .with("share", format!("{share:.1}"))
+                .with("low", format!("{low:.1}"))
+                .with("high", format!("{high:.1}"))
+                .to_string()
+        };
+        steps.push(match seen {
+            SeenSoFar::Blind => (false, lang.t("progress.blind").into()),
+            SeenSoFar::Few { requests } => {
+                (false, lang.t("progress.few").with("n", thousands(requests)).into())
+            }
+            SeenSoFar::NotYet { share, low, high } => (false, figures("progress.not_yet", share, low, high)),
+            SeenSoFar::Yes { share, low, high } => (true, figures("progress.seen", share, low, high)),
+        });
+        Self { lang, revision, steps }
+    }
+}

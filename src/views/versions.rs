@@ -1,0 +1,200 @@
+//! The rows of the service page: a version with its health, slider, number, lock, presets and take over.
+//!
+//! [`VersionRow`] holds form fields and is rendered with the page only; [`VersionLive`] is the part of it
+//! that live updates replace.
+
+use askama::Template;
+use askama::filters::HtmlSafe;
+
+use crate::domain::ids::VersionName;
+use crate::domain::observed::Observed;
+use crate::domain::overview::Overview;
+use crate::domain::service::Version;
+
+use super::bars::Slots;
+use super::lang::Lang;
+use super::services::{POOR, duration, success_rate};
+
+/// The values that one press sets.
+pub const PRESETS: [u8; 7] = [0, 1, 5, 10, 25, 50, 100];
+
+/// One version with its controls.
+#[derive(Clone, Debug, PartialEq, Eq, Template)]
+#[template(path = "parts/version_row.html")]
+pub struct VersionRow {
+    pub lang: Lang,
+    pub name: String,
+    pub slot: u8,
+    pub role: Role,
+    pub image: String,
+    pub live: VersionLive,
+    /// Percent now: as declared, or as observed where nothing is declared.
+    pub declared: u8,
+    /// What stands in the number field: whole percent, or whatever was typed.
+    pub value: String,
+    /// `value` as a width class.
+    pub width: u8,
+    /// The highest value that the slider takes: 100, or what the version has when no pod is ready.
+    pub cap: u8,
+    /// False = shown, but disabled.
+    pub can_change: bool,
+    /// Where *Take over all traffic* leads; `None` when it cannot.
+    pub take_over: Option<String>,
+    /// Why it cannot.
+    pub no_take_over: Option<String>,
+    /// True when this version's number was refused.
+    pub wrong: bool,
+}
+
+impl HtmlSafe for VersionRow {}
+
+/// What a version is to the service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Has the largest declared share.
+    Stable,
+    /// The newest version, when it is not the stable one.
+    Candidate,
+    Other,
+}
+
+/// Pods and figures of a version.
+#[derive(Clone, Debug, PartialEq, Eq, Template)]
+#[template(path = "parts/version_live.html")]
+pub struct VersionLive {
+    pub lang: Lang,
+    pub name: String,
+    pub ready: u32,
+    pub total: u32,
+    /// `ImagePullBackOff`, in the cluster's words.
+    pub cause: Option<String>,
+    pub success: Option<String>,
+    pub poor: bool,
+    pub p95: Option<String>,
+    pub traffic: Seen,
+}
+
+impl HtmlSafe for VersionLive {}
+
+/// Whether requests were seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Seen {
+    Requests,
+    None,
+    /// There are no metrics at all.
+    Unknown,
+}
+
+/// What the rows need besides the overview.
+pub struct Controls<'a> {
+    /// The start of the service's addresses: `/services/ns/name`.
+    pub path: &'a str,
+    pub can_change: bool,
+    /// Percents now, for every version.
+    pub now: &'a [(VersionName, u8)],
+    /// What stands in the fields, where it differs from now.
+    pub typed: &'a [(String, String)],
+    /// The version whose number was refused.
+    pub wrong: Option<&'a str>,
+}
+
+impl VersionRow {
+    /// The rows of a service, oldest version first.
+    pub fn all(lang: Lang, item: &Overview, controls: &Controls<'_>) -> Vec<Self> {
+        let versions = &item.snapshot.versions;
+        let slots = Slots::of(versions);
+        let weight = |name: &VersionName| controls.now.iter().find(|(v, _)| v == name).map_or(0, |(_, w)| *w);
+        let stable =
+            versions.iter().rev().max_by_key(|version| weight(&version.name)).map(|version| &version.name);
+        let newest = versions.last().map(|version| &version.name).filter(|_| versions.len() > 1);
+        versions
+            .iter()
+            .map(|version| {
+                let declared = weight(&version.name);
+                let typed = controls.typed.iter().find(|(name, _)| name == version.name.as_str());
+                let value = typed.map_or_else(|| declared.to_string(), |(_, value)| value.clone());
+                let role = if Some(&version.name) == stable {
+                    Role::Stable
+                } else if Some(&version.name) == newest && version.ready > 0 {
+                    Role::Candidate
+                } else {
+                    Role::Other
+                };
+                let (take_over, no_take_over) = take_over(lang, version, declared, controls);
+                Self {
+                    lang,
+                    name: version.name.to_string(),
+                    slot: slots.slot(version.name.as_str()),
+                    role,
+                    image: version.image().to_owned(),
+                    live: VersionLive::of(lang, version, item.observed.as_ref()),
+                    declared,
+                    width: value.trim().parse().ok().filter(|w| *w <= 100).unwrap_or(declared),
+                    value,
+                    cap: if version.ready > 0 { 100 } else { declared },
+                    can_change: controls.can_change,
+                    take_over,
+                    no_take_over,
+                    wrong: controls.wrong == Some(version.name.as_str()),
+                }
+            })
+            .collect()
+    }
+
+    /// True for a version that has nothing and may get nothing: its fields are disabled, its 0 is still sent.
+    pub fn stuck(&self) -> bool {
+        self.cap == 0 && self.value == "0"
+    }
+
+    fn id(&self) -> String {
+        format!("v-{}", self.name)
+    }
+}
+
+fn take_over(
+    lang: Lang,
+    version: &Version,
+    declared: u8,
+    controls: &Controls<'_>,
+) -> (Option<String>, Option<String>) {
+    let why = |key: &str| (None, Some(lang.t(key).with("v", &version.name).to_string()));
+    if !controls.can_change {
+        (None, None)
+    } else if declared == 100 {
+        why("weights.has_all")
+    } else if version.ready == 0 {
+        why("weights.no_pods")
+    } else {
+        let address = super::query::Address::new(format!("{}/traffic/takeover", controls.path));
+        (Some(address.with("version", &version.name).to_string()), None)
+    }
+}
+
+impl VersionLive {
+    /// Pods and figures of one version.
+    pub fn of(lang: Lang, version: &Version, observed: Option<&Observed>) -> Self {
+        let seen = observed.and_then(|seen| seen.of(version.name.as_str()));
+        let success = seen.and_then(crate::domain::observed::VersionTraffic::success);
+        let traffic = match (observed, seen) {
+            (None, _) => Seen::Unknown,
+            (_, Some(seen)) if seen.requests > 0.0 => Seen::Requests,
+            _ => Seen::None,
+        };
+        Self {
+            lang,
+            name: version.name.to_string(),
+            ready: version.ready,
+            total: version.total,
+            cause: version.cause.as_ref().map(ToString::to_string),
+            success: success.map(success_rate),
+            poor: success.is_some_and(|rate| rate < POOR),
+            p95: seen.and_then(|seen| seen.p95_ms).map(|ms| duration(lang, ms)),
+            traffic,
+        }
+    }
+
+    /// The id of the element.
+    pub fn id(version: &str) -> String {
+        format!("ver-{version}-live")
+    }
+}
