@@ -10,4 +10,5 @@ mod metrics;
 mod real_cluster;
 mod routing;
 mod support;
+mod views;
 mod web;

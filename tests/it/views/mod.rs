@@ -1,0 +1,5 @@
+//! The pages as pure functions: every sample in both languages, the catalogues, the small parsers.
+
+mod pages;
+mod rule_form;
+mod words;

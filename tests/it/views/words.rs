@@ -1,0 +1,171 @@
+//! The catalogues: both languages say the same things, and everything that has a code has its sentence.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use sluice::domain::actor::Channel;
+use sluice::domain::audit::{Action, Ending};
+use sluice::domain::ids::VersionName;
+use sluice::domain::overview::State;
+use sluice::domain::plan::Effect;
+use sluice::domain::refusal::{Check, Code, Refusal, Severity};
+use sluice::views::lang::Lang;
+use sluice::views::{text, time};
+
+/// Key → text of every catalogue file of a language.
+fn catalogue(lang: &str) -> BTreeMap<String, String> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("templates/locales");
+    let mut all = BTreeMap::new();
+    for file in [format!("{lang}.yml"), format!("codes.{lang}.yml")] {
+        let yaml = fs::read_to_string(folder.join(file)).unwrap();
+        let value: serde_json::Value = serde_saphyr::from_str(&yaml).unwrap();
+        flatten("", &value, &mut all);
+    }
+    all
+}
+
+fn flatten(prefix: &str, value: &serde_json::Value, into: &mut BTreeMap<String, String>) {
+    if let Some(map) = value.as_object() {
+        for (key, value) in map {
+            let key = if prefix.is_empty() { key.clone() } else { format!("{prefix}.{key}") };
+            flatten(&key, value, into);
+        }
+    } else if prefix != "_version" {
+        let text = value.as_str().unwrap_or_else(|| panic!("{prefix} is no text: {value}"));
+        into.insert(prefix.to_owned(), text.to_owned());
+    }
+}
+
+fn placeholders(text: &str) -> Vec<&str> {
+    let mut found: Vec<&str> = text.split("%{").skip(1).filter_map(|rest| rest.split('}').next()).collect();
+    found.sort_unstable();
+    found.dedup();
+    found
+}
+
+#[test]
+fn both_languages_have_the_same_keys_and_placeholders() {
+    let (en, zh) = (catalogue("en"), catalogue("zh"));
+    let keys = |of: &BTreeMap<String, String>| of.keys().cloned().collect::<Vec<_>>();
+    assert_eq!(keys(&en), keys(&zh));
+    for (key, text) in &en {
+        assert_eq!(placeholders(text), placeholders(&zh[key]), "{key}");
+        assert!(!text.trim().is_empty() && !zh[key].trim().is_empty(), "{key} is empty");
+        for marks in ["**", "`"] {
+            assert_eq!(text.matches(marks).count() % 2, 0, "{key}: {marks} is not closed");
+            assert_eq!(zh[key].matches(marks).count() % 2, 0, "{key}: {marks} is not closed");
+        }
+    }
+}
+
+#[test]
+fn every_code_is_said_and_every_refusal_says_what_to_do_next() {
+    for lang in Lang::ALL {
+        for code in Code::ALL {
+            let key = code.text_key();
+            assert!(lang.knows(&format!("code.{key}.name")), "{key} has no name");
+            assert!(lang.knows(&format!("code.{key}.text")), "{key} has no text");
+            if code.status() >= 400 {
+                let said = text::refusal(lang, &Refusal::new(*code));
+                assert!(said.next.is_some_and(|next| !next.is_empty()), "{key} does not say what to do next");
+            }
+        }
+        assert!(!lang.knows("code.no_such_code.text"));
+    }
+}
+
+#[test]
+fn every_state_action_result_and_channel_has_its_word() {
+    for lang in Lang::ALL {
+        let keys = State::ALL.iter().map(|state| format!("state.{}", state.as_str()));
+        let keys = keys.chain(Action::ALL.iter().map(|action| format!("action.{}", action.as_str())));
+        let keys = keys.chain(Ending::ALL.iter().map(|ending| format!("ending.{}", ending.as_str())));
+        let channels = [Channel::Browser, Channel::Api, Channel::Automatic, Channel::Outside];
+        for key in keys.chain(channels.iter().map(|channel| format!("channel.{}", channel.as_str()))) {
+            assert!(lang.knows(&key), "{key}");
+        }
+    }
+}
+
+fn effect(before: &[(&str, u8)], after: &[(&str, u8)]) -> Effect {
+    let weights = |list: &[(&str, u8)]| list.iter().map(|(v, n)| (VersionName::from(*v), *n)).collect();
+    Effect { before: weights(before), after: weights(after), ..Effect::default() }
+}
+
+fn check_said(lang: Lang, effect: &Effect, plain: &str, rich: &str) {
+    let said = text::effect(lang, effect);
+    assert_eq!(said[0].to_string(), plain);
+    assert_eq!(said[0].clone().rich().to_string(), rich);
+}
+
+#[test]
+fn a_change_is_said_by_its_effect() {
+    let two = effect(&[("v1", 100), ("v2", 0)], &[("v1", 30), ("v2", 70)]);
+    let rich = "<b>70% of requests</b> move from <b>v1</b> to <b>v2</b>.";
+    check_said(Lang::En, &two, "70% of requests move from v1 to v2.", rich);
+    let rich = "<b>70% 的请求</b>将从 <b>v1</b> 转到 <b>v2</b>。";
+    check_said(Lang::Zh, &two, "70% 的请求将从 v1 转到 v2。", rich);
+    let many = effect(&[("v1", 60), ("v2", 40), ("v3", 0)], &[("v1", 10), ("v2", 60), ("v3", 30)]);
+    let plain = "50% of requests move: v1 −50, v2 +20, v3 +30.";
+    check_said(Lang::En, &many, plain, "<b>50% of requests</b> move: v1 −50, v2 +20, v3 +30.");
+    let none = effect(&[("v1", 100)], &[("v1", 100)]);
+    check_said(Lang::En, &none, "Nothing changes.", "Nothing changes.");
+    check_said(Lang::Zh, &none, "没有变化。", "没有变化。");
+    assert!(text::changes_nothing(&none) && !text::changes_nothing(&two));
+    let spread = effect(&[], &[("v1", 100), ("v2", 0)]);
+    assert!(!text::changes_nothing(&spread));
+    check_said(
+        Lang::En,
+        &spread,
+        "Requests are spread by pods now. Afterwards they go to v1 100%.",
+        "Requests are spread by pods now. Afterwards they go to <b>v1 100%</b>.",
+    );
+}
+
+#[test]
+fn values_are_escaped_and_cannot_bring_marks_or_placeholders_of_their_own() {
+    let evil = "<b>&\"'**`%{n}";
+    let check = Check::new(Severity::Block, Code::NoReadyPods).arg("v", evil).arg("n", 3);
+    let rich = text::sentence(Lang::En, check.code, &check.args).rich().to_string();
+    let shown = "&lt;b&gt;&amp;&#34;&#39;**`%{n}";
+    assert_eq!(rich, format!("<b>{shown}</b> has 0 of 3 pods ready. These requests would fail with 503."));
+    let plain = text::check(Lang::En, &check).text;
+    assert_eq!(plain, format!("{evil} has 0 of 3 pods ready. These requests would fail with 503."));
+}
+
+#[test]
+fn a_value_that_is_missing_shows_a_dash() {
+    let said = text::refusal(Lang::En, &Refusal::new(Code::NoReadyPods));
+    assert_eq!(said.text, "– has 0 of – pods ready. These requests would fail with 503.");
+}
+
+#[test]
+fn times_are_said_relative_and_exact() {
+    let now = 1_795_185_127_000;
+    let ago = |ms| time::ago(Lang::En, now - ms, now);
+    assert_eq!(
+        [ago(0), ago(9_999), ago(59_999), ago(60_000), ago(7_199_999), ago(86_400_000 * 12), ago(-5)],
+        ["just now", "just now", "59 s ago", "1 min ago", "1 h ago", "12 d ago", "just now"]
+            .map(String::from)
+    );
+    assert_eq!(time::ago(Lang::Zh, now - 180_000, now), "3 分钟前");
+    let clock = |tz| time::Clockface::new(Lang::En, tz);
+    assert_eq!(clock(None).exact(0), "1970-01-01 00:00:00");
+    assert_eq!(clock(Some("480")).exact(0), "1970-01-01 08:00:00");
+    let zones =
+        [Some("480"), Some("-210"), Some("0"), Some("9999"), Some("<b>"), None].map(|tz| clock(tz).zone());
+    assert_eq!(zones, ["UTC+8", "UTC-3:30", "UTC", "UTC", "UTC", "UTC"].map(String::from));
+    assert_eq!(clock(None).exact(i64::MAX), "–");
+}
+
+#[test]
+fn the_language_is_read_from_cookie_and_header() {
+    assert_eq!(Lang::of_header("zh-CN,zh;q=0.9,en;q=0.8"), Lang::Zh);
+    assert_eq!(Lang::of_header("fr-FR,fr;q=0.9,en;q=0.8,zh;q=0.7"), Lang::En);
+    assert_eq!(Lang::of_header(""), Lang::En);
+    assert_eq!(
+        [Lang::parse("zh"), Lang::parse("zh_TW"), Lang::parse("de")],
+        [Some(Lang::Zh), Some(Lang::Zh), None]
+    );
+}
