@@ -1,1 +1,184 @@
-//! The `store` room.
+//! The history and what the doors remember, in SQLite. The only room with SQL in it.
+//!
+//! `services` calls it; `main` calls [`verify`] for `sluice audit verify`. It decides nothing: it must
+//! never drop, change or reorder a row of the history, and never hold a secret.
+//!
+//! - Writing: [`Store::intent`] before the cluster is touched, [`Store::outcome`] exactly once after it,
+//!   [`Store::single`] for what needs no cluster. Each is durable (WAL, `synchronous = FULL`) before it
+//!   returns, and runs in a task of its own, so that a caller who goes away cuts nothing in the middle.
+//! - Reading: pages, counts and exports are ranges of one index (`listing`), newest written first. Rows
+//!   are ordered by `seq`, the order of writing, because a page or an export that is being read must
+//!   not miss a row whose clock was set back.
+//! - Proving: every row holds the hash of the one before; [`verify`] recomputes all of it offline.
+
+mod error;
+mod schema;
+
+mod chain;
+mod keys;
+mod row;
+mod text;
+
+mod record;
+mod state;
+
+mod filtered;
+mod read;
+
+mod backup;
+pub mod verify;
+
+pub use chain::Head;
+pub use error::StoreError;
+pub use read::{Count, Page};
+pub use record::Revise;
+pub use schema::{LEAST_SQLITE, check_sqlite};
+pub use state::ServiceState;
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use sqlx::sqlite::{SqliteConnectOptions, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{ConnectOptions, SqliteConnection};
+use tracing::Instrument;
+
+use crate::clock::Clock;
+
+/// How to open a store.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// Connections that read beside the one that writes.
+    pub readers: u32,
+    /// Refuse to let the file grow over this many pages (4 KiB each), as a full disk would.
+    pub max_pages: Option<u32>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { readers: 4, max_pages: None }
+    }
+}
+
+/// The database of one Sluice. Cheap to share.
+#[derive(Clone)]
+pub struct Store {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    path: PathBuf,
+    clock: Clock,
+    /// One connection: SQLite has one writer, and a queue here is fairer than its busy handler.
+    writer: SqlitePool,
+    /// `query_only`, so that nothing is written past the writer.
+    readers: SqlitePool,
+    /// Since when writing fails, in milliseconds; 0 = it does not.
+    failing_since: AtomicI64,
+    /// Held for as long as the store lives: exactly one process owns the file.
+    _lock: File,
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Store").field("path", &self.inner.path).finish_non_exhaustive()
+    }
+}
+
+impl Store {
+    /// Opens the database, or makes it. Refuses a file that another process has open, one that a newer
+    /// Sluice wrote, and a SQLite with the WAL-reset bug (<https://sqlite.org/wal.html#walresetbug>).
+    pub async fn open(path: &Path, clock: Clock) -> Result<Self, StoreError> {
+        Self::open_with(path, clock, Options::default()).await
+    }
+
+    /// The same with limits of one's own.
+    pub async fn open_with(path: &Path, clock: Clock, options: Options) -> Result<Self, StoreError> {
+        let lock = schema::lock(path)?;
+        schema::create_private(path)?;
+        let base = SqliteConnectOptions::new()
+            .filename(path)
+            .synchronous(SqliteSynchronous::Full)
+            .foreign_keys(true)
+            .busy_timeout(Duration::from_secs(5))
+            .disable_statement_logging();
+        let mut writing = base
+            .clone()
+            .journal_mode(sqlx::sqlite::SqliteJournalMode::Wal)
+            // A fuller log before it is copied back: pages that many rows touch are copied once.
+            .pragma("wal_autocheckpoint", "4000")
+            .pragma("cache_size", "-16000");
+        if let Some(pages) = options.max_pages {
+            writing = writing.pragma("max_page_count", pages.to_string());
+        }
+        let pool = || {
+            SqlitePoolOptions::new()
+                .acquire_timeout(Duration::from_secs(10))
+                .idle_timeout(None)
+                .max_lifetime(None)
+                .test_before_acquire(false)
+        };
+        let writer = pool().max_connections(1).connect_with(writing).await?;
+        schema::prepare(&writer, path).await?;
+        let reading = base.pragma("query_only", "ON").pragma("cache_size", "-8000");
+        let readers = pool().max_connections(options.readers.max(1)).connect_with(reading).await?;
+        let inner = Inner {
+            path: path.to_owned(),
+            clock,
+            writer,
+            readers,
+            failing_since: AtomicI64::new(0),
+            _lock: lock,
+        };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// Finishes what is being written and gives the file back. Calls after this fail.
+    pub async fn close(&self) {
+        self.inner.readers.close().await;
+        self.inner.writer.close().await;
+    }
+
+    /// Since when nothing can be written (disk full, I/O error), in milliseconds since 1970; `None` when the
+    /// last write went well.
+    pub fn failing_since(&self) -> Option<i64> {
+        match self.inner.failing_since.load(Ordering::Relaxed) {
+            0 => None,
+            since => Some(since),
+        }
+    }
+
+    /// Runs one write transaction, in a task of its own: when the caller is dropped it still ends, one
+    /// way or the other.
+    async fn write<T, F>(&self, job: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: for<'c> FnOnce(&'c mut SqliteConnection) -> BoxFuture<'c, Result<T, StoreError>> + Send + 'static,
+    {
+        let inner = self.inner.clone();
+        let task = async move {
+            let done = async {
+                // Immediate: a reader that turns into a writer later fails at once, whatever the time-out.
+                let mut tx = inner.writer.begin_with("BEGIN IMMEDIATE").await?;
+                let done = job(&mut tx).await?;
+                tx.commit().await?;
+                Ok(done)
+            }
+            .await;
+            match &done {
+                Ok(_) => inner.failing_since.store(0, Ordering::Relaxed),
+                Err(StoreError::Unavailable(_)) => {
+                    let now = inner.clock.now_ms().max(1);
+                    let _ =
+                        inner.failing_since.compare_exchange(0, now, Ordering::Relaxed, Ordering::Relaxed);
+                }
+                Err(_) => {}
+            }
+            done
+        };
+        tokio::spawn(task.in_current_span()).await.map_err(|_| StoreError::Interrupted)?
+    }
+}

@@ -1,0 +1,46 @@
+//! What can go wrong with the store. `services` turns it into refusals; the inside text is for the log.
+
+use std::path::PathBuf;
+
+use crate::domain::refusal::{Code, Refusal};
+
+/// Why the store did not do it.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    #[error("the history at `{}` is in use by another process", .0.display())]
+    InUse(PathBuf),
+    #[error("SQLite {found} can lose committed rows (WAL-reset bug); this needs {least} or newer")]
+    OldSqlite { found: String, least: &'static str },
+    #[error("the database has schema {found}, this Sluice knows up to {known}: it was used by a newer one")]
+    NewerSchema { found: i64, known: i64 },
+    #[error("migration {0} of the database differs from the one that this Sluice was built with")]
+    AlteredMigration(i64),
+    #[error("intent {id} of change {change} is not open")]
+    NotOpen { id: i64, change: String },
+    #[error("not a cursor of the history")]
+    BadCursor,
+    #[error("row {seq} of the history cannot be read: {why}")]
+    Unreadable { seq: i64, why: String },
+    #[error("cannot write a value as JSON: {0}")]
+    Json(#[from] serde_json::Error),
+    #[error("`{}`: {source}", path.display())]
+    File { path: PathBuf, source: std::io::Error },
+    /// Disk full, I/O error, or the file is being held by somebody: nothing was written.
+    #[error("the database does not answer: {0}")]
+    Unavailable(#[from] sqlx::Error),
+    /// The task that wrote was ended with the process, or panicked: its transaction was rolled back.
+    #[error("a write was interrupted")]
+    Interrupted,
+}
+
+impl StoreError {
+    /// The refusal for what the asking person did wrong; `None` when the trouble is ours.
+    pub fn cursor_refusal(&self) -> Option<Refusal> {
+        matches!(self, Self::BadCursor).then(|| Refusal::new(Code::BadCursor).field("cursor"))
+    }
+
+    /// What the outside is told: `bad_cursor` or `history_unavailable`.
+    pub fn refusal(&self) -> Refusal {
+        self.cursor_refusal().unwrap_or_else(|| Refusal::new(Code::HistoryUnavailable))
+    }
+}

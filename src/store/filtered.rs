@@ -1,0 +1,165 @@
+//! Which rows a filter means: as ranges of the `listing` index, or as a question to the text index. Gives
+//! row numbers only, newest first; `read` loads the rows.
+
+use sqlx::SqliteConnection;
+
+use crate::domain::audit::{Entry, Filter};
+
+use super::text::{self, Question};
+use super::{StoreError, keys};
+
+/// A filter, ready to be asked.
+#[derive(Clone, Debug)]
+pub(super) struct Search {
+    filter: Filter,
+    keys: Vec<i64>,
+    question: Option<Question>,
+    from_ms: i64,
+    to_ms: i64,
+    /// The rows that can be meant: `low..high`.
+    low: i64,
+    high: i64,
+}
+
+/// One key: a range of the index.
+const UNDER_ONE_KEY: &str = "
+    SELECT seq FROM listing
+    WHERE key = ?1 AND seq >= ?2 AND seq < ?3 AND at_ms >= ?4 AND at_ms < ?5
+    ORDER BY seq DESC LIMIT ?6";
+
+/// Several keys: first the newest row under each; only keys among whose newest rows the page can lie are
+/// read further, and none of them further than one page.
+const UNDER_KEYS: &str = "
+    WITH heads (key, seq) AS MATERIALIZED (
+        SELECT j.value, (
+            SELECT l.seq FROM listing l
+            WHERE l.key = j.value AND l.seq >= ?2 AND l.seq < ?3 AND l.at_ms >= ?4 AND l.at_ms < ?5
+            ORDER BY l.seq DESC LIMIT 1)
+        FROM json_each(?1) j),
+    lowest (seq) AS MATERIALIZED (
+        SELECT coalesce((SELECT seq FROM heads WHERE seq IS NOT NULL ORDER BY seq DESC LIMIT 1 OFFSET ?6 - 1), ?2))
+    SELECT l.seq
+    FROM heads h CROSS JOIN listing l
+    WHERE h.seq >= (SELECT seq FROM lowest)
+      AND l.key = h.key AND l.seq <= h.seq AND l.at_ms >= ?4 AND l.at_ms < ?5
+      AND l.seq >= coalesce((
+            SELECT f.seq FROM listing f
+            WHERE f.key = h.key AND f.seq >= (SELECT seq FROM lowest) AND f.seq <= h.seq
+              AND f.at_ms >= ?4 AND f.at_ms < ?5
+            ORDER BY f.seq DESC LIMIT 1 OFFSET ?6 - 1), (SELECT seq FROM lowest))
+    ORDER BY l.seq DESC LIMIT ?6";
+
+const WITH_TEXT: &str = "
+    SELECT t.rowid FROM audit_text t CROSS JOIN audit a ON a.seq = t.rowid
+    WHERE t.audit_text MATCH ?1 AND t.rowid >= ?2 AND t.rowid < ?3 AND a.at_ms >= ?4 AND a.at_ms < ?5
+      AND NOT EXISTS (
+        SELECT 1 FROM json_each(?7) w
+        WHERE instr(a.search, w.value) = 0 AND instr(a.ids, char(9) || w.value || char(9)) = 0)
+    ORDER BY t.rowid DESC LIMIT ?6";
+
+const COUNT_UNDER_KEYS: &str = "
+    SELECT count(*) FROM (
+        SELECT 1 FROM json_each(?1) j CROSS JOIN listing l
+        WHERE l.key = j.value AND l.seq >= ?2 AND l.seq < ?3 AND l.at_ms >= ?4 AND l.at_ms < ?5
+        LIMIT ?6)";
+
+const COUNT_WITH_TEXT: &str = "
+    SELECT count(*) FROM (
+        SELECT 1 FROM audit_text t CROSS JOIN audit a ON a.seq = t.rowid
+        WHERE t.audit_text MATCH ?1 AND t.rowid >= ?2 AND t.rowid < ?3 AND a.at_ms >= ?4 AND a.at_ms < ?5
+          AND NOT EXISTS (
+            SELECT 1 FROM json_each(?7) w
+            WHERE instr(a.search, w.value) = 0 AND instr(a.ids, char(9) || w.value || char(9)) = 0)
+        LIMIT ?6)";
+
+impl Search {
+    /// Reads a filter. Looks up which rows its times can lie in; `None` when nothing can match.
+    pub async fn of(db: &mut SqliteConnection, filter: &Filter) -> Result<Option<Self>, StoreError> {
+        let mut search = Self {
+            keys: keys::of_filter(filter),
+            question: Question::of(filter),
+            from_ms: filter.from_ms.unwrap_or(i64::MIN),
+            to_ms: filter.to_ms.unwrap_or(i64::MAX),
+            low: 0,
+            high: i64::MAX,
+            filter: filter.clone(),
+        };
+        if search.keys.is_empty() {
+            return Ok(None);
+        }
+        if filter.from_ms.is_some() || filter.to_ms.is_some() {
+            let blocks: (Option<i64>, Option<i64>) = sqlx::query_as(
+                "SELECT min(block), max(block) FROM span WHERE last_ms >= ?1 AND first_ms < ?2",
+            )
+            .bind(search.from_ms)
+            .bind(search.to_ms)
+            .fetch_one(db)
+            .await?;
+            // No finished row at all: open intents may still match.
+            (search.low, search.high) = match blocks {
+                (Some(first), Some(last)) => (first << 10, (last + 1) << 10),
+                _ => (0, 0),
+            };
+        }
+        Ok(Some(search))
+    }
+
+    /// The newest `most` finished rows before `below` that match.
+    pub async fn rows(
+        &self,
+        db: &mut SqliteConnection,
+        below: i64,
+        most: usize,
+    ) -> Result<Vec<i64>, StoreError> {
+        let most = i64::try_from(most).unwrap_or(i64::MAX);
+        let high = self.high.min(below);
+        if high <= self.low || most == 0 {
+            return Ok(Vec::new());
+        }
+        let query = match (&self.question, self.keys.as_slice()) {
+            (Some(question), _) => sqlx::query_scalar(WITH_TEXT).bind(&question.expression),
+            (None, [key]) => sqlx::query_scalar(UNDER_ONE_KEY).bind(*key),
+            (None, keys) => sqlx::query_scalar(UNDER_KEYS).bind(keys::json(keys)),
+        };
+        let query = query.bind(self.low).bind(high).bind(self.from_ms).bind(self.to_ms).bind(most);
+        let query = match &self.question {
+            Some(question) => query.bind(&question.words),
+            None => query,
+        };
+        Ok(query.fetch_all(db).await?)
+    }
+
+    /// How many finished rows match, but not more than `most`.
+    pub async fn count(&self, db: &mut SqliteConnection, most: u64) -> Result<u64, StoreError> {
+        if self.high <= self.low {
+            return Ok(0);
+        }
+        let query = match &self.question {
+            Some(question) => sqlx::query_scalar::<_, i64>(COUNT_WITH_TEXT).bind(&question.expression),
+            None => sqlx::query_scalar(COUNT_UNDER_KEYS).bind(keys::json(&self.keys)),
+        };
+        let query = query.bind(self.low).bind(self.high).bind(self.from_ms).bind(self.to_ms);
+        let query = query.bind(most.cast_signed());
+        let query = match &self.question {
+            Some(question) => query.bind(&question.words),
+            None => query,
+        };
+        Ok(query.fetch_one(db).await?.cast_unsigned())
+    }
+
+    /// True for an open intent that matches: there are few, so they have no index.
+    pub fn matches_open(&self, entry: &Entry) -> bool {
+        let (filter, intent) = (&self.filter, &entry.intent);
+        let seen = match (&filter.namespaces, &intent.service) {
+            (None, _) => true,
+            (Some(namespaces), Some(service)) => namespaces.contains(&service.namespace),
+            (Some(_), None) => filter.own.as_ref() == Some(&intent.actor),
+        };
+        seen && filter.service.as_ref().is_none_or(|service| intent.service.as_ref() == Some(service))
+            && filter.actor.as_ref().is_none_or(|actor| intent.actor == *actor)
+            && filter.action.is_none_or(|action| intent.action == action)
+            && filter.ending.is_none()
+            && (self.from_ms..self.to_ms).contains(&intent.at_ms)
+            && self.question.as_ref().is_none_or(|question| question.matches(&text::searchable(entry)))
+    }
+}

@@ -1,0 +1,295 @@
+//! Reading the history: pages, single entries, counts, exports, and what a service looked like before.
+
+use futures::stream::{self, Stream, StreamExt, TryStreamExt};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use sqlx::sqlite::SqliteRow;
+use sqlx::{Row, SqliteConnection};
+
+use crate::domain::{
+    audit::{Entry, Filter, Intent},
+    ids::{ObjectRef, Revision, ServiceRef},
+    routing::Weights,
+};
+
+use super::filtered::Search;
+use super::row::{self, Body};
+use super::{Store, StoreError, keys, state};
+
+/// Some entries, newest written first. Their details lack `edits`, `specs` and `specs_before`, which
+/// [`Store::entry`] and [`Store::export`] give.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Page {
+    pub items: Vec<Entry>,
+    /// What to pass to get the entries after these; `None` at the end.
+    pub next: Option<String>,
+}
+
+/// How many entries match.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Count {
+    Exactly(u64),
+    /// So many that counting them all would take long.
+    MoreThan(u64),
+}
+
+const COUNT_TO: u64 = 10_000;
+const EXPORT_STEP: usize = 500;
+/// Entries with their objects that are in memory at once.
+const EXPORT_LOAD: usize = 50;
+
+impl Store {
+    /// A page of at most `limit` entries that match: finished ones and open intents. `cursor` is the `next` of the
+    /// page before; anything else is [`StoreError::BadCursor`].
+    pub async fn entries(
+        &self,
+        filter: &Filter,
+        cursor: Option<&str>,
+        limit: usize,
+    ) -> Result<Page, StoreError> {
+        let below = cursor.map_or(Ok(i64::MAX), read_cursor)?;
+        let limit = limit.max(1);
+        // One transaction: an intent that ends between two statements would be in neither or in both.
+        let mut db = self.inner.readers.begin().await?;
+        let Some(search) = Search::of(&mut db, filter).await? else {
+            return Ok(Page { items: Vec::new(), next: None });
+        };
+        let open = open(&mut db, &search, below).await?;
+        let rows = search.rows(&mut db, below, limit + 1).await?;
+        let mut items = load(&mut db, &rows, With::Columns).await?;
+        drop(db);
+        items.extend(open);
+        items.sort_unstable_by_key(|entry| std::cmp::Reverse(entry.id));
+        let more = items.len() > limit;
+        items.truncate(limit);
+        let next = items.last().filter(|_| more).map(|entry| write_cursor(entry.id));
+        Ok(Page { items, next })
+    }
+
+    /// One entry with everything, by its number or by the number of its intent.
+    pub async fn entry(&self, id: i64) -> Result<Option<Entry>, StoreError> {
+        let mut db = self.inner.readers.acquire().await?;
+        let listed = "SELECT coalesce((SELECT seq FROM audit WHERE intent = ?1), ?1)";
+        let seq: i64 = sqlx::query_scalar(listed).bind(id).fetch_one(&mut *db).await?;
+        Ok(load(&mut db, &[seq], With::Objects).await?.pop())
+    }
+
+    /// The reasons that were added to an entry later, oldest first.
+    pub async fn reasons(&self, id: i64) -> Result<Vec<Entry>, StoreError> {
+        let mut db = self.inner.readers.acquire().await?;
+        let rows = sqlx::query_scalar("SELECT seq FROM audit WHERE about = ?1 ORDER BY seq DESC LIMIT 100");
+        let rows: Vec<i64> = rows.bind(id).fetch_all(&mut *db).await?;
+        let mut entries = load(&mut db, &rows, With::Columns).await?;
+        entries.reverse();
+        Ok(entries)
+    }
+
+    /// How many entries match, counted up to 10,000.
+    pub async fn count(&self, filter: &Filter) -> Result<Count, StoreError> {
+        let mut db = self.inner.readers.begin().await?;
+        let Some(search) = Search::of(&mut db, filter).await? else { return Ok(Count::Exactly(0)) };
+        let open = open(&mut db, &search, i64::MAX).await?.len() as u64;
+        let all = open + search.count(&mut db, COUNT_TO + 1).await?;
+        Ok(if all > COUNT_TO { Count::MoreThan(COUNT_TO) } else { Count::Exactly(all) })
+    }
+
+    /// Everybody who ever acted, in order.
+    pub async fn actors(&self) -> Result<Vec<String>, StoreError> {
+        let all = sqlx::query_scalar("SELECT name FROM actor ORDER BY name LIMIT 1000");
+        Ok(all.fetch_all(&self.inner.readers).await?)
+    }
+
+    /// Every entry that matches at this moment, newest written first, with everything. Read in portions:
+    /// neither the writer nor a transaction is held while the caller is slow.
+    pub fn export(&self, filter: Filter) -> impl Stream<Item = Result<Entry, StoreError>> + Send + use<> {
+        let this = self.clone();
+        let opened = async move {
+            let mut db = this.inner.readers.begin().await?;
+            let top: i64 =
+                sqlx::query_scalar("SELECT coalesce(max(seq), 0) + 1 FROM audit").fetch_one(&mut *db).await?;
+            let search = Search::of(&mut db, &filter).await?;
+            let open = match &search {
+                Some(search) => open(&mut db, search, top).await?,
+                None => Vec::new(),
+            };
+            drop(db);
+            let open: Vec<i64> = open.into_iter().map(|entry| entry.id).collect();
+            let rows = stream::try_unfold((this.clone(), top), move |(this, below)| {
+                let (search, open) = (search.clone(), open.clone());
+                async move {
+                    portion(&this, search.as_ref(), &open, below)
+                        .await
+                        .map(|step| step.map(|(rows, below)| (rows, (this, below))))
+                }
+            });
+            Ok::<_, StoreError>(rows.map_ok(move |rows| loaded(this.clone(), rows)).try_flatten())
+        };
+        stream::once(opened).try_flatten()
+    }
+
+    /// Every intent without an outcome, oldest first, with everything.
+    pub async fn open_intents(&self) -> Result<Vec<(i64, Intent)>, StoreError> {
+        let mut db = self.inner.readers.acquire().await?;
+        let rows = sqlx::query_scalar("SELECT seq FROM open_intent").fetch_all(&mut *db).await?;
+        let mut entries = load(&mut db, &rows, With::Objects).await?;
+        entries.reverse();
+        Ok(entries.into_iter().map(|entry| (entry.id, entry.intent)).collect())
+    }
+
+    /// The specs of a service's routing objects at a revision; `None` when the history does not hold them.
+    pub async fn specs_at(
+        &self,
+        service: &ServiceRef,
+        revision: Revision,
+    ) -> Result<Option<Vec<(ObjectRef, Value)>>, StoreError> {
+        let mut db = self.inner.readers.acquire().await?;
+        let at = at_revision(&mut db, service, revision, With::Objects).await?;
+        let at = at.and_then(|entry| entry.outcome).map(|outcome| outcome.details.specs);
+        if at.as_ref().is_some_and(|specs| !specs.is_empty()) {
+            return Ok(at);
+        }
+        let next = at_revision(&mut db, service, revision.saturating_add(1), With::Objects).await?;
+        let before = next.map(|next| {
+            let recorded = next.outcome.map(|outcome| outcome.details.specs_before).unwrap_or_default();
+            if recorded.is_empty() { next.intent.details.specs_before } else { recorded }
+        });
+        // A revision that was recorded without objects is one at which there were none.
+        Ok(before.filter(|specs| !specs.is_empty()).or(at))
+    }
+
+    /// The declared weights of a service at a revision, where the history says them.
+    pub async fn weights_at(
+        &self,
+        service: &ServiceRef,
+        revision: Revision,
+    ) -> Result<Option<Weights>, StoreError> {
+        let mut db = self.inner.readers.acquire().await?;
+        let at = at_revision(&mut db, service, revision, With::Columns).await?;
+        let weights = at.and_then(|entry| state::weights_after(&entry.intent, entry.outcome.as_ref()?));
+        if weights.is_some() {
+            return Ok(weights);
+        }
+        let next = at_revision(&mut db, service, revision.saturating_add(1), With::Columns).await?;
+        Ok(next.and_then(|entry| entry.intent.details.before))
+    }
+}
+
+/// What to load of a row.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum With {
+    /// The body alone.
+    Columns,
+    Objects,
+}
+
+/// Loads rows by number, newest first, each with its intent.
+async fn load(db: &mut SqliteConnection, rows: &[i64], with: With) -> Result<Vec<Entry>, StoreError> {
+    if rows.is_empty() {
+        return Ok(Vec::new());
+    }
+    let query = match with {
+        With::Columns => sqlx::query(
+            "SELECT a.seq, a.body, i.body
+             FROM json_each(?1) j CROSS JOIN audit a ON a.seq = j.value LEFT JOIN audit i ON i.seq = a.intent
+             ORDER BY a.seq DESC",
+        ),
+        With::Objects => sqlx::query(
+            "SELECT a.seq, a.body, i.body, a.objects, i.objects
+             FROM json_each(?1) j CROSS JOIN audit a ON a.seq = j.value LEFT JOIN audit i ON i.seq = a.intent
+             ORDER BY a.seq DESC",
+        ),
+    };
+    let found = query.bind(keys::json(rows)).fetch_all(db).await?;
+    found.iter().map(|found| read(found, with)).collect()
+}
+
+fn read(found: &SqliteRow, with: With) -> Result<Entry, StoreError> {
+    let seq: i64 = found.try_get(0)?;
+    let part = |body: usize, objects: usize| -> Result<Option<Body>, StoreError> {
+        let Some(text) = found.try_get::<Option<&str>, _>(body)? else { return Ok(None) };
+        let mut body = row::decode(seq, text)?;
+        if with == With::Objects {
+            row::restore(seq, &mut body, found.try_get(objects)?)?;
+        }
+        Ok(Some(body))
+    };
+    let own = part(1, 3)?.ok_or_else(|| row::unreadable(seq, "it has no body"))?;
+    let intent = match own.intent {
+        Some(intent) => Some(intent),
+        None => part(2, 4)?.and_then(|body| body.intent),
+    };
+    let intent = intent.ok_or_else(|| row::unreadable(seq, "its intent is missing"))?;
+    Ok(Entry { id: seq, intent, outcome: own.outcome })
+}
+
+/// The open intents before `below` that match, newest first.
+async fn open(db: &mut SqliteConnection, search: &Search, below: i64) -> Result<Vec<Entry>, StoreError> {
+    let rows = sqlx::query_scalar("SELECT seq FROM open_intent WHERE seq < ?1").bind(below);
+    let rows: Vec<i64> = rows.fetch_all(&mut *db).await?;
+    let mut entries = load(db, &rows, With::Columns).await?;
+    entries.retain(|entry| search.matches_open(entry));
+    Ok(entries)
+}
+
+/// The next rows of an export and where they end; `None` at the end.
+async fn portion(
+    store: &Store,
+    search: Option<&Search>,
+    open: &[i64],
+    below: i64,
+) -> Result<Option<(Vec<i64>, i64)>, StoreError> {
+    let Some(search) = search else { return Ok(None) };
+    let mut db = store.inner.readers.acquire().await?;
+    let mut rows = search.rows(&mut db, below, EXPORT_STEP).await?;
+    let lowest = match rows.last() {
+        Some(last) if rows.len() == EXPORT_STEP => *last,
+        _ => 0,
+    };
+    rows.extend(open.iter().filter(|seq| (lowest..below).contains(seq)));
+    rows.sort_unstable_by_key(|seq| std::cmp::Reverse(*seq));
+    Ok(if rows.is_empty() { None } else { Some((rows, lowest)) })
+}
+
+fn loaded(store: Store, rows: Vec<i64>) -> impl Stream<Item = Result<Entry, StoreError>> + Send {
+    let parts: Vec<Vec<i64>> = rows.chunks(EXPORT_LOAD).map(<[i64]>::to_vec).collect();
+    let load = move |rows: Vec<i64>| {
+        let store = store.clone();
+        async move {
+            let mut db = store.inner.readers.acquire().await?;
+            let entries = load(&mut db, &rows, With::Objects).await?;
+            Ok::<_, StoreError>(stream::iter(entries).map(Ok))
+        }
+    };
+    stream::iter(parts).then(load).try_flatten()
+}
+
+async fn at_revision(
+    db: &mut SqliteConnection,
+    service: &ServiceRef,
+    revision: Revision,
+    with: With,
+) -> Result<Option<Entry>, StoreError> {
+    let seq = sqlx::query_scalar("SELECT seq FROM audit WHERE service = ?1 AND revision = ?2")
+        .bind(service.to_string())
+        .bind(i64::try_from(revision).unwrap_or(i64::MAX))
+        .fetch_optional(&mut *db)
+        .await?;
+    let Some(seq) = seq else { return Ok(None) };
+    Ok(load(db, &[seq], with).await?.pop())
+}
+
+/// A position in the list, in a form that is only good for being given back.
+fn write_cursor(seq: i64) -> String {
+    format!("{seq:016x}{}", cursor_check(seq))
+}
+
+fn read_cursor(text: &str) -> Result<i64, StoreError> {
+    let seq = text.get(..16).and_then(|digits| i64::from_str_radix(digits, 16).ok());
+    let seq = seq.filter(|seq| *seq > 0).ok_or(StoreError::BadCursor)?;
+    if write_cursor(seq) == text { Ok(seq) } else { Err(StoreError::BadCursor) }
+}
+
+fn cursor_check(seq: i64) -> String {
+    let digest = Sha256::new().chain_update(b"history").chain_update(seq.to_le_bytes()).finalize();
+    hex::encode(&digest[..4])
+}

@@ -1,0 +1,189 @@
+//! How each service stands after its last recorded change: revision, fingerprint, weights, who and how.
+//! A small mutable table, written in the transaction of the entry that it follows from.
+
+use std::collections::HashMap;
+
+use serde::{Deserialize, Serialize};
+use sqlx::sqlite::SqliteRow;
+use sqlx::{Row, SqliteConnection};
+
+use crate::domain::{
+    actor::Channel,
+    audit::{Action, Ending, Intent, Outcome},
+    ids::{Revision, ServiceRef},
+    routing::Weights,
+};
+
+use super::{Revise, Store, StoreError, row};
+
+/// The state of a service as the history knows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServiceState {
+    pub revision: Revision,
+    /// Of the routing objects at this revision; `None` while only attempts that changed nothing are known.
+    pub fingerprint: Option<String>,
+    /// The declared weights at this revision, where the entry says them.
+    pub weights: Option<Weights>,
+    /// The latest entry that changed the service, tried to and failed, or saw it changed from outside.
+    /// Refusals do not count.
+    pub at_ms: i64,
+    pub by: String,
+    pub channel: Channel,
+    pub action: Action,
+    pub ending: Ending,
+    pub entry: i64,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Last {
+    at_ms: i64,
+    by: String,
+    channel: Channel,
+    action: Action,
+    ending: Ending,
+    entry: i64,
+}
+
+impl Store {
+    /// How a service stands; `None` when nothing was ever recorded of it.
+    pub async fn revision(&self, service: &ServiceRef) -> Result<Option<ServiceState>, StoreError> {
+        let mut db = self.inner.readers.acquire().await?;
+        of(&mut db, service).await
+    }
+
+    /// How these services stand, in their order.
+    pub async fn states_of(&self, services: &[ServiceRef]) -> Result<Vec<Option<ServiceState>>, StoreError> {
+        let names: Vec<String> = services.iter().map(ToString::to_string).collect();
+        let rows = sqlx::query(
+            "SELECT s.service, s.revision, s.fingerprint, s.weights, s.last
+             FROM json_each(?1) j CROSS JOIN service_state s ON s.service = j.value",
+        )
+        .bind(serde_json::to_string(&names)?)
+        .fetch_all(&self.inner.readers)
+        .await?;
+        let mut found = HashMap::with_capacity(rows.len());
+        for row in &rows {
+            found.insert(row.try_get::<String, _>(0)?, read(row)?);
+        }
+        Ok(names.iter().map(|name| found.get(name).cloned()).collect())
+    }
+
+    /// How every service stands of which something was recorded.
+    pub async fn states(&self) -> Result<Vec<(ServiceRef, ServiceState)>, StoreError> {
+        let rows = sqlx::query("SELECT service, revision, fingerprint, weights, last FROM service_state")
+            .fetch_all(&self.inner.readers)
+            .await?;
+        let mut out = Vec::with_capacity(rows.len());
+        for row in &rows {
+            let name: String = row.try_get(0)?;
+            if let Some((namespace, name)) = name.split_once('/') {
+                out.push((ServiceRef::new(namespace, name), read(row)?));
+            }
+        }
+        Ok(out)
+    }
+}
+
+pub(super) async fn of(
+    db: &mut SqliteConnection,
+    service: &ServiceRef,
+) -> Result<Option<ServiceState>, StoreError> {
+    let found = sqlx::query(
+        "SELECT service, revision, fingerprint, weights, last FROM service_state WHERE service = ?1",
+    )
+    .bind(service.to_string())
+    .fetch_optional(db)
+    .await?;
+    found.as_ref().map(read).transpose()
+}
+
+pub(super) fn read(found: &SqliteRow) -> Result<ServiceState, StoreError> {
+    let revision: i64 = found.try_get(1)?;
+    let fingerprint: Option<String> = found.try_get(2)?;
+    let weights: Option<String> = found.try_get(3)?;
+    let last: String = found.try_get(4)?;
+    let last: Last = serde_json::from_str(&last).map_err(|error| row::unreadable(0, error))?;
+    let weights = weights.as_deref().map(serde_json::from_str).transpose();
+    Ok(ServiceState {
+        revision: revision.cast_unsigned(),
+        fingerprint,
+        weights: weights.map_err(|error| row::unreadable(last.entry, error))?,
+        at_ms: last.at_ms,
+        by: last.by,
+        channel: last.channel,
+        action: last.action,
+        ending: last.ending,
+        entry: last.entry,
+    })
+}
+
+/// The state after an entry; `None` = as before.
+pub(super) fn after(
+    before: Option<ServiceState>,
+    intent: &Intent,
+    outcome: &Outcome,
+    entry: i64,
+    revise: &Revise,
+) -> Option<ServiceState> {
+    let change = matches!(
+        intent.action,
+        Action::SetTraffic | Action::TakeOver | Action::SwitchBack | Action::OutsideEdit
+    );
+    let revised = matches!(revise, Revise::Next { .. });
+    if !revised && (!change || outcome.ending == Ending::Refused) {
+        return None;
+    }
+    let (revision, fingerprint, weights) = match (revise, before) {
+        (Revise::Next { fingerprint }, _) => {
+            (outcome.revision.unwrap_or(0), Some(fingerprint.clone()), weights_after(intent, outcome))
+        }
+        (Revise::Keep, Some(before)) => (before.revision, before.fingerprint, before.weights),
+        (Revise::Keep, None) => (0, None, None),
+    };
+    Some(ServiceState {
+        revision,
+        fingerprint,
+        weights,
+        at_ms: outcome.at_ms,
+        by: intent.actor.clone(),
+        channel: intent.channel,
+        action: intent.action,
+        ending: outcome.ending,
+        entry,
+    })
+}
+
+/// The weights that an entry leaves behind: as the outcome says, else as was meant if that was done.
+pub(super) fn weights_after(intent: &Intent, outcome: &Outcome) -> Option<Weights> {
+    let meant = matches!(outcome.ending, Ending::Applied | Ending::Outside);
+    let planned = intent.details.after.as_ref().filter(|_| meant);
+    outcome.details.after.as_ref().or(planned).cloned()
+}
+
+pub(super) async fn put(
+    db: &mut SqliteConnection,
+    service: &ServiceRef,
+    state: &ServiceState,
+) -> Result<(), StoreError> {
+    let last = Last {
+        at_ms: state.at_ms,
+        by: state.by.clone(),
+        channel: state.channel,
+        action: state.action,
+        ending: state.ending,
+        entry: state.entry,
+    };
+    sqlx::query(
+        "INSERT INTO service_state (service, revision, fingerprint, weights, last) VALUES (?1, ?2, ?3, ?4, ?5)
+         ON CONFLICT (service) DO UPDATE SET revision = excluded.revision,
+             fingerprint = excluded.fingerprint, weights = excluded.weights, last = excluded.last",
+    )
+    .bind(service.to_string())
+    .bind(state.revision.cast_signed())
+    .bind(&state.fingerprint)
+    .bind(state.weights.as_ref().map(serde_json::to_string).transpose()?)
+    .bind(serde_json::to_string(&last)?)
+    .execute(db)
+    .await?;
+    Ok(())
+}

@@ -1,0 +1,355 @@
+//! `sluice audit verify`: recomputes the whole history of a database file or of a copy of one, offline,
+//! without its owner. Reads only.
+//!
+//! Found: a row that was changed, removed, put in or swapped; columns and indexes that say something else
+//! than the rows; outcomes without intent; gaps in revisions; missing triggers. Rows cut off at the end
+//! (or a chain that was written anew) are found with an anchor: a head that was kept elsewhere, as the
+//! log line `sluice::audit::anchor` does every five minutes. Not compared: the index of text search.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::path::Path;
+
+use futures::TryStreamExt;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteRow};
+use sqlx::{ConnectOptions, Connection, Row, SqliteConnection};
+
+use crate::domain::audit::{Entry, Intent};
+
+use super::chain::{self, GENESIS, Hash, Head};
+use super::row::{self, Columns, Kind};
+use super::text::Searchable;
+use super::{StoreError, keys, schema, state};
+
+/// What was found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Report {
+    /// Rows that were read before the first bad one, or all.
+    pub rows: i64,
+    /// Intents without an outcome: changes under way, or cut off by a crash. Not bad by themselves.
+    pub open: usize,
+    pub first_bad: Option<Bad>,
+    /// The last good row; `None` when there is none.
+    pub head: Option<Head>,
+}
+
+/// What is wrong, and where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bad {
+    /// The row; `None` when it is about the file as a whole.
+    pub seq: Option<i64>,
+    pub why: String,
+}
+
+impl Report {
+    /// True when everything is as it was written.
+    pub fn is_good(&self) -> bool {
+        self.first_bad.is_none()
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (rows, open) = (self.rows, self.open);
+        match &self.first_bad {
+            None => writeln!(f, "The history is unbroken: {rows} rows, {open} changes without an outcome.")?,
+            Some(Bad { seq: Some(seq), why }) => {
+                writeln!(f, "The history is NOT as it was written. First bad row: {seq}: {why}.")?;
+                writeln!(f, "{rows} rows before it are good.")?;
+            }
+            Some(Bad { seq: None, why }) => {
+                writeln!(f, "The history is NOT as it was written: {why}.")?;
+            }
+        }
+        match &self.head {
+            Some(head) => write!(f, "Last good row and its hash: {head}"),
+            None => write!(f, "It has no rows."),
+        }
+    }
+}
+
+/// What the command prints, and whether all is good.
+pub async fn told(path: &Path, anchor: Option<&str>) -> (String, bool) {
+    let anchor = match anchor.map(str::parse::<Head>).transpose() {
+        Ok(anchor) => anchor,
+        Err(error) => return (error, false),
+    };
+    match verify(path, anchor.as_ref()).await {
+        Ok(report) => (report.to_string(), report.is_good()),
+        Err(error) => (format!("`{}` cannot be verified: {error}", path.display()), false),
+    }
+}
+
+/// Verifies a database file. With an anchor, also that the history still holds that row.
+pub async fn verify(path: &Path, anchor: Option<&Head>) -> Result<Report, StoreError> {
+    let meta = |path: &Path| std::fs::metadata(path);
+    meta(path).map_err(|source| StoreError::File { path: path.to_owned(), source })?;
+    // A copy has no log beside it and may lie on a medium that cannot be written: nothing but the file is touched.
+    let live = meta(&schema::beside(path, "-wal")).is_ok_and(|log| log.len() > 0);
+    let options = SqliteConnectOptions::new()
+        .filename(path)
+        .read_only(true)
+        .immutable(!live)
+        .pragma("query_only", "ON")
+        .disable_statement_logging();
+    let mut db = options.connect().await?;
+    let mut tx = db.begin().await?;
+    let mut check = Check { anchor, ..Check::default() };
+    let first_bad = match check.all(&mut tx).await {
+        Ok(()) => None,
+        Err(Stop::Bad(bad)) => Some(bad),
+        Err(Stop::Error(error)) => return Err(error),
+    };
+    tx.rollback().await?;
+    db.close().await?;
+    let head = (check.rows > 0).then(|| Head { seq: check.rows, hash: hex::encode(check.hash) });
+    Ok(Report { rows: check.rows, open: check.open.len(), first_bad, head })
+}
+
+/// Why checking ended early.
+enum Stop {
+    Bad(Bad),
+    Error(StoreError),
+}
+
+impl From<sqlx::Error> for Stop {
+    fn from(error: sqlx::Error) -> Self {
+        // A damaged file is a finding; anything else says nothing about the history.
+        if matches!(error, sqlx::Error::ColumnDecode { .. }) {
+            return bad(None, format!("a column holds what was never written there ({error})"));
+        }
+        match error.as_database_error().and_then(sqlx::error::DatabaseError::code).as_deref() {
+            Some("11" | "26" | "267" | "523" | "779") => bad(None, format!("the file is damaged ({error})")),
+            _ => Self::Error(error.into()),
+        }
+    }
+}
+
+fn bad(seq: Option<i64>, why: impl Into<String>) -> Stop {
+    Stop::Bad(Bad { seq, why: why.into() })
+}
+
+#[derive(Default)]
+struct Check<'a> {
+    anchor: Option<&'a Head>,
+    rows: i64,
+    hash: Hash,
+    /// Intents whose outcome has not come yet.
+    open: HashMap<i64, Intent>,
+    /// Of each service the last revision.
+    revisions: HashMap<String, i64>,
+    /// What the index must hold, as a sum that does not depend on the order.
+    listed: Sum,
+    /// Of each block of rows the first and last time.
+    spans: HashMap<i64, (i64, i64)>,
+}
+
+impl Check<'_> {
+    async fn all(&mut self, db: &mut SqliteConnection) -> Result<(), Stop> {
+        let tables = "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = 'audit'";
+        let tables: i64 = sqlx::query_scalar(tables).fetch_one(&mut *db).await?;
+        if tables == 0 {
+            return Err(bad(None, "the file holds no history"));
+        }
+        self.rows(db).await?;
+        if let Some(anchor) = self.anchor
+            && anchor.seq > self.rows
+        {
+            let why = format!(
+                "it ends at row {}, but row {} was anchored: rows were cut off",
+                self.rows, anchor.seq
+            );
+            return Err(bad(None, why));
+        }
+        self.triggers(db).await?;
+        self.open_intents(db).await?;
+        self.states(db).await?;
+        self.indexes(db).await
+    }
+
+    async fn rows(&mut self, db: &mut SqliteConnection) -> Result<(), Stop> {
+        self.hash = GENESIS;
+        let mut found = sqlx::query(
+            "SELECT seq, kind, at_ms, intent, service, revision, about, search, ids, prev, hash, body, objects
+             FROM audit ORDER BY seq",
+        )
+        .fetch(db);
+        while let Some(found) = found.try_next().await? {
+            let seq: i64 = found.try_get(0)?;
+            if seq != self.rows + 1 {
+                let why = format!("row {} is missing", self.rows + 1);
+                return Err(bad(Some(seq), why));
+            }
+            self.hash = self.row(seq, &found)?;
+            self.rows = seq;
+            if let Some(anchor) = self.anchor
+                && anchor.seq == seq
+                && anchor.hash != hex::encode(self.hash)
+            {
+                return Err(bad(
+                    Some(seq),
+                    "its hash is not the one that was anchored: the chain was written anew",
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// Checks one row and returns its hash.
+    fn row(&mut self, seq: i64, found: &SqliteRow) -> Result<Hash, Stop> {
+        let wrong = |why: &str| bad(Some(seq), why);
+        let (prev, hash): (&[u8], &[u8]) = (found.try_get(9)?, found.try_get(10)?);
+        let (text, objects): (&str, Option<&str>) = (found.try_get(11)?, found.try_get(12)?);
+        if prev != self.hash {
+            return Err(wrong("it does not continue the row before"));
+        }
+        let computed = chain::link(&self.hash, text);
+        if hash != computed {
+            return Err(wrong("its hash does not match its body"));
+        }
+        let mut body = row::decode(seq, text).map_err(|error| bad(Some(seq), error.to_string()))?;
+        if body.objects != objects.map(chain::digest) {
+            return Err(wrong("its routing objects are not the ones that its body names"));
+        }
+        let kind: &str = found.try_get(1)?;
+        let of: Option<i64> = found.try_get(3)?;
+        if kind != body.kind.as_str() || of != body.of {
+            return Err(wrong("its kind is not the one of its body"));
+        }
+        let intent = match (body.kind, body.intent.take(), of) {
+            (Kind::Intent | Kind::Single, Some(intent), None) => intent,
+            (Kind::Outcome, None, Some(of)) => {
+                let intent = self.open.remove(&of).ok_or_else(|| wrong("no open intent belongs to it"))?;
+                if body.change.as_ref() != Some(&intent.change) {
+                    return Err(wrong("it names another change than its intent"));
+                }
+                intent
+            }
+            _ => return Err(wrong("its body is incomplete")),
+        };
+        let entry = Entry { id: seq, intent, outcome: body.outcome.take() };
+        if entry.outcome.is_some() == (body.kind == Kind::Intent) {
+            return Err(wrong("its body is incomplete"));
+        }
+        let text = match (found.try_get::<Option<String>, _>(7)?, found.try_get::<Option<String>, _>(8)?) {
+            (Some(search), Some(ids)) => Some(Searchable { search, ids }),
+            _ => None,
+        };
+        let columns = Columns {
+            at_ms: found.try_get(2)?,
+            service: found.try_get(4)?,
+            revision: found.try_get(5)?,
+            about: found.try_get(6)?,
+            text,
+        };
+        if columns != Columns::of(&entry) {
+            return Err(wrong("its columns say something else than its body"));
+        }
+        if let (Some(revision), Some(service)) = (columns.revision, columns.service) {
+            let last = self.revisions.entry(service).or_default();
+            if revision != *last + 1 {
+                return Err(bad(Some(seq), format!("its revision {revision} does not follow {last}")));
+            }
+            *last = revision;
+        }
+        match body.kind {
+            Kind::Intent => {
+                self.open.insert(seq, entry.intent);
+            }
+            Kind::Outcome | Kind::Single => {
+                for key in keys::of_entry(&entry) {
+                    self.listed.add(key, seq, columns.at_ms);
+                }
+                let span = self.spans.entry(seq >> 10).or_insert((columns.at_ms, columns.at_ms));
+                *span = (span.0.min(columns.at_ms), span.1.max(columns.at_ms));
+            }
+        }
+        Ok(computed)
+    }
+
+    async fn triggers(&self, db: &mut SqliteConnection) -> Result<(), Stop> {
+        let here: Vec<String> =
+            sqlx::query_scalar("SELECT name FROM sqlite_schema WHERE type = 'trigger'").fetch_all(db).await?;
+        for name in
+            ["audit_no_update", "audit_no_delete", "audit_in_order", "listing_no_update", "listing_no_delete"]
+        {
+            if !here.iter().any(|other| other == name) {
+                return Err(bad(
+                    None,
+                    format!("the trigger {name}, which keeps the history append-only, is missing"),
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    async fn open_intents(&self, db: &mut SqliteConnection) -> Result<(), Stop> {
+        let mut open: Vec<(i64, String)> =
+            self.open.iter().map(|(seq, intent)| (*seq, intent.change.clone())).collect();
+        open.sort_unstable();
+        let kept: Vec<(i64, String)> =
+            sqlx::query_as("SELECT seq, change FROM open_intent ORDER BY seq").fetch_all(db).await?;
+        if kept == open { Ok(()) } else { Err(bad(None, "the list of open changes does not fit the rows")) }
+    }
+
+    async fn states(&self, db: &mut SqliteConnection) -> Result<(), Stop> {
+        let kept = sqlx::query("SELECT service, revision, fingerprint, weights, last FROM service_state")
+            .fetch_all(db)
+            .await?;
+        let mut with_revision = 0;
+        for found in &kept {
+            let service: String = found.try_get(0)?;
+            let state = state::read(found).map_err(|error| bad(None, error.to_string()))?;
+            let revision = self.revisions.get(&service).copied().unwrap_or(0);
+            if state.revision.cast_signed() != revision {
+                let why =
+                    format!("the state of {service} says revision {}, its rows {revision}", state.revision);
+                return Err(bad(None, why));
+            }
+            with_revision += usize::from(revision > 0);
+        }
+        if with_revision == self.revisions.len() {
+            Ok(())
+        } else {
+            Err(bad(None, "the state of a service is missing"))
+        }
+    }
+
+    /// What pages are made from: an entry that is missing there would be in the history but never seen.
+    async fn indexes(&self, db: &mut SqliteConnection) -> Result<(), Stop> {
+        let mut sum = Sum::default();
+        let mut found =
+            sqlx::query_as::<_, (i64, i64, i64)>("SELECT key, seq, at_ms FROM listing").fetch(&mut *db);
+        while let Some((key, seq, at_ms)) = found.try_next().await? {
+            sum.add(key, seq, at_ms);
+        }
+        drop(found);
+        if sum != self.listed {
+            return Err(bad(None, "the index of the pages does not fit the rows"));
+        }
+        let spans: Vec<(i64, i64, i64)> =
+            sqlx::query_as("SELECT block, first_ms, last_ms FROM span").fetch_all(db).await?;
+        let fit = spans.len() == self.spans.len()
+            && spans.iter().all(|(block, first, last)| self.spans.get(block) == Some(&(*first, *last)));
+        if fit { Ok(()) } else { Err(bad(None, "the index of times does not fit the rows")) }
+    }
+}
+
+/// A sum over the entries of the index.
+#[derive(Default, PartialEq, Eq)]
+struct Sum {
+    count: u64,
+    sum: u64,
+}
+
+impl Sum {
+    fn add(&mut self, key: i64, seq: i64, at_ms: i64) {
+        let mut mixed = key.cast_unsigned();
+        for part in [seq, at_ms] {
+            mixed = (mixed ^ part.cast_unsigned()).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            mixed ^= mixed >> 29;
+        }
+        self.count += 1;
+        self.sum = self.sum.wrapping_add(mixed);
+    }
+}
