@@ -25,11 +25,16 @@ mod state;
 mod filtered;
 mod read;
 
+mod doors;
+mod once;
+
 mod backup;
 pub mod verify;
 
 pub use chain::Head;
+pub use doors::{NewSession, Session};
 pub use error::StoreError;
+pub use once::Begin;
 pub use read::{Count, Page};
 pub use record::Revise;
 pub use schema::{LEAST_SQLITE, check_sqlite};
@@ -133,7 +138,9 @@ impl Store {
             failing_since: AtomicI64::new(0),
             _lock: lock,
         };
-        Ok(Self { inner: Arc::new(inner) })
+        let store = Self { inner: Arc::new(inner) };
+        store.forget_unfinished().await?;
+        Ok(store)
     }
 
     /// Finishes what is being written and gives the file back. Calls after this fail.
@@ -149,6 +156,10 @@ impl Store {
             0 => None,
             since => Some(since),
         }
+    }
+
+    fn now_ms(&self) -> i64 {
+        self.inner.clock.now_ms()
     }
 
     /// Runs one write transaction, in a task of its own: when the caller is dropped it still ends, one

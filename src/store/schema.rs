@@ -70,7 +70,10 @@ fn known() -> Vec<Migration> {
     let file = |version, name: &'static str, sql: &'static str| {
         Migration::new(version, name.into(), MigrationType::Simple, sql.into_sql_str(), false)
     };
-    vec![file(1, "history", include_str!("../../migrations/sqlite/0001_history.sql"))]
+    vec![
+        file(1, "history", include_str!("../../migrations/sqlite/0001_history.sql")),
+        file(2, "doors", include_str!("../../migrations/sqlite/0002_doors.sql")),
+    ]
 }
 
 /// Forward only, one transaction each, each locked by its checksum. A database that already holds data
@@ -134,6 +137,19 @@ mod tests {
         assert_eq!(count, 1, "the copy is from before");
         migrate(&mut db, &path, newer).await.unwrap();
         let refused = migrate(&mut db, &path, known()).await;
-        assert!(matches!(refused, Err(StoreError::NewerSchema { found: 9, known: 1 })), "{refused:?}");
+        assert!(matches!(refused, Err(StoreError::NewerSchema { found: 9, known: 2 })), "{refused:?}");
+    }
+
+    #[tokio::test]
+    async fn an_altered_migration_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("s.db");
+        let mut db = database(&path).await;
+        migrate(&mut db, &path, known()).await.unwrap();
+        let mut altered = known();
+        let sql = "CREATE TABLE session (x INTEGER) STRICT";
+        altered[1] = Migration::new(2, "doors".into(), MigrationType::Simple, sql.into_sql_str(), false);
+        let refused = migrate(&mut db, &path, altered).await;
+        assert!(matches!(refused, Err(StoreError::AlteredMigration(2))), "{refused:?}");
     }
 }
