@@ -9,6 +9,7 @@ mod deploy;
 mod metrics;
 mod real_cluster;
 mod routing;
+mod store;
 mod support;
 mod views;
 mod web;
