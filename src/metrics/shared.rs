@@ -114,6 +114,15 @@ impl Metrics {
             .and_then(|samples| mapping::observed(snapshot, samples, window_s, reading.at_ms)))
     }
 
+    /// What was last seen of a service, without asking the source; `None` = nothing yet.
+    pub async fn known(&self, snapshot: &Snapshot, window_s: u32) -> Option<Observed> {
+        let window_s = window(window_s);
+        let at = &snapshot.service.at;
+        let reading = self.0.readings.get(&(at.namespace.clone(), window_s)).await?;
+        let samples = reading.result.as_ref().ok()?.get(&at.name)?;
+        mapping::observed(snapshot, samples, window_s, reading.at_ms)
+    }
+
     /// Reads several namespaces at one time, so that the services of a page find their figures ready.
     pub async fn prefetch(&self, namespaces: impl IntoIterator<Item = &Namespace>, window_s: u32) {
         let window_s = window(window_s);

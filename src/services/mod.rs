@@ -1,5 +1,126 @@
 //! The use cases. Each one: authorise → decide (pure) → record → act → announce.
 //!
-//! HTML and JSON call the same functions, so neither can hold a rule that the other lacks.
+//! HTML and JSON call the same functions, so neither can hold a rule that the other lacks. Read
+//! [`traffic`] first: it is what the product is for.
 
 pub mod ask;
+
+mod change;
+pub mod traffic;
+
+pub mod catalog;
+pub mod history;
+mod index;
+mod standing;
+
+pub mod access;
+pub mod once;
+pub mod sign_in;
+
+mod happenings;
+mod outside;
+mod recovery;
+
+use std::collections::HashMap;
+use std::sync::atomic::AtomicI64;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::broadcast;
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::Clock;
+use crate::cluster::{Cache, Cluster};
+use crate::domain::ids::ServiceRef;
+use crate::domain::overview::Happening;
+use crate::metrics::Metrics;
+use crate::routing::Policy;
+use crate::store::Store;
+
+/// How the use cases decide; one value a process.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    pub policy: Policy,
+    /// Nobody can be asked who is who: `--auth none` and the demo.
+    pub open: bool,
+}
+
+/// Every use case, over the rooms that touch the world. Cheap to share.
+#[derive(Clone)]
+pub struct Services {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    cluster: Cluster,
+    cache: Cache,
+    store: Store,
+    metrics: Metrics,
+    clock: Clock,
+    settings: Settings,
+    index: index::Index,
+    routings: catalog::Routings,
+    outside: outside::Known,
+    locks: Mutex<HashMap<ServiceRef, Arc<tokio::sync::Mutex<()>>>>,
+    happenings: broadcast::Sender<Happening>,
+    /// When a page or call last asked for figures, milliseconds since 1970.
+    looked_at: AtomicI64,
+}
+
+impl std::fmt::Debug for Services {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Services").field("settings", &self.inner.settings).finish_non_exhaustive()
+    }
+}
+
+impl Services {
+    /// Joins the rooms. Nothing runs until [`Services::spawn`].
+    pub fn new(
+        cluster: Cluster,
+        cache: Cache,
+        store: Store,
+        metrics: Metrics,
+        clock: Clock,
+        settings: Settings,
+    ) -> Self {
+        let (happenings, _) = broadcast::channel(4096);
+        let inner = Inner {
+            cluster,
+            cache,
+            store,
+            metrics,
+            clock,
+            settings,
+            index: index::Index::default(),
+            routings: catalog::Routings::default(),
+            outside: outside::Known::default(),
+            locks: Mutex::default(),
+            happenings,
+            looked_at: AtomicI64::new(0),
+        };
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// Starts what goes on by itself: clearing up changes that a crash cut off, watching for outside
+    /// edits, keeping the list's index, announcing. All of it ends with `stop`.
+    pub fn spawn(&self, stop: CancellationToken) -> Vec<tokio::task::JoinHandle<()>> {
+        vec![
+            tokio::spawn(happenings::run(self.clone(), stop.clone())),
+            tokio::spawn(happenings::keep_figures_fresh(self.clone(), stop.clone())),
+            tokio::spawn(happenings::anchor_history(self.clone(), stop)),
+        ]
+    }
+
+    /// The lock under which a service's traffic is changed and its revision counted.
+    fn lock_of(&self, at: &ServiceRef) -> Arc<tokio::sync::Mutex<()>> {
+        let mut locks = self.inner.locks.lock().unwrap_or_else(PoisonError::into_inner);
+        if locks.len() > 4096 {
+            locks.retain(|_, lock| Arc::strong_count(lock) > 1);
+        }
+        locks.entry(at.clone()).or_default().clone()
+    }
+
+    /// Tells whoever listens. Nobody listening is no error.
+    fn announce(&self, happening: Happening) {
+        let _ = self.inner.happenings.send(happening);
+    }
+}

@@ -1,0 +1,88 @@
+//! Who may see and change what. Kubernetes' own RBAC decides (SubjectAccessReview for the person);
+//! no rule of ours stands beside it. An error of the cluster denies.
+
+use crate::cluster::{Ask, Visible};
+use crate::domain::actor::{Actor, Identity};
+use crate::domain::ids::{Namespace, ServiceRef};
+use crate::domain::plan::Plan;
+use crate::domain::refusal::{Code, Refusal};
+
+use super::Services;
+
+/// The API group of rights that no Kubernetes resource stands for: `sluice.io/audit` `list`, cluster
+/// wide, lets an auditor read the whole history.
+const OWN_GROUP: &str = "sluice.io";
+
+impl Services {
+    /// The namespaces whose services the person may see.
+    pub async fn visible(&self, who: &Identity) -> Result<Visible, Refusal> {
+        if who.unrestricted {
+            return Ok(Visible::All);
+        }
+        self.inner.cluster.visible_namespaces(who, &self.inner.cache).await.map_err(|error| error.refusal())
+    }
+
+    /// True when the person may see this service. Answers from a cache of at most a minute.
+    pub async fn may_see(&self, who: &Actor, at: &ServiceRef) -> bool {
+        self.visible(&who.identity).await.is_ok_and(|visible| visible.contains(&at.namespace))
+    }
+
+    /// Refuses with the same words for a service that is hidden and one that is not there.
+    pub(super) async fn must_see(&self, who: &Actor, at: &ServiceRef) -> Result<(), Refusal> {
+        if self.visible(&who.identity).await?.contains(&at.namespace) {
+            return Ok(());
+        }
+        Err(not_found(at))
+    }
+
+    /// Why the person may not change traffic in this service's namespace; `None` = may.
+    pub(super) async fn change_right(
+        &self,
+        who: &Identity,
+        at: &ServiceRef,
+    ) -> Result<Option<Refusal>, Refusal> {
+        let lacking = self.inner.cluster.may_change(who, [&at.namespace]).await;
+        Ok(lacking.map_err(|error| error.refusal())?.map(|ask| forbidden(who, at, &ask)))
+    }
+
+    /// Checks every object that a plan touches: the right is judged by what is affected, wherever it lies.
+    pub(super) async fn plan_rights(
+        &self,
+        who: &Identity,
+        at: &ServiceRef,
+        plan: &Plan,
+    ) -> Result<Option<Refusal>, Refusal> {
+        let lacking = self.inner.cluster.may_write(who, plan).await.map_err(|error| error.refusal())?;
+        Ok(lacking.map(|ask| forbidden(who, at, &ask)))
+    }
+
+    /// The namespaces whose history the person may read; `None` = the whole history, sign-ins included.
+    pub(super) async fn readable_history(&self, who: &Identity) -> Result<Option<Vec<Namespace>>, Refusal> {
+        if who.unrestricted {
+            return Ok(None);
+        }
+        let ask = Ask { verb: "list", group: OWN_GROUP, resource: "audit", namespace: None, name: None };
+        if self.inner.cluster.allowed(who, ask).await.map_err(|error| error.refusal())? {
+            return Ok(None);
+        }
+        match self.visible(who).await? {
+            Visible::All => Ok(Some(self.inner.cache.namespaces().to_vec())),
+            Visible::Some(some) => Ok(Some(some.iter().cloned().collect())),
+        }
+    }
+}
+
+/// The refusal for a service that is not there, or that the person may not know of.
+pub(super) fn not_found(at: &ServiceRef) -> Refusal {
+    Refusal::new(Code::ServiceNotFound).arg("svc", at)
+}
+
+fn forbidden(who: &Identity, at: &ServiceRef, ask: &Ask) -> Refusal {
+    let namespace = ask.namespace.as_ref().map(ToString::to_string).unwrap_or_default();
+    Refusal::new(Code::Forbidden)
+        .arg("svc", at)
+        .arg("ns", namespace)
+        .arg("verb", ask.verb)
+        .arg("resource", format!("{}.{}", ask.resource, ask.group))
+        .arg("who", &who.user)
+}

@@ -1,0 +1,272 @@
+//! The services that a person may see: a page of them, and each by itself.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use futures::StreamExt;
+
+use crate::cluster::{Health, KindHealth, Visible};
+use crate::domain::actor::Actor;
+use crate::domain::audit::Filter;
+use crate::domain::ids::{Revision, ServiceRef};
+use crate::domain::overview::{Detail, ListAsk, ListPage, Overview, Rights, Show, Sort, State};
+use crate::domain::refusal::{Check, Code, Refusal, Severity};
+use crate::domain::routing::{Routing, Weights};
+use crate::domain::snapshot::Snapshot;
+use crate::metrics::Health as Figures;
+use crate::routing;
+
+use super::Services;
+use super::access::not_found;
+use super::index::{Row, count, nearest};
+use super::once::unavailable;
+use super::standing::standing;
+use super::traffic::last_of;
+
+/// How many readings are kept: a few screens' worth.
+const KEPT: usize = 2_048;
+
+/// What was read out of snapshots lately, by the snapshot itself.
+#[derive(Default)]
+pub(super) struct Routings(Mutex<HashMap<ServiceRef, (Arc<Snapshot>, Arc<Routing>)>>);
+
+impl Routings {
+    /// The routing of a snapshot, read at most once while the snapshot lives.
+    pub fn of(&self, snapshot: &Arc<Snapshot>) -> Arc<Routing> {
+        let at = &snapshot.service.at;
+        let hit = |kept: &HashMap<ServiceRef, (Arc<Snapshot>, Arc<Routing>)>| {
+            kept.get(at).filter(|(of, _)| Arc::ptr_eq(of, snapshot)).map(|(_, routing)| routing.clone())
+        };
+        if let Some(routing) = hit(&self.0.lock().unwrap_or_else(PoisonError::into_inner)) {
+            return routing;
+        }
+        let routing = Arc::new(routing::read(snapshot));
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.len() >= KEPT {
+            kept.clear();
+        }
+        kept.insert(at.clone(), (snapshot.clone(), routing.clone()));
+        routing
+    }
+}
+
+impl Services {
+    /// One page of the services that the person may see.
+    pub async fn list(&self, who: &Actor, ask: &ListAsk) -> Result<ListPage, Refusal> {
+        let visible = self.visible(&who.identity).await?;
+        let sorted = self.inner.index.sorted();
+        let rows = match ask.sort {
+            Sort::Worst => &sorted.worst,
+            Sort::Name => &sorted.name,
+        };
+        let limit = if ask.limit == 0 { 100 } else { ask.limit.clamp(1, 500) };
+        let words = ask.text.trim().to_lowercase();
+        let wanted = |row: &&Row| {
+            visible.contains(&row.at.namespace)
+                && ask.namespace.as_ref().is_none_or(|namespace| *namespace == row.at.namespace)
+                && match ask.show {
+                    Show::All => true,
+                    Show::Attention => row.state.needs_attention(),
+                    Show::NotRoutable => row.state == State::NotRoutable,
+                }
+                && words.split_whitespace().all(|word| row.words.contains(word))
+        };
+        let after = ask.cursor.as_deref().map(parse_cursor).transpose()?;
+        let past = |row: &&Row| {
+            after.as_ref().is_none_or(|(state, at)| match ask.sort {
+                Sort::Worst => (row.state, &row.at) > (*state, at),
+                Sort::Name => row.at > *at,
+            })
+        };
+        let plain = matches!(visible, Visible::All)
+            && ask.namespace.is_none()
+            && ask.show == Show::All
+            && words.is_empty();
+        let total = if plain { rows.len() } else { rows.iter().filter(wanted).count() };
+        let mut page: Vec<&Row> = rows.iter().filter(wanted).filter(past).take(limit + 1).collect();
+        let more = page.len() > limit;
+        page.truncate(limit);
+        let next = page.last().filter(|_| more).map(|row| cursor_of(row));
+        let window = window_of(ask.window_s);
+        let refs: Vec<ServiceRef> = page.iter().map(|row| row.at.clone()).collect();
+        let items = self.overviews(&refs, window).await?;
+        let worst: Vec<ServiceRef> = sorted
+            .worst
+            .iter()
+            .take_while(|row| row.state.needs_attention())
+            .filter(|row| visible.contains(&row.at.namespace))
+            .take(5)
+            .map(|row| row.at.clone())
+            .collect();
+        Ok(ListPage {
+            nearest: (total == 0 && !words.is_empty())
+                .then(|| nearest(&sorted.name, &visible, &words))
+                .flatten(),
+            attention: self.overviews(&worst, window).await?,
+            items,
+            total,
+            counts: match &visible {
+                Visible::All => sorted.counts,
+                Visible::Some(_) => count(&sorted.name, &visible),
+            },
+            next,
+            namespaces: {
+                let all = self.inner.cache.namespaces();
+                all.iter().filter(|namespace| visible.contains(namespace)).cloned().collect()
+            },
+            notices: self.notices(),
+        })
+    }
+
+    /// One service, for somebody who may see it.
+    pub async fn overview(&self, who: &Actor, at: &ServiceRef, window_s: u32) -> Result<Overview, Refusal> {
+        self.must_see(who, at).await?;
+        let one = self.overviews(std::slice::from_ref(at), window_of(window_s)).await?;
+        one.into_iter().next().ok_or_else(|| not_found(at))
+    }
+
+    /// One service with what its page needs besides. Its revision is that of the objects as they are now:
+    /// an outside edit that was not recorded yet is recorded first.
+    pub async fn detail(&self, who: &Actor, at: &ServiceRef, window_s: u32) -> Result<Detail, Refusal> {
+        self.must_see(who, at).await?;
+        // The cluster may be away; then what was last known is shown, and the notices say so.
+        if let Err(refusal) = self.notice_outside_edit(at).await {
+            tracing::debug!(service = %at, %refusal, "could not look for outside edits");
+        }
+        let overview = self.overview(who, at, window_s).await?;
+        let change = self.change_right(&who.identity, at).await.unwrap_or_else(Some);
+        let filter = Filter { service: Some(at.clone()), ..Filter::default() };
+        let history = match self.entries(who, &filter, None, 10).await {
+            Ok(page) => page.items,
+            Err(refusal) => {
+                tracing::debug!(service = %at, %refusal, "the page goes out without history");
+                Vec::new()
+            }
+        };
+        let back = self.back_of(at, overview.revision).await?;
+        Ok(Detail { overview, rights: Rights { change }, back, history, notices: self.notices() })
+    }
+
+    /// The revision before this one, with its weights: what "switch back" means on the page.
+    async fn back_of(&self, at: &ServiceRef, now: Revision) -> Result<Option<(Revision, Weights)>, Refusal> {
+        let Some(before) = now.checked_sub(1) else { return Ok(None) };
+        if self.inner.store.specs_at(at, before).await.map_err(unavailable)?.is_none() {
+            return Ok(None);
+        }
+        Ok(Some((before, self.weights_at(at, before).await?.unwrap_or_default())))
+    }
+
+    /// Several services at once: figures are asked once a namespace. A service that has gone is left out.
+    async fn overviews(&self, refs: &[ServiceRef], window_s: u32) -> Result<Vec<Overview>, Refusal> {
+        self.inner.looked_at.store(self.inner.clock.now_ms(), std::sync::atomic::Ordering::Relaxed);
+        let states = self.inner.store.states_of(refs).await.map_err(unavailable)?;
+        let snapshots: Vec<(usize, Arc<Snapshot>)> = refs
+            .iter()
+            .enumerate()
+            .filter_map(|(place, at)| Some((place, self.inner.cache.snapshot(at)?)))
+            .collect();
+        let figures: Vec<_> = futures::stream::iter(&snapshots)
+            .map(|(_, snapshot)| self.inner.metrics.observed(snapshot, window_s))
+            .buffered(16)
+            .collect()
+            .await;
+        let joined = snapshots.into_iter().zip(figures).map(|((place, snapshot), observed)| {
+            let routing = self.inner.routings.of(&snapshot);
+            let last = states[place].clone();
+            let revision = last.as_ref().map_or(0, |state| state.revision);
+            let last = last.map(last_of);
+            let observed = observed.ok().flatten();
+            let (state, findings) = standing(&routing, observed.as_ref(), last.as_ref());
+            Overview { snapshot, routing, state, findings, observed, revision, last }
+        });
+        Ok(joined.collect())
+    }
+
+    /// What is missing or down among the things that Sluice reads from.
+    pub fn notices(&self) -> Vec<Check> {
+        let mut out = Vec::new();
+        let health = self.inner.cache.health();
+        let down = health.iter().filter_map(|kind| match &kind.state {
+            Health::Failing { since_ms, .. } => Some(*since_ms),
+            _ => None,
+        });
+        if let Some(since) = down.min() {
+            out.push(Check::new(Severity::Block, Code::ClusterDown).arg("since", since));
+        }
+        if health.iter().any(|kind| matches!(kind.state, Health::Listing)) {
+            out.push(Check::new(Severity::Info, Code::StillListing));
+        }
+        let missing = |kind: &KindHealth| matches!(kind.state, Health::Missing);
+        if health.iter().any(missing) {
+            out.push(Check::new(Severity::Acknowledge, Code::NoIstio));
+        }
+        for kind in &health {
+            if let Health::Forbidden { .. } = &kind.state {
+                out.push(Check::new(Severity::Acknowledge, Code::KindForbidden).arg("kind", kind.kind));
+            }
+        }
+        match self.inner.metrics.health() {
+            Figures::Absent => out.push(Check::new(Severity::Info, Code::NoPrometheus)),
+            Figures::Down(notice) => {
+                let since = notice.since_ms.unwrap_or_else(|| self.inner.clock.now_ms());
+                out.push(Check::new(Severity::Acknowledge, Code::MetricsDown).arg("since", since));
+            }
+            Figures::Up => {}
+        }
+        if let Some(since) = self.inner.store.failing_since() {
+            out.push(Check::new(Severity::Block, Code::HistoryUnavailable).arg("since", since));
+        }
+        out
+    }
+
+    /// True once every watch that can list has its first list. Else the notices say what is missing.
+    pub fn ready(&self) -> Result<(), Vec<Check>> {
+        if self.inner.cache.is_ready() { Ok(()) } else { Err(self.notices()) }
+    }
+
+    /// Listens to what happens. Coalesced: at most about four times a second a service.
+    pub fn happenings(&self) -> tokio::sync::broadcast::Receiver<crate::domain::overview::Happening> {
+        self.inner.happenings.subscribe()
+    }
+
+    /// The index row of a service as it is now; `None` when it is gone.
+    pub(super) async fn row_of(
+        &self,
+        at: &ServiceRef,
+        last: Option<crate::store::ServiceState>,
+    ) -> Option<Row> {
+        let snapshot = self.inner.cache.snapshot(at)?;
+        let routing = self.inner.routings.of(&snapshot);
+        let observed = self.inner.metrics.known(&snapshot, 60).await;
+        let (state, _) = standing(&routing, observed.as_ref(), last.map(last_of).as_ref());
+        let mut words = format!("{} {}", at.name, at.namespace);
+        for version in &snapshot.versions {
+            words.push(' ');
+            words.push_str(version.name.as_str());
+            words.push(' ');
+            words.push_str(version.image());
+        }
+        Some(Row { at: at.clone(), state, words: words.to_lowercase().into() })
+    }
+}
+
+/// The metrics window that is meant: 1 min, 5 min or 1 h.
+fn window_of(asked: u32) -> u32 {
+    match asked {
+        300 | 3600 => asked,
+        _ => 60,
+    }
+}
+
+fn cursor_of(row: &Row) -> String {
+    hex::encode(format!("{}:{}", row.state as u8, row.at))
+}
+
+fn parse_cursor(text: &str) -> Result<(State, ServiceRef), Refusal> {
+    let bad = || Refusal::new(Code::BadCursor).field("cursor");
+    let bytes = hex::decode(text).map_err(|_| bad())?;
+    let text = String::from_utf8(bytes).map_err(|_| bad())?;
+    let (state, at) = text.split_once(':').ok_or_else(bad)?;
+    let state = state.parse::<usize>().ok().and_then(|n| State::ALL.get(n).copied()).ok_or_else(bad)?;
+    Ok((state, ServiceRef::parse_path(at).map_err(|_| bad())?))
+}

@@ -1,0 +1,200 @@
+//! What every change of traffic shares: a look at the service as it stands now, the command that a
+//! wish amounts to, and the decision. Used by `traffic` (preview and apply); writes nothing itself
+//! except the history's row about an outside edit that the look discovers.
+
+use sha2::{Digest, Sha256};
+
+use crate::domain::actor::Actor;
+use crate::domain::audit::Action;
+use crate::domain::command::{Command, TrafficChange};
+use crate::domain::ids::{Revision, ServiceRef};
+use crate::domain::observed::Observed;
+use crate::domain::plan::Planned;
+use crate::domain::refusal::{Check, Code, Refusal, Severity};
+use crate::domain::routing::Routing;
+use crate::domain::snapshot::Snapshot;
+use crate::metrics::Health;
+use crate::routing::{self, ChangeStamp};
+
+use super::Services;
+use super::access::not_found;
+use super::ask::Wish;
+use super::once::unavailable;
+
+/// The longest reason, in characters.
+const REASON_MAX: usize = 2_000;
+
+/// A service as it stands now, read freshly.
+pub(super) struct Look {
+    pub snapshot: Snapshot,
+    pub routing: Routing,
+    pub revision: Revision,
+}
+
+/// A wish, thought through on a [`Look`].
+pub(super) struct Decided {
+    pub planned: Planned,
+    /// The plan's checks and those on metrics, worst first.
+    pub checks: Vec<Check>,
+    pub observed: Option<Observed>,
+    pub to_revision: Option<Revision>,
+}
+
+impl Wish {
+    /// What the history calls it.
+    pub fn action(&self) -> Action {
+        match self {
+            Self::Set(_) => Action::SetTraffic,
+            Self::TakeOver(_) => Action::TakeOver,
+            Self::SwitchBack(_) => Action::SwitchBack,
+        }
+    }
+
+    /// True when a reason must be given: forward is careful, back is fast.
+    pub fn needs_reason(&self) -> bool {
+        !matches!(self, Self::SwitchBack(_))
+    }
+
+    /// Names exactly this wish for exactly this revision of this service (16 hex digits).
+    pub fn preview_id(&self, at: &ServiceRef, revision: Revision) -> String {
+        let hash = Sha256::digest(format!("{at}\n{revision}\n{self:?}"));
+        hex::encode(&hash[..8])
+    }
+}
+
+/// Trims a reason; refuses an empty one where it is required, and one that is too long.
+pub(super) fn check_reason(reason: &str, required: bool) -> Result<String, Refusal> {
+    let reason = reason.trim();
+    if reason.is_empty() && required {
+        return Err(Refusal::new(Code::ReasonRequired).field("reason"));
+    }
+    if reason.chars().count() > REASON_MAX {
+        return Err(Refusal::new(Code::ReasonTooLong).field("reason").arg("n", REASON_MAX));
+    }
+    Ok(reason.to_owned())
+}
+
+impl Services {
+    /// Reads the service freshly. What was changed outside since the last known state is recorded first,
+    /// so that the revision in the answer names what was read. The caller may hold the service's lock
+    /// (`locked`), else it is taken when something has to be recorded.
+    pub(super) async fn look(&self, at: &ServiceRef, locked: bool) -> Result<Look, Refusal> {
+        let look = self.read_now(at).await?;
+        if self.is_known(at, &look.routing).await? {
+            return Ok(look);
+        }
+        let lock = self.lock_of(at);
+        let _held = if locked { None } else { Some(lock.lock().await) };
+        let mut look = self.read_now(at).await?;
+        if let Some(entry) = self.record_if_outside(at, &look.snapshot, &look.routing).await? {
+            look.revision = entry;
+        }
+        Ok(look)
+    }
+
+    async fn read_now(&self, at: &ServiceRef) -> Result<Look, Refusal> {
+        let read = self.inner.cluster.read_fresh(at, &self.inner.cache).await;
+        let snapshot = read.map_err(|error| error.refusal())?.ok_or_else(|| not_found(at))?;
+        let routing = routing::read(&snapshot);
+        let revision = self.revision_of(at).await?;
+        Ok(Look { snapshot, routing, revision })
+    }
+
+    /// The service's revision; 0 when nothing was ever recorded.
+    pub(super) async fn revision_of(&self, at: &ServiceRef) -> Result<Revision, Refusal> {
+        Ok(self.inner.store.revision(at).await.map_err(unavailable)?.map_or(0, |state| state.revision))
+    }
+
+    /// The command that a wish amounts to.
+    async fn command(&self, at: &ServiceRef, wish: &Wish) -> Result<Command, Refusal> {
+        Ok(match wish {
+            Wish::Set(change) => {
+                if change.weights.is_none() && change.rules.is_none() && change.mirror.is_none() {
+                    return Err(Refusal::new(Code::NothingAsked));
+                }
+                Command::Set(change.clone())
+            }
+            Wish::TakeOver(version) => Command::TakeOver { version: version.clone() },
+            Wish::SwitchBack(revision) => {
+                let specs = self.inner.store.specs_at(at, *revision).await.map_err(unavailable)?;
+                let specs = specs.ok_or_else(|| {
+                    Refusal::new(Code::UnknownRevision).field("revision").arg("r", revision).arg("svc", at)
+                })?;
+                Command::SwitchBack { revision: *revision, specs }
+            }
+        })
+    }
+
+    /// Decides, without touching anything: rights, plan, checks.
+    pub(super) async fn decide(
+        &self,
+        who: &Actor,
+        at: &ServiceRef,
+        wish: &Wish,
+        look: &Look,
+        change: &str,
+    ) -> Result<Decided, Refusal> {
+        if let Some(refusal) = self.change_right(&who.identity, at).await? {
+            return Err(refusal);
+        }
+        let command = self.command(at, wish).await?;
+        let stamp = ChangeStamp {
+            change: change.to_owned(),
+            revision: Some(look.revision + 1),
+            actor: who.identity.user.clone(),
+        };
+        let planned = routing::plan(&command, &look.snapshot, &self.inner.settings.policy, &stamp)?;
+        if let Some(refusal) = self.plan_rights(&who.identity, at, &planned.plan).await? {
+            return Err(refusal);
+        }
+        let observed = self.inner.metrics.observed(&look.snapshot, 60).await;
+        let mut checks = planned.checks.clone();
+        let health = self.inner.metrics.health();
+        if health != Health::Absent {
+            let seen = observed.as_ref().ok().and_then(Option::as_ref);
+            let down_since = match health {
+                Health::Down(notice) => notice.since_ms,
+                _ => None,
+            };
+            let policy = &self.inner.settings.policy;
+            let snapshot = &look.snapshot;
+            checks.extend(routing::checks::observe(&planned, snapshot, seen, down_since, &command, policy));
+        }
+        if command.goes_back() {
+            for check in checks.iter_mut().filter(|check| check.severity == Severity::Acknowledge) {
+                check.severity = Severity::Info;
+            }
+        }
+        checks.push(Check::new(Severity::Ok, Code::NobodyElse).arg("r", look.revision));
+        checks.sort_by_key(|check| std::cmp::Reverse(check.severity));
+        let to_revision = match wish {
+            Wish::SwitchBack(revision) => Some(*revision),
+            _ => None,
+        };
+        Ok(Decided { planned, checks, observed: observed.ok().flatten(), to_revision })
+    }
+
+    /// The pending change that restoring a revision would be: what the service page is filled with when
+    /// it is opened from the history. Nothing is checked or written here.
+    pub async fn wish_of_revision(
+        &self,
+        who: &Actor,
+        at: &ServiceRef,
+        revision: Revision,
+    ) -> Result<TrafficChange, Refusal> {
+        self.must_see(who, at).await?;
+        let look = self.look(at, false).await?;
+        let command = self.command(at, &Wish::SwitchBack(revision)).await?;
+        let stamp = ChangeStamp { change: String::new(), revision: None, actor: who.identity.user.clone() };
+        let planned = routing::plan(&command, &look.snapshot, &self.inner.settings.policy, &stamp)?;
+        let weights = crate::domain::split::Split::new(planned.effect.after.clone()).ok();
+        let rules = (planned.effect.rules_before != planned.effect.rules_after)
+            .then(|| planned.effect.rules_after.clone());
+        let wanted = planned.effect.mirror_after.as_ref().and_then(|mirror| {
+            let version = mirror.version()?.clone();
+            Some(crate::domain::command::MirrorWish { version, percent: mirror.percent })
+        });
+        let mirror = (planned.effect.mirror_before != planned.effect.mirror_after).then_some(wanted);
+        Ok(TrafficChange { route: None, weights, rules, mirror })
+    }
+}

@@ -1,0 +1,166 @@
+//! What goes on by itself: changes of the cluster become rows of the list's index, entries about outside
+//! edits, and announcements; figures are kept fresh while somebody looks; the history's head is anchored.
+
+use std::collections::{BTreeSet, HashSet};
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tokio::sync::broadcast::error::RecvError;
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+use crate::cluster::Change;
+use crate::domain::ids::{Namespace, ServiceRef};
+use crate::domain::overview::Happening;
+use crate::metrics::Health;
+
+use super::Services;
+
+/// Events are gathered for this long before they are acted on: latest wins.
+const GATHER: Duration = Duration::from_millis(200);
+/// How often figures are read again while somebody looks.
+const FIGURES: Duration = Duration::from_secs(10);
+/// Figures are kept fresh for this long after somebody last asked for some.
+const LOOKING_MS: i64 = 120_000;
+/// How often the head of the history goes into the log stream, out of reach of whoever owns the file.
+const ANCHOR: Duration = Duration::from_secs(300);
+
+/// Follows the cluster until `stop`.
+pub(super) async fn run(services: Services, stop: CancellationToken) {
+    let mut changes = services.inner.cache.changes();
+    tokio::select! {
+        () = first_look(&services) => {}
+        () = stop.cancelled() => return,
+    }
+    loop {
+        let mut touched = HashSet::new();
+        let mut everything = false;
+        let first = tokio::select! {
+            change = changes.recv() => change,
+            () = stop.cancelled() => return,
+        };
+        let mut next = Some(first);
+        let until = tokio::time::Instant::now() + GATHER;
+        loop {
+            match next.take() {
+                Some(Ok(Change::Service(at))) => {
+                    touched.insert(at);
+                }
+                Some(Ok(Change::Resync) | Err(RecvError::Lagged(_))) => everything = true,
+                Some(Err(RecvError::Closed)) => return,
+                None => break,
+            }
+            next = tokio::time::timeout_at(until, changes.recv()).await.ok();
+        }
+        if everything {
+            touched = services.inner.cache.services().iter().cloned().collect();
+            touched.extend(services.inner.index.sorted().name.iter().map(|row| row.at.clone()));
+        }
+        let touched: Vec<ServiceRef> = touched.into_iter().collect();
+        reindex(&services, &touched).await;
+        for at in &touched {
+            if let Err(refusal) = services.notice_outside_edit(at).await {
+                tracing::debug!(service = %at, %refusal, "could not look for outside edits");
+            }
+        }
+        if everything {
+            services.announce(Happening::Resync);
+        } else {
+            for at in touched {
+                services.announce(Happening::Service(at));
+            }
+        }
+    }
+}
+
+/// Before the first event counts: the first lists are in, what a crash cut off is cleared up, and every
+/// service's state is known, so that what changes from now on is a change.
+async fn first_look(services: &Services) {
+    while !services.inner.cache.is_ready() {
+        sleep(Duration::from_millis(20)).await;
+    }
+    while let Err(refusal) = services.learn_from_history().await {
+        tracing::warn!(%refusal, "the history cannot be read yet");
+        sleep(Duration::from_secs(1)).await;
+    }
+    let all = services.inner.cache.services();
+    reindex(services, &all).await;
+    if services.clear_up().await.unwrap_or(1) > 0 {
+        let later = services.clone();
+        tokio::spawn(async move {
+            while later.clear_up().await.unwrap_or(1) > 0 {
+                sleep(Duration::from_secs(5)).await;
+            }
+        });
+    }
+    for at in all.iter() {
+        if let Err(refusal) = services.notice_outside_edit(at).await {
+            tracing::debug!(service = %at, %refusal, "could not look for outside edits");
+        }
+    }
+    services.announce(Happening::Resync);
+}
+
+/// Brings the index up to date for these services.
+async fn reindex(services: &Services, touched: &[ServiceRef]) {
+    for part in touched.chunks(500) {
+        let states = match services.inner.store.states_of(part).await {
+            Ok(states) => states,
+            Err(error) => {
+                tracing::warn!(%error, "the list goes on without the history's states");
+                vec![None; part.len()]
+            }
+        };
+        let mut rows = Vec::with_capacity(part.len());
+        for (at, last) in part.iter().zip(states) {
+            rows.push((at.clone(), services.row_of(at, last).await));
+        }
+        services.inner.index.update(rows);
+        tokio::task::yield_now().await;
+    }
+}
+
+/// Reads figures of every namespace in turn while somebody looked within the last two minutes, so that
+/// drift is noticed on services that are not on anybody's screen, at one query set a namespace.
+pub(super) async fn keep_figures_fresh(services: Services, stop: CancellationToken) {
+    let mut tick = interval(FIGURES);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = tick.tick() => {}
+            () = stop.cancelled() => return,
+        }
+        let idle_ms = services.inner.clock.now_ms() - services.inner.looked_at.load(Ordering::Relaxed);
+        if services.inner.metrics.health() == Health::Absent || idle_ms > LOOKING_MS {
+            continue;
+        }
+        let all = services.inner.cache.services();
+        let namespaces: BTreeSet<Namespace> = all.iter().map(|at| at.namespace.clone()).collect();
+        for namespace in &namespaces {
+            if stop.is_cancelled() {
+                return;
+            }
+            let _ = timeout(Duration::from_secs(10), services.inner.metrics.prefetch([namespace], 60)).await;
+        }
+        reindex(&services, &all).await;
+        services.announce(Happening::Figures);
+    }
+}
+
+/// Logs the head of the history's chain every five minutes, and once at the start.
+pub(super) async fn anchor_history(services: Services, stop: CancellationToken) {
+    let mut tick = interval(ANCHOR);
+    loop {
+        tokio::select! {
+            _ = tick.tick() => {}
+            () = stop.cancelled() => return,
+        }
+        match services.inner.store.head().await {
+            Ok(Some(head)) => {
+                tracing::info!(target: "sluice::audit::anchor", seq = head.seq, hash = head.hash, "head of the history");
+            }
+            Ok(None) => {}
+            Err(error) => tracing::warn!(%error, "the history's head cannot be read"),
+        }
+    }
+}

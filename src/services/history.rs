@@ -1,0 +1,120 @@
+//! The history: read it, export it, add a reason to it. Nothing here can change or remove an entry.
+
+use futures::{Stream, StreamExt};
+
+use crate::domain::actor::Actor;
+use crate::domain::audit::{Action, Details, Ending, Entry, Filter, Intent, Outcome};
+use crate::domain::refusal::{Code, Refusal};
+use crate::store::{Count, Revise};
+
+use super::Services;
+use super::change::check_reason;
+use super::once::unavailable;
+
+/// Some entries, newest first.
+#[derive(Clone, Debug)]
+pub struct Page {
+    pub items: Vec<Entry>,
+    /// The cursor of the entries after these; `None` at the end.
+    pub next: Option<String>,
+}
+
+impl Services {
+    /// Entries that match and that the person may read, newest first. `limit` is 1..=500.
+    pub async fn entries(
+        &self,
+        who: &Actor,
+        filter: &Filter,
+        cursor: Option<&str>,
+        limit: usize,
+    ) -> Result<Page, Refusal> {
+        let filter = self.readable(who, filter).await?;
+        let page = self.inner.store.entries(&filter, cursor, limit.clamp(1, 500)).await;
+        let page = page.map_err(|error| error.cursor_refusal().unwrap_or_else(|| unavailable(error)))?;
+        Ok(Page { items: page.items, next: page.next })
+    }
+
+    /// One entry. One that the person may not read is not found.
+    pub async fn entry(&self, who: &Actor, id: i64) -> Result<Entry, Refusal> {
+        let missing = || Refusal::new(Code::EntryNotFound).arg("id", id);
+        let entry = self.inner.store.entry(id).await.map_err(unavailable)?.ok_or_else(missing)?;
+        let own = entry.intent.actor == who.identity.user;
+        let readable = match (self.readable_history(&who.identity).await?, &entry.intent.service) {
+            (None, _) => true,
+            (Some(namespaces), Some(service)) => namespaces.contains(&service.namespace),
+            (Some(_), None) => own,
+        };
+        if readable { Ok(entry) } else { Err(missing()) }
+    }
+
+    /// How many entries match, as far as it is cheap to say.
+    pub async fn count(&self, who: &Actor, filter: &Filter) -> Result<Count, Refusal> {
+        let filter = self.readable(who, filter).await?;
+        self.inner.store.count(&filter).await.map_err(unavailable)
+    }
+
+    /// Everybody who stands in the history as an actor, for the filter's menu.
+    pub async fn people(&self, who: &Actor) -> Result<Vec<String>, Refusal> {
+        if self.readable_history(&who.identity).await?.is_some() {
+            // Names of strangers are not for everybody: offer the person's own.
+            return Ok(vec![who.identity.user.clone()]);
+        }
+        self.inner.store.actors().await.map_err(unavailable)
+    }
+
+    /// All matching entries, newest first, read in portions while they are sent.
+    pub async fn export(
+        &self,
+        who: &Actor,
+        filter: &Filter,
+    ) -> Result<impl Stream<Item = Result<Entry, Refusal>> + Send + use<>, Refusal> {
+        let filter = self.readable(who, filter).await?;
+        Ok(self.inner.store.export(filter).map(|entry| entry.map_err(unavailable)))
+    }
+
+    /// Adds a reason to an entry that the person may read and that is theirs: an entry of its own.
+    pub async fn add_reason(
+        &self,
+        who: &Actor,
+        id: i64,
+        reason: &str,
+        request_id: &str,
+    ) -> Result<Entry, Refusal> {
+        let about = self.entry(who, id).await?;
+        let reason = check_reason(reason, true)?;
+        if about.intent.actor != who.identity.user && !who.identity.unrestricted {
+            return Err(Refusal::new(Code::Forbidden)
+                .arg("svc", about.intent.service.as_ref().map(ToString::to_string).unwrap_or_default())
+                .arg("ns", "")
+                .arg("verb", "add")
+                .arg("resource", "reason")
+                .arg("who", &who.identity.user));
+        }
+        let now = self.inner.clock.now_ms();
+        let intent = Intent {
+            change: uuid::Uuid::now_v7().to_string(),
+            at_ms: now,
+            service: about.intent.service.clone(),
+            actor: who.identity.user.clone(),
+            groups: who.identity.groups.clone(),
+            channel: who.channel,
+            address: who.address.clone(),
+            action: Action::AddReason,
+            reason,
+            request_id: request_id.to_owned(),
+            details: Details { about: Some(id), ..Details::default() },
+        };
+        let outcome =
+            Outcome { at_ms: now, ending: Ending::Applied, revision: None, details: Details::default() };
+        self.inner.store.single(&intent, &outcome, Revise::Keep).await.map_err(unavailable)
+    }
+
+    async fn readable(&self, who: &Actor, filter: &Filter) -> Result<Filter, Refusal> {
+        let mut filter = filter.clone();
+        filter.namespaces = self.readable_history(&who.identity).await?;
+        if filter.namespaces.is_some() {
+            filter.own = Some(who.identity.user.clone());
+        }
+        Ok(filter)
+    }
+}

@@ -1,0 +1,109 @@
+//! The order of the list, kept ready: one small row a service, sorted worst first, so that a page costs
+//! the same at ten services and at ten thousand. Rebuilt by [`super::happenings`], never by a request.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arc_swap::ArcSwap;
+
+use crate::cluster::Visible;
+use crate::domain::ids::ServiceRef;
+use crate::domain::overview::{Counts, State};
+
+/// What the list sorts and filters by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Row {
+    pub at: ServiceRef,
+    pub state: State,
+    /// Lower-case name, namespace, versions and images, for the text filter.
+    pub words: Box<str>,
+}
+
+/// Every row in both orders.
+#[derive(Default)]
+pub(super) struct Sorted {
+    pub worst: Arc<[Row]>,
+    pub name: Arc<[Row]>,
+    pub counts: Counts,
+}
+
+/// The rows and their orders. Readers take an `Arc` and never wait.
+#[derive(Default)]
+pub(super) struct Index {
+    rows: Mutex<BTreeMap<ServiceRef, Row>>,
+    sorted: ArcSwap<Sorted>,
+}
+
+impl Index {
+    /// The rows as they were last sorted.
+    pub fn sorted(&self) -> Arc<Sorted> {
+        self.sorted.load_full()
+    }
+
+    /// Sets and removes rows; sorts again when one of them differs. Returns whether one did.
+    pub fn update(&self, changes: Vec<(ServiceRef, Option<Row>)>) -> bool {
+        let mut rows = self.rows.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut differs = false;
+        for (at, row) in changes {
+            differs |= match row {
+                Some(row) => {
+                    rows.get(&at) != Some(&row) && {
+                        rows.insert(at, row);
+                        true
+                    }
+                }
+                None => rows.remove(&at).is_some(),
+            };
+        }
+        if differs {
+            let name: Vec<Row> = rows.values().cloned().collect();
+            let mut worst = name.clone();
+            worst.sort_by_key(|row| row.state);
+            let counts = count(&name, &Visible::All);
+            self.sorted.store(Arc::new(Sorted { worst: worst.into(), name: name.into(), counts }));
+        }
+        differs
+    }
+}
+
+/// How many of these rows the person would see under each `show`.
+pub(super) fn count(rows: &[Row], visible: &Visible) -> Counts {
+    let mut counts = Counts::default();
+    for row in rows.iter().filter(|row| visible.contains(&row.at.namespace)) {
+        counts.all += 1;
+        counts.attention += usize::from(row.state.needs_attention());
+        counts.not_routable += usize::from(row.state == State::NotRoutable);
+    }
+    counts
+}
+
+/// The name that is nearest to what was typed: fewest edits, at most a third of its length.
+pub(super) fn nearest(rows: &[Row], visible: &Visible, text: &str) -> Option<ServiceRef> {
+    let text: Vec<char> = text.trim().to_lowercase().chars().take(64).collect();
+    let limit = (text.len() / 3).max(1);
+    rows.iter()
+        .filter(|row| visible.contains(&row.at.namespace))
+        .map(|row| (edits(&text, &row.at.name), row))
+        .filter(|(distance, _)| *distance <= limit)
+        .min_by_key(|(distance, row)| (*distance, row.at.clone()))
+        .map(|(_, row)| row.at.clone())
+}
+
+/// Insertions, deletions, substitutions and swaps of neighbours between two words.
+fn edits(a: &[char], b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let (mut two_ago, mut before) = (Vec::new(), (0..=b.len()).collect::<Vec<usize>>());
+    for i in 1..=a.len() {
+        let mut now = vec![i; b.len() + 1];
+        for j in 1..=b.len() {
+            let same = usize::from(a[i - 1] != b[j - 1]);
+            now[j] = (before[j] + 1).min(now[j - 1] + 1).min(before[j - 1] + same);
+            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
+                let swapped: &Vec<usize> = &two_ago;
+                now[j] = now[j].min(swapped[j - 2] + 1);
+            }
+        }
+        two_ago = std::mem::replace(&mut before, now);
+    }
+    before[b.len()]
+}

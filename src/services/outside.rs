@@ -1,0 +1,197 @@
+//! Changes that were not made here: seen, recorded with the field manager's name, never fought.
+//!
+//! What is known of a service is the fingerprint of its routing objects after the last recorded change
+//! (in the store), or, before any, as they were first seen (in memory).
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+use crate::domain::actor::Channel;
+use crate::domain::audit::{Action, Details, EditRecord, Ending, Intent, Outcome, Written};
+use crate::domain::ids::{Kind, Revision, ServiceRef};
+use crate::domain::overview::Happening;
+use crate::domain::refusal::Refusal;
+use crate::domain::routing::{Routing, Weights};
+use crate::domain::snapshot::Snapshot;
+use crate::routing;
+use crate::store::{Revise, ServiceState};
+
+use super::Services;
+use super::once::unavailable;
+
+/// What the objects of each service looked like when Sluice last had a good look.
+#[derive(Default)]
+pub(super) struct Known(Mutex<HashMap<ServiceRef, (Box<str>, Option<Weights>)>>);
+
+impl Known {
+    /// Remembers a state.
+    pub fn learn(&self, at: &ServiceRef, fingerprint: &str, weights: Option<Weights>) {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        known.insert(at.clone(), (fingerprint.into(), weights));
+    }
+
+    /// Compares with what is remembered; a service that was never seen is remembered now and is known.
+    fn is(&self, at: &ServiceRef, routing: &Routing) -> bool {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match known.get(at) {
+            Some((fingerprint, _)) => **fingerprint == *routing.fingerprint,
+            None => {
+                known.insert(at.clone(), (routing.fingerprint.as_str().into(), routing.declared()));
+                true
+            }
+        }
+    }
+
+    fn weights(&self, at: &ServiceRef) -> Option<Weights> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(at).and_then(|(_, weights)| weights.clone())
+    }
+
+    /// Forgets a service that is gone.
+    pub fn forget(&self, at: &ServiceRef) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(at);
+    }
+}
+
+impl Services {
+    /// True when the routing is what was last recorded (or first seen).
+    pub(super) async fn is_known(&self, at: &ServiceRef, routing: &Routing) -> Result<bool, Refusal> {
+        match self.inner.store.revision(at).await.map_err(unavailable)? {
+            Some(ServiceState { fingerprint: Some(known), .. }) => Ok(known == routing.fingerprint),
+            _ => Ok(self.inner.outside.is(at, routing)),
+        }
+    }
+
+    /// Starts from what the store knows: called once, before anything else is compared.
+    pub(super) async fn learn_from_history(&self) -> Result<(), Refusal> {
+        for (at, state) in self.inner.store.states().await.map_err(unavailable)? {
+            if let Some(fingerprint) = state.fingerprint {
+                self.inner.outside.learn(&at, &fingerprint, state.weights);
+            }
+        }
+        Ok(())
+    }
+
+    /// Compares the cached state of a service with what is known; on a difference reads freshly under the
+    /// lock and records it. Cheap when nothing differs.
+    pub(super) async fn notice_outside_edit(&self, at: &ServiceRef) -> Result<(), Refusal> {
+        let Some(snapshot) = self.inner.cache.snapshot(at) else {
+            self.inner.outside.forget(at);
+            return Ok(());
+        };
+        let routing = self.inner.routings.of(&snapshot);
+        if self.inner.outside.is(at, &routing) {
+            return Ok(());
+        }
+        self.look(at, false).await.map(|_| ())
+    }
+
+    /// Records an outside edit if there is one; the caller holds the service's lock and has just read
+    /// the snapshot. Returns the new revision.
+    pub(super) async fn record_if_outside(
+        &self,
+        at: &ServiceRef,
+        snapshot: &Snapshot,
+        routing: &Routing,
+    ) -> Result<Option<Revision>, Refusal> {
+        if self.is_known(at, routing).await? {
+            self.inner.outside.learn(at, &routing.fingerprint, routing.declared());
+            return Ok(None);
+        }
+        let last = self.revision_of(at).await?;
+        let before = self.inner.store.specs_at(at, last).await.map_err(unavailable)?.unwrap_or_default();
+        let specs = routing::saved(snapshot);
+        let mut edits = Vec::new();
+        for (object, spec) in &specs {
+            let was = before.iter().find(|(other, _)| other == object).map(|(_, spec)| spec);
+            if was != Some(spec) {
+                edits.push(seen(object, was.cloned(), Some(spec.clone())));
+            }
+        }
+        for (object, spec) in &before {
+            if !specs.iter().any(|(other, _)| other == object) {
+                edits.push(seen(object, Some(spec.clone()), None));
+            }
+        }
+        let managers = managers_of(snapshot, &edits);
+        let now = self.inner.clock.now_ms();
+        let intent = Intent {
+            change: uuid::Uuid::now_v7().to_string(),
+            at_ms: now,
+            service: Some(at.clone()),
+            actor: managers.first().cloned().unwrap_or_else(|| "outside".to_owned()),
+            groups: Vec::new(),
+            channel: Channel::Outside,
+            address: None,
+            action: Action::OutsideEdit,
+            reason: String::new(),
+            request_id: String::new(),
+            details: Details {
+                before: self.inner.outside.weights(at),
+                after: routing.declared(),
+                edits,
+                managers,
+                ..Details::default()
+            },
+        };
+        let details = Details { specs, ..Details::default() };
+        let outcome = Outcome { at_ms: now, ending: Ending::Outside, revision: None, details };
+        let revise = Revise::Next { fingerprint: routing.fingerprint.clone() };
+        let entry = self.inner.store.single(&intent, &outcome, revise).await.map_err(unavailable)?;
+        self.inner.outside.learn(at, &routing.fingerprint, routing.declared());
+        let revision = entry.outcome.as_ref().and_then(|outcome| outcome.revision);
+        self.announce(Happening::Service(at.clone()));
+        if let Some(revision) = revision {
+            self.announce(Happening::Revision { service: at.clone(), revision, by: entry.intent.actor });
+        }
+        Ok(revision)
+    }
+
+    /// The weights of the default route at a revision, as the history knows them.
+    pub(super) async fn weights_at(
+        &self,
+        at: &ServiceRef,
+        revision: Revision,
+    ) -> Result<Option<Weights>, Refusal> {
+        self.inner.store.weights_at(at, revision).await.map_err(unavailable)
+    }
+}
+
+fn seen(
+    object: &crate::domain::ids::ObjectRef,
+    before: Option<serde_json::Value>,
+    after: Option<serde_json::Value>,
+) -> EditRecord {
+    EditRecord {
+        object: object.clone(),
+        before,
+        after,
+        resource_version_before: None,
+        resource_version_after: None,
+        written: Written::Yes,
+    }
+}
+
+/// Who wrote the objects that differ, by their field managers; each named once.
+fn managers_of(snapshot: &Snapshot, edits: &[EditRecord]) -> Vec<String> {
+    let mut out: Vec<String> = Vec::new();
+    for edit in edits {
+        let meta = match edit.object.kind {
+            Kind::VirtualService => {
+                snapshot.virtual_services.iter().map(|held| &held.object.meta).find(|meta| {
+                    meta.name == edit.object.name && *meta.namespace == *edit.object.namespace.as_str()
+                })
+            }
+            Kind::DestinationRule => {
+                snapshot.destination_rules.iter().map(|held| &held.object.meta).find(|meta| {
+                    meta.name == edit.object.name && *meta.namespace == *edit.object.namespace.as_str()
+                })
+            }
+        };
+        if let Some(manager) = meta.and_then(|meta| meta.manager.as_deref())
+            && !out.iter().any(|name| name == manager)
+        {
+            out.push(manager.to_owned());
+        }
+    }
+    out
+}

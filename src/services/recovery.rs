@@ -1,0 +1,90 @@
+//! After a crash: every intent without an outcome is held against the cluster, and gets the outcome that
+//! the objects show. Nothing is written to the cluster here: what was cut off is told, not repeated.
+
+use crate::cluster::Fate;
+use crate::domain::audit::{Details, EditRecord, Ending, Intent, Outcome, Written};
+use crate::domain::refusal::{Code, Refusal};
+use crate::routing;
+use crate::store::Revise;
+
+use super::Services;
+use super::once::unavailable;
+
+/// A write that was under way when the process died may still be under way in the API server for this
+/// long (its longest admission chain); until then "not there" is not believed.
+const STILL_FLYING_MS: i64 = 25_000;
+
+impl Services {
+    /// Clears up. Returns how many intents are still open because the cluster could not say yet.
+    pub(super) async fn clear_up(&self) -> Result<usize, Refusal> {
+        let mut open = 0;
+        for (id, intent) in self.inner.store.open_intents().await.map_err(unavailable)? {
+            if !self.clear_up_one(id, &intent).await? {
+                open += 1;
+            }
+        }
+        Ok(open)
+    }
+
+    async fn clear_up_one(&self, id: i64, intent: &Intent) -> Result<bool, Refusal> {
+        let Some(at) = intent.service.clone() else { return Ok(true) };
+        let lock = self.lock_of(&at);
+        let _held = lock.lock().await;
+        let fates = self.inner.cluster.fate_of(&intent.change, &intent.details.edits).await;
+        if fates.iter().any(|(_, fate)| matches!(fate, Fate::Unread(_))) {
+            return Ok(false);
+        }
+        let records = intent.details.edits.iter().cloned().zip(fates);
+        let records: Vec<EditRecord> = records.map(|(record, (_, fate))| told(record, &fate)).collect();
+        let ending = ending_of(&records);
+        let age = self.inner.clock.now_ms() - intent.at_ms;
+        if ending != Ending::Applied && (0..STILL_FLYING_MS).contains(&age) {
+            return Ok(false);
+        }
+        let mut details = Details {
+            edits: records,
+            error: Some(
+                "Sluice ended in the middle of this change and looked at the cluster afterwards.".into(),
+            ),
+            ..Details::default()
+        };
+        let mut revise = Revise::Keep;
+        if ending == Ending::Failed {
+            details.refusal = Some(Refusal::new(Code::OutcomeUnknown));
+        } else {
+            let read = self.inner.cluster.read_fresh(&at, &self.inner.cache).await;
+            if let Ok(Some(snapshot)) = read {
+                details.specs = routing::saved(&snapshot);
+                revise = Revise::Next { fingerprint: routing::read(&snapshot).fingerprint };
+            }
+        }
+        let outcome = Outcome { at_ms: self.inner.clock.now_ms(), ending, revision: None, details };
+        let entry = self.inner.store.outcome(id, intent, &outcome, revise).await.map_err(unavailable)?;
+        tracing::warn!(service = %at, change = intent.change, ending = ending.as_str(), entry = entry.id,
+            "a change that was cut off has been cleared up");
+        Ok(true)
+    }
+}
+
+fn ending_of(records: &[EditRecord]) -> Ending {
+    let count = |written| records.iter().filter(|record| record.written == written).count();
+    if count(Written::Unknown) > 0 {
+        Ending::Unknown
+    } else if count(Written::Yes) == records.len() {
+        Ending::Applied
+    } else if count(Written::Yes) == 0 {
+        Ending::Failed
+    } else {
+        Ending::Partial
+    }
+}
+
+fn told(record: EditRecord, fate: &Fate) -> EditRecord {
+    let written = match fate {
+        Fate::Carries => Written::Yes,
+        Fate::Before => Written::No,
+        // Somebody wrote over it since, or it is gone: nobody can say whether ours was ever there.
+        Fate::Other { .. } | Fate::Unread(_) => Written::Unknown,
+    };
+    EditRecord { written, ..record }
+}

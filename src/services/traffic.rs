@@ -1,0 +1,384 @@
+//! Changing traffic: preview and apply. The one path by which anything reaches the cluster.
+//!
+//! Fresh reading → plan (pure) → checks → dry run of each object → durable intent row → ordered writes
+//! with the resourceVersion that was read → outcome row → announcement. It runs in a task of its own:
+//! a browser that goes away never cuts a change in the middle.
+
+use serde_json::{Map, Value, json};
+
+use crate::domain::actor::Actor;
+use crate::domain::audit::{Details, EditRecord, Ending, Entry, Intent, Outcome, Written};
+use crate::domain::ids::{Revision, ServiceRef};
+use crate::domain::overview::{Applied, Happening, LastChange, Preview, Refused, Stale};
+use crate::domain::plan::Plan;
+use crate::domain::refusal::{Check, Code, Refusal, Severity};
+use crate::routing;
+use crate::store::Revise;
+
+use super::Services;
+use super::ask::{ChangeAsk, Wish};
+use super::change::{Decided, Look, check_reason};
+use super::once::unavailable;
+
+impl Services {
+    /// What a wish would do: effect, checks (a dry run of every object among them), diff. Writes nothing
+    /// and records nothing.
+    pub async fn preview(
+        &self,
+        who: &Actor,
+        at: &ServiceRef,
+        wish: &Wish,
+        ack: &[String],
+    ) -> Result<Preview, Refused> {
+        self.must_see(who, at).await?;
+        let look = self.look(at, false).await?;
+        let Decided { planned, mut checks, observed, .. } =
+            self.decide(who, at, wish, &look, "preview").await?;
+        let blocked = checks.iter().any(|check| check.severity == Severity::Block);
+        if !blocked && !planned.plan.is_empty() {
+            checks.push(match self.inner.cluster.dry_run(&planned.plan).await {
+                Ok(_) => Check::new(Severity::Ok, Code::DryRunPassed),
+                Err(error) => {
+                    let refusal = error.refusal();
+                    Check { code: refusal.code, severity: Severity::Block, args: refusal.args }
+                }
+            });
+            checks.sort_by_key(|check| std::cmp::Reverse(check.severity));
+        }
+        let refusal = if planned.plan.is_empty() {
+            Some(Refusal::new(Code::NothingAsked))
+        } else {
+            Refusal::of_checks(&checks, ack)
+        };
+        let diffs =
+            planned.plan.edits().map(|edit| (edit.object.clone(), routing::diff::yaml(edit))).collect();
+        Ok(Preview {
+            base: look.revision,
+            preview_id: wish.preview_id(at, look.revision),
+            call: call_of(at, wish, &planned.effect.after, &checks),
+            planned,
+            checks,
+            refusal,
+            diffs,
+            rate: observed.map(|observed| observed.rate()),
+        })
+    }
+
+    /// Makes a change, or says why not and what became of the cluster. Every attempt that was understood
+    /// leaves exactly one entry in the history.
+    pub async fn apply(&self, who: &Actor, ask: ChangeAsk) -> Result<Applied, Refused> {
+        let (this, who) = (self.clone(), who.clone());
+        let task = tokio::spawn(async move { this.change(&who, ask).await });
+        task.await.unwrap_or_else(|error| {
+            tracing::error!(%error, "a change ended abnormally; its intent stays open until the next start");
+            Err(Refused { ending: Ending::Unknown, ..Refused::from(Code::OutcomeUnknown) })
+        })
+    }
+
+    async fn change(&self, who: &Actor, ask: ChangeAsk) -> Result<Applied, Refused> {
+        let at = ask.service.clone();
+        self.must_see(who, &at).await?;
+        let reason = check_reason(&ask.reason, ask.wish.needs_reason())?;
+        let lock = self.lock_of(&at);
+        let _held = lock.lock().await;
+        let mut intent = self.intent_of(who, &ask, reason);
+        let look = match self.look(&at, true).await {
+            Ok(look) => look,
+            Err(refusal) if refusal.code == Code::ServiceNotFound => return Err(refusal.into()),
+            Err(refusal) => return Err(self.refuse(intent, refusal).await),
+        };
+        intent.details.before = look.routing.declared();
+        if ask.expected.is_some_and(|expected| expected != look.revision) {
+            let stale = self.stale(&ask, &look).await?;
+            let refusal = Refusal::new(Code::StaleRevision)
+                .arg("svc", &at)
+                .arg("who", stale.by.as_ref().map_or("", |by| &by.by))
+                .arg("r", look.revision);
+            let refused = self.refuse(intent, refusal).await;
+            return Err(Refused { stale: Some(stale), ..refused });
+        }
+        if ask.preview_id.as_ref().is_some_and(|id| *id != ask.wish.preview_id(&at, look.revision)) {
+            return Err(self.refuse(intent, Refusal::new(Code::PreviewMismatch)).await);
+        }
+        let decided = match self.decide(who, &at, &ask.wish, &look, &intent.change).await {
+            Ok(decided) => decided,
+            // A value that cannot be: nothing was attempted, so there is nothing to record.
+            Err(refusal) if refusal.field.is_some() => return Err(refusal.into()),
+            Err(refusal) => return Err(self.refuse(intent, refusal).await),
+        };
+        let effect = &decided.planned.effect;
+        intent.details.route.clone_from(&effect.route);
+        intent.details.after = Some(effect.after.clone());
+        intent.details.checks.clone_from(&decided.checks);
+        intent.details.to_revision = decided.to_revision;
+        if decided.planned.plan.is_empty() {
+            return Err(Refusal::new(Code::NothingAsked).into());
+        }
+        if let Some(refusal) = Refusal::of_checks(&decided.checks, &ask.ack) {
+            return Err(self.refuse(intent, refusal).await);
+        }
+        if let Err(error) = self.inner.cluster.dry_run(&decided.planned.plan).await {
+            let conflict = matches!(error.refusal().code, Code::Conflict);
+            intent.details.error = Some(error.to_string());
+            let refused = self.refuse(intent, error.refusal()).await;
+            let stale = if conflict { Some(self.stale_now(&ask, &look).await?) } else { None };
+            return Err(Refused { stale, ..refused });
+        }
+        self.write(&at, intent, &ask, &look, decided).await
+    }
+
+    /// From here on the cluster is touched: intent first, outcome last.
+    async fn write(
+        &self,
+        at: &ServiceRef,
+        mut intent: Intent,
+        ask: &ChangeAsk,
+        look: &Look,
+        decided: Decided,
+    ) -> Result<Applied, Refused> {
+        let plan = &decided.planned.plan;
+        intent.details.edits = plan.edits().map(record_of).collect();
+        let known = self.inner.store.specs_at(at, look.revision).await.map_err(unavailable)?.is_some();
+        if !known {
+            intent.details.specs_before = routing::saved(&look.snapshot);
+        }
+        let id = self.inner.store.intent(&intent).await.map_err(unavailable)?;
+        let written = self.inner.cluster.apply(plan, &intent.change, &self.inner.cache).await;
+        let (after, fingerprint) = self.after(at, look, plan, written.ending).await;
+        let refusal = written.refusal();
+        let mut details = Details {
+            edits: written.records,
+            error: written.error.as_ref().map(ToString::to_string),
+            refusal: refusal.clone(),
+            ..Details::default()
+        };
+        let revise = match (&fingerprint, written.ending) {
+            (Some(fingerprint), Ending::Applied | Ending::Partial | Ending::Unknown)
+                if written.ending == Ending::Applied || *fingerprint != look.routing.fingerprint =>
+            {
+                details.specs = after;
+                Revise::Next { fingerprint: fingerprint.clone() }
+            }
+            _ => Revise::Keep,
+        };
+        let outcome =
+            Outcome { at_ms: self.inner.clock.now_ms(), ending: written.ending, revision: None, details };
+        let entry = match self.inner.store.outcome(id, &intent, &outcome, revise).await {
+            Ok(entry) => entry,
+            Err(error) => {
+                // The cluster has it and the history has the intent: the next start writes the outcome.
+                tracing::error!(%error, change = intent.change, "the outcome of a change was not recorded");
+                let refusal = Refusal::new(Code::HistoryUnavailable);
+                return Err(Refused { ending: Ending::Unknown, ..refusal.into() });
+            }
+        };
+        if let (Some(fingerprint), true) = (fingerprint, entry_revision(&entry).is_some()) {
+            self.inner.outside.learn(at, &fingerprint, Some(decided.planned.effect.after.clone()));
+        }
+        self.tell(at, &entry);
+        match refusal {
+            None => Ok(Applied {
+                revision: entry_revision(&entry).unwrap_or(look.revision),
+                before: decided.planned.effect.before.clone(),
+                after: decided.planned.effect.after.clone(),
+                back: Some(look.revision),
+                entry,
+            }),
+            Some(refusal) => {
+                let stale = match refusal.code {
+                    Code::Conflict => Some(self.stale_now(ask, look).await?),
+                    _ => None,
+                };
+                Err(Refused { refusal, entry: Some(entry.id), stale, ending: outcome.ending })
+            }
+        }
+    }
+
+    /// What stands in the cluster after a write: by our own plan when all of it was written, else by
+    /// asking. `None` when it cannot be asked.
+    async fn after(
+        &self,
+        at: &ServiceRef,
+        look: &Look,
+        plan: &Plan,
+        ending: Ending,
+    ) -> (Vec<(crate::domain::ids::ObjectRef, Value)>, Option<String>) {
+        let snapshot = match ending {
+            Ending::Applied => Some(routing::applied(&look.snapshot, plan)),
+            Ending::Refused | Ending::Failed | Ending::Outside => None,
+            Ending::Partial | Ending::Unknown => {
+                self.inner.cluster.read_fresh(at, &self.inner.cache).await.ok().flatten()
+            }
+        };
+        match snapshot {
+            Some(snapshot) => (routing::saved(&snapshot), Some(routing::read(&snapshot).fingerprint)),
+            None => (Vec::new(), None),
+        }
+    }
+
+    /// Records a refusal; the refusal itself is the answer even when it cannot be recorded.
+    async fn refuse(&self, mut intent: Intent, refusal: Refusal) -> Refused {
+        intent.details.refusal = Some(refusal.clone());
+        let unreachable = refusal.code.status() >= 500;
+        let ending = if unreachable { Ending::Failed } else { Ending::Refused };
+        let outcome =
+            Outcome { at_ms: self.inner.clock.now_ms(), ending, revision: None, details: Details::default() };
+        let entry = match self.inner.store.single(&intent, &outcome, Revise::Keep).await {
+            Ok(entry) => {
+                if let Some(at) = &intent.service {
+                    self.tell(at, &entry);
+                }
+                Some(entry.id)
+            }
+            Err(error) => {
+                tracing::error!(%error, "a refusal was not recorded");
+                None
+            }
+        };
+        Refused { refusal, entry, stale: None, ending }
+    }
+
+    fn tell(&self, at: &ServiceRef, entry: &Entry) {
+        self.announce(Happening::Service(at.clone()));
+        if let Some(revision) = entry_revision(entry) {
+            let by = entry.intent.actor.clone();
+            self.announce(Happening::Revision { service: at.clone(), revision, by });
+        }
+    }
+
+    async fn stale(&self, ask: &ChangeAsk, look: &Look) -> Result<Stale, Refusal> {
+        let at = &ask.service;
+        let expected = ask.expected.unwrap_or(look.revision);
+        let saw = self.weights_at(at, expected).await?;
+        let yours = match &ask.wish {
+            Wish::Set(change) => {
+                change.weights.as_ref().map(|split| split.iter().map(|(v, w)| (v.clone(), w)).collect())
+            }
+            Wish::TakeOver(version) => Some(vec![(version.clone(), 100)]),
+            Wish::SwitchBack(revision) => self.weights_at(at, *revision).await?,
+        };
+        let by = self.inner.store.revision(at).await.map_err(unavailable)?.map(last_of);
+        Ok(Stale { saw: (expected, saw), now: (look.revision, look.routing.declared()), yours, by })
+    }
+
+    /// The same after a conflict in the middle: what stands there now was read after it.
+    async fn stale_now(&self, ask: &ChangeAsk, look: &Look) -> Result<Stale, Refusal> {
+        let mut stale = self.stale(ask, look).await?;
+        stale.saw = (look.revision, look.routing.declared());
+        if let Ok(now) = self.look(&ask.service, true).await {
+            stale.now = (now.revision, now.routing.declared());
+            stale.by = self.inner.store.revision(&ask.service).await.map_err(unavailable)?.map(last_of);
+        }
+        Ok(stale)
+    }
+
+    fn intent_of(&self, who: &Actor, ask: &ChangeAsk, reason: String) -> Intent {
+        Intent {
+            change: uuid::Uuid::now_v7().to_string(),
+            at_ms: self.inner.clock.now_ms(),
+            service: Some(ask.service.clone()),
+            actor: who.identity.user.clone(),
+            groups: who.identity.groups.clone(),
+            channel: who.channel,
+            address: who.address.clone(),
+            action: ask.wish.action(),
+            reason,
+            request_id: ask.request_id.clone(),
+            details: Details { acknowledged: ask.ack.clone(), ..Details::default() },
+        }
+    }
+}
+
+fn entry_revision(entry: &Entry) -> Option<Revision> {
+    entry.outcome.as_ref()?.revision
+}
+
+/// The last change as the store keeps it with the service's state.
+pub(super) fn last_of(state: crate::store::ServiceState) -> LastChange {
+    LastChange {
+        at_ms: state.at_ms,
+        by: state.by,
+        channel: state.channel,
+        action: state.action,
+        ending: state.ending,
+        entry: state.entry,
+    }
+}
+
+fn record_of(edit: &crate::domain::plan::Edit) -> EditRecord {
+    EditRecord {
+        object: edit.object.clone(),
+        before: edit.before.as_ref().and_then(|object| object.get("spec").cloned()),
+        after: edit.after.get("spec").cloned(),
+        resource_version_before: edit.resource_version().map(str::to_owned),
+        resource_version_after: None,
+        written: Written::No,
+    }
+}
+
+/// The same change as a call of the REST API: method, path and body.
+fn call_of(
+    at: &ServiceRef,
+    wish: &Wish,
+    after: &crate::domain::routing::Weights,
+    checks: &[Check],
+) -> (&'static str, String, Value) {
+    let ack: Vec<&str> = checks
+        .iter()
+        .filter(|check| check.severity == Severity::Acknowledge)
+        .map(|check| check.code.as_str())
+        .collect();
+    let path = format!("/api/v1/services/{}/{}/traffic", at.namespace, at.name);
+    match wish {
+        Wish::Set(change) => {
+            let mut body = Map::new();
+            if change.weights.is_some() {
+                let weights: Map<String, Value> =
+                    after.iter().map(|(version, weight)| (version.to_string(), json!(weight))).collect();
+                body.insert("weights".into(), weights.into());
+            }
+            if let Some(route) = &change.route {
+                body.insert("route".into(), json!(route));
+            }
+            if let Some(rules) = &change.rules {
+                body.insert("rules".into(), rules.iter().map(rule_json).collect());
+            }
+            if let Some(mirror) = &change.mirror {
+                let mirror = mirror
+                    .as_ref()
+                    .map(|mirror| json!({"version": mirror.version, "percent": mirror.percent}));
+                body.insert("mirror".into(), mirror.unwrap_or(Value::Null));
+            }
+            body.insert("ack".into(), json!(ack));
+            body.insert("reason".into(), json!("…"));
+            ("PUT", path, body.into())
+        }
+        Wish::TakeOver(version) => {
+            ("POST", format!("{path}/takeover"), json!({"version": version, "ack": ack, "reason": "…"}))
+        }
+        Wish::SwitchBack(revision) => {
+            ("POST", format!("{path}/switch-back"), json!({"revision": revision, "reason": "…"}))
+        }
+    }
+}
+
+/// A rule in the shape of the REST API: `{"id"?, "name"?, "when": [[condition]], "to": {version: percent}}`.
+pub fn rule_json(rule: &crate::domain::routing::Rule) -> Value {
+    let when: Vec<Vec<Value>> = rule
+        .when
+        .iter()
+        .map(|all| all.iter().map(|condition| serde_json::to_value(condition).unwrap_or_default()).collect())
+        .collect();
+    let to: Map<String, Value> =
+        rule.to.iter().map(|(version, weight)| (version.to_string(), json!(weight))).collect();
+    let mut out = Map::new();
+    if let Some(id) = &rule.id {
+        out.insert("id".into(), json!(id));
+    }
+    if let Some(name) = &rule.name {
+        out.insert("name".into(), json!(name));
+    }
+    out.insert("when".into(), json!(when));
+    out.insert("to".into(), to.into());
+    out.into()
+}
