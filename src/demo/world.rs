@@ -14,7 +14,7 @@ use serde_json::Value;
 use super::api::ApiServer;
 use super::pods;
 use crate::domain::ids::{Kind, ObjectRef, ServiceRef};
-use crate::domain::istio::{DestinationRule, HttpRoute, StringMatch, VirtualService};
+use crate::domain::istio::{DestinationRule, HttpMatch, HttpRoute, StringMatch, VirtualService};
 use crate::domain::service::{Labels, Port, Protocol, Shape};
 
 /// Everything that decides where a request goes.
@@ -62,6 +62,8 @@ pub struct Rules {
     pub spec: VirtualService,
     /// What the view of `domain` does not hold, by the place of the http route.
     pub extras: Vec<Extra>,
+    /// The matches of each http route, to hand out without copying.
+    pub whens: Vec<Arc<[HttpMatch]>>,
 }
 
 /// Further fields of an http route.
@@ -250,11 +252,13 @@ fn spec<T: Default + for<'de> Deserialize<'de>>(object: &Value) -> T {
 fn rules(object: &Value) -> Rules {
     let http = object["spec"]["http"].as_array();
     let extras = http.into_iter().flatten().map(|route| Extra::deserialize(route).unwrap_or_default());
+    let spec: VirtualService = spec(object);
     Rules {
         at: at(Kind::VirtualService, object),
         created_ms: pods::created_ms(object),
-        spec: spec(object),
         extras: extras.collect(),
+        whens: spec.http.iter().map(|route| route.r#match.clone().into()).collect(),
+        spec,
     }
 }
 

@@ -4,6 +4,8 @@
 //! Merging of delegates: `pilot/pkg/model/virtualservice.go` of Istio. A delegate that is missing, not visible
 //! or in conflict with its root makes the route vanish.
 
+use std::sync::Arc;
+
 use super::super::world::{Extra, Rules, World};
 use super::hosts::visible;
 use super::matching::{concerns, fits};
@@ -15,6 +17,7 @@ pub struct Candidate<'a> {
     pub rules: &'a Rules,
     pub route: &'a HttpRoute,
     pub extra: &'a Extra,
+    pub when: &'a Arc<[HttpMatch]>,
     /// The namespace in which names of the root's matches are meant.
     root_namespace: &'a str,
     /// Each: the match of the root (when there is one) and of the route; both must hold. Empty = everything.
@@ -24,21 +27,30 @@ pub struct Candidate<'a> {
 impl Candidate<'_> {
     /// True when the route takes every request that reaches it.
     pub fn is_catch_all(&self) -> bool {
-        let everything = |when: &Option<&HttpMatch>| when.is_none_or(takes_all);
-        self.either.is_empty() || self.either.iter().any(|(root, own)| everything(root) && everything(own))
+        let everything = |when: Option<&HttpMatch>| when.is_none_or(takes_all);
+        self.either.is_empty() || self.either.iter().any(|(root, own)| everything(*root) && everything(*own))
     }
 
-    /// `None` when the request does not fit; else how much of the path a prefix match took (`None` = the
-    /// route does not match by prefix).
-    pub fn matches(&self, world: &World, request: &Request<'_>) -> Option<Option<usize>> {
+    /// Whether, and how, the request fits.
+    pub fn matches(&self, world: &World, request: &Request<'_>) -> Option<Fit> {
         if self.either.is_empty() {
-            return Some(None);
+            return Some(Fit::Whole);
         }
-        let fit = |when: &Option<&HttpMatch>| when.is_none_or(|when| fits(world, when, request));
-        let (root, own) = self.either.iter().find(|(root, own)| fit(root) && fit(own))?;
+        let fit = |when: Option<&HttpMatch>| when.is_none_or(|when| fits(world, when, request));
+        let (root, own) = self.either.iter().find(|(root, own)| fit(*root) && fit(*own))?;
         let uri = own.and_then(|own| own.uri.as_ref()).or_else(|| root.and_then(|root| root.uri.as_ref()));
-        Some(uri.and_then(|uri| uri.prefix.as_ref()).map(|prefix| prefix.len()))
+        let prefix = uri.and_then(|uri| uri.prefix.as_ref());
+        Some(prefix.map_or(Fit::Whole, |prefix| Fit::Prefix(prefix.len())))
     }
+}
+
+/// What a rewrite of the path replaces.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fit {
+    /// All of it.
+    Whole,
+    /// The first bytes, which a prefix matched.
+    Prefix(usize),
 }
 
 /// Sources, gateways and ports were looked at before: what is left takes all when it has no other condition.
@@ -56,14 +68,14 @@ fn takes_all(when: &HttpMatch) -> bool {
 /// The routes of one object for a client, in order.
 pub fn routes<'a>(world: &'a World, rules: &'a Rules, from: &Caller, port: u16) -> Vec<Candidate<'a>> {
     let mut found = Vec::new();
-    for (route, extra) in rules.spec.http.iter().zip(&rules.extras) {
+    for (route, extra, when) in in_order(rules) {
         let root_namespace = rules.at.namespace.as_str();
         match &route.delegate {
             None => {
                 let either = route.r#match.iter().map(|own| (None, Some(own))).collect();
                 push(
                     &mut found,
-                    Candidate { rules, route, extra, root_namespace, either },
+                    Candidate { rules, route, extra, when, root_namespace, either },
                     route.r#match.is_empty(),
                     from,
                     port,
@@ -78,11 +90,11 @@ pub fn routes<'a>(world: &'a World, rules: &'a Rules, from: &Caller, port: u16) 
                         && visible(&leaf.spec.export_to, namespace, root_namespace)
                 });
                 let Some(leaf) = leaf else { continue };
-                for (route_of_leaf, extra) in leaf.spec.http.iter().zip(&leaf.extras) {
+                for (route_of_leaf, extra, when) in in_order(leaf) {
                     let Some(either) = merged(&route.r#match, &route_of_leaf.r#match) else { continue };
                     let all = either.is_empty();
                     let candidate =
-                        Candidate { rules: leaf, route: route_of_leaf, extra, root_namespace, either };
+                        Candidate { rules: leaf, route: route_of_leaf, extra, when, root_namespace, either };
                     push(&mut found, candidate, all, from, port);
                 }
             }
@@ -94,6 +106,16 @@ pub fn routes<'a>(world: &'a World, rules: &'a Rules, from: &Caller, port: u16) 
     found
 }
 
+fn in_order(rules: &Rules) -> impl Iterator<Item = (&HttpRoute, &Extra, &Arc<[HttpMatch]>)> {
+    rules
+        .spec
+        .http
+        .iter()
+        .zip(&rules.extras)
+        .zip(&rules.whens)
+        .map(|((route, extra), when)| (route, extra, when))
+}
+
 /// Leaves out the alternatives that do not concern the client, and the route when none is left.
 fn push<'a>(
     found: &mut Vec<Candidate<'a>>,
@@ -103,10 +125,10 @@ fn push<'a>(
     port: u16,
 ) {
     let (root, own) = (candidate.root_namespace, candidate.rules.at.namespace.as_str());
-    let concerned = |when: &Option<&HttpMatch>, namespace: &str| {
+    let concerned = |when: Option<&HttpMatch>, namespace: &str| {
         when.is_none_or(|when| concerns(when, namespace, from, port))
     };
-    candidate.either.retain(|pair| concerned(&pair.0, root) && concerned(&pair.1, own));
+    candidate.either.retain(|pair| concerned(pair.0, root) && concerned(pair.1, own));
     if all || !candidate.either.is_empty() {
         found.push(candidate);
     }

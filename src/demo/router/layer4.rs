@@ -20,10 +20,10 @@ pub fn connect(world: &World, from: &Caller, host: &str, port: u16, random: &mut
         let namespace = rules.at.namespace.as_str();
         let fits = |when: &[L4Match]| {
             let one = |when: &L4Match| {
-                let by_name = |sni: &Box<str>| {
-                    sni.strip_prefix('*').is_some_and(|s| host.ends_with(s)) || **sni == *host
-                };
-                concerns_l4(when, namespace, from, port) && (!tls || when.sni_hosts.iter().any(by_name))
+                let by_name =
+                    |sni: &str| sni.strip_prefix('*').is_some_and(|s| host.ends_with(s)) || sni == host;
+                concerns_l4(when, namespace, from, port)
+                    && (!tls || when.sni_hosts.iter().any(|sni| by_name(sni)))
             };
             when.is_empty() || when.iter().any(one)
         };

@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 pub use self::layer4::connect;
 
-use self::delegates::Candidate;
+use self::delegates::{Candidate, Fit};
 use super::random::Random;
 use super::world::{Endpoint, Service, World};
 use crate::domain::ids::ObjectRef;
@@ -154,19 +154,19 @@ fn follow(
     world: &World,
     from: &Caller,
     request: &Request<'_>,
-    routes: &[Candidate<'_>],
+    candidates: &[Candidate<'_>],
     meant: Option<&Service>,
     random: &mut Random,
 ) -> Routed {
-    let Some((candidate, prefix)) = routes.iter().find_map(|r| r.matches(world, request).map(|p| (r, p)))
-    else {
+    let found = candidates.iter().find_map(|c| c.matches(world, request).map(|fit| (c, fit)));
+    let Some((candidate, fit)) = found else {
         return ended(meant, request, End::NO_ROUTE);
     };
     let mut routed = ended(meant, request, End::NO_CLUSTER);
     routed.by = Some(Taken {
         object: candidate.rules.at.clone(),
         name: candidate.route.name.clone(),
-        when: candidate.route.r#match.clone().into(),
+        when: candidate.when.clone(),
     });
     let extra = candidate.extra;
     if let Some(redirect) = &extra.redirect {
@@ -178,10 +178,9 @@ fn follow(
         return routed;
     }
     if let Some(uri) = extra.rewrite.as_ref().and_then(|rewrite| rewrite.uri.as_ref()) {
-        routed.path = match prefix {
-            // Only what the prefix matched is replaced.
-            Some(length) => format!("{uri}{}", request.path.get(length..).unwrap_or_default()),
-            None => uri.clone(),
+        routed.path = match fit {
+            Fit::Whole => uri.clone(),
+            Fit::Prefix(length) => format!("{uri}{}", request.path.get(length..).unwrap_or_default()),
         };
     }
     if let Some(abort) = extra.fault.as_ref().and_then(|fault| fault.abort.as_ref()) {

@@ -11,7 +11,7 @@ pub const NAMESPACE: &str = "shop";
 const NS: &str = NAMESPACE;
 const HTTP: (&str, u16) = ("http", 8080);
 /// 63 characters, as long as a name may be.
-pub const LONG: &str = "international-shipping-cost-and-customs-duty-estimation-service";
+pub const LONGEST_NAME: &str = "international-shipping-cost-and-customs-duty-estimation-service";
 const LONG_VERSION: &str = "2026.11.20-release-candidate.4-with-hotfix-for-customs-duties";
 
 pub fn objects() -> Vec<Seeded> {
@@ -156,8 +156,8 @@ fn shipping() -> Vec<Seeded> {
         deployment(&Workload {
             namespace: NS,
             name,
-            labels: &[("app", LONG), ("version", v)],
-            image: &format!("shop/logistics/europe/{LONG}:{v}"),
+            labels: &[("app", LONGEST_NAME), ("version", v)],
+            image: &format!("shop/logistics/europe/{LONGEST_NAME}:{v}"),
             port: 8080,
             replicas: 1,
             sidecar: true,
@@ -165,19 +165,19 @@ fn shipping() -> Vec<Seeded> {
     };
     let subset = |name: &str, v: &str| json!({ "name": name, "labels": { "version": v } });
     vec![
-        service(NS, LONG, HTTP),
+        service(NS, LONGEST_NAME, HTTP),
         workload("shipping-estimation-current", "2026.10.1"),
         workload("shipping-estimation-next", LONG_VERSION),
         istio(
             "DestinationRule",
             NS,
             "shipping-estimation",
-            json!({ "host": LONG, "subsets": [subset("current", "2026.10.1"), subset("next", LONG_VERSION)] }),
+            json!({ "host": LONGEST_NAME, "subsets": [subset("current", "2026.10.1"), subset("next", LONG_VERSION)] }),
         ),
         virtual_service(
             NS,
             "shipping-estimation",
-            json!({ "hosts": [LONG], "http": [{ "route": [to(LONG, "current", 99), to(LONG, "next", 1)] }] }),
+            json!({ "hosts": [LONGEST_NAME], "http": [{ "route": [to(LONGEST_NAME, "current", 99), to(LONGEST_NAME, "next", 1)] }] }),
         ),
     ]
 }

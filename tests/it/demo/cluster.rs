@@ -6,7 +6,7 @@ use serde_json::Value;
 use sluice::clock::Clock;
 use sluice::demo::api::ApiServer;
 use sluice::demo::controller::{Controller, STARTUP_MS, Start};
-use sluice::demo::{populate, seed};
+use sluice::demo::{Demo, populate, seed};
 
 struct Cluster {
     api: ApiServer,
@@ -16,9 +16,8 @@ struct Cluster {
 
 fn cluster() -> Cluster {
     let clock = Clock::manual(1_800_000_000_000);
-    let api = ApiServer::new(clock.clone());
-    let controller = populate(&api, clock.clone()).unwrap();
-    Cluster { api, clock, controller }
+    let (demo, controller) = Demo::still(clock.clone(), 1);
+    Cluster { api: demo.api, clock, controller }
 }
 
 impl Cluster {
@@ -46,6 +45,11 @@ impl Cluster {
         let pods = self.api.list("Pod", Some(namespace));
         pods.iter().filter(|pod| pod.label("app") == Some(app)).map(|pod| pod.name.to_string()).collect()
     }
+}
+
+#[test]
+fn every_object_of_the_seed_is_one_that_the_api_server_takes() {
+    assert_eq!(format!("{:?}", populate(&ApiServer::new(Clock::manual(0)))), "[]");
 }
 
 #[test]

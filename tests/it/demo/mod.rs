@@ -1,4 +1,6 @@
 //! The demo's content: its cluster, its routing, its traffic.
 
 mod cluster;
+mod known_answers;
 mod router;
+mod traffic;

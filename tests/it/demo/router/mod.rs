@@ -6,5 +6,5 @@ mod layer4;
 mod matching;
 mod selection;
 mod subsets;
-mod support;
+pub mod support;
 mod weights;
