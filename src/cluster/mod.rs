@@ -31,6 +31,9 @@ mod state;
 mod cache;
 mod watch;
 
+#[cfg(test)]
+mod random;
+
 mod access;
 mod apply;
 mod fresh;

@@ -177,14 +177,22 @@ impl Cluster {
         }
         let mut looked = 0;
         loop {
-            let Ok(now) = self.get(&edit.object, end).await else {
-                return Fate::Unknown(ApplyError::Unknown { object, error });
+            let seen = self.get(&edit.object, end).await;
+            let may_wait = Instant::now() + LOOK_AGAIN < end;
+            let verdict = match seen {
+                Ok(now) => judge(edit, body, now),
+                // As long as there is time: "nobody knows" is the worst answer of all.
+                Err(_) if may_wait => {
+                    sleep(LOOK_AGAIN).await;
+                    continue;
+                }
+                Err(_) => Verdict::Open,
             };
             looked += 1;
-            match judge(edit, body, now) {
+            match verdict {
                 Verdict::Written(stored) => return Fate::Written(stored, Vec::new()),
                 // The write may still have been under way when we looked.
-                Verdict::Not if looked == 1 && Instant::now() + LOOK_AGAIN < end => sleep(LOOK_AGAIN).await,
+                Verdict::Not if looked == 1 && may_wait => sleep(LOOK_AGAIN).await,
                 Verdict::Not => return Fate::Not(ApplyError::Cluster { object, error }),
                 Verdict::Overtaken(manager) => return Fate::Not(ApplyError::Conflict { object, manager }),
                 Verdict::Open => return Fate::Unknown(ApplyError::Unknown { object, error }),
