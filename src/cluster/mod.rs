@@ -16,6 +16,7 @@ pub mod client;
 mod error;
 mod wire;
 
+mod json;
 mod kinds;
 mod meta;
 mod parse;

@@ -1,24 +1,26 @@
-//! From the API server's JSON to rows. Parses only what is kept, borrows from the text while it does, and takes
-//! odd values for absent ones: one strange object must not hide the others.
+//! From the API server's JSON to rows. Parses only what is kept, and borrows from the text while it does.
+//! Each object is read by itself: a strange one must not hide the others.
 
-use std::borrow::Cow;
-use std::fmt;
 use std::sync::Arc;
 
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde::de::Error as _;
 use serde_json::value::RawValue;
 
 use crate::domain::istio::Object;
 use crate::domain::service::{Port, Protocol, Shape, WorkloadKind};
 
+use super::json::{
+    Container, Endpoint, Nothing, PodSpec, PodStatus, ServicePort, ServiceSpec, SliceJson, Thing,
+    WorkloadSpec,
+};
 use super::kinds::Watched;
 use super::meta::{MetaJson, millis};
 use super::rows::{NamespaceRow, PodMesh, PodRow, Row, ServiceRow, SliceRow, WorkloadRow};
-use super::words::{LabelSet, Word, Words};
+use super::words::{Word, Words};
 
 /// Reads one object of a kind.
 pub(super) fn row(kind: Watched, json: &str, words: &Words) -> serde_json::Result<Row> {
-    Ok(match kind {
+    let row = match kind {
         Watched::Namespace => {
             let object: Thing<Nothing, Nothing> = serde_json::from_str(json)?;
             let ambient = object.metadata.labels.get(DATAPLANE_MODE) == Some("ambient");
@@ -31,7 +33,11 @@ pub(super) fn row(kind: Watched, json: &str, words: &Words) -> serde_json::Resul
         Watched::StatefulSet => workload(WorkloadKind::StatefulSet, json, words)?,
         Watched::VirtualService => Row::VirtualService(Arc::new(routing_object(json, words)?)),
         Watched::DestinationRule => Row::DestinationRule(Arc::new(routing_object(json, words)?)),
-    })
+    };
+    if row.key().1.is_empty() {
+        return Err(serde_json::Error::custom("an object without a name"));
+    }
+    Ok(row)
 }
 
 /// Namespace (of a Namespace: its own name) and name of an object.
@@ -44,219 +50,6 @@ pub(super) fn key(kind: Watched, json: &str, words: &Words) -> serde_json::Resul
 }
 
 const DATAPLANE_MODE: &str = "istio.io/dataplane-mode";
-
-/// A text that is borrowed where the JSON has no escapes in it; anything but a text is empty.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Text<'a>(Cow<'a, str>);
-
-impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        struct Reader;
-        impl<'de> Visitor<'de> for Reader {
-            type Value = Text<'de>;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a text")
-            }
-            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Text<'de>, E> {
-                Ok(Text(Cow::Borrowed(text)))
-            }
-            fn visit_str<E>(self, text: &str) -> Result<Text<'de>, E> {
-                Ok(Text(Cow::Owned(text.to_owned())))
-            }
-            fn visit_unit<E>(self) -> Result<Text<'de>, E> {
-                Ok(Text::default())
-            }
-        }
-        from.deserialize_any(Reader)
-    }
-}
-
-impl Text<'_> {
-    fn some(&self) -> Option<&str> {
-        (!self.0.is_empty()).then_some(&*self.0)
-    }
-}
-
-/// A JSON object of texts, in the order in which they stand.
-#[derive(Default)]
-struct Texts<'a>(Vec<(Text<'a>, Text<'a>)>);
-
-impl<'de: 'a, 'a> Deserialize<'de> for Texts<'a> {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        struct Reader;
-        impl<'de> Visitor<'de> for Reader {
-            type Value = Texts<'de>;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object of texts")
-            }
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Texts<'de>, A::Error> {
-                let mut out = Vec::with_capacity(map.size_hint().unwrap_or(8));
-                while let Some(entry) = map.next_entry()? {
-                    out.push(entry);
-                }
-                Ok(Texts(out))
-            }
-            fn visit_unit<E>(self) -> Result<Texts<'de>, E> {
-                Ok(Texts::default())
-            }
-        }
-        from.deserialize_any(Reader)
-    }
-}
-
-impl Texts<'_> {
-    fn get(&self, key: &str) -> Option<&str> {
-        self.0.iter().find(|(k, _)| k.0 == key).map(|(_, value)| &*value.0)
-    }
-
-    fn kept(&self, words: &Words) -> LabelSet {
-        LabelSet::new(self.0.iter().map(|(key, value)| (words.get(&key.0), words.get(&value.0))).collect())
-    }
-}
-
-fn null_as_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(from: D) -> Result<T, D::Error> {
-    Ok(Option::<T>::deserialize(from)?.unwrap_or_default())
-}
-
-/// Structs whose every field may be absent or null.
-macro_rules! partial {
-    ($($name:ident { $($field:ident: $ty:ty,)* })*) => {$(
-        #[derive(Default, serde::Deserialize)]
-        #[serde(default, rename_all = "camelCase", bound(deserialize = "'de: 'a"))]
-        struct $name<'a> {
-            $(#[serde(borrow, deserialize_with = "null_as_default")] $field: $ty,)*
-            #[serde(skip)] lifetime: std::marker::PhantomData<&'a ()>,
-        }
-    )*};
-}
-
-#[derive(Default, serde::Deserialize)]
-struct Nothing {}
-
-#[derive(serde::Deserialize)]
-#[serde(
-    default,
-    bound(deserialize = "'de: 'a, S: Default + Deserialize<'de>, T: Default + Deserialize<'de>")
-)]
-struct Thing<'a, S, T> {
-    #[serde(borrow)]
-    metadata: Meta<'a>,
-    #[serde(deserialize_with = "null_as_default")]
-    spec: S,
-    #[serde(deserialize_with = "null_as_default")]
-    status: T,
-}
-
-impl<S: Default, T: Default> Default for Thing<'_, S, T> {
-    fn default() -> Self {
-        Self { metadata: Meta::default(), spec: S::default(), status: T::default() }
-    }
-}
-
-partial! {
-    Meta {
-        namespace: Text<'a>,
-        name: Text<'a>,
-        uid: Text<'a>,
-        creation_timestamp: Text<'a>,
-        deletion_timestamp: Text<'a>,
-        labels: Texts<'a>,
-        annotations: Texts<'a>,
-    }
-    ServiceSpec {
-        r#type: Text<'a>,
-        cluster_i_p: Text<'a>,
-        selector: Texts<'a>,
-        ports: Vec<ServicePort<'a>>,
-    }
-    ServicePort {
-        name: Text<'a>,
-        protocol: Text<'a>,
-        app_protocol: Text<'a>,
-        port: Number<'a>,
-    }
-    TargetRef {
-        kind: Text<'a>,
-        name: Text<'a>,
-    }
-    Endpoint {
-        conditions: Conditions<'a>,
-        target_ref: TargetRef<'a>,
-    }
-    Conditions {
-        ready: Flag<'a>,
-        terminating: Flag<'a>,
-    }
-    Container {
-        name: Text<'a>,
-        image: Text<'a>,
-    }
-    PodSpec {
-        containers: Vec<Container<'a>>,
-        init_containers: Vec<Container<'a>>,
-    }
-    PodStatus {
-        phase: Text<'a>,
-        reason: Text<'a>,
-        conditions: Vec<PodCondition<'a>>,
-        container_statuses: Vec<ContainerStatus<'a>>,
-        init_container_statuses: Vec<ContainerStatus<'a>>,
-    }
-    PodCondition {
-        r#type: Text<'a>,
-        status: Text<'a>,
-        reason: Text<'a>,
-    }
-    ContainerStatus {
-        state: ContainerState<'a>,
-    }
-    ContainerState {
-        waiting: Because<'a>,
-        terminated: Because<'a>,
-    }
-    Because {
-        reason: Text<'a>,
-    }
-    WorkloadSpec {
-        replicas: Number<'a>,
-        selector: Selector<'a>,
-        template: Template<'a>,
-    }
-    Selector {
-        match_labels: Texts<'a>,
-    }
-    Template {
-        metadata: Meta<'a>,
-        spec: PodSpec<'a>,
-    }
-}
-
-#[derive(Default)]
-struct Number<'a>(Option<u32>, std::marker::PhantomData<&'a ()>);
-
-impl<'de> Deserialize<'de> for Number<'_> {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        Ok(Self(Option::deserialize(from)?, std::marker::PhantomData))
-    }
-}
-
-#[derive(Default)]
-struct Flag<'a>(Option<bool>, std::marker::PhantomData<&'a ()>);
-
-impl<'de> Deserialize<'de> for Flag<'_> {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        Ok(Self(Option::deserialize(from)?, std::marker::PhantomData))
-    }
-}
-
-#[derive(Default, serde::Deserialize)]
-#[serde(default)]
-struct SliceJson<'a> {
-    #[serde(borrow)]
-    metadata: Meta<'a>,
-    #[serde(borrow, deserialize_with = "null_as_default")]
-    endpoints: Vec<Endpoint<'a>>,
-}
 
 fn service(object: Thing<'_, ServiceSpec<'_>, Nothing>, words: &Words) -> ServiceRow {
     let Thing { metadata, spec, .. } = object;
@@ -381,4 +174,67 @@ fn routing_object<T: Default + serde::de::DeserializeOwned>(
         Err(error) => (T::default(), Some(error.to_string())),
     };
     Ok(Object { meta: object.metadata.read(words), spec, malformed })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(kind: Watched, json: &str) -> Row {
+        row(kind, json, &Words::default()).unwrap()
+    }
+
+    #[test]
+    fn a_spec_of_another_shape_is_kept_as_malformed() {
+        let json = r#"{"metadata": {"name": "a", "namespace": "b"}, "spec": {"http": [{"route": "all"}]}}"#;
+        let Row::VirtualService(object) = read(Watched::VirtualService, json) else { panic!() };
+        assert!(object.malformed.as_ref().is_some_and(|why| why.contains("invalid type")));
+        assert!(object.spec.http.is_empty());
+        let Row::DestinationRule(object) = read(Watched::DestinationRule, r#"{"metadata": {"name": "a"}}"#)
+        else {
+            panic!()
+        };
+        assert_eq!((&*object.spec.host, &object.malformed), ("", &None));
+    }
+
+    #[test]
+    fn absent_null_and_escaped_values_are_read() {
+        let json = r#"{"metadata": {"name": "a", "namespace": "b", "labels": null},
+            "spec": {"selector": {"app\u002fname": "x\ty"}, "ports": [{"port": 80, "name": null}, {"name": "none"}],
+            "sessionAffinity": {"odd": [1, 2]}}, "status": 7}"#
+            .replace("\"status\": 7", "\"status\": null");
+        let Row::Service(service) = read(Watched::Service, &json) else { panic!() };
+        assert_eq!(service.selector.get("app/name").map(AsRef::as_ref), Some("x\ty"));
+        assert_eq!(service.ports.iter().map(|port| port.number).collect::<Vec<_>>(), [80]);
+        assert_eq!(service.shape, Shape::ClusterIp);
+        let Row::Workload(workload) = read(Watched::Deployment, r#"{"metadata": {"name": "a"}, "spec": {}}"#)
+        else {
+            panic!()
+        };
+        assert_eq!((workload.wanted, &*workload.image), (1, ""));
+        assert!(row(Watched::Pod, "[]", &Words::default()).is_err());
+    }
+
+    #[test]
+    fn a_pods_cause_is_the_most_telling_word() {
+        let check = |status: &str, expected: Option<&str>| {
+            let json = format!(r#"{{"metadata": {{"name": "a"}}, "status": {status}}}"#);
+            let Row::Pod(pod) = read(Watched::Pod, &json) else { panic!() };
+            assert_eq!(pod.cause.as_deref(), expected, "{status}");
+        };
+        check("{}", None);
+        let waiting = |reason: &str| format!(r#"{{"state": {{"waiting": {{"reason": "{reason}"}}}}}}"#);
+        let containers = |list: &[String]| format!(r#"{{"containerStatuses": [{}]}}"#, list.join(","));
+        check(&containers(&[waiting("ContainerCreating")]), Some("ContainerCreating"));
+        check(
+            &containers(&[waiting("PodInitializing"), waiting("CrashLoopBackOff")]),
+            Some("CrashLoopBackOff"),
+        );
+        let ended = r#"{"state": {"terminated": {"reason": "OOMKilled"}}}"#.to_owned();
+        check(&containers(&[waiting("ContainerCreating"), ended]), Some("OOMKilled"));
+        let homeless =
+            r#"{"conditions": [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable"}]}"#;
+        check(homeless, Some("Unschedulable"));
+        check(r#"{"reason": "Evicted"}"#, Some("Evicted"));
+    }
 }

@@ -3,4 +3,9 @@
 
 mod scene;
 
+mod access;
+mod fresh;
+mod joins;
+mod troubles;
+mod watches;
 mod writes;

@@ -200,10 +200,19 @@ pub fn shift(snapshot: &Snapshot, weights: [i64; 2]) -> Plan {
     Plan::new(vec![], vec![switch], vec![])
 }
 
+/// `reviews` with a second, older DestinationRule: what [`three_stages`] works on.
+pub async fn stages_scene() -> Scene {
+    Scene::on(|api| {
+        reviews(api);
+        api.put(destination_rule("reviews-old", subsets("reviews", &["v1", "v2"]))).unwrap();
+    })
+    .await
+}
+
 /// The plan that adds a subset first, shifts, and then drops a subset: three stages.
 pub fn three_stages(snapshot: &Snapshot) -> Plan {
     let add = edit(snapshot, Kind::DestinationRule, "reviews", |spec| {
-        *spec = subsets("reviews", &["v1", "v2", "v3"])
+        *spec = subsets("reviews", &["v1", "v2", "v3"]);
     });
     let switch = edit(snapshot, Kind::VirtualService, "reviews", |spec| *spec = split("reviews", [0, 100]));
     let other =

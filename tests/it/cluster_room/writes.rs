@@ -1,8 +1,20 @@
-//! Writing when all goes well, and when the object moved.
+//! Writing: in order, once, at the version that was read; and what is told when the object moved.
 
+use std::time::Duration;
+
+use serde_json::json;
+use sluice::cluster::{ApplyError, Fate};
+use sluice::demo::api::{Cut, On, Times, Trouble, Verb};
 use sluice::domain::audit::{Ending, Written};
+use sluice::domain::ids::{Kind, ObjectRef};
+use sluice::domain::plan::{Edit, Plan};
+use sluice::domain::refusal::Code;
+use tokio::time::Instant;
 
-use super::scene::{Scene, reviews, shift};
+use super::scene::{
+    Scene, destination_rule, edit, reviews, shift, split, stages_scene, subsets, three_stages,
+    virtual_service,
+};
 
 #[tokio::test(start_paused = true)]
 async fn a_plan_is_written_once_with_the_change_on_the_object() {
@@ -12,12 +24,145 @@ async fn a_plan_is_written_once_with_the_change_on_the_object() {
     assert_eq!(scene.cluster.dry_run(&plan).await, Ok(vec![]));
     assert_eq!(scene.weights(), [70, 30]);
     let applied = scene.cluster.apply(&plan, "change-1", &scene.cache).await;
-    assert_eq!((applied.ending, applied.error), (Ending::Applied, None));
+    assert_eq!((applied.ending, &applied.error, applied.refusal()), (Ending::Applied, &None, None));
     assert_eq!(scene.weights(), [30, 70]);
     let object = scene.api.get("VirtualService", "shop", "reviews").unwrap();
     assert_eq!(object["metadata"]["annotations"]["sluice.io/change"], "change-1");
     let record = &applied.records[0];
     assert_eq!(record.written, Written::Yes);
     assert_eq!(record.resource_version_after.as_deref(), object["metadata"]["resourceVersion"].as_str());
+    assert_eq!(record.before.as_ref().unwrap(), &split("reviews", [70, 30]));
     assert_eq!(scene.api.count("PUT", "virtualservices"), 2);
+    let puts = scene.api.log().into_iter().filter(|line| line.method == "PUT");
+    assert!(puts.into_iter().all(|line| {
+        line.query.contains("fieldManager=sluice") && line.query.contains("fieldValidation=Strict")
+    }));
+    assert_eq!(scene.cluster.fate_of("change-1", &applied.records).await[0].1, Fate::Carries);
+    assert!(matches!(scene.cluster.fate_of("change-2", &applied.records).await[0].1, Fate::Other { .. }));
+}
+
+#[tokio::test(start_paused = true)]
+async fn stages_are_written_in_order_and_only_after_the_one_before_was_heard_of() {
+    let scene = stages_scene().await;
+    let plan = three_stages(&scene.fresh("reviews").await.unwrap());
+    let start = Instant::now();
+    let applied = scene.cluster.apply(&plan, "change-1", &scene.cache).await;
+    assert_eq!(applied.ending, Ending::Applied);
+    // Two barriers, each with its grace.
+    assert!((600..2_000).contains(&start.elapsed().as_millis()), "{:?}", start.elapsed());
+    let written: Vec<String> = scene
+        .api
+        .log()
+        .into_iter()
+        .filter(|line| line.method == "PUT")
+        .map(|line| line.path.rsplit('/').take(2).collect::<Vec<_>>().join(" of "))
+        .collect();
+    assert_eq!(
+        written,
+        ["reviews of destinationrules", "reviews of virtualservices", "reviews-old of destinationrules"]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_barrier_waits_for_our_own_watch_but_not_for_ever() {
+    let scene = stages_scene().await;
+    let plan = three_stages(&scene.fresh("reviews").await.unwrap());
+    scene.api.trouble(On::verb(Verb::Watch), Trouble::Drop, Times::Always);
+    scene.api.trouble(On::verb(Verb::List), Trouble::Drop, Times::Always);
+    scene.api.end_watches(Cut::Broken);
+    let start = Instant::now();
+    let applied = scene.cluster.apply(&plan, "change-1", &scene.cache).await;
+    assert_eq!(applied.ending, Ending::Applied);
+    assert!((10_000..12_000).contains(&start.elapsed().as_millis()), "{:?}", start.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_stage_needs_no_barrier() {
+    let scene = Scene::on(reviews).await;
+    let plan = shift(&scene.fresh("reviews").await.unwrap(), [30, 70]);
+    let start = Instant::now();
+    scene.cluster.apply(&plan, "change-1", &scene.cache).await;
+    assert!(start.elapsed() < Duration::from_millis(50), "{:?}", start.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn objects_are_created_where_there_were_none() {
+    let scene = Scene::on(|api| {
+        reviews(api);
+        api.delete("VirtualService", "shop", "reviews").unwrap();
+        api.delete("DestinationRule", "shop", "reviews").unwrap();
+    })
+    .await;
+    let create = |kind, after| Edit { object: ObjectRef::new(kind, "shop", "reviews"), before: None, after };
+    let plan = Plan::new(
+        vec![create(Kind::DestinationRule, destination_rule("reviews", subsets("reviews", &["v1", "v2"])))],
+        vec![create(Kind::VirtualService, virtual_service("reviews", split("reviews", [90, 10])))],
+        vec![],
+    );
+    assert_eq!(scene.cluster.dry_run(&plan).await, Ok(vec![]));
+    let applied = scene.cluster.apply(&plan, "change-1", &scene.cache).await;
+    assert_eq!((applied.ending, scene.weights()), (Ending::Applied, vec![90, 10]));
+    assert_eq!(applied.records[0].before, None);
+    // Again: somebody (we) was faster.
+    let again = scene.cluster.apply(&plan, "change-2", &scene.cache).await;
+    assert_eq!((again.ending, again.refusal().unwrap().code), (Ending::Failed, Code::Conflict));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_status_or_a_label_that_moved_is_no_conflict_and_stays() {
+    let scene = Scene::on(reviews).await;
+    let plan = shift(&scene.fresh("reviews").await.unwrap(), [30, 70]);
+    let mut object = scene.api.get("VirtualService", "shop", "reviews").unwrap();
+    object["metadata"]["labels"] = json!({"team": "shop"});
+    object["status"] = json!({"observedGeneration": 1});
+    scene.api.put_as(object, "pilot-discovery").unwrap();
+    let applied = scene.cluster.apply(&plan, "change-1", &scene.cache).await;
+    assert_eq!((applied.ending, scene.weights()), (Ending::Applied, vec![30, 70]));
+    let object = scene.api.get("VirtualService", "shop", "reviews").unwrap();
+    assert_eq!(object["metadata"]["labels"]["team"], "shop");
+    assert_eq!(object["metadata"]["annotations"]["sluice.io/change"], "change-1");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_spec_that_moved_is_a_conflict_that_names_who_did_it() {
+    let scene = Scene::on(reviews).await;
+    let plan = shift(&scene.fresh("reviews").await.unwrap(), [30, 70]);
+    scene.clock.advance_ms(60_000);
+    scene.api.put_as(virtual_service("reviews", split("reviews", [50, 50])), "kubectl-edit").unwrap();
+    let tried = scene.cluster.dry_run(&plan).await.unwrap_err();
+    assert!(
+        matches!(&tried, ApplyError::Conflict { manager: Some(by), .. } if &**by == "kubectl-edit"),
+        "{tried}"
+    );
+    let applied = scene.cluster.apply(&plan, "change-1", &scene.cache).await;
+    assert_eq!((applied.ending, applied.error.unwrap()), (Ending::Failed, tried));
+    assert_eq!((scene.weights(), applied.records[0].written), (vec![50, 50], Written::No));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_object_that_is_gone_or_made_anew_is_a_conflict() {
+    let scene = Scene::on(reviews).await;
+    let plan = shift(&scene.fresh("reviews").await.unwrap(), [30, 70]);
+    scene.api.delete("VirtualService", "shop", "reviews").unwrap();
+    let gone = scene.cluster.apply(&plan, "change-1", &scene.cache).await;
+    assert_eq!((gone.ending, gone.refusal().unwrap().code), (Ending::Failed, Code::Conflict));
+    scene.api.put(virtual_service("reviews", split("reviews", [70, 30]))).unwrap();
+    let anew = scene.cluster.apply(&plan, "change-1", &scene.cache).await;
+    assert_eq!((anew.ending, anew.refusal().unwrap().code), (Ending::Failed, Code::Conflict));
+    assert_eq!(scene.weights(), [70, 30]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_webhooks_words_and_an_unknown_field_come_back_as_they_are() {
+    let scene = Scene::on(reviews).await;
+    let snapshot = scene.fresh("reviews").await.unwrap();
+    let refused = scene.cluster.dry_run(&shift(&snapshot, [-5, 105])).await.unwrap_err();
+    let ApplyError::Refused { message, .. } = &refused else { panic!("{refused}") };
+    assert!(message.contains("denied the request") && message.contains("weight -5 < 0"), "{message}");
+    assert_eq!(refused.refusal().code, Code::ClusterRefused);
+    let odd = edit(&snapshot, Kind::VirtualService, "reviews", |spec| spec["htpp"] = json!([]));
+    let refused = scene.cluster.dry_run(&Plan::new(vec![], vec![odd], vec![])).await.unwrap_err();
+    let ApplyError::Refused { message, .. } = &refused else { panic!("{refused}") };
+    assert!(message.contains("unknown field \"spec.htpp\""), "{message}");
+    assert_eq!(scene.weights(), [70, 30]);
 }
