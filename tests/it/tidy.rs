@@ -113,9 +113,9 @@ fn foreign_crates_stay_in_their_rooms() {
         }
         let code = code_of(&fs::read_to_string(&path).expect("readable"));
         for (name, rooms) in OUTSIDE {
-            let named = code.match_indices(&format!("{name}::")).any(|(at, _)| {
-                !code[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_' || c == ':')
-            });
+            let named = code
+                .match_indices(&format!("{name}::"))
+                .any(|(at, _)| !code[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_' || c == ':'));
             if named && !rooms.contains(&room.as_str()) {
                 wrong.push(format!("{} names {name}", shown(&path)));
             }
@@ -163,7 +163,12 @@ fn every_test_file_is_declared() {
 
 #[test]
 fn nothing_unfinished_or_skipped() {
-    let marks = [concat!("to", "do!("), concat!("un", "implemented!("), concat!("#[ig", "nore"), concat!("FIX", "ME")];
+    let marks = [
+        concat!("to", "do!("),
+        concat!("un", "implemented!("),
+        concat!("#[ig", "nore"),
+        concat!("FIX", "ME"),
+    ];
     let mut wrong = Vec::new();
     for path in ["src", "tests", "benches"].iter().flat_map(|folder| files_below(folder, "rs")) {
         let text = fs::read_to_string(&path).expect("readable");

@@ -2,6 +2,7 @@
 
 pub mod cluster;
 pub mod deploy;
+pub mod house;
 
 use std::time::Duration;
 

@@ -1,0 +1,63 @@
+//! The list: order, filters, pages, nearest name, states.
+
+use sluice::domain::overview::{ListAsk, Show, Sort, State};
+
+use crate::support::house::{House, anna};
+
+#[tokio::test]
+async fn worst_comes_first_and_every_service_once() {
+    let house = House::new().await;
+    let mut seen = Vec::new();
+    let mut cursor = None;
+    loop {
+        let ask = ListAsk { limit: 4, cursor, ..ListAsk::default() };
+        let page = house.services.list(&anna(), &ask).await.unwrap();
+        seen.extend(page.items.iter().map(|item| (item.state, item.at().clone())));
+        cursor = page.next;
+        if cursor.is_none() {
+            break;
+        }
+    }
+    let mut sorted = seen.clone();
+    sorted.sort();
+    sorted.dedup();
+    assert_eq!(seen, sorted);
+    assert_eq!(seen.len(), house.cache.services().len());
+}
+
+#[tokio::test]
+async fn filters_combine() {
+    let house = House::new().await;
+    let list = async |ask: ListAsk| {
+        let page = house.services.list(&anna(), &ask).await.unwrap();
+        page.items.iter().map(|item| item.at().to_string()).collect::<Vec<_>>()
+    };
+    let by_text = ListAsk { text: "REVIEWS".into(), ..ListAsk::default() };
+    assert_eq!(list(by_text).await, ["bookinfo/reviews"]);
+    let by_namespace = ListAsk { namespace: Some("weather".into()), sort: Sort::Name, ..ListAsk::default() };
+    let weather = list(by_namespace).await;
+    assert_eq!(weather.len(), 4);
+    assert!(weather.is_sorted());
+    let not_routable = ListAsk { show: Show::NotRoutable, ..ListAsk::default() };
+    let page = house.services.list(&anna(), &not_routable).await.unwrap();
+    assert!(!page.items.is_empty());
+    assert!(page.items.iter().all(|item| item.state == State::NotRoutable));
+    assert_eq!(page.total, page.counts.not_routable);
+}
+
+#[tokio::test]
+async fn a_misspelt_name_gets_the_nearest_one() {
+    let house = House::new().await;
+    let ask = ListAsk { text: "reveiws".into(), ..ListAsk::default() };
+    let page = house.services.list(&anna(), &ask).await.unwrap();
+    assert_eq!((page.total, page.nearest.map(|at| at.to_string())), (0, Some("bookinfo/reviews".into())));
+}
+
+#[tokio::test]
+async fn a_bad_cursor_is_refused() {
+    let house = House::new().await;
+    for cursor in ["", "zz", "00", &"ff".repeat(4000)] {
+        let ask = ListAsk { cursor: Some(cursor.into()), ..ListAsk::default() };
+        assert_eq!(house.services.list(&anna(), &ask).await.unwrap_err().code.as_str(), "bad_cursor");
+    }
+}

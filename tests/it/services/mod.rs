@@ -1,0 +1,7 @@
+//! The use cases on the sample cluster in memory, through the real client and a real history.
+
+mod lists;
+mod outside;
+mod recovery;
+mod traffic;
+mod troubles;

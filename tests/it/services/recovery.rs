@@ -1,0 +1,78 @@
+//! A process that dies in the middle of a change: the next start says what became of it, once.
+
+use serde_json::{Value, json};
+use sluice::domain::actor::Channel;
+use sluice::domain::audit::{Action, Details, EditRecord, Ending, Intent, Written};
+use sluice::domain::ids::{Kind, ObjectRef, ServiceRef};
+
+use crate::support::house::{House, at};
+
+/// The intent that a process wrote before it died: v1 90, v2 10.
+async fn cut_off(house: &House, at: &ServiceRef, written: bool) -> String {
+    let change = "0193a0b0-0000-7000-8000-000000000001".to_owned();
+    let before = house.api.get("VirtualService", "bookinfo", "reviews").unwrap();
+    let mut after = before.clone();
+    after["spec"]["http"][0]["route"][0]["weight"] = json!(90);
+    after["spec"]["http"][0]["route"][1]["weight"] = json!(10);
+    after["metadata"]["annotations"] = json!({ sluice::domain::plan::CHANGE_ANNOTATION: change });
+    let record = EditRecord {
+        object: ObjectRef::new(Kind::VirtualService, "bookinfo", "reviews"),
+        before: before.get("spec").cloned(),
+        after: after.get("spec").cloned(),
+        resource_version_before: before
+            .pointer("/metadata/resourceVersion")
+            .and_then(Value::as_str)
+            .map(str::to_owned),
+        resource_version_after: None,
+        written: Written::No,
+    };
+    let intent = Intent {
+        change: change.clone(),
+        at_ms: house.clock.now_ms() - 60_000,
+        service: Some(at.clone()),
+        actor: "lin".into(),
+        groups: vec![],
+        channel: Channel::Browser,
+        address: None,
+        action: Action::SetTraffic,
+        reason: "cut off".into(),
+        request_id: "r".into(),
+        details: Details { edits: vec![record], ..Details::default() },
+    };
+    house.store.intent(&intent).await.unwrap();
+    if written {
+        after["metadata"]["managedFields"] = Value::Null;
+        house.api.put_as(after, "sluice").unwrap();
+    }
+    change
+}
+
+async fn told(written: bool) -> (Ending, Option<u64>, usize) {
+    let house = House::new().await;
+    let reviews = at("bookinfo", "reviews");
+    cut_off(&house, &reviews, written).await;
+    let house = house.crash_and_restart().await;
+    let outcome = house
+        .until("the intent is cleared up", async |house| {
+            let open = house.store.open_intents().await.unwrap();
+            let entry = house.history(&reviews).await.into_iter().find(|e| e.intent.actor == "lin")?;
+            open.is_empty().then_some(())?;
+            entry.outcome
+        })
+        .await;
+    let puts = house.api.log().iter().filter(|line| line.method == "PUT").count();
+    assert_eq!(puts, 0, "clearing up writes nothing to the cluster");
+    let entries = house.history(&reviews).await.len();
+    (outcome.ending, outcome.revision, entries)
+}
+
+#[tokio::test]
+async fn a_change_that_arrived_is_told_as_applied() {
+    let (ending, revision, _) = told(true).await;
+    assert_eq!((ending, revision), (Ending::Applied, Some(1)));
+}
+
+#[tokio::test]
+async fn a_change_that_never_arrived_is_told_as_failed() {
+    assert_eq!(told(false).await, (Ending::Failed, None, 1));
+}

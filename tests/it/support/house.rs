@@ -1,0 +1,154 @@
+//! A whole Sluice below its doors: the sample cluster in memory behind the real client, a history in a
+//! temporary folder, the use cases over both. No listener, no browser.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use sluice::clock::Clock;
+use sluice::cluster::{Cache, Cluster, Options, Target, client};
+use sluice::demo::Demo;
+use sluice::demo::api::ApiServer;
+use sluice::domain::actor::{Actor, Channel, Identity};
+use sluice::domain::audit::{Entry, Filter};
+use sluice::domain::command::TrafficChange;
+use sluice::domain::ids::{ServiceRef, VersionName};
+use sluice::domain::overview::{Applied, Refused};
+use sluice::domain::split::Split;
+use sluice::metrics::Metrics;
+use sluice::services::ask::{ChangeAsk, Wish};
+use sluice::services::{Services, Settings};
+use sluice::store::Store;
+use tokio_util::sync::CancellationToken;
+
+pub struct House {
+    pub api: ApiServer,
+    pub cluster: Cluster,
+    pub cache: Cache,
+    pub store: Store,
+    pub services: Services,
+    pub clock: Clock,
+    folder: Arc<tempfile::TempDir>,
+    stop: CancellationToken,
+}
+
+impl Drop for House {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+impl House {
+    /// The sample applications, everything ready.
+    pub async fn new() -> Self {
+        let clock = Clock::System;
+        let (demo, _) = Demo::still(clock.clone(), 1);
+        Self::on(demo.api, clock, Arc::new(tempfile::tempdir().unwrap())).await
+    }
+
+    async fn on(api: ApiServer, clock: Clock, folder: Arc<tempfile::TempDir>) -> Self {
+        let target = Target::InProcess(client::in_process(api.service()));
+        let cluster =
+            Cluster::connect(target, Options { clock: clock.clone(), ..Options::default() }).await.unwrap();
+        let stop = CancellationToken::new();
+        let cache = cluster.watch(stop.clone());
+        let store = Store::open(&folder.path().join("sluice.db"), clock.clone()).await.unwrap();
+        let metrics = Metrics::new(None, clock.clone());
+        let services = Services::new(
+            cluster.clone(),
+            cache.clone(),
+            store.clone(),
+            metrics,
+            clock.clone(),
+            Settings::default(),
+        );
+        services.spawn(stop.clone());
+        let house = Self { api, cluster, cache, store, services, clock, folder, stop };
+        house
+            .until("the list knows every service", async |house| {
+                let page = house.services.list(&anna(), &Default::default()).await.unwrap();
+                (page.counts.all == house.cache.services().len() && page.counts.all > 0).then_some(())
+            })
+            .await;
+        house
+    }
+
+    /// Ends this Sluice as a crash would (no task says goodbye) and starts another on the same cluster
+    /// and history.
+    pub async fn crash_and_restart(self) -> Self {
+        let (api, clock, folder) = (self.api.clone(), self.clock.clone(), self.folder.clone());
+        self.stop.cancel();
+        self.store.close().await;
+        drop(self);
+        // Its tasks hold the history's lock until they have ended.
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        Self::on(api, clock, folder).await
+    }
+
+    /// Asks until there is an answer, at most 20 s.
+    pub async fn until<T>(&self, what: &str, ask: impl AsyncFn(&Self) -> Option<T>) -> T {
+        super::wait_for(what, async || ask(self).await).await
+    }
+
+    /// Asks for a change on the newest revision.
+    pub async fn change(&self, wish: Wish, at: &ServiceRef, ack: &[&str]) -> Result<Applied, Refused> {
+        self.change_on(wish, at, ack, None).await
+    }
+
+    pub async fn change_on(
+        &self,
+        wish: Wish,
+        at: &ServiceRef,
+        ack: &[&str],
+        expected: Option<u64>,
+    ) -> Result<Applied, Refused> {
+        let ask = ChangeAsk {
+            service: at.clone(),
+            wish,
+            expected,
+            reason: "REV-231".into(),
+            ack: ack.iter().map(|code| (*code).to_owned()).collect(),
+            request_id: "req-1".into(),
+            preview_id: None,
+        };
+        self.services.apply(&anna(), ask).await
+    }
+
+    /// The history of a service, newest first.
+    pub async fn history(&self, at: &ServiceRef) -> Vec<Entry> {
+        let filter = Filter { service: Some(at.clone()), ..Filter::default() };
+        self.services.entries(&anna(), &filter, None, 100).await.unwrap().items
+    }
+
+    /// The weights in the http route at `index` of an object, by subset.
+    pub fn written(&self, namespace: &str, name: &str, index: usize) -> Vec<(String, i64)> {
+        let object = self.api.get("VirtualService", namespace, name).unwrap();
+        let route = object.pointer(&format!("/spec/http/{index}/route")).unwrap().as_array().unwrap();
+        let weight = |to: &Value| to["weight"].as_i64().unwrap_or(-1);
+        let subset = |to: &Value| to["destination"]["subset"].as_str().unwrap_or("").to_owned();
+        route.iter().map(|to| (subset(to), weight(to))).collect()
+    }
+
+    /// Changes an object as somebody with kubectl would.
+    pub fn edit_outside(&self, kind: &str, namespace: &str, name: &str, edit: impl FnOnce(&mut Value)) {
+        let mut object = self.api.get(kind, namespace, name).unwrap();
+        edit(&mut object);
+        object["metadata"]["managedFields"] = json!(null);
+        self.api.put_as(object, "kubectl-edit").unwrap();
+    }
+}
+
+/// Somebody who may do everything.
+pub fn anna() -> Actor {
+    Actor { identity: Arc::new(Identity::local("anna")), channel: Channel::Api, address: None }
+}
+
+pub fn at(namespace: &str, name: &str) -> ServiceRef {
+    ServiceRef::new(namespace, name)
+}
+
+/// "Set these weights on the default route."
+pub fn weights(of: &[(&str, u8)]) -> Wish {
+    let split = Split::new(of.iter().map(|(v, w)| (VersionName::from(*v), *w)).collect()).unwrap();
+    Wish::Set(TrafficChange { weights: Some(split), ..TrafficChange::default() })
+}
