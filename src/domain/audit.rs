@@ -136,9 +136,9 @@ pub struct Details {
     /// The specs of all routing objects of the service after the change: what switch back restores.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub specs: Vec<(ObjectRef, Value)>,
-    /// The same before the change, kept where no earlier row holds it.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub specs_before: Vec<(ObjectRef, Value)>,
+    /// The same before the change, kept where no earlier row holds it. `Some` of nothing = there were none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub specs_before: Option<Vec<(ObjectRef, Value)>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub checks: Vec<Check>,
     #[serde(skip_serializing_if = "Vec::is_empty")]

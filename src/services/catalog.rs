@@ -219,9 +219,11 @@ impl Services {
         out
     }
 
-    /// True once every watch that can list has its first list. Else the notices say what is missing.
+    /// Fine once every watch that can list has its first list and the state of every service is known.
+    /// Else the notices say what is missing.
     pub fn ready(&self) -> Result<(), Vec<Check>> {
-        if self.inner.cache.is_ready() { Ok(()) } else { Err(self.notices()) }
+        let settled = self.inner.settled.load(std::sync::atomic::Ordering::Acquire);
+        if settled && self.inner.cache.is_ready() { Ok(()) } else { Err(self.notices()) }
     }
 
     /// Listens to what happens. Coalesced: at most about four times a second a service.

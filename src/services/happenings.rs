@@ -98,6 +98,7 @@ async fn first_look(services: &Services) {
             tracing::debug!(service = %at, %refusal, "could not look for outside edits");
         }
     }
+    services.inner.settled.store(true, Ordering::Release);
     services.announce(Happening::Resync);
 }
 

@@ -22,7 +22,7 @@ mod outside;
 mod recovery;
 
 use std::collections::HashMap;
-use std::sync::atomic::AtomicI64;
+use std::sync::atomic::{AtomicBool, AtomicI64};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::broadcast;
@@ -64,6 +64,8 @@ struct Inner {
     happenings: broadcast::Sender<Happening>,
     /// When a page or call last asked for figures, milliseconds since 1970.
     looked_at: AtomicI64,
+    /// True once the state of every service is known, so that what changes from now on is a change.
+    settled: AtomicBool,
 }
 
 impl std::fmt::Debug for Services {
@@ -96,6 +98,7 @@ impl Services {
             locks: Mutex::default(),
             happenings,
             looked_at: AtomicI64::new(0),
+            settled: AtomicBool::new(false),
         };
         Self { inner: Arc::new(inner) }
     }

@@ -140,7 +140,7 @@ impl Services {
         intent.details.edits = plan.edits().map(record_of).collect();
         let known = self.inner.store.specs_at(at, look.revision).await.map_err(unavailable)?.is_some();
         if !known {
-            intent.details.specs_before = routing::saved(&look.snapshot);
+            intent.details.specs_before = Some(routing::saved(&look.snapshot));
         }
         let id = self.inner.store.intent(&intent).await.map_err(unavailable)?;
         let written = self.inner.cluster.apply(plan, &intent.change, &self.inner.cache).await;

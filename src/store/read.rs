@@ -149,12 +149,12 @@ impl Store {
             return Ok(at);
         }
         let next = at_revision(&mut db, service, revision.saturating_add(1), With::Objects).await?;
-        let before = next.map(|next| {
-            let recorded = next.outcome.map(|outcome| outcome.details.specs_before).unwrap_or_default();
-            if recorded.is_empty() { next.intent.details.specs_before } else { recorded }
+        let before = next.and_then(|next| {
+            let recorded = next.outcome.and_then(|outcome| outcome.details.specs_before);
+            recorded.or(next.intent.details.specs_before)
         });
         // A revision that was recorded without objects is one at which there were none.
-        Ok(before.filter(|specs| !specs.is_empty()).or(at))
+        Ok(before.or(at))
     }
 
     /// The declared weights of a service at a revision, where the history says them.

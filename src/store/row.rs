@@ -60,8 +60,8 @@ struct Heavy {
     edits: Vec<EditRecord>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     specs: Vec<(ObjectRef, Value)>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    specs_before: Vec<(ObjectRef, Value)>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    specs_before: Option<Vec<(ObjectRef, Value)>>,
 }
 
 #[derive(Default, Serialize, Deserialize)]

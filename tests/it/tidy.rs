@@ -24,7 +24,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
 /// Crate → the rooms that may name it.
 const OUTSIDE: &[(&str, &[&str])] = &[
     ("kube", &["cluster"]),
-    ("k8s_openapi", &["cluster"]),
+    ("k8s_openapi", &["cluster", "demo"]),
     ("sqlx", &["store"]),
     ("axum", &["web", "demo"]),
     ("askama", &["views"]),

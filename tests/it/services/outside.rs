@@ -12,6 +12,8 @@ use crate::support::house::{House, anna, at, weights};
 async fn an_outside_edit_becomes_an_entry_and_a_revision() {
     let house = House::new().await;
     let reviews = at("bookinfo", "reviews");
+    // Field managers are told apart by whole seconds.
+    tokio::time::sleep(std::time::Duration::from_millis(1100)).await;
     house.edit_outside("VirtualService", "bookinfo", "reviews", |object| {
         object["spec"]["http"][0]["route"][0]["weight"] = json!(95);
         object["spec"]["http"][0]["route"][1]["weight"] = json!(5);

@@ -58,7 +58,7 @@ async fn each_revision_can_be_restored_also_the_one_before_the_first() {
     let home = Home::new().await;
     let store = &home.store;
     let mut first = intent(1);
-    first.details.specs_before = vec![(virtual_service(), spec(0))];
+    first.details.specs_before = Some(vec![(virtual_service(), spec(0))]);
     let id = store.intent(&first).await.unwrap();
     store.outcome(id, &first, &outcome(1, Ending::Applied), next()).await.unwrap();
     change(store, 2).await;

@@ -64,12 +64,7 @@ impl House {
         );
         services.spawn(stop.clone());
         let house = Self { api, cluster, cache, store, services, clock, folder, stop };
-        house
-            .until("the list knows every service", async |house| {
-                let page = house.services.list(&anna(), &Default::default()).await.unwrap();
-                (page.counts.all == house.cache.services().len() && page.counts.all > 0).then_some(())
-            })
-            .await;
+        house.until("it is ready", async |house| house.services.ready().ok()).await;
         house
     }
 
