@@ -2,5 +2,6 @@
 
 mod mapping;
 mod prometheus;
+mod real;
 mod shared;
 mod support;
