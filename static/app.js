@@ -189,8 +189,11 @@ document.addEventListener('click', event => {
   for (const menu of $$('details.menu[open]')) if (!menu.contains(event.target)) menu.open = false;
 });
 
-// A change of namespace, window and the like submits its filter form at once (htmx does it where it can).
-document.addEventListener('change', event => { if (event.target.matches('select[data-go-to]')) event.target.form.requestSubmit(); });
+// Another route of the same service has other weights: its page is another page.
+document.addEventListener('change', event => {
+  const route = event.target.closest('select[data-route]');
+  if (route) location.assign(`${route.dataset.route}?route=${encodeURIComponent(route.value)}`);
+});
 
 // ---- keys: "/" search, g + letter go, j/k rows, e first weight, Ctrl+Enter apply, "?" help. None changes anything. ----
 

@@ -49,7 +49,8 @@ impl AuditDetail {
         let lang = chrome.lang();
         let (intent, details) = (&entry.intent, details(entry));
         let effect = effect(entry);
-        let moved = text::moves(lang, &effect.deltas(), effect.moved()).filter(|_| !effect.before.is_empty());
+        let moved = text::moves(lang, text::Tense::Past, &effect.deltas(), effect.moved())
+            .filter(|_| !effect.before.is_empty());
         let title = moved.map_or_else(|| text::action(lang, intent.action), String::from);
         let error = details.error.as_ref().map(|error| Notice {
             more: Some(error.clone()),

@@ -128,7 +128,7 @@ impl Chrome {
             link: Some(("/demo/bookinfo/productpage".to_owned(), lang.t("shell.demo_link").into())),
             ..Notice::new(Tone::Info, lang.t("shell.demo").rich())
         });
-        demo.into_iter().chain(self.notices.iter().map(|check| text::notice(lang, check))).collect()
+        demo.into_iter().chain(self.notices.iter().map(|check| text::notice(self.clock, check))).collect()
     }
 }
 

@@ -304,7 +304,7 @@ impl CheckItem {
             tone,
             icon,
             name: decide.then(|| text::name(lang, check.code).to_string()),
-            text: text::sentence(lang, check.code, &check.args).rich(),
+            text: text::sentence(Clockface::new(lang, None), check.code, &check.args).rich(),
             next: said.next.filter(|_| check.severity == Severity::Block),
             ack: (check.severity == Severity::Acknowledge).then(accept),
         }

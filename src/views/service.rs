@@ -20,7 +20,8 @@ use super::pending::{Case, Pending, Place};
 use super::query::{Address, service_path};
 use super::rules::{CardOf, RuleEditor, RulesCard};
 use super::text;
-use super::traffic::{Declared, Facts, ObservedLine, Progress};
+use super::time::Clockface;
+use super::traffic::{Declared, Facts, ObservedLine, Progress, Verdict};
 use super::versions::{Controls, VersionRow};
 
 /// The whole page.
@@ -41,6 +42,7 @@ pub struct ServicePage {
     pub route: String,
     pub declared: Declared,
     pub observed: ObservedLine,
+    pub verdict: Verdict,
     pub rows: Vec<VersionRow>,
     pub can_change: bool,
     pub total: String,
@@ -174,12 +176,13 @@ impl ServicePage {
         Self {
             facts: Facts::of(chrome.clock, chrome.now_ms, item),
             progress: outcome.progress,
-            barred: bar_refusal.map(|why| Notice { icon: "lock", ..text::notice(lang, &why) }),
-            findings: findings(lang, detail),
+            barred: bar_refusal.map(|why| Notice { icon: "lock", ..text::notice(chrome.clock, &why) }),
+            findings: findings(chrome.clock, detail),
             routes: routes(lang, item, &typed.route),
             route: typed.route,
             declared: Declared::of(lang, item),
             observed: ObservedLine::of(lang, item),
+            verdict: Verdict::of(lang, item),
             rows,
             can_change,
             total: sum.to_string(),
@@ -227,10 +230,10 @@ fn barred(detail: &Detail) -> Option<crate::domain::refusal::Check> {
 }
 
 /// Everything found, without what is said as the reason for being barred.
-fn findings(lang: Lang, detail: &Detail) -> Vec<Notice> {
+fn findings(clock: Clockface, detail: &Detail) -> Vec<Notice> {
     let said = barred(detail).map(|why| why.code);
     let rest = detail.overview.findings.iter().filter(|finding| Some(finding.code) != said);
-    rest.map(|finding| text::notice(lang, finding)).filter(|notice| notice.tone != Tone::Ok).collect()
+    rest.map(|finding| text::notice(clock, finding)).filter(|notice| notice.tone != Tone::Ok).collect()
 }
 
 /// Percents now, for every version: declared on the chosen route; else as observed; else by ready pods.

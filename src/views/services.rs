@@ -311,7 +311,9 @@ fn traffic(lang: Lang, item: &Overview) -> (Option<Bar>, String) {
 
 /// `118.4`, `0.25`: requests a second.
 pub fn rate(per_second: f64) -> String {
-    if per_second >= 10.0 || per_second == 0.0 {
+    if per_second >= 1_000.0 {
+        super::traffic::thousands(per_second)
+    } else if per_second >= 10.0 || per_second == 0.0 {
         format!("{per_second:.1}")
     } else {
         format!("{per_second:.2}")

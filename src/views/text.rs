@@ -12,6 +12,7 @@ use crate::domain::routing::Mirror;
 use super::bars::{in_words, short};
 use super::chrome::{Chip, Notice, Tone};
 use super::lang::{Lang, Text};
+use super::time::Clockface;
 
 /// A sentence, and what to do next where that helps.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,8 +21,12 @@ pub struct Said {
     pub next: Option<String>,
 }
 
-fn fill(text: Text, args: &Args) -> Text {
-    args.iter().fold(text, |text, (name, value)| text.with(name.clone(), value))
+/// Fills a sentence. The value `since` is milliseconds since 1970 and is said as the person's clock shows it.
+fn fill(clock: Clockface, text: Text, args: &Args) -> Text {
+    args.iter().fold(text, |text, (name, value)| match (name.as_ref(), value.parse::<i64>()) {
+        ("since", Ok(at_ms)) => text.with(name.clone(), format!("{} {}", clock.hour(at_ms), clock.zone())),
+        _ => text.with(name.clone(), value),
+    })
 }
 
 /// The code in two or three words, as a heading: *No ready pods*.
@@ -29,50 +34,47 @@ pub fn name(lang: Lang, code: Code) -> Text {
     lang.t(&format!("code.{}.name", code.text_key()))
 }
 
-/// The sentence of a code with its values.
-pub fn sentence(lang: Lang, code: Code, args: &Args) -> Text {
-    fill(lang.t(&format!("code.{}.text", code.text_key())), args)
+/// The sentence of a code with its values; times are said in the zone of `clock`.
+pub fn sentence(clock: Clockface, code: Code, args: &Args) -> Text {
+    fill(clock, clock.lang.t(&format!("code.{}.text", code.text_key())), args)
 }
 
-fn next(lang: Lang, code: Code, args: &Args) -> Option<Text> {
+fn next(clock: Clockface, code: Code, args: &Args) -> Option<String> {
     let key = format!("code.{}.next", code.text_key());
-    lang.knows(&key).then(|| fill(lang.t(&key), args))
+    clock.lang.knows(&key).then(|| fill(clock, clock.lang.t(&key), args).into())
 }
 
 /// What a refusal says.
 pub fn refusal(lang: Lang, refusal: &Refusal) -> Said {
-    said(lang, refusal.code, &refusal.args)
+    said(Clockface::new(lang, None), refusal.code, &refusal.args)
 }
 
 /// What a check or finding says.
 pub fn check(lang: Lang, check: &Check) -> Said {
-    said(lang, check.code, &check.args)
+    said(Clockface::new(lang, None), check.code, &check.args)
 }
 
-fn said(lang: Lang, code: Code, args: &Args) -> Said {
-    Said { text: sentence(lang, code, args).into(), next: next(lang, code, args).map(String::from) }
+fn said(clock: Clockface, code: Code, args: &Args) -> Said {
+    Said { text: sentence(clock, code, args).into(), next: next(clock, code, args) }
 }
 
 /// A finding or a lack of our own, as a notice on the page.
-pub fn notice(lang: Lang, check: &Check) -> Notice {
+pub fn notice(clock: Clockface, check: &Check) -> Notice {
     let tone = match check.severity {
         Severity::Ok => Tone::Ok,
         Severity::Info => Tone::Info,
         Severity::Acknowledge => Tone::Warn,
         Severity::Block => Tone::Bad,
     };
-    let next = next(lang, check.code, &check.args);
-    Notice {
-        more: next.map(String::from),
-        ..Notice::new(tone, sentence(lang, check.code, &check.args).rich())
-    }
+    let text = sentence(clock, check.code, &check.args).rich();
+    Notice { more: next(clock, check.code, &check.args), ..Notice::new(tone, text) }
 }
 
 /// A refusal as a notice that is heard at once.
 pub fn refused(lang: Lang, refusal: &Refusal) -> Notice {
-    let next = next(lang, refusal.code, &refusal.args);
-    let text = sentence(lang, refusal.code, &refusal.args).rich();
-    Notice { more: next.map(String::from), alert: true, ..Notice::new(Tone::Bad, text) }
+    let clock = Clockface::new(lang, None);
+    let text = sentence(clock, refusal.code, &refusal.args).rich();
+    Notice { more: next(clock, refusal.code, &refusal.args), alert: true, ..Notice::new(Tone::Bad, text) }
 }
 
 /// How a service stands, as a chip.
@@ -140,15 +142,27 @@ fn weights_effect(lang: Lang, effect: &Effect) -> Option<Text> {
         return (!effect.after.is_empty())
             .then(|| lang.t("sum.declare").with("split", in_words(&effect.after)));
     }
-    moves(lang, &effect.deltas(), effect.moved())
+    moves(lang, Tense::Future, &effect.deltas(), effect.moved())
+}
+
+/// Whether a change is about to happen or has happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tense {
+    Future,
+    Past,
 }
 
 /// *70% of requests move from v1 to v2*; `None` when nothing moves.
-pub fn moves(lang: Lang, deltas: &[(VersionName, i32)], moved: u8) -> Option<Text> {
+pub fn moves(lang: Lang, tense: Tense, deltas: &[(VersionName, i32)], moved: u8) -> Option<Text> {
+    let group = if tense == Tense::Past { "past" } else { "sum" };
+    let two = |from: &VersionName, to: &VersionName| {
+        let text = lang.t(&format!("{group}.two")).with("n", moved);
+        Some(text.with("a", short(from.as_str())).with("b", short(to.as_str())))
+    };
     match deltas {
         [] => None,
-        [(a, down), (b, up)] if *down < 0 && *up > 0 && down + up == 0 => Some(two(lang, a, b, moved)),
-        [(b, up), (a, down)] if *down < 0 && *up > 0 && down + up == 0 => Some(two(lang, a, b, moved)),
+        [(a, down), (b, up)] if *down < 0 && *up > 0 && down + up == 0 => two(a, b),
+        [(b, up), (a, down)] if *down < 0 && *up > 0 && down + up == 0 => two(a, b),
         many => {
             let sign =
                 |delta: i32| if delta > 0 { format!("+{delta}") } else { format!("−{}", delta.abs()) };
@@ -157,13 +171,9 @@ pub fn moves(lang: Lang, deltas: &[(VersionName, i32)], moved: u8) -> Option<Tex
                 .map(|(name, delta)| format!("{} {}", short(name.as_str()), sign(*delta)))
                 .collect();
             let between = lang.t("sum.comma").to_string();
-            Some(lang.t("sum.many").with("n", moved).with("list", list.join(&between)))
+            Some(lang.t(&format!("{group}.many")).with("n", moved).with("list", list.join(&between)))
         }
     }
-}
-
-fn two(lang: Lang, from: &VersionName, to: &VersionName, moved: u8) -> Text {
-    lang.t("sum.two").with("n", moved).with("a", short(from.as_str())).with("b", short(to.as_str()))
 }
 
 fn rules_effect(lang: Lang, effect: &Effect) -> Option<Text> {

@@ -43,7 +43,7 @@ pub struct Declared {
 
 impl HtmlSafe for Declared {}
 
-/// The second bar: what the metrics show, with window and sample size, and whether it fits the first.
+/// The second bar: what the metrics show, with window and sample size.
 #[derive(Clone, Debug, PartialEq, Eq, Template)]
 #[template(path = "parts/observed.html")]
 pub struct ObservedLine {
@@ -52,11 +52,19 @@ pub struct ObservedLine {
     /// Why there is no bar.
     pub none: String,
     pub sample: String,
-    pub rate: Option<String>,
-    pub verdict: Option<Chip>,
 }
 
 impl HtmlSafe for ObservedLine {}
+
+/// Whether the second bar fits the first, and how many requests there are.
+#[derive(Clone, Debug, PartialEq, Eq, Template)]
+#[template(path = "parts/verdict.html")]
+pub struct Verdict {
+    pub chip: Option<Chip>,
+    pub rate: Option<String>,
+}
+
+impl HtmlSafe for Verdict {}
 
 /// How far a change has come: written, accepted, seen.
 #[derive(Clone, Debug, PartialEq, Eq, Template)]
@@ -140,8 +148,6 @@ impl ObservedLine {
                 bar: None,
                 none: lang.t("traffic.no_metrics").into(),
                 sample: String::new(),
-                rate: None,
-                verdict: None,
             };
         };
         let slots = Slots::of(&item.snapshot.versions);
@@ -160,13 +166,18 @@ impl ObservedLine {
             bar: some.then(|| Bar::observed(&what, &shares, &slots)),
             none: lang.t("traffic.no_requests").into(),
             sample: sample.into(),
-            rate: some.then(|| lang.t("traffic.rate").with("n", rate(seen.rate())).into()),
-            verdict: verdict(lang, item),
         }
     }
 }
 
-/// Whether the observed shares fit the declared ones.
+impl Verdict {
+    pub fn of(lang: Lang, item: &Overview) -> Self {
+        let seen = item.observed.as_ref().filter(|seen| seen.requests() > 0.0);
+        let rate = seen.map(|seen| lang.t("traffic.rate").with("n", rate(seen.rate())).into());
+        Self { chip: verdict(lang, item), rate }
+    }
+}
+
 fn verdict(lang: Lang, item: &Overview) -> Option<Chip> {
     let seen = item.observed.as_ref()?;
     let declared = item.routing.declared()?;

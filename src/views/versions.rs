@@ -53,7 +53,7 @@ impl HtmlSafe for VersionRow {}
 pub enum Role {
     /// Has the largest declared share.
     Stable,
-    /// The newest version, when it is not the stable one.
+    /// The newest other version that has ready pods.
     Candidate,
     Other,
 }
@@ -106,7 +106,8 @@ impl VersionRow {
         let weight = |name: &VersionName| controls.now.iter().find(|(v, _)| v == name).map_or(0, |(_, w)| *w);
         let stable =
             versions.iter().rev().max_by_key(|version| weight(&version.name)).map(|version| &version.name);
-        let newest = versions.last().map(|version| &version.name).filter(|_| versions.len() > 1);
+        let ready = |version: &&Version| version.ready > 0 && Some(&version.name) != stable;
+        let candidate = versions.iter().rfind(ready).map(|version| &version.name);
         versions
             .iter()
             .map(|version| {
@@ -115,7 +116,7 @@ impl VersionRow {
                 let value = typed.map_or_else(|| declared.to_string(), |(_, value)| value.clone());
                 let role = if Some(&version.name) == stable {
                     Role::Stable
-                } else if Some(&version.name) == newest && version.ready > 0 {
+                } else if Some(&version.name) == candidate {
                     Role::Candidate
                 } else {
                     Role::Other
@@ -144,6 +145,21 @@ impl VersionRow {
     /// True for a version that has nothing and may get nothing: its fields are disabled, its 0 is still sent.
     pub fn stuck(&self) -> bool {
         self.cap == 0 && self.value == "0"
+    }
+
+    /// `+70`, `−30`; `None` when the number is what it is now, or no number.
+    fn delta(&self) -> Option<String> {
+        let typed: i64 = self.value.trim().parse().ok()?;
+        match typed.checked_sub(i64::from(self.declared))? {
+            0 => None,
+            more if more > 0 => Some(format!("+{more}")),
+            less => Some(format!("−{}", less.unsigned_abs())),
+        }
+    }
+
+    /// What a number field can show of what was typed: browsers drop what is no number.
+    fn number(&self) -> &str {
+        if self.value.trim().parse::<f64>().is_ok_and(f64::is_finite) { self.value.trim() } else { "" }
     }
 
     fn id(&self) -> String {

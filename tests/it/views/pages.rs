@@ -166,7 +166,7 @@ const LATIN: &[&str] = &[
 #[test]
 fn chinese_pages_have_no_english_left() {
     let names = Regex::new(
-        r#"(?s)<(?:code|pre|kbd|style|title)\b.*?</(?:code|pre|kbd|style|title)>|<div class="diff".*?</div>|<div[^>]*lang="en">.*?\n</div>|<template.*?</template>|<a[^>]*lang="en"[^>]*>.*?</a>"#,
+        r#"(?s)<(?:code|pre|kbd|style|title)\b.*?</(?:code|pre|kbd|style|title)>|<div class="diff".*?</div>|<(?:p|td|span|h2)[^>]*lang="en">.*?</(?:p|td|span|h2)>|<template.*?</template>|<a[^>]*lang="en"[^>]*>.*?</a>"#,
     )
     .unwrap();
     let said = Regex::new(r#"(?:aria-label|title|placeholder|data-[a-z-]+)="([^"]*)"|>([^<]+)<"#).unwrap();

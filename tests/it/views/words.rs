@@ -127,7 +127,8 @@ fn a_change_is_said_by_its_effect() {
 fn values_are_escaped_and_cannot_bring_marks_or_placeholders_of_their_own() {
     let evil = "<b>&\"'**`%{n}";
     let check = Check::new(Severity::Block, Code::NoReadyPods).arg("v", evil).arg("n", 3);
-    let rich = text::sentence(Lang::En, check.code, &check.args).rich().to_string();
+    let rich =
+        text::sentence(time::Clockface::new(Lang::En, None), check.code, &check.args).rich().to_string();
     let shown = "&lt;b&gt;&amp;&#34;&#39;**`%{n}";
     assert_eq!(rich, format!("<b>{shown}</b> has 0 of 3 pods ready. These requests would fail with 503."));
     let plain = text::check(Lang::En, &check).text;
