@@ -118,6 +118,8 @@ pub enum Trouble {
     DropAfterApplying,
     /// 403 in the words of the authoriser.
     Forbid,
+    /// Nothing is done; an HTML page with this code is answered, as by a proxy in front of the server.
+    Page(u16),
     /// A watch is refused with HTTP 410, as some proxies answer. (A real server sends it inside the stream.)
     Gone,
 }

@@ -8,6 +8,9 @@ use serde_json::{Value, json};
 use super::failure::Failure;
 use super::kinds::Kind;
 
+/// The audience of an API server itself.
+const API_AUDIENCE: &str = "https://kubernetes.default.svc";
+
 /// Somebody with a token.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Person {
@@ -17,7 +20,8 @@ pub struct Person {
     pub name: String,
     /// Groups; `system:authenticated` is added.
     pub groups: Vec<String>,
-    /// For which audiences `TokenReview` accepts the token; empty: for any.
+    /// For which audiences `TokenReview` accepts the token; empty: for the API server's own only, as a real one
+    /// treats the tokens of a token file.
     pub audiences: Vec<String>,
 }
 
@@ -107,24 +111,21 @@ impl People {
         let status = match self.by_token(token) {
             None => json!({"user": {}, "error": "[invalid bearer token, Token has been invalidated]"}),
             Some(person) => {
-                let shared: Vec<&str> = wanted
-                    .iter()
-                    .copied()
-                    .filter(|a| person.audiences.is_empty() || person.audiences.iter().any(|p| p == a))
-                    .collect();
-                if !wanted.is_empty() && shared.is_empty() {
+                let own = person.audiences.iter().map(String::as_str).collect::<Vec<_>>();
+                let own = if own.is_empty() { vec![API_AUDIENCE] } else { own };
+                // Asking without audiences means the API server's.
+                let wanted = if wanted.is_empty() { vec![API_AUDIENCE] } else { wanted };
+                let shared: Vec<&str> = wanted.iter().copied().filter(|a| own.contains(a)).collect();
+                if shared.is_empty() {
                     json!({"user": {}, "error": format!(
-                        "[invalid bearer token, token audiences {:?} is invalid for the target audiences {wanted:?}]",
-                        person.audiences
+                        "[invalid bearer token, token audiences {own:?} is invalid for the target audiences {wanted:?}]"
                     )})
                 } else {
-                    let audiences =
-                        if wanted.is_empty() { vec!["https://kubernetes.default.svc"] } else { shared };
                     let who = person.asker();
                     json!({
                         "authenticated": true,
                         "user": {"username": who.name, "uid": person.name, "groups": who.groups},
-                        "audiences": audiences,
+                        "audiences": shared,
                     })
                 }
             }

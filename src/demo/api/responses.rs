@@ -38,6 +38,11 @@ pub(super) fn respond(answer: Result<Response<Body>, Failure>) -> Response<Body>
     })
 }
 
+/// What a proxy says in place of the server.
+pub(super) fn page(code: u16) -> Response<Body> {
+    text(code, "text/html", "<html><body><h1>Bad Gateway</h1></body></html>\n")
+}
+
 /// What a real server says where nothing is served: plain text, not a `Status`.
 pub(super) fn page_not_found() -> Response<Body> {
     text(404, "text/plain; charset=utf-8", "404 page not found\n")

@@ -91,7 +91,7 @@ impl Type {
             "flag" => Self::Flag,
             "number" => Self::Number,
             "duration" => Self::Duration,
-            "whole" => Self::Whole { least: i64::MIN, most: i64::MAX },
+            "whole" => Self::Whole { least: i64::from(i32::MIN), most: i64::from(i32::MAX) },
             "count" => Self::Whole { least: 0, most: 4_294_967_295 },
             "count64" => Self::Whole { least: 0, most: i64::MAX },
             named => match named.strip_prefix("whole").and_then(|range| range.split_once("..")) {
@@ -226,6 +226,11 @@ impl Type {
             | (Self::Number, Value::Number(_)) => {}
             (Self::Whole { least, most }, Value::Number(number)) if whole(number).is_some() => {
                 let n = whole(number).unwrap_or_default();
+                if *least == i64::from(i32::MIN) && i32::try_from(n).is_err() {
+                    let text = format!("Checked value must be of type integer with format int32 in {path}");
+                    errors.push(FieldError::invalid("<nil>", "\"\"", &text));
+                    return;
+                }
                 let bound = if n < *least {
                     format!("greater than or equal to {least}")
                 } else if n > *most {

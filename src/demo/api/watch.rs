@@ -19,7 +19,7 @@ use super::kinds::Kind;
 use super::object::{Form, Object};
 use super::request::WatchOptions;
 use super::selector::Filter;
-use super::storage::{Beginning, Change, Event};
+use super::storage::{Beginning, Change, Event, From};
 
 /// The annotation on the bookmark that closes the first objects of a streaming list.
 const INITIAL_END: &str = "k8s.io/initial-events-end";
@@ -33,6 +33,8 @@ struct Watching {
     form: Form,
     filter: Filter,
     events: UnboundedReceiver<Arc<Event>>,
+    /// Events at or below this revision are not told: the client has seen them, or says so.
+    after: u64,
     /// Lines that wait to be sent.
     ready: VecDeque<Bytes>,
     bookmarks: bool,
@@ -58,6 +60,10 @@ pub(super) fn body(
         form,
         filter: options.filter,
         events: begun.events,
+        after: match options.from {
+            From::After(after) => after,
+            From::Now | From::NowWithoutObjects => 0,
+        },
         ready: VecDeque::new(),
         bookmarks: options.bookmarks,
         next_bookmark: now,
@@ -158,6 +164,9 @@ impl Watching {
 
     /// An object that moves in or out of the selector is told as added or deleted.
     fn write(&self, event: &Event, out: &mut BytesMut) {
+        if event.object.revision <= self.after {
+            return;
+        }
         let was = event.before.as_ref().is_some_and(|o| self.filter.lets(o));
         let is = event.change != Change::Deleted && self.filter.lets(&event.object);
         match (was, is) {

@@ -99,6 +99,7 @@ impl ApiServer {
                 Trouble::Delay(wait) => tokio::time::sleep(wait).await,
                 Trouble::DelayAnswer(wait) => late = wait,
                 Trouble::Answer(code) => return Ok(responses::respond(Err(Failure::trouble(code)))),
+                Trouble::Page(code) => return Ok(responses::page(code)),
                 Trouble::Drop => return Err(Dropped),
                 Trouble::Forbid => {
                     let why = super::people::refusal(who, &asked.wish());

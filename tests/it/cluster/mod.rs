@@ -5,3 +5,4 @@ mod behaviours;
 mod in_memory;
 mod real;
 mod troubles;
+mod webhook;

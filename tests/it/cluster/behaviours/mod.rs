@@ -8,6 +8,7 @@ pub mod clients;
 pub mod pages;
 pub mod reads;
 pub mod refusals;
+pub mod rights;
 pub mod watches;
 pub mod writes;
 
@@ -21,8 +22,22 @@ use serde_json::{Value, json};
 
 /// An API server under test.
 pub trait Harness {
-    /// A client that may do everything.
-    async fn admin(&self) -> Client;
+    /// A client with this bearer token.
+    async fn client(&self, token: &str) -> Client;
+
+    /// The token of `admin` (who may do everything), `amy` (group `release-managers`) or `vic` (who may do nothing).
+    fn token(&self, person: &str) -> String;
+
+    /// Gives somebody a right in the namespace of a scene, from now on; no names means all names.
+    async fn allow(
+        &self,
+        scene: &Scene,
+        person: &str,
+        verbs: &[&str],
+        group: &str,
+        resource: &str,
+        names: &[&str],
+    );
 
     /// Makes the server forget its history: afterwards no earlier resourceVersion and no earlier continue token
     /// can be gone on with.
@@ -83,6 +98,11 @@ macro_rules! every_behaviour {
             refusals::names_have_rules
             refusals::a_namespace_must_exist_before_its_objects
             refusals::built_in_kinds_are_checked
+            rights::without_a_valid_token_nothing_is_answered
+            rights::what_nobody_allowed_is_forbidden_in_words
+            rights::a_right_opens_what_it_names_and_no_more
+            rights::a_token_review_tells_who_holds_a_token
+            rights::an_access_review_answers_for_somebody_else
         }
     };
 }
@@ -93,6 +113,7 @@ pub(crate) use every_behaviour;
 pub struct Answer {
     pub code: u16,
     pub warnings: Vec<String>,
+    pub retry_after: Option<String>,
     pub text: String,
     pub body: Value,
 }
@@ -109,7 +130,7 @@ pub const ISTIO: &str = "apis/networking.istio.io/v1";
 impl Scene {
     /// A fresh namespace.
     pub async fn new(harness: &impl Harness) -> Self {
-        let client = harness.admin().await;
+        let client = harness.client(&harness.token("admin")).await;
         let body =
             json!({"kind": "Namespace", "apiVersion": "v1", "metadata": {"generateName": "behaviour-"}});
         let made = send(&client, "POST", "/api/v1/namespaces", Some(body)).await;
@@ -131,7 +152,7 @@ impl Scene {
     pub async fn get_as(&self, path: &str, accept: &str) -> Answer {
         let mut asked = request("GET", path, "application/json", None);
         asked.headers_mut().insert("accept", accept.parse().unwrap());
-        answer(self.client.send(asked).await.unwrap()).await
+        answer(self.client.send(asked).await.unwrap()).await.unwrap()
     }
 
     pub async fn post(&self, path: &str, body: Value) -> Answer {
@@ -167,9 +188,7 @@ impl Scene {
 
     /// Opens a watch and fails the behaviour when the server refuses it.
     pub async fn watch(&self, path: &str) -> Watch {
-        let response = self.client.send(request("GET", path, "application/json", None)).await.unwrap();
-        assert_eq!(response.status(), 200, "{path}");
-        Watch::new(response.into_body())
+        Watch::open(&self.client, path).await
     }
 }
 
@@ -178,21 +197,32 @@ pub async fn send(client: &Client, method: &str, path: &str, body: Option<Value>
     send_as(client, method, path, "application/json", body).await
 }
 
-async fn send_as(client: &Client, method: &str, path: &str, kind: &str, body: Option<Value>) -> Answer {
-    answer(client.send(request(method, path, kind, body)).await.unwrap()).await
+/// [`send`], for when there may be no answer.
+pub async fn try_send(
+    client: &Client,
+    method: &str,
+    path: &str,
+    body: Option<Value>,
+) -> Result<Answer, kube::Error> {
+    answer(client.send(request(method, path, "application/json", body)).await?).await
 }
 
-async fn answer(response: http::Response<Body>) -> Answer {
+async fn send_as(client: &Client, method: &str, path: &str, kind: &str, body: Option<Value>) -> Answer {
+    answer(client.send(request(method, path, kind, body)).await.unwrap()).await.unwrap()
+}
+
+async fn answer(response: http::Response<Body>) -> Result<Answer, kube::Error> {
     let (parts, body) = response.into_parts();
-    let bytes = body.collect().await.unwrap().to_bytes();
+    let bytes = body.collect().await?.to_bytes();
     let text = String::from_utf8(bytes.to_vec()).unwrap();
     let warnings = parts.headers.get_all("warning").iter();
-    Answer {
+    Ok(Answer {
         code: parts.status.as_u16(),
         warnings: warnings.map(|w| w.to_str().unwrap().to_owned()).collect(),
+        retry_after: parts.headers.get("retry-after").map(|v| v.to_str().unwrap().to_owned()),
         body: serde_json::from_str(&text).unwrap_or_default(),
         text,
-    }
+    })
 }
 
 fn request(method: &str, path: &str, kind: &str, body: Option<Value>) -> http::Request<Body> {
@@ -209,7 +239,7 @@ fn request(method: &str, path: &str, kind: &str, body: Option<Value>) -> http::R
 
 /// An open watch.
 pub struct Watch {
-    chunks: std::pin::Pin<Box<dyn Stream<Item = Vec<u8>> + Send>>,
+    chunks: std::pin::Pin<Box<dyn Stream<Item = Result<Vec<u8>, kube::Error>> + Send>>,
     buffer: Vec<u8>,
 }
 
@@ -217,8 +247,11 @@ pub struct Watch {
 const PATIENCE: Duration = Duration::from_secs(20);
 
 impl Watch {
-    fn new(body: Body) -> Self {
-        let chunks = body.into_data_stream().map(|chunk| chunk.map(|b| b.to_vec()).unwrap_or_default());
+    /// Opens a watch, which must not be refused.
+    pub async fn open(client: &Client, path: &str) -> Self {
+        let response = client.send(request("GET", path, "application/json", None)).await.unwrap();
+        assert_eq!(response.status(), 200, "{path}");
+        let chunks = response.into_body().into_data_stream().map(|chunk| chunk.map(|b| b.to_vec()));
         Self { chunks: chunks.boxed(), buffer: Vec::new() }
     }
 
@@ -230,8 +263,14 @@ impl Watch {
                 return Some(serde_json::from_slice(&line).unwrap());
             }
             let chunk = tokio::time::timeout(PATIENCE, self.chunks.next()).await;
-            self.buffer.extend(chunk.expect("no event and no end of the watch")?);
+            let chunk = chunk.expect("no event and no end of the watch")?;
+            self.buffer.extend(chunk.expect("the watch broke"));
         }
+    }
+
+    /// Whether the connection breaks instead of ending.
+    pub async fn broken(&mut self) -> bool {
+        matches!(tokio::time::timeout(PATIENCE, self.chunks.next()).await, Ok(Some(Err(_))))
     }
 
     /// The next event that is not a bookmark, as `(type, name)`.

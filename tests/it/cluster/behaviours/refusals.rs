@@ -97,6 +97,9 @@ pub async fn wrong_types_are_refused(harness: &impl Harness) {
         let text = said(&scene, |spec| spec["http"][0]["route"][0]["weight"] = value.clone()).await;
         assert!(text.contains(&format!("{weight} in body must be of type ")), "{value}: {text}");
     }
+    let text = said(&scene, |spec| spec["http"][0]["route"][0]["weight"] = json!(2_147_483_648_u32)).await;
+    let words = format!("Checked value must be of type integer with format int32 in {weight}");
+    assert_eq!(text, format!("<nil>: Invalid value: \"\": {words}"));
     let text = said(&scene, |spec| spec["hosts"] = json!("reviews")).await;
     let words = "spec.hosts: Invalid value: \"string\": spec.hosts in body must be of type array: \"string\"";
     assert_eq!(text, and_unchecked(words));
