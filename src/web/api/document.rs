@@ -1,0 +1,231 @@
+//! The OpenAPI document: what the handlers declare, and what all of them share (refusals, security, limits).
+//!
+//! The structs of request bodies stand here for the document only: bodies are read by `body`, which can
+//! name the field and the code of everything that is wrong.
+
+use std::borrow::Cow;
+
+use axum::Router;
+use serde_json::json;
+use utoipa::openapi::path::Operation;
+use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
+use utoipa::openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityRequirement, SecurityScheme};
+use utoipa::openapi::{
+    ContentBuilder, HeaderBuilder, InfoBuilder, OpenApi, OpenApiBuilder, Ref, RefOr, ResponseBuilder,
+};
+use utoipa::{PartialSchema, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::shape::Rule;
+use super::values::Weights;
+use super::{audit, changes, services};
+use crate::web::error::Problem;
+use crate::web::site::App;
+
+/// An RFC 1123 label: the name of a namespace or service.
+pub struct Name;
+
+impl PartialSchema for Name {
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new()
+            .schema_type(Type::String)
+            .min_length(Some(1))
+            .max_length(Some(63))
+            .pattern(Some("^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))
+            .examples([json!("reviews")])
+            .into()
+    }
+}
+
+impl ToSchema for Name {
+    fn name() -> Cow<'static, str> {
+        "Name".into()
+    }
+}
+
+/// A change of traffic. What is left out stays as it is.
+#[derive(ToSchema)]
+pub struct TrafficBody {
+    /// Percents by version; sum 100. Versions that are left out get 0.
+    pub weights: Option<Weights>,
+    /// The `id` of the route that is meant; null or left out = the default route.
+    #[schema(nullable)]
+    pub route: Option<String>,
+    /// The whole list in its new order.
+    pub rules: Option<Vec<Rule>>,
+    /// Null switches it off.
+    #[schema(nullable)]
+    pub mirror: Option<MirrorBody>,
+    /// Kept in the history. Required when the change is made; a preview does not need it.
+    #[schema(max_length = 2000, example = "canary looks good")]
+    pub reason: Option<String>,
+    /// Codes of checks that you accept.
+    #[schema(max_items = 64, example = json!(["big_jump"]))]
+    pub ack: Option<Vec<String>>,
+}
+
+/// Where copies shall go.
+#[derive(ToSchema)]
+pub struct MirrorBody {
+    #[schema(example = "v2")]
+    pub version: String,
+    #[schema(exclusive_minimum = 0, maximum = 100, example = 10)]
+    pub percent: f64,
+}
+
+/// All traffic to one version.
+#[derive(ToSchema)]
+pub struct TakeOverBody {
+    #[schema(example = "v2")]
+    pub version: String,
+    /// Kept in the history.
+    #[schema(min_length = 1, max_length = 2000, example = "v2 has proved itself")]
+    pub reason: String,
+    /// Codes of checks that you accept.
+    #[schema(max_items = 64)]
+    pub ack: Option<Vec<String>>,
+}
+
+/// Back to an earlier revision.
+#[derive(ToSchema)]
+pub struct SwitchBackBody {
+    #[schema(minimum = 0, example = 40)]
+    pub revision: i64,
+    /// Kept in the history.
+    #[schema(max_length = 2000)]
+    pub reason: Option<String>,
+    /// Codes of checks that you accept.
+    #[schema(max_items = 64)]
+    pub ack: Option<Vec<String>>,
+}
+
+/// A reason that is given later.
+#[derive(ToSchema)]
+pub struct ReasonBody {
+    /// Kept in the history.
+    #[schema(min_length = 1, max_length = 2000)]
+    pub reason: String,
+}
+
+/// What a change answers: the change, or with `dry_run=true` its preview.
+#[derive(ToSchema)]
+#[schema(title = "Changed")]
+pub enum Changed {
+    #[schema(title = "Applied")]
+    Applied(super::effect::Applied),
+    #[schema(title = "Preview")]
+    Preview(super::effect::Preview),
+}
+
+/// The routes of the API and the document that describes them.
+pub fn build() -> (Router<App>, OpenApi) {
+    let info = InfoBuilder::new()
+        .title("Sluice")
+        .version(env!("CARGO_PKG_VERSION"))
+        .description(Some(INTRODUCTION))
+        .build();
+    let security = SecurityRequirement::new::<_, [&str; 0], &str>("token", []);
+    let cookie = SecurityRequirement::new::<_, [&str; 0], &str>("session", []);
+    let open = OpenApiBuilder::new().info(info).security(Some([security, cookie])).build();
+    let (router, mut document) = OpenApiRouter::with_openapi(open)
+        .routes(routes!(services::list))
+        .routes(routes!(services::one))
+        .routes(routes!(services::me))
+        .routes(routes!(changes::preview))
+        .routes(routes!(changes::set))
+        .routes(routes!(changes::take_over))
+        .routes(routes!(changes::switch_back))
+        .routes(routes!(audit::list))
+        .routes(routes!(audit::export))
+        .routes(routes!(audit::one))
+        .routes(routes!(audit::add_reason))
+        .split_for_parts();
+    complete(&mut document);
+    (router, document)
+}
+
+const INTRODUCTION: &str = "Move traffic between versions of a service on Kubernetes and Istio, and read what \
+happened. Every call does what the pages do, with the same checks.\n\n\
+Send a Kubernetes token as `Authorization: Bearer …`. What you may see and change is what the cluster's RBAC \
+allows you.\n\n\
+A refusal is an `application/problem+json` with a stable `code`, a sentence in English or Chinese \
+(`Accept-Language`), and often what to do `next`. Nothing was written unless `ending` says so.\n\n\
+To change traffic safely: read the service, send the change with its `ETag` as `If-Match`, and an \
+`Idempotency-Key` of your own so that it can be sent again. Unknown fields and parameters are refused.";
+
+/// Statuses that every operation may answer, and why.
+const SHARED: &[(&str, &str)] = &[
+    ("400", "The request cannot be read: `bad_json`, `bad_query`, `bad_cursor`, `bad_name`, `bad_if_match`, `bad_idempotency_key`."),
+    ("401", "Nobody is known by this token: `unauthenticated`, `bad_token`."),
+    ("403", "Not allowed: `forbidden`; or a browser sent it for another site: `csrf`."),
+    ("404", "There is none, or none that you may see: `service_not_found`, `entry_not_found`."),
+    ("429", "Too often: `rate_limited`. `Retry-After` says how many seconds to wait."),
+    ("500", "A fault of Sluice: `internal`."),
+    ("503", "Something that is needed does not answer: `cluster_unreachable`, `cluster_timeout`, `cluster_busy`, `history_unavailable`, `overloaded`; or a change was cut off: `partly_applied`, `outcome_unknown` (see `ending`)."),
+];
+
+/// Statuses of operations with a body.
+const WITH_BODY: &[(&str, &str)] = &[
+    ("413", "The body is longer than 256 KiB: `body_too_large`."),
+    ("415", "The body is not `application/json`: `unsupported_media_type`."),
+    ("422", "Understood and refused: values (`sum`, `weight_range`, `reason_required`, …) or checks (`no_ready_pods`, `big_jump`, …); with a key, `idempotency_mismatch`."),
+];
+
+/// Statuses of operations that change traffic.
+const CHANGING: &[(&str, &str)] = &[
+    ("409", "Somebody else is at it: `conflict`, `host_conflict`, `owned_by_controller`, `gitops`, `object_deleting`."),
+    ("412", "The service is at another revision: `stale_revision`, with both splits in `stale`."),
+    ("428", "`If-Match` is missing where it is required: `precondition_required`."),
+];
+
+fn complete(document: &mut OpenApi) {
+    let components = document.components.get_or_insert_default();
+    components.add_security_scheme("token", SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer)));
+    let cookie = ApiKeyValue::with_description(
+        "sluice",
+        "The session of a signed-in browser (`__Host-sluice` with HTTPS). Changes also need `X-CSRF-Token`.",
+    );
+    components.add_security_scheme("session", SecurityScheme::ApiKey(ApiKey::Cookie(cookie)));
+    let mut schemas = Vec::new();
+    Problem::schemas(&mut schemas);
+    schemas.push((Problem::name().into_owned(), Problem::schema()));
+    components.schemas.extend(schemas);
+    for (path, item) in &mut document.paths.paths {
+        let conditions = path.contains("/traffic");
+        let operations = [(&mut item.get, false), (&mut item.put, true), (&mut item.post, true)];
+        for (operation, body) in operations {
+            let Some(operation) = operation else { continue };
+            share(operation, SHARED);
+            if body {
+                share(operation, WITH_BODY);
+            }
+            if conditions || path.ends_with("/reasons") {
+                share(operation, CHANGING);
+            }
+            for response in operation.responses.responses.values_mut() {
+                if let RefOr::T(response) = response {
+                    let id = HeaderBuilder::new()
+                        .schema(ObjectBuilder::new().schema_type(Type::String))
+                        .description(Some("Names this request in log and history."));
+                    response.headers.insert("X-Request-Id".to_owned(), id.build().into());
+                }
+            }
+        }
+    }
+}
+
+fn share(operation: &mut Operation, statuses: &[(&str, &str)]) {
+    for (status, description) in statuses {
+        let content = ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();
+        let mut response =
+            ResponseBuilder::new().description(*description).content("application/problem+json", content).build();
+        if matches!(*status, "429" | "503") {
+            let wait = HeaderBuilder::new()
+                .schema(ObjectBuilder::new().schema_type(Type::String))
+                .description(Some("Seconds to wait before asking again."));
+            response.headers.insert("Retry-After".to_owned(), wait.build().into());
+        }
+        operation.responses.responses.entry((*status).to_owned()).or_insert(RefOr::T(response));
+    }
+}

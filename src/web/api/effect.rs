@@ -1,0 +1,140 @@
+//! The shapes of what a change would do, did, or came too late for.
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::shape::LastChange;
+use super::values::{Check, Weights};
+use crate::domain::overview::{self, DiffLine, Sign};
+use crate::domain::plan::Effect;
+use crate::domain::routing as words;
+use crate::views::lang::Lang;
+use crate::views::text;
+
+/// What a change would do.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct Preview {
+    /// The effect in words.
+    #[schema(example = "70% of requests move from v1 to v2.")]
+    pub summary: String,
+    pub checks: Vec<Check>,
+    pub edits: Vec<Edit>,
+    /// Stands on this revision: the value for `If-Match`.
+    pub revision: u64,
+    /// Percents of the route that changes, for every version; empty where requests are spread by pods.
+    pub before: Weights,
+    pub after: Weights,
+    /// The code that would refuse the change as it was asked for now; null = nothing stands in the way.
+    #[schema(required = true, value_type = Option<String>)]
+    pub refused_by: Option<&'static str>,
+}
+
+/// One object that would be written.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct Edit {
+    #[schema(value_type = String, example = "VirtualService")]
+    pub kind: &'static str,
+    pub namespace: String,
+    pub name: String,
+    /// Lines of YAML that start with a blank, `+` or `-`.
+    pub diff: String,
+}
+
+/// The effect of a change in words.
+pub fn summary(lang: Lang, effect: &Effect) -> String {
+    text::effect(lang, effect).iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+}
+
+impl Preview {
+    pub fn of(lang: Lang, preview: &overview::Preview) -> Self {
+        let effect = &preview.planned.effect;
+        Self {
+            summary: summary(lang, effect),
+            checks: Check::all(lang, &preview.checks),
+            edits: preview
+                .diffs
+                .iter()
+                .map(|(object, lines)| Edit {
+                    kind: object.kind.as_str(),
+                    namespace: object.namespace.to_string(),
+                    name: object.name.to_string(),
+                    diff: lines.iter().map(line).collect(),
+                })
+                .collect(),
+            revision: preview.base,
+            before: Weights(effect.before.clone()),
+            after: Weights(effect.after.clone()),
+            refused_by: preview.refusal.as_ref().map(|refusal| refusal.code.as_str()),
+        }
+    }
+}
+
+fn line(line: &DiffLine) -> String {
+    let sign = match line.sign {
+        Sign::Same => ' ',
+        Sign::Add => '+',
+        Sign::Del => '-',
+    };
+    format!("{sign}{}\n", line.text)
+}
+
+/// A change that was written. That requests follow it is seen in `observed`.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct Applied {
+    /// The service's new revision; also the answer's `ETag`.
+    pub revision: u64,
+    /// Its entry of the history.
+    pub entry: i64,
+    pub before: Weights,
+    pub after: Weights,
+    /// The revision to switch back to.
+    #[schema(required = true)]
+    pub back: Option<u64>,
+}
+
+impl Applied {
+    pub fn of(applied: &overview::Applied) -> Self {
+        Self {
+            revision: applied.revision,
+            entry: applied.entry.id,
+            before: Weights(applied.before.clone()),
+            after: Weights(applied.after.clone()),
+            back: applied.back,
+        }
+    }
+}
+
+/// Somebody else was faster: three splits side by side.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct Stale {
+    pub saw: Stand,
+    pub now: Stand,
+    /// What you asked for.
+    #[schema(required = true)]
+    pub yours: Option<Weights>,
+    #[schema(required = true)]
+    pub by: Option<LastChange>,
+}
+
+/// A revision and its split.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct Stand {
+    pub revision: u64,
+    #[schema(required = true)]
+    pub weights: Option<Weights>,
+}
+
+impl Stale {
+    pub fn of(stale: &overview::Stale) -> Self {
+        let stand = |(revision, weights): &(u64, Option<words::Weights>)| Stand {
+            revision: *revision,
+            weights: weights.clone().map(Weights),
+        };
+        Self {
+            saw: stand(&stale.saw),
+            now: stand(&stale.now),
+            yours: stale.yours.clone().map(Weights),
+            by: stale.by.as_ref().map(LastChange::of),
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! What handlers take from a request: service, JSON body, query, conditions. Each refuses with a code.
+
+use axum::extract::{FromRequest, FromRequestParts, RawPathParams, Request};
+use bytes::Bytes;
+use http::request::Parts;
+use http::{HeaderMap, header};
+use sha2::{Digest, Sha256};
+use url::form_urlencoded;
+
+use super::json::{self, Node};
+use crate::domain::ids::{Revision, ServiceRef};
+use crate::domain::refusal::{Code, Refusal};
+use crate::web::error::Failure;
+use crate::web::guard::BODY;
+
+/// The service that the path names.
+#[derive(Clone, Debug)]
+pub struct At(pub ServiceRef);
+
+impl<S: Send + Sync> FromRequestParts<S> for At {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
+        let unreadable = || Failure::from(Refusal::new(Code::BadName).arg("name", ""));
+        let params = RawPathParams::from_request_parts(parts, state).await.map_err(|_| unreadable())?;
+        let of = |key| params.iter().find(|(name, _)| *name == key).map(|(_, value)| value);
+        let (Some(namespace), Some(name)) = (of("namespace"), of("name")) else { return Err(unreadable()) };
+        Ok(Self(ServiceRef::parse(namespace, name)?))
+    }
+}
+
+/// The number of an entry of the history.
+#[derive(Clone, Copy, Debug)]
+pub struct EntryId(pub i64);
+
+impl<S: Send + Sync> FromRequestParts<S> for EntryId {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
+        let params = RawPathParams::from_request_parts(parts, state).await;
+        let text = params.ok().and_then(|params| {
+            params.iter().find(|(name, _)| *name == "id").map(|(_, value)| value.to_owned())
+        });
+        let text = text.unwrap_or_default();
+        let id = text.parse::<i64>().ok().filter(|id| *id > 0 && text.bytes().all(|b| b.is_ascii_digit()));
+        let shown: String = text.chars().take(80).collect();
+        Ok(Self(id.ok_or_else(|| Refusal::new(Code::EntryNotFound).arg("id", shown))?))
+    }
+}
+
+/// A JSON body, and its bytes.
+#[derive(Clone, Debug)]
+pub struct JsonBody {
+    pub node: Node,
+    pub bytes: Bytes,
+}
+
+impl<S: Send + Sync> FromRequest<S> for JsonBody {
+    type Rejection = Failure;
+
+    async fn from_request(request: Request, _state: &S) -> Result<Self, Failure> {
+        let (parts, body) = request.into_parts();
+        let kind = parts.headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+        let kind = kind.unwrap_or_default().split(';').next().unwrap_or_default().trim();
+        if !kind.eq_ignore_ascii_case("application/json") {
+            return Err(Code::MediaType.into());
+        }
+        let bytes = axum::body::to_bytes(body, BODY).await.map_err(|_| Failure::from(Code::BodyTooLarge))?;
+        let node = json::parse(&bytes).map_err(|why| Refusal::new(Code::BadJson).arg("why", why))?;
+        Ok(Self { node, bytes })
+    }
+}
+
+/// The parameters of a query. Programs hear about every one that is unknown, doubled or malformed.
+#[derive(Clone, Debug, Default)]
+pub struct Query(Vec<(String, String)>);
+
+impl<S: Sync> FromRequestParts<S> for Query {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Failure> {
+        let query = parts.uri.query().unwrap_or_default();
+        let pairs: Vec<(String, String)> = form_urlencoded::parse(query.as_bytes()).into_owned().collect();
+        for (at, (name, _)) in pairs.iter().enumerate() {
+            if pairs[..at].iter().any(|(other, _)| other == name) {
+                return Err(bad_query(name, "it stands twice").into());
+            }
+        }
+        Ok(Self(pairs))
+    }
+}
+
+impl Query {
+    /// Takes a parameter; an empty one counts as left out.
+    pub fn take(&mut self, name: &str) -> Option<String> {
+        let at = self.0.iter().position(|(key, _)| key == name)?;
+        Some(self.0.swap_remove(at).1).filter(|value| !value.is_empty())
+    }
+
+    /// Takes `limit`, 1..=500.
+    pub fn limit(&mut self) -> Result<usize, Refusal> {
+        let Some(text) = self.take("limit") else { return Ok(100) };
+        let plain = text.bytes().all(|b| b.is_ascii_digit());
+        let limit = text.parse::<usize>().ok().filter(|limit| plain && (1..=500).contains(limit));
+        limit.ok_or_else(|| bad_query("limit", "a number from 1 to 500 is expected"))
+    }
+
+    /// Takes a parameter that is `true` or `false` (left out).
+    pub fn flag(&mut self, name: &str) -> Result<bool, Refusal> {
+        match self.take(name).as_deref() {
+            None | Some("false") => Ok(false),
+            Some("true") => Ok(true),
+            Some(_) => Err(bad_query(name, "true or false is expected")),
+        }
+    }
+
+    /// Refuses what nobody took.
+    pub fn finish(self) -> Result<(), Refusal> {
+        match self.0.first() {
+            None => Ok(()),
+            Some((name, _)) => Err(bad_query(name, "it is not known here")),
+        }
+    }
+}
+
+/// The refusal of a parameter of the query.
+pub fn bad_query(name: &str, why: &str) -> Refusal {
+    let name: String = name.chars().take(80).collect();
+    Refusal::new(Code::BadQuery).arg("name", &name).arg("why", why).field(name)
+}
+
+/// The revision in `If-Match`: `"42"`. A proxy that compressed the answer may have made it weak (`W/"42"`).
+pub fn if_match(headers: &HeaderMap) -> Result<Option<Revision>, Refusal> {
+    let mut all = headers.get_all(header::IF_MATCH).iter();
+    let Some(value) = all.next() else { return Ok(None) };
+    let bad = || Refusal::new(Code::BadIfMatch).field("If-Match");
+    let text = value.to_str().map_err(|_| bad())?.trim();
+    let text = text.strip_prefix("W/").unwrap_or(text);
+    let inside = text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).ok_or_else(bad)?;
+    let plain = !inside.is_empty() && inside.bytes().all(|b| b.is_ascii_digit());
+    match inside.parse() {
+        Ok(revision) if plain && all.next().is_none() => Ok(Some(revision)),
+        _ => Err(bad()),
+    }
+}
+
+/// The key in `Idempotency-Key`, as it was sent.
+pub fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Refusal> {
+    let mut all = headers.get_all("idempotency-key").iter();
+    let Some(value) = all.next() else { return Ok(None) };
+    let bad = || Refusal::new(Code::BadIdempotencyKey).field("Idempotency-Key");
+    let text = value.to_str().map_err(|_| bad())?;
+    if all.next().is_some() { Err(bad()) } else { Ok(Some(text.to_owned())) }
+}
+
+/// Names a request for its idempotency key: the same key must come with the same of these.
+pub fn request_hash(method: &str, path: &str, expected: Option<Revision>, body: &[u8]) -> String {
+    let mut hash = Sha256::new();
+    for part in [method.as_bytes(), path.as_bytes(), format!("{expected:?}").as_bytes(), body] {
+        hash.update(part.len().to_be_bytes());
+        hash.update(part);
+    }
+    hex::encode(hash.finalize())
+}

@@ -1,0 +1,16 @@
+//! The REST API, `/api/v1`: the same use cases as the pages, for programs. Routes and the OpenAPI document
+//! come from the same declarations, so they cannot disagree.
+
+pub mod body;
+pub mod extract;
+pub mod json;
+
+pub mod effect;
+pub mod entry;
+pub mod shape;
+pub mod values;
+
+pub mod audit;
+pub mod changes;
+pub mod document;
+pub mod services;

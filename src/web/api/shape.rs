@@ -1,0 +1,304 @@
+//! The shapes of services and their parts, and how the words of the domain become them. Portals program
+//! against these: fields may be added, none is renamed or removed.
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::values::{Check, Shares, Weights, moment, rounded};
+use crate::domain::ids::VersionName;
+use crate::domain::overview::{self, ListPage, Overview};
+use crate::domain::routing::{self as words, Dest, Subject};
+use crate::views::lang::Lang;
+
+/// One service.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct Service {
+    pub namespace: String,
+    pub name: String,
+    /// `broken`, `last_failed`, `drift`, `changed_outside`, `not_routable`, `spread_by_pods`, `steady`.
+    #[schema(value_type = String, example = "steady")]
+    pub state: &'static str,
+    /// Grows with every applied change and every change from outside.
+    pub revision: u64,
+    /// Why the state is what it is comes first.
+    pub findings: Vec<Check>,
+    /// Oldest first.
+    pub versions: Vec<Version>,
+    /// Every place where the service's traffic is split.
+    pub routes: Vec<Route>,
+    /// Percents of the default route for every version; null where requests are spread by pods.
+    #[schema(required = true)]
+    pub declared: Option<Weights>,
+    /// What the metrics show; null without metrics or requests.
+    #[schema(required = true)]
+    pub observed: Option<Shares>,
+    /// First match wins; what no rule matches is split as declared.
+    pub rules: Vec<Rule>,
+    #[schema(required = true)]
+    pub mirror: Option<Mirror>,
+    /// Figures of the window that `observed` comes from.
+    #[schema(required = true)]
+    pub figures: Option<Figures>,
+    #[schema(required = true)]
+    pub last_change: Option<LastChange>,
+}
+
+/// The workloads behind a service that share a version.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct Version {
+    #[schema(example = "v1")]
+    pub version: String,
+    pub image: String,
+    /// Pods that take traffic now.
+    pub ready: u32,
+    pub total: u32,
+    /// Why a pod is not ready, in the cluster's words.
+    #[schema(required = true)]
+    pub cause: Option<String>,
+}
+
+/// One place where traffic is split.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct Route {
+    /// Goes into `route` of a change.
+    pub id: String,
+    /// The kind of object that holds it.
+    #[schema(value_type = String, example = "VirtualService")]
+    pub kind: &'static str,
+    pub namespace: String,
+    pub name: String,
+    #[schema(value_type = String, example = "http")]
+    pub protocol: &'static str,
+    pub hosts: Vec<String>,
+    pub gateways: Vec<String>,
+    #[schema(required = true)]
+    pub port: Option<u32>,
+    /// True for the route that a change without `route` means.
+    pub default: bool,
+    /// Null when the route does not choose among versions.
+    #[schema(required = true)]
+    pub weights: Option<Weights>,
+    /// Percent that leaves for other hosts.
+    pub foreign_percent: u8,
+}
+
+/// Requests that match go to `to` before the declared split applies.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct Rule {
+    /// Sent back, it keeps the rule's other fields; left out = a new rule.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Alternatives; within one, all conditions must hold.
+    pub when: Vec<Vec<Condition>>,
+    pub to: Weights,
+    /// Fields of the match that are kept but cannot be changed here.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub opaque: Vec<String>,
+    /// What the rule does instead of choosing among versions.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub action: Option<String>,
+}
+
+/// One condition on a request.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct Condition {
+    /// `header`, `cookie`, `query`, `path` or `method`.
+    #[serde(rename = "in")]
+    #[schema(value_type = String, example = "header")]
+    pub subject: &'static str,
+    /// For `header`, `cookie` and `query`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "end-user")]
+    pub name: Option<String>,
+    /// `exact`, `prefix`, `regex` (RE2, the whole value) or `present`.
+    #[schema(value_type = String, example = "exact")]
+    pub op: &'static str,
+    #[schema(example = "jason")]
+    pub value: String,
+}
+
+/// A share of requests that is copied; the copy's answers are thrown away, its writes are real.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct Mirror {
+    /// Null when the copies go to another host.
+    #[schema(required = true)]
+    pub version: Option<String>,
+    pub percent: f64,
+}
+
+/// What the metrics show.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct Figures {
+    pub window_s: u32,
+    #[schema(format = "date-time")]
+    pub at: String,
+    /// Requests in the window.
+    pub requests: f64,
+    /// Requests a second.
+    pub rate: f64,
+    /// Share of answers that are not errors, 0..=1.
+    #[schema(required = true)]
+    pub success: Option<f64>,
+    #[schema(required = true)]
+    pub p95_ms: Option<f64>,
+    /// True when there are too few requests to speak of shares.
+    pub too_few: bool,
+}
+
+/// The latest change that was applied, failed or came from outside.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct LastChange {
+    #[schema(format = "date-time")]
+    pub at: String,
+    pub by: String,
+    #[schema(value_type = String, example = "browser")]
+    pub channel: &'static str,
+    #[schema(value_type = String, example = "set_traffic")]
+    pub action: &'static str,
+    #[schema(value_type = String, example = "applied")]
+    pub result: &'static str,
+    /// Its entry of the history.
+    pub entry: i64,
+}
+
+impl Service {
+    pub fn of(lang: Lang, item: &Overview) -> Self {
+        let at = item.at();
+        let versions = &item.snapshot.versions;
+        let routing = &item.routing;
+        Self {
+            namespace: at.namespace.to_string(),
+            name: at.name.to_string(),
+            state: item.state.as_str(),
+            revision: item.revision,
+            findings: Check::all(lang, &item.findings),
+            versions: versions
+                .iter()
+                .map(|version| Version {
+                    version: version.name.to_string(),
+                    image: version.image().to_owned(),
+                    ready: version.ready,
+                    total: version.total,
+                    cause: version.cause.as_ref().map(ToString::to_string),
+                })
+                .collect(),
+            routes: routing.routes.iter().map(Route::of).collect(),
+            declared: routing.declared().map(|weights| {
+                let of = |name: &VersionName| weights.iter().find(|(v, _)| v == name).map_or(0, |(_, w)| *w);
+                Weights(versions.iter().map(|version| (version.name.clone(), of(&version.name))).collect())
+            }),
+            observed: item.observed.as_ref().filter(|seen| seen.requests() > 0.0).map(|seen| {
+                let of = |name: &VersionName| seen.share(name.as_str()).unwrap_or_default();
+                Shares(versions.iter().map(|version| (version.name.clone(), of(&version.name))).collect())
+            }),
+            rules: routing.rules.iter().map(Rule::of).collect(),
+            mirror: routing.mirror.as_ref().map(Mirror::of),
+            figures: item.observed.as_ref().map(|seen| Figures {
+                window_s: seen.window_s,
+                at: moment(seen.at_ms),
+                requests: rounded(seen.requests(), 1),
+                rate: rounded(seen.rate(), 3),
+                success: seen.success().map(|share| rounded(share, 5)),
+                p95_ms: seen.p95_ms().map(|ms| rounded(ms, 1)),
+                too_few: seen.too_few(),
+            }),
+            last_change: item.last.as_ref().map(LastChange::of),
+        }
+    }
+}
+
+impl Route {
+    fn of(route: &words::Route) -> Self {
+        Self {
+            id: route.id.to_string(),
+            kind: route.object.kind.as_str(),
+            namespace: route.object.namespace.to_string(),
+            name: route.object.name.to_string(),
+            protocol: route.kind.as_str(),
+            hosts: route.hosts.clone(),
+            gateways: route.gateways.clone(),
+            port: route.port,
+            default: route.is_default,
+            weights: route.weights().map(Weights),
+            foreign_percent: route.foreign_percent(),
+        }
+    }
+}
+
+impl Rule {
+    fn of(rule: &words::Rule) -> Self {
+        Self {
+            id: rule.id.as_ref().map(ToString::to_string),
+            name: rule.name.clone(),
+            when: rule.when.iter().map(|all| all.iter().map(Condition::of).collect()).collect(),
+            to: Weights(rule.to.clone()),
+            opaque: rule.opaque.clone(),
+            action: rule.action.clone(),
+        }
+    }
+}
+
+impl Condition {
+    fn of(condition: &words::Condition) -> Self {
+        let (subject, name) = match &condition.on {
+            Subject::Header(name) => ("header", Some(name.clone())),
+            Subject::Cookie(name) => ("cookie", Some(name.clone())),
+            Subject::Query(name) => ("query", Some(name.clone())),
+            Subject::Path => ("path", None),
+            Subject::Method => ("method", None),
+        };
+        Self { subject, name, op: condition.op.as_str(), value: condition.value.clone() }
+    }
+}
+
+impl Mirror {
+    fn of(mirror: &words::Mirror) -> Self {
+        let version = match &mirror.to {
+            Dest::Version(version) => Some(version.to_string()),
+            _ => None,
+        };
+        Self { version, percent: mirror.percent }
+    }
+}
+
+impl LastChange {
+    pub fn of(last: &overview::LastChange) -> Self {
+        Self {
+            at: moment(last.at_ms),
+            by: last.by.clone(),
+            channel: last.channel.as_str(),
+            action: last.action.as_str(),
+            result: last.ending.as_str(),
+            entry: last.entry,
+        }
+    }
+}
+
+/// One page of services.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct Services {
+    pub items: Vec<Service>,
+    /// Goes into `cursor`; null at the end.
+    #[schema(required = true)]
+    pub next: Option<String>,
+    /// Services that match, on all pages.
+    pub total: usize,
+    /// Namespaces that you may see.
+    pub namespaces: Vec<String>,
+    /// What is missing or down.
+    pub notices: Vec<Check>,
+}
+
+impl Services {
+    pub fn of(lang: Lang, page: &ListPage) -> Self {
+        Self {
+            items: page.items.iter().map(|item| Service::of(lang, item)).collect(),
+            next: page.next.clone(),
+            total: page.total,
+            namespaces: page.namespaces.iter().map(ToString::to_string).collect(),
+            notices: Check::all(lang, &page.notices),
+        }
+    }
+}

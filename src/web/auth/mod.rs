@@ -1,0 +1,170 @@
+//! Who asks. Every route but the open ones stands behind [`page`] or [`api`], which put a [`Who`] into the
+//! request or answer themselves.
+//!
+//! What the person may do is asked by the use cases; here it is only found out who they are, and that a
+//! browser really sent what it seems to have sent.
+
+pub mod csrf;
+pub mod form;
+pub mod session;
+
+use std::sync::Arc;
+
+use axum::extract::{FromRequestParts, Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Redirect, Response};
+use http::request::Parts;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use url::form_urlencoded;
+
+use super::caller::{Caller, Door};
+use super::error::Failure;
+use super::site::App;
+use crate::domain::actor::{Actor, Channel, Identity};
+use crate::domain::refusal::{Code, Refusal};
+use csrf::Sender;
+
+/// The person or program behind a request.
+#[derive(Clone, Debug)]
+pub struct Who {
+    pub actor: Actor,
+    /// What a form must carry.
+    pub csrf: Arc<str>,
+    /// The session's cookie; `None` for bearers and where nobody is asked.
+    pub cookie: Option<Arc<str>>,
+}
+
+impl Who {
+    /// The name under which live streams and changes are counted.
+    pub fn name(&self) -> &str {
+        self.cookie.as_deref().unwrap_or(&self.actor.identity.user)
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Who {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Failure> {
+        // Absent only when a route was put outside the doors by mistake: then nobody gets in.
+        parts.extensions.get::<Self>().cloned().ok_or_else(|| Code::Unauthenticated.into())
+    }
+}
+
+/// The middleware of the API and of live streams.
+pub async fn api(State(app): State<App>, caller: Caller, request: Request, next: Next) -> Response {
+    let (mut parts, body) = request.into_parts();
+    match enter(&app, &caller, &parts).await {
+        Ok(who) => {
+            parts.extensions.insert(who);
+            next.run(Request::from_parts(parts, body)).await
+        }
+        Err(failure) => failure.into_response(),
+    }
+}
+
+async fn enter(app: &App, caller: &Caller, parts: &Parts) -> Result<Who, Failure> {
+    let reads = matches!(parts.method, Method::GET | Method::HEAD);
+    let forged = || Failure::from(Code::Csrf);
+    if app.is_open() {
+        if !reads && !matches!(csrf::sender(parts, app), Sender::Ours | Sender::Unsaid) {
+            return Err(forged());
+        }
+        return Ok(local_user(app, caller, Channel::Api));
+    }
+    if let Some(authorization) = parts.headers.get(header::AUTHORIZATION) {
+        let identity = bearer(app, caller, authorization).await?;
+        let actor = actor(identity, caller, Channel::Api);
+        return Ok(Who { actor, csrf: "".into(), cookie: None });
+    }
+    let who = session::find(app, caller, &parts.headers, Channel::Api).await?;
+    let who = who.ok_or_else(|| Failure::from(Code::Unauthenticated))?;
+    if !reads {
+        let token = parts.headers.get("x-csrf-token").and_then(|token| token.to_str().ok());
+        let ours = matches!(csrf::sender(parts, app), Sender::Ours | Sender::Unsaid);
+        if !ours || !token.is_some_and(|token| csrf::matches(token, &who.csrf)) {
+            return Err(forged());
+        }
+    }
+    Ok(who)
+}
+
+async fn bearer(app: &App, caller: &Caller, header: &HeaderValue) -> Result<Arc<Identity>, Failure> {
+    let bad = || Failure::from(Code::BadToken);
+    let (scheme, token) = header.to_str().ok().and_then(|text| text.split_once(' ')).ok_or_else(bad)?;
+    if !scheme.eq_ignore_ascii_case("bearer") {
+        return Err(bad());
+    }
+    let address = caller.address.map(|address| super::listen::network(address).to_string()).unwrap_or_default();
+    if let Some(wait) = app.bad_tokens.wait(&address, app.clock.now_ms()) {
+        return Err(Refusal::new(Code::RateLimited).arg("s", wait).into());
+    }
+    let found = app.services.identify(token.trim()).await;
+    if found.as_ref().is_err_and(|refusal| refusal.code == Code::BadToken) {
+        // The count only matters to the next request of this address.
+        let _ = app.bad_tokens.take(&address, app.clock.now_ms());
+    }
+    Ok(found?)
+}
+
+/// The middleware of the pages.
+pub async fn page(State(app): State<App>, caller: Caller, request: Request, next: Next) -> Response {
+    let (mut parts, body) = request.into_parts();
+    let who = if app.is_open() {
+        Some(local_user(&app, &caller, Channel::Browser))
+    } else {
+        match session::find(&app, &caller, &parts.headers, Channel::Browser).await {
+            Ok(who) => who,
+            Err(failure) => return failure.into_response(),
+        }
+    };
+    let Some(who) = who else { return sign_in_first(&caller, &parts) };
+    let mut request = if matches!(parts.method, Method::GET | Method::HEAD) {
+        parts.extensions.insert(who);
+        Request::from_parts(parts, body)
+    } else {
+        match form::read(&app, &who, &parts, body).await {
+            Ok(form) => {
+                parts.extensions.insert(who);
+                parts.extensions.insert(form);
+                Request::from_parts(parts, axum::body::Body::empty())
+            }
+            Err(failure) => return failure.into_response(),
+        }
+    };
+    request.extensions_mut().insert(caller);
+    next.run(request).await
+}
+
+/// Leads to the sign-in page and back. A form that was sent without a session is answered with 401, so that
+/// the page keeps what was typed.
+fn sign_in_first(caller: &Caller, parts: &Parts) -> Response {
+    if parts.method != Method::GET || caller.door == Door::Fragment {
+        return Failure::from(Code::Unauthenticated).into_response();
+    }
+    Redirect::to(&sign_in_address(&caller.here)).into_response()
+}
+
+/// `/login`, with the way back.
+pub fn sign_in_address(here: &str) -> String {
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    format!("/login?{}", query.append_pair("next", here).finish())
+}
+
+fn local_user(app: &App, caller: &Caller, channel: Channel) -> Who {
+    let identity = Arc::new(Identity::local(if app.settings.demo { "demo" } else { "local" }));
+    Who { actor: actor(identity, caller, channel), csrf: app.csrf.as_str().into(), cookie: None }
+}
+
+fn actor(identity: Arc<Identity>, caller: &Caller, channel: Channel) -> Actor {
+    Actor { identity, channel, address: caller.address.map(|address| address.to_string()) }
+}
+
+/// What a 401 of the API says about the way in.
+pub fn challenge() -> (HeaderName, HeaderValue) {
+    (header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"sluice\""))
+}
+
+/// Takes the headers of a sign-in or sign-out and a place to go.
+pub fn go_with(headers: HeaderMap, to: &str) -> Response {
+    (StatusCode::SEE_OTHER, headers, Redirect::to(to)).into_response()
+}

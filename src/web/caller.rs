@@ -1,0 +1,88 @@
+//! How a request came and how it wants to be answered: its id, door, language, zone and address.
+//!
+//! `frame` reads it once, before anything else; handlers take it as an extractor.
+
+use std::convert::Infallible;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use axum::extract::FromRequestParts;
+use axum_extra::extract::CookieJar;
+use http::request::Parts;
+use http::{HeaderMap, Uri, header};
+
+use super::listen::Peer;
+use crate::views::chrome::Theme;
+use crate::views::lang::Lang;
+use crate::views::time::Clockface;
+
+/// Who must understand the answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Door {
+    /// A person, who gets a whole page.
+    Page,
+    /// A page that wants a part of itself (htmx).
+    Fragment,
+    /// A program: JSON, also when something goes wrong.
+    Api,
+}
+
+/// One request, as far as answering it is concerned.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    /// In every log line, answer and history row of this request.
+    pub request_id: Arc<str>,
+    pub door: Door,
+    pub clock: Clockface,
+    pub theme: Theme,
+    pub address: Option<IpAddr>,
+    /// Path and query.
+    pub here: Arc<str>,
+}
+
+impl Caller {
+    /// Reads everything but the id from the request.
+    pub fn of(parts: &Parts, request_id: &str) -> Self {
+        let door = door(&parts.uri, &parts.headers);
+        let cookies = CookieJar::from_headers(&parts.headers);
+        let cookie = |name| cookies.get(name).map(axum_extra::extract::cookie::Cookie::value);
+        let header = || parts.headers.get(header::ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok());
+        let spoken = || header().map(Lang::of_header).unwrap_or_default();
+        // A program has no cookie to choose with, and a browser's cookie must not change what scripts read.
+        let chosen = if door == Door::Api { None } else { cookie("lang").and_then(Lang::parse) };
+        Self {
+            request_id: request_id.into(),
+            door,
+            clock: Clockface::new(chosen.unwrap_or_else(spoken), cookie("tz")),
+            theme: cookie("theme").and_then(Theme::parse).unwrap_or_default(),
+            address: parts.extensions.get::<Peer>().map(|peer| peer.0.ip().to_canonical()),
+            here: parts.uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str).into(),
+        }
+    }
+
+    /// The language of the answer.
+    pub fn lang(&self) -> Lang {
+        self.clock.lang
+    }
+}
+
+fn door(uri: &Uri, headers: &HeaderMap) -> Door {
+    let path = uri.path();
+    let is_api = path.starts_with("/api/") && path != "/api/docs";
+    if is_api || matches!(path, "/events" | "/healthz" | "/readyz") {
+        Door::Api
+    } else if headers.contains_key("hx-request") {
+        Door::Fragment
+    } else {
+        Door::Page
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Caller {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Infallible> {
+        // The frame always puts one there; a router without a frame (a test of a single handler) still answers.
+        Ok(parts.extensions.get::<Self>().cloned().unwrap_or_else(|| Self::of(parts, "-")))
+    }
+}

@@ -1,0 +1,106 @@
+//! What every handler may use: the use cases, the settings, the clock, and the places that are counted.
+
+use std::ops::Deref;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+use super::demo_pages::DemoVisits;
+use super::events::Hub;
+use super::listen::Limits;
+use super::throttle::Throttle;
+use crate::clock::Clock;
+use crate::config::{Auth, Web};
+use crate::services::Services;
+
+/// Requests that may be answered at the same time.
+const AT_ONCE: usize = 256;
+/// Of their own, so that going back is possible when everything else is taken.
+const BACK_AT_ONCE: usize = 32;
+/// Exports that may run at the same time: each holds a reading connection of the database.
+const EXPORTS_AT_ONCE: usize = 4;
+
+/// The state of the router. Cheap to clone.
+#[derive(Clone)]
+pub struct App(Arc<Site>);
+
+/// What [`App`] leads to.
+pub struct Site {
+    pub services: Services,
+    pub settings: Web,
+    pub clock: Clock,
+    /// Ends live streams when the server stops.
+    pub stop: CancellationToken,
+    /// The sample applications of the demo.
+    pub visits: Option<Arc<dyn DemoVisits>>,
+    pub hub: Hub,
+    pub(super) at_once: Semaphore,
+    pub(super) back_at_once: Semaphore,
+    pub(super) exports: Arc<Semaphore>,
+    /// Changes by person.
+    pub(super) changes: Option<Throttle>,
+    /// Tokens that were refused, by address.
+    pub(super) bad_tokens: Throttle,
+    /// The token against forged requests where there are no sessions that could have one.
+    pub(super) csrf: String,
+}
+
+impl App {
+    /// Joins the use cases with the settings. `visits` is there in the demo only.
+    pub fn new(
+        services: Services,
+        settings: Web,
+        clock: Clock,
+        visits: Option<Arc<dyn DemoVisits>>,
+        stop: CancellationToken,
+    ) -> Self {
+        let minute = Duration::from_secs(60);
+        let changes = settings.max_changes_per_minute.map(|most| Throttle::new(most.get(), minute));
+        Self(Arc::new(Site {
+            hub: Hub::new(settings.max_streams, settings.max_streams_per_session),
+            services,
+            settings,
+            clock,
+            stop,
+            visits,
+            at_once: Semaphore::new(AT_ONCE),
+            back_at_once: Semaphore::new(BACK_AT_ONCE),
+            exports: Arc::new(Semaphore::new(EXPORTS_AT_ONCE)),
+            changes,
+            bad_tokens: Throttle::new(30, minute),
+            csrf: random_token(),
+        }))
+    }
+
+    /// What the listener should allow.
+    pub fn limits(&self) -> Limits {
+        Limits {
+            connections: self.settings.max_connections,
+            per_address: self.settings.max_connections_per_address,
+            ..Limits::default()
+        }
+    }
+
+    /// True when nobody is asked who they are.
+    pub fn is_open(&self) -> bool {
+        self.settings.auth == Auth::None
+    }
+}
+
+impl Deref for App {
+    type Target = Site;
+
+    fn deref(&self) -> &Site {
+        &self.0
+    }
+}
+
+/// 256 random bits, in hex.
+fn random_token() -> String {
+    let mut bytes = [0; 32];
+    // Without randomness nothing here can be protected; it fails at the start, where somebody sees it.
+    getrandom::fill(&mut bytes).expect("the system gives random bytes");
+    hex::encode(bytes)
+}
