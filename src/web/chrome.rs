@@ -5,12 +5,10 @@ use super::auth::Who;
 use super::caller::Caller;
 use super::site::App;
 use crate::config::Auth;
-use crate::domain::refusal::{Check, Code};
-use crate::views::chrome::{Chrome, Nav, Person, Trouble};
+use crate::views::chrome::{Chrome, Nav, Person};
 
 /// The frame for a page at `nav`; `topic` is what the page listens to (empty = nothing).
 pub fn chrome(app: &App, caller: &Caller, who: Option<&Who>, nav: Nav, topic: &str) -> Chrome {
-    let troubles = if who.is_some() { troubles(app) } else { Vec::new() };
     Chrome {
         clock: caller.clock,
         now_ms: app.clock.now_ms(),
@@ -26,31 +24,9 @@ pub fn chrome(app: &App, caller: &Caller, who: Option<&Who>, nav: Nav, topic: &s
         }),
         csrf: who.map(|who| who.csrf.to_string()).unwrap_or_default(),
         topic: topic.to_owned(),
-        troubles,
+        demo: app.settings.demo,
+        // What is wrong with the cluster is not for strangers.
+        notices: if who.is_some() { app.services.notices() } else { Vec::new() },
         toast: None,
     }
-}
-
-/// What every page says first: that this is the demo, and what is missing or down.
-pub fn troubles(app: &App) -> Vec<Trouble> {
-    let demo = app.settings.demo.then_some(Trouble::Demo);
-    demo.into_iter().chain(app.services.notices().iter().filter_map(trouble)).collect()
-}
-
-fn trouble(check: &Check) -> Option<Trouble> {
-    let arg = |name: &str| check.args.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
-    let since_ms = arg("since").and_then(|since| since.parse().ok()).unwrap_or_default();
-    Some(match check.code {
-        Code::NoPrometheus => Trouble::NoMetrics,
-        Code::MetricsDown => Trouble::MetricsDown { since_ms },
-        Code::NoIstio => Trouble::NoMesh,
-        Code::KindForbidden => Trouble::MissingRight {
-            verb: arg("verb").unwrap_or("list").to_owned(),
-            resource: arg("resource").or_else(|| arg("kind")).unwrap_or_default().to_owned(),
-            namespace: arg("ns").map(str::to_owned),
-        },
-        Code::ClusterDown => Trouble::ApiDown { since_ms },
-        Code::HistoryUnavailable => Trouble::HistoryDown,
-        _ => return None,
-    })
 }

@@ -2,6 +2,38 @@
 //!
 //! `app` builds the router and the listener; requests end in the functions of `services`. Nothing here
 //! decides what is allowed or right: a handler reads the request, asks a use case, shows the answer.
+//!
+//! A request passes, from the outside in: [`frame`] (id, log, headers, the dress of failures),
+//! compression, [`guard`] (host, size, places, time), [`auth`], and then its handler.
 
 pub mod listen;
-pub mod stall;
+mod stall;
+
+mod routes;
+pub mod site;
+
+mod assets;
+mod caller;
+mod error;
+pub mod frame;
+mod guard;
+mod health;
+mod local;
+mod respond;
+mod throttle;
+
+mod auth;
+mod chrome;
+
+pub mod api;
+mod export;
+
+mod events;
+mod live;
+
+pub mod demo_pages;
+mod pages;
+
+pub use demo_pages::DemoVisits;
+pub use routes::{Access, RouteInfo, router, routes};
+pub use site::App;

@@ -43,6 +43,8 @@ pub struct Site {
     pub(super) changes: Option<Throttle>,
     /// Tokens that were refused, by address.
     pub(super) bad_tokens: Throttle,
+    /// The OpenAPI document.
+    pub(super) document: serde_json::Value,
     /// The token against forged requests where there are no sessions that could have one.
     pub(super) csrf: String,
 }
@@ -70,6 +72,7 @@ impl App {
             exports: Arc::new(Semaphore::new(EXPORTS_AT_ONCE)),
             changes,
             bad_tokens: Throttle::new(30, minute),
+            document: serde_json::to_value(super::api::document::build().1).unwrap_or_default(),
             csrf: random_token(),
         }))
     }

@@ -14,6 +14,7 @@ use crate::domain::ids::{Revision, ServiceRef};
 use crate::domain::overview::Refused;
 use crate::domain::refusal::{Code, Refusal};
 use crate::services::ask::{ChangeAsk, Wish};
+use crate::services::check_reason;
 use crate::services::once::Once;
 use crate::web::auth::Who;
 use crate::web::caller::Caller;
@@ -239,7 +240,7 @@ async fn rehearse(
 ) -> Result<Response, Failure> {
     let preview = app.services.preview(&who.actor, at, &change.wish, &change.ack).await?;
     let shape = Preview::of(caller.lang(), &preview);
-    let reason = app.services.check_reason(&change.wish, &change.reason).err();
+    let reason = check_reason(&change.reason, change.wish.needs_reason()).err();
     let stale = expected.filter(|expected| *expected != preview.base).map(|_| {
         Refusal::new(Code::StaleRevision).arg("svc", at).arg("who", "").arg("r", preview.base)
     });

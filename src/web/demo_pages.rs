@@ -1,0 +1,101 @@
+//! The sample applications of the demo, `/demo/…`: each view of a page is a request that the demo's mesh
+//! routes by the actual objects. `app` joins [`DemoVisits`] with the demo; this room only shows the answer.
+
+use axum::extract::State;
+use axum::response::Response;
+
+use super::api::extract::Query;
+use super::auth::Who;
+use super::caller::Caller;
+use super::chrome::chrome;
+use super::error::Failure;
+use super::respond;
+use super::site::App;
+use crate::domain::ids::VersionName;
+use crate::domain::refusal::Code;
+use crate::views::bars::Slots;
+use crate::views::chrome::Nav;
+use crate::views::demo::{Forecast, Hop, ProductPage, Reviews, Tally, WeatherPage};
+
+/// Views at a time.
+const MANY: u32 = 1_000;
+
+/// What the demo can be asked.
+pub trait DemoVisits: Send + Sync {
+    /// One view of Bookinfo's product page by `user` (empty = a guest).
+    fn bookinfo(&self, user: &str) -> BookinfoVisit;
+    /// One view of the weather.
+    fn weather(&self, user: &str) -> WeatherVisit;
+    /// Which versions of `reviews` that many views reach, and how many fail.
+    fn bookinfo_tally(&self, user: &str, times: u32) -> Spread;
+    /// Which versions of `forecast` that many views reach, and how many fail.
+    fn weather_tally(&self, user: &str, times: u32) -> Spread;
+}
+
+/// One view of the product page.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BookinfoVisit {
+    pub details: bool,
+    /// `None` = an error.
+    pub reviews: Option<Reviews>,
+    pub hops: Vec<Hop>,
+}
+
+/// One view of the weather.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WeatherVisit {
+    pub advertisement: bool,
+    /// `None` = an error.
+    pub forecast: Option<Forecast>,
+    pub hops: Vec<Hop>,
+}
+
+/// How several views were spread over versions.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Spread {
+    pub answered: Vec<(VersionName, u32)>,
+    pub failed: u32,
+}
+
+/// `GET /demo/bookinfo/productpage?user=&n=`.
+pub async fn bookinfo(
+    State(app): State<App>,
+    who: Who,
+    caller: Caller,
+    mut query: Query,
+) -> Result<Response, Failure> {
+    let visits = app.visits.as_ref().ok_or(Code::NotFound)?;
+    let (user, times) = visitor(&mut query);
+    let visit = visits.bookinfo(&user);
+    let tally = times.map(|times| tally(&caller, visits.bookinfo_tally(&user, times)));
+    let chrome = chrome(&app, &caller, Some(&who), Nav::Nowhere, "");
+    let BookinfoVisit { details, reviews, hops } = visit;
+    Ok(respond::html(&ProductPage { chrome, user, details, reviews, hops, tally }))
+}
+
+/// `GET /demo/weather?user=&n=`.
+pub async fn weather(
+    State(app): State<App>,
+    who: Who,
+    caller: Caller,
+    mut query: Query,
+) -> Result<Response, Failure> {
+    let visits = app.visits.as_ref().ok_or(Code::NotFound)?;
+    let (user, times) = visitor(&mut query);
+    let visit = visits.weather(&user);
+    let tally = times.map(|times| tally(&caller, visits.weather_tally(&user, times)));
+    let chrome = chrome(&app, &caller, Some(&who), Nav::Nowhere, "");
+    let WeatherVisit { advertisement, forecast, hops } = visit;
+    Ok(respond::html(&WeatherPage { chrome, user, forecast, advertisement, hops, tally }))
+}
+
+fn visitor(query: &mut Query) -> (String, Option<u32>) {
+    let user: String = query.take("user").unwrap_or_default().chars().take(100).collect();
+    let times = query.take("n").and_then(|n| n.parse::<u32>().ok()).filter(|n| (1..=MANY).contains(n));
+    (user, times)
+}
+
+fn tally(caller: &Caller, spread: Spread) -> Tally {
+    let slots = Slots::by_name(spread.answered.iter().map(|(version, _)| version));
+    Tally::of(caller.lang(), &spread.answered, spread.failed, &slots)
+}

@@ -1,0 +1,276 @@
+//! Live pages: `GET /events?topic=…`, server-sent events. An element that changed comes whole (`frag`), a new
+//! revision is announced (`revision`), `ping` every 5 s shows that the line is alive, and `resync` asks the
+//! page to fetch itself again. There are no event ids: after a break a page fetches itself, so whatever a
+//! client sends as `Last-Event-ID` means nothing here.
+
+pub mod room;
+pub mod topic;
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::response::sse::{Event, Sse};
+use axum::response::{IntoResponse, Response};
+use futures::{Stream, StreamExt, stream};
+use http::{HeaderName, HeaderValue, header};
+use serde_json::json;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
+
+use self::room::{Key, Rooms, Seat, Update, frag};
+use self::topic::Topic;
+use super::api::extract::{Query, bad_query};
+use super::auth::Who;
+use super::caller::Caller;
+use super::chrome::chrome;
+use super::error::Failure;
+use super::live;
+use super::pages::services::ask_of;
+use super::site::App;
+use crate::domain::ids::ServiceRef;
+use crate::domain::refusal::Code;
+use crate::views::chrome::Nav;
+
+/// How often the line shows that it is alive.
+const PING: Duration = Duration::from_secs(5);
+/// Pings between two looks whether the session still holds.
+const LOOK_AGAIN: u32 = 6;
+/// A stream without a session (a bearer, or where nobody is asked) ends after so many pings and is opened
+/// again by its page, which shows its token again.
+const LONGEST: u32 = 120;
+
+/// Counts open streams and keeps the rooms.
+pub struct Hub {
+    most: usize,
+    each: usize,
+    open: Arc<Mutex<HashMap<String, usize>>>,
+    rooms: Rooms,
+}
+
+/// One open stream; gives its place back when dropped.
+struct Place {
+    name: String,
+    open: Arc<Mutex<HashMap<String, usize>>>,
+}
+
+impl Hub {
+    pub fn new(most: usize, each: usize) -> Self {
+        Self { most, each, open: Arc::default(), rooms: Rooms::default() }
+    }
+
+    fn take(&self, name: &str) -> Option<Place> {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let mine = open.get(name).copied().unwrap_or_default();
+        if mine >= self.each || open.values().sum::<usize>() >= self.most {
+            return None;
+        }
+        open.insert(name.to_owned(), mine + 1);
+        Some(Place { name: name.to_owned(), open: self.open.clone() })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        match open.get_mut(&self.name) {
+            Some(mine) if *mine > 1 => *mine -= 1,
+            _ => drop(open.remove(&self.name)),
+        }
+    }
+}
+
+/// `GET /events?topic=…`.
+pub async fn open(
+    State(app): State<App>,
+    who: Who,
+    caller: Caller,
+    mut query: Query,
+) -> Result<Response, Failure> {
+    let topic = query.take("topic").as_deref().and_then(Topic::parse_stamped);
+    let (topic, stamp) = topic.ok_or_else(|| bad_query("topic", "the topic of a page is expected"))?;
+    query.finish()?;
+    let place = app.hub.take(who.name()).ok_or_else(|| Failure::from(Code::TooManyStreams))?;
+    let (shows, lists) = match &topic {
+        // The same answer for what is hidden and what is not there.
+        Topic::Service { at, window_s, .. } => {
+            app.services.overview(&who.actor, at, *window_s).await?;
+            (HashSet::from([at.clone()]), false)
+        }
+        Topic::Services { query, .. } => {
+            let page = app.services.list(&who.actor, &ask_of(query)).await?;
+            (page.items.iter().map(|item| item.at().clone()).collect(), true)
+        }
+        Topic::Notices => (HashSet::new(), false),
+    };
+    // Entered before looking: what happens from here on comes through the room.
+    let seat = app.hub.rooms.enter(&app, Key::of(&topic, caller.clock), shows);
+    let missed = missed(&app, &who, &caller, &topic, stamp).await?;
+    let mut line = Line::new(app.clone(), who, seat, place, caller, lists);
+    for update in &missed {
+        line.pass_on(update).await;
+    }
+    let stop = app.stop.clone().cancelled_owned();
+    let events = line.stream().take_until(stop);
+    let headers = [
+        (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+        (HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no")),
+    ];
+    let mut response = Sse::new(events).into_response();
+    response.headers_mut().extend(headers);
+    Ok(response)
+}
+
+/// What changed since the page was rendered.
+async fn missed(
+    app: &App,
+    who: &Who,
+    caller: &Caller,
+    topic: &Topic,
+    stamp: Option<u64>,
+) -> Result<Vec<Update>, Failure> {
+    let chrome = chrome(app, caller, Some(who), Nav::Nowhere, "");
+    Ok(match topic {
+        Topic::Notices => Vec::new(),
+        Topic::Service { at, window_s, applied } => {
+            let item = app.services.overview(&who.actor, at, *window_s).await?;
+            if stamp == Some(live::stamp(std::slice::from_ref(&item))) {
+                return Ok(Vec::new());
+            }
+            let parts = live::service(app, &chrome, &item, *applied).await;
+            parts.into_iter().map(|part| frag(Some(at), part)).collect()
+        }
+        Topic::Services { query, .. } => {
+            let page = app.services.list(&who.actor, &ask_of(query)).await?;
+            if stamp == Some(live::stamp(&page.items)) {
+                return Ok(Vec::new());
+            }
+            page.items.iter().map(|item| frag(Some(item.at()), live::row(&chrome, item))).collect()
+        }
+    })
+}
+
+/// The server's end of one stream.
+struct Line {
+    app: App,
+    who: Who,
+    caller: Caller,
+    seat: Seat,
+    _place: Place,
+    /// The page is the list: it also shows what needs attention, which differs from person to person.
+    lists: bool,
+    /// What the page has already, by id.
+    sent: HashMap<Arc<str>, u64>,
+    stirred: bool,
+    ping: Interval,
+    pings: u32,
+    queue: VecDeque<Event>,
+}
+
+impl Line {
+    fn new(app: App, who: Who, seat: Seat, place: Place, caller: Caller, lists: bool) -> Self {
+        let mut ping = interval_at(Instant::now() + PING, PING);
+        ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        // The first event goes at once: the page learns that it is live.
+        let queue = VecDeque::from([alive(&app)]);
+        let sent = HashMap::new();
+        Self { app, who, caller, seat, _place: place, lists, sent, stirred: false, ping, pings: 0, queue }
+    }
+
+    fn stream(self) -> impl Stream<Item = Result<Event, Infallible>> {
+        stream::unfold(self, |mut line| async move {
+            loop {
+                if let Some(event) = line.queue.pop_front() {
+                    return Some((Ok(event), line));
+                }
+                if !line.wait().await {
+                    return None;
+                }
+            }
+        })
+    }
+
+    /// Waits for something to say; false when the stream is over.
+    async fn wait(&mut self) -> bool {
+        let update = tokio::select! {
+            _ = self.ping.tick() => {
+                self.pings += 1;
+                if self.pings.is_multiple_of(LOOK_AGAIN) && !self.still_in().await {
+                    return false;
+                }
+                if self.lists && std::mem::take(&mut self.stirred) {
+                    self.look_at_attention().await;
+                }
+                self.queue.push_back(alive(&self.app));
+                return true;
+            }
+            update = self.seat.updates.recv() => update,
+        };
+        match update {
+            Ok(update) => {
+                self.stirred = true;
+                self.pass_on(&update).await;
+                true
+            }
+            Err(RecvError::Lagged(_)) => {
+                self.queue.push_back(event("resync", &json!({})));
+                true
+            }
+            Err(RecvError::Closed) => false,
+        }
+    }
+
+    async fn pass_on(&mut self, update: &Update) {
+        match update {
+            Update::Resync => self.queue.push_back(event("resync", &json!({}))),
+            Update::Frag { service, id, html, hash } => {
+                let may_show = match service {
+                    Some(at) => self.may_show(at).await,
+                    None => true,
+                };
+                if may_show && self.sent.insert(id.clone(), *hash) != Some(*hash) {
+                    self.queue.push_back(event("frag", &json!({"id": id, "html": html})));
+                }
+            }
+            Update::Revision { service, revision, by } => {
+                if self.may_show(service).await {
+                    let said = json!({"service": service.to_string(), "revision": revision, "by": by});
+                    self.queue.push_back(event("revision", &said));
+                }
+            }
+        }
+    }
+
+    async fn may_show(&self, at: &ServiceRef) -> bool {
+        self.seat.shows(at) && self.app.services.may_see(&self.who.actor, at).await
+    }
+
+    /// True while the person may still be here.
+    async fn still_in(&self) -> bool {
+        match &self.who.cookie {
+            Some(cookie) => {
+                let session = self.app.services.session(cookie).await;
+                session.is_ok_and(|session| session.is_some_and(|s| s.identity == self.who.actor.identity))
+            }
+            None => self.pings < LONGEST || self.app.is_open(),
+        }
+    }
+
+    async fn look_at_attention(&mut self) {
+        let ask = ask_of("limit=1");
+        let Ok(page) = self.app.services.list(&self.who.actor, &ask).await else { return };
+        let update = frag(None, live::attention(self.caller.lang(), &page.attention));
+        self.pass_on(&update).await;
+    }
+}
+
+fn alive(app: &App) -> Event {
+    event("ping", &json!({"at": app.clock.now_ms()}))
+}
+
+fn event(name: &str, data: &serde_json::Value) -> Event {
+    // JSON holds no line break, so the event cannot be broken out of.
+    Event::default().event(name).data(data.to_string())
+}

@@ -1,0 +1,262 @@
+//! One topic in one language, and whoever listens to it: every update is rendered once, however many pages
+//! show it. A room lives as long as somebody is in it.
+//!
+//! Rooms render for everybody, so they look at services as Sluice itself; each stream then asks whether its
+//! own person may see a service before anything about it leaves (`events::stream`).
+
+use std::collections::{HashMap, HashSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use tokio::sync::broadcast;
+use tokio::sync::broadcast::error::{RecvError, TryRecvError};
+
+use super::topic::Topic;
+use crate::domain::actor::{Actor, Channel, Identity};
+use crate::domain::ids::{Revision, ServiceRef};
+use crate::domain::overview::Happening;
+use crate::views::chrome::Chrome;
+use crate::views::lang::Lang;
+use crate::views::time::Clockface;
+use crate::web::live;
+use crate::web::site::App;
+
+/// More rows than this at once are not rendered: the page is told to fetch itself again.
+const MANY: usize = 200;
+
+/// Something for the pages of a room.
+#[derive(Clone, Debug)]
+pub enum Update {
+    /// An element of the page, whole. `service` is whom it is about; `None` = about nobody in particular.
+    /// `hash` tells whether a page has it already.
+    Frag { service: Option<ServiceRef>, id: Arc<str>, html: Arc<str>, hash: u64 },
+    Revision { service: ServiceRef, revision: Revision, by: Arc<str> },
+    /// Too much changed, or was missed: fetch the page again.
+    Resync,
+}
+
+/// What tells rooms apart: everything that the rendered elements depend on.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Key {
+    what: What,
+    lang: Lang,
+    offset_min: i16,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum What {
+    Rows { window_s: u32 },
+    Service { at: ServiceRef, window_s: u32, applied: Option<Revision> },
+    Notices,
+}
+
+impl Key {
+    pub fn of(topic: &Topic, clock: Clockface) -> Self {
+        let what = match topic.clone() {
+            Topic::Services { window_s, .. } => What::Rows { window_s },
+            Topic::Service { at, window_s, applied } => What::Service { at, window_s, applied },
+            Topic::Notices => What::Notices,
+        };
+        Self { what, lang: clock.lang, offset_min: clock.offset_min }
+    }
+}
+
+/// The open rooms.
+#[derive(Default)]
+pub struct Rooms(Arc<Mutex<HashMap<Key, Weak<Room>>>>);
+
+/// One room.
+pub struct Room {
+    updates: broadcast::Sender<Arc<Update>>,
+    /// Rows that somebody has on the screen, and how many pages do.
+    shown: Mutex<HashMap<ServiceRef, usize>>,
+    key: Key,
+    rooms: Arc<Mutex<HashMap<Key, Weak<Room>>>>,
+}
+
+/// A page's place in a room; what it shows is forgotten when it leaves.
+pub struct Seat {
+    pub room: Arc<Room>,
+    pub updates: broadcast::Receiver<Arc<Update>>,
+    shows: HashSet<ServiceRef>,
+}
+
+impl Rooms {
+    /// Enters the room of a topic; opens it when nobody is there yet. `shows` are the rows on the page.
+    pub fn enter(&self, app: &App, key: Key, shows: HashSet<ServiceRef>) -> Seat {
+        let mut rooms = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let room = rooms.get(&key).and_then(Weak::upgrade).unwrap_or_else(|| {
+            let (updates, _) = broadcast::channel(1024);
+            let shown = Mutex::default();
+            let room = Arc::new(Room { updates, shown, key: key.clone(), rooms: self.0.clone() });
+            rooms.insert(key, Arc::downgrade(&room));
+            // Subscribed before anybody is told that the page is live: nothing in between is lost.
+            let happenings = app.services.happenings();
+            tokio::spawn(follow(app.clone(), Arc::downgrade(&room), happenings));
+            room
+        });
+        drop(rooms);
+        let mut shown = room.shown.lock().unwrap_or_else(PoisonError::into_inner);
+        for at in &shows {
+            *shown.entry(at.clone()).or_default() += 1;
+        }
+        drop(shown);
+        Seat { updates: room.updates.subscribe(), room, shows }
+    }
+}
+
+impl Seat {
+    /// True when this page has the service's row.
+    pub fn shows(&self, at: &ServiceRef) -> bool {
+        self.shows.contains(at)
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let mut shown = self.room.shown.lock().unwrap_or_else(PoisonError::into_inner);
+        for at in &self.shows {
+            match shown.get_mut(at) {
+                Some(pages) if *pages > 1 => *pages -= 1,
+                _ => drop(shown.remove(at)),
+            }
+        }
+    }
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        let mut rooms = self.rooms.lock().unwrap_or_else(PoisonError::into_inner);
+        if rooms.get(&self.key).is_some_and(|room| room.strong_count() == 0) {
+            rooms.remove(&self.key);
+        }
+    }
+}
+
+/// Renders what happens until the room is empty or the server stops.
+async fn follow(app: App, room: Weak<Room>, mut happenings: broadcast::Receiver<Happening>) {
+    loop {
+        let first = tokio::select! {
+            () = app.stop.cancelled() => return,
+            () = tokio::time::sleep(std::time::Duration::from_secs(30)) => {
+                if room.strong_count() == 0 {
+                    return;
+                }
+                continue;
+            }
+            first = happenings.recv() => first,
+        };
+        let Some(room) = room.upgrade() else { return };
+        let news = match gather(first, &mut happenings) {
+            Ok(news) => news,
+            Err(RecvError::Lagged(_)) => News { resync: true, ..News::default() },
+            Err(RecvError::Closed) => return,
+        };
+        for update in render(&app, &room, news).await {
+            // Nobody there any more is no error.
+            let _ = room.updates.send(Arc::new(update));
+        }
+    }
+}
+
+/// What happened since the last look, each thing once.
+#[derive(Default)]
+struct News {
+    services: Vec<ServiceRef>,
+    revisions: Vec<(ServiceRef, Revision, String)>,
+    figures: bool,
+    resync: bool,
+}
+
+fn gather(
+    first: Result<Happening, RecvError>,
+    happenings: &mut broadcast::Receiver<Happening>,
+) -> Result<News, RecvError> {
+    let mut news = News::default();
+    let mut next = first?;
+    loop {
+        match next {
+            Happening::Service(at) => {
+                if !news.services.contains(&at) {
+                    news.services.push(at);
+                }
+            }
+            Happening::Revision { service, revision, by } => {
+                if !news.services.contains(&service) {
+                    news.services.push(service.clone());
+                }
+                news.revisions.retain(|(other, ..)| *other != service);
+                news.revisions.push((service, revision, by));
+            }
+            Happening::Figures => news.figures = true,
+            Happening::Resync => news.resync = true,
+        }
+        if news.services.len() > MANY {
+            news.resync = true;
+        }
+        next = match happenings.try_recv() {
+            Ok(happening) => happening,
+            Err(TryRecvError::Empty) => return Ok(news),
+            Err(TryRecvError::Lagged(n)) => return Err(RecvError::Lagged(n)),
+            Err(TryRecvError::Closed) => return Err(RecvError::Closed),
+        };
+    }
+}
+
+/// Sluice itself: sees every service. What it sees is only shown to those who may see it too.
+pub fn nobody() -> Actor {
+    Actor { identity: Arc::new(Identity::local("sluice")), channel: Channel::Automatic, address: None }
+}
+
+async fn render(app: &App, room: &Room, news: News) -> Vec<Update> {
+    let Key { what, lang, offset_min } = &room.key;
+    let clock = Clockface { lang: *lang, offset_min: *offset_min };
+    let mut out = Vec::new();
+    if news.resync {
+        out.push(Update::Resync);
+        return out;
+    }
+    let chrome =
+        Chrome { clock, now_ms: app.clock.now_ms(), demo: app.settings.demo, ..Chrome::default() };
+    if news.figures {
+        let notices = Chrome { notices: app.services.notices(), ..chrome.clone() };
+        out.push(frag(None, live::notices(&notices)));
+    }
+    match what {
+        What::Notices => {}
+        What::Rows { window_s } => {
+            let rows: Vec<ServiceRef> = {
+                let shown = room.shown.lock().unwrap_or_else(PoisonError::into_inner);
+                let all = if news.figures { shown.keys().cloned().collect() } else { news.services };
+                all.into_iter().filter(|at| shown.contains_key(at)).collect()
+            };
+            for at in rows {
+                if let Ok(item) = app.services.overview(&nobody(), &at, *window_s).await {
+                    out.push(frag(Some(&at), live::row(&chrome, &item)));
+                }
+            }
+        }
+        What::Service { at, window_s, applied } => {
+            for (service, revision, by) in news.revisions.into_iter().filter(|(service, ..)| service == at) {
+                out.push(Update::Revision { service, revision, by: by.into() });
+            }
+            if !news.figures && !news.services.contains(at) {
+                return out;
+            }
+            if let Ok(item) = app.services.overview(&nobody(), at, *window_s).await {
+                for part in live::service(app, &chrome, &item, *applied).await {
+                    out.push(frag(Some(at), part));
+                }
+            }
+        }
+    }
+    out
+}
+
+/// An update for one element.
+pub fn frag(service: Option<&ServiceRef>, (id, html): (String, String)) -> Update {
+    let mut hasher = DefaultHasher::new();
+    html.hash(&mut hasher);
+    let hash = hasher.finish();
+    Update::Frag { service: service.cloned(), id: id.into(), html: html.into(), hash }
+}

@@ -1,0 +1,104 @@
+//! The parts of pages that change while somebody looks: id and HTML, rendered by the same views as the page.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use super::events::room::nobody;
+use super::site::App;
+use crate::domain::audit::Filter;
+use crate::domain::ids::Revision;
+use crate::domain::observed::interval;
+use crate::domain::overview::Overview;
+use crate::views::audit::effect;
+use crate::views::chrome::Chrome;
+use crate::views::lang::Lang;
+use crate::views::services::{Attention, ServiceRow};
+use crate::views::traffic::{Declared, Facts, ObservedLine, Progress, SeenSoFar};
+use crate::views::versions::VersionLive;
+
+/// An element's id and the element.
+pub type Part = (String, String);
+
+/// Says what a page was rendered from, as far as its live parts show it.
+pub fn stamp(items: &[Overview]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    for item in items {
+        (item.at(), item.revision, item.state, &item.routing.fingerprint).hash(&mut hasher);
+        for version in &item.snapshot.versions {
+            (&version.name, version.ready, version.total, &version.cause).hash(&mut hasher);
+        }
+        item.observed.as_ref().map(|seen| seen.at_ms).hash(&mut hasher);
+    }
+    hasher.finish()
+}
+
+/// The notices on top of every page.
+pub fn notices(chrome: &Chrome) -> Part {
+    let notices: String = chrome.notices().iter().map(ToString::to_string).collect();
+    ("notices".to_owned(), format!("<div class=\"notes\" id=\"notices\" data-live>{notices}</div>"))
+}
+
+/// What needs attention, on the list of services.
+pub fn attention(lang: Lang, items: &[Overview]) -> Part {
+    ("attention".to_owned(), Attention::of(lang, items).to_string())
+}
+
+/// A row of the list of services.
+pub fn row(chrome: &Chrome, item: &Overview) -> Part {
+    let at = item.at();
+    let id = ServiceRow::id(at.namespace.as_str(), &at.name);
+    (id, ServiceRow::of(chrome.clock, chrome.now_ms, item).to_string())
+}
+
+/// The live parts of a service's page.
+pub async fn service(app: &App, chrome: &Chrome, item: &Overview, applied: Option<Revision>) -> Vec<Part> {
+    let lang = chrome.lang();
+    let mut out = vec![
+        ("svc-facts".to_owned(), Facts::of(chrome.clock, chrome.now_ms, item).to_string()),
+        ("t-declared".to_owned(), Declared::of(lang, item).to_string()),
+        ("t-observed".to_owned(), ObservedLine::of(lang, item).to_string()),
+    ];
+    for version in &item.snapshot.versions {
+        let live = VersionLive::of(lang, version, item.observed.as_ref());
+        out.push((VersionLive::id(version.name.as_str()), live.to_string()));
+    }
+    if let Some(progress) = progress(app, lang, item, applied).await {
+        out.push(("progress".to_owned(), progress.to_string()));
+    }
+    out
+}
+
+/// How far a change has come: written, then seen in requests. `None` when there is no such change, or
+/// another one came after it.
+pub async fn progress(
+    app: &App,
+    lang: Lang,
+    item: &Overview,
+    applied: Option<Revision>,
+) -> Option<Progress> {
+    let revision = applied.filter(|revision| *revision == item.revision)?;
+    let filter = Filter { service: Some(item.at().clone()), ..Filter::default() };
+    let entries = app.services.entries(&nobody(), &filter, None, 10).await.ok()?;
+    let made = |entry: &&crate::domain::audit::Entry| {
+        entry.outcome.as_ref().is_some_and(|outcome| outcome.revision == Some(revision))
+    };
+    let effect = effect(entries.items.iter().find(made)?);
+    // The version that changed most is the easiest to see.
+    let (version, _) = effect.deltas().into_iter().max_by_key(|(_, delta)| delta.abs())?;
+    let wanted = effect.after.iter().find(|(name, _)| *name == version).map_or(0, |(_, weight)| *weight);
+    let seen = match &item.observed {
+        None => SeenSoFar::Blind,
+        Some(seen) if seen.too_few() => SeenSoFar::Few { requests: seen.requests() },
+        Some(seen) => {
+            let all = seen.requests();
+            let hits = seen.of(version.as_str()).map_or(0.0, |traffic| traffic.requests);
+            let share = hits * 100.0 / all;
+            let (low, high) = interval(hits, all);
+            if (low..=high).contains(&f64::from(wanted)) {
+                SeenSoFar::Yes { share, low, high }
+            } else {
+                SeenSoFar::NotYet { share, low, high }
+            }
+        }
+    };
+    Some(Progress::of(lang, revision, None, version.as_str(), seen))
+}

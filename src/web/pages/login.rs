@@ -1,0 +1,69 @@
+//! `/login` and `/logout`: a Kubernetes token becomes a browser session, and ends.
+
+use axum::body::Body;
+use axum::extract::{RawQuery, Request, State};
+use axum::response::{IntoResponse, Redirect, Response};
+use url::form_urlencoded;
+
+use crate::domain::refusal::{Code, Refusal};
+use crate::views::chrome::Nav;
+use crate::views::login::LoginPage;
+use crate::web::auth::csrf::{self, Sender};
+use crate::web::auth::{Who, form, go_with, session};
+use crate::web::caller::Caller;
+use crate::web::chrome::chrome;
+use crate::web::error::Failure;
+use crate::web::local::local;
+use crate::web::respond;
+use crate::web::site::App;
+
+/// Where people go who came from nowhere.
+const HOME: &str = "/services";
+
+/// `GET /login?next=`.
+pub async fn show(State(app): State<App>, caller: Caller, RawQuery(query): RawQuery, request: Request) -> Response {
+    let query = query.unwrap_or_default();
+    let next = form_urlencoded::parse(query.as_bytes()).find(|(key, _)| key == "next").map(|(_, next)| next);
+    let next = next.as_deref().and_then(local).unwrap_or(HOME).to_owned();
+    let (parts, _) = request.into_parts();
+    let known = session::find(&app, &caller, &parts.headers, crate::domain::actor::Channel::Browser).await;
+    if app.is_open() || known.is_ok_and(|who| who.is_some()) {
+        return Redirect::to(&next).into_response();
+    }
+    form_page(&app, &caller, &next, None)
+}
+
+/// `POST /login`: fields `token` and `next`.
+pub async fn enter(State(app): State<App>, caller: Caller, request: Request) -> Result<Response, Failure> {
+    let (parts, body): (_, Body) = request.into_parts();
+    // There is no session yet whose token could be asked for; the browser's own word must do.
+    if app.is_open() || csrf::sender(&parts, &app) == Sender::Foreign {
+        return Err(Code::Csrf.into());
+    }
+    let form = form::fields(&parts, body).await?;
+    let next = local(form.text("next")).unwrap_or(HOME);
+    let address = caller.address.map(|address| super::super::listen::network(address).to_string());
+    let token = form.text("token").trim();
+    if token.is_empty() {
+        let refusal = Refusal::new(Code::BadToken).field("token");
+        return Ok(form_page(&app, &caller, next, Some(&refusal)));
+    }
+    match app.services.sign_in(token, address, &caller.request_id).await {
+        Ok(new) => Ok(go_with(session::begin(&app, &new.secret), next)),
+        Err(refusal) => Ok(form_page(&app, &caller, next, Some(&refusal))),
+    }
+}
+
+/// `POST /logout`.
+pub async fn leave(State(app): State<App>, who: Who, caller: Caller) -> Result<Response, Failure> {
+    if let Some(cookie) = &who.cookie {
+        app.services.sign_out(&who.actor, cookie, &caller.request_id).await?;
+    }
+    Ok(go_with(session::end(&app), "/login"))
+}
+
+fn form_page(app: &App, caller: &Caller, next: &str, refusal: Option<&Refusal>) -> Response {
+    let chrome = chrome(app, caller, None, Nav::Nowhere, "");
+    let status = refusal.map_or(200, |refusal| refusal.code.status());
+    respond::html_with(status, &LoginPage::of(chrome, next, refusal))
+}

@@ -1,0 +1,73 @@
+//! `/services`: the list, worst first.
+
+use axum::extract::{RawQuery, State};
+use axum::response::{Redirect, Response};
+use url::form_urlencoded;
+
+use crate::domain::ids::Namespace;
+use crate::domain::overview::{ListAsk, Show, Sort};
+use crate::views::chrome::Nav;
+use crate::views::services::ServicesPage;
+use crate::web::auth::Who;
+use crate::web::caller::{Caller, Door};
+use crate::web::chrome::chrome;
+use crate::web::error::Failure;
+use crate::web::events::topic::Topic;
+use crate::web::live;
+use crate::web::respond;
+use crate::web::site::App;
+
+/// `GET /`.
+pub async fn home() -> Redirect {
+    Redirect::to("/services")
+}
+
+/// `GET /services?ns=&q=&show=&sort=&win=&cursor=`.
+pub async fn list(
+    State(app): State<App>,
+    who: Who,
+    caller: Caller,
+    RawQuery(query): RawQuery,
+) -> Result<Response, Failure> {
+    let query = query.unwrap_or_default();
+    let ask = ask_of(&query);
+    let page = app.services.list(&who.actor, &ask).await?;
+    let window_s = if ask.window_s == 0 { 60 } else { ask.window_s };
+    let topic = Topic::Services { query, window_s }.stamped(live::stamp(&page.items));
+    let chrome = chrome(&app, &caller, Some(&who), Nav::Services, &topic);
+    let view = ServicesPage::of(chrome, &ask, &page);
+    Ok(if caller.door == Door::Fragment { respond::html(&view.as_results()) } else { respond::html(&view) })
+}
+
+/// The filters of a query. What cannot be read is left out: a link that somebody shortened still works.
+pub fn ask_of(query: &str) -> ListAsk {
+    let mut ask = ListAsk::default();
+    for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+        match &*name {
+            "ns" => ask.namespace = Namespace::parse(&value).ok(),
+            "q" => ask.text = value.chars().take(200).collect(),
+            "show" => {
+                ask.show = match &*value {
+                    "attention" => Show::Attention,
+                    "not_routable" => Show::NotRoutable,
+                    _ => Show::All,
+                }
+            }
+            "sort" if value == "name" => ask.sort = Sort::Name,
+            "win" => ask.window_s = window(&value),
+            "limit" => ask.limit = value.parse().unwrap_or_default(),
+            "cursor" if !value.is_empty() => ask.cursor = Some(value.into_owned()),
+            _ => {}
+        }
+    }
+    ask
+}
+
+/// A window of the metrics in seconds; anything unknown means the shortest.
+pub fn window(text: &str) -> u32 {
+    match text {
+        "300" => 300,
+        "3600" => 3600,
+        _ => 60,
+    }
+}
