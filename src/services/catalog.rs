@@ -165,11 +165,10 @@ impl Services {
             .enumerate()
             .filter_map(|(place, at)| Some((place, self.inner.cache.snapshot(at)?)))
             .collect();
-        let figures: Vec<_> = futures::stream::iter(&snapshots)
-            .map(|(_, snapshot)| self.inner.metrics.observed(snapshot, window_s))
-            .buffered(16)
-            .collect()
-            .await;
+        // Asked before they are streamed: a closure in the stream would tie the future to one lifetime.
+        let asked: Vec<_> =
+            snapshots.iter().map(|(_, snapshot)| self.inner.metrics.observed(snapshot, window_s)).collect();
+        let figures: Vec<_> = futures::stream::iter(asked).buffered(16).collect().await;
         let joined = snapshots.into_iter().zip(figures).map(|((place, snapshot), observed)| {
             let routing = self.inner.routings.of(&snapshot);
             let last = states[place].clone();

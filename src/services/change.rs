@@ -63,7 +63,7 @@ impl Wish {
 }
 
 /// Trims a reason; refuses an empty one where it is required, and one that is too long.
-pub(super) fn check_reason(reason: &str, required: bool) -> Result<String, Refusal> {
+pub fn check_reason(reason: &str, required: bool) -> Result<String, Refusal> {
     let reason = reason.trim();
     if reason.is_empty() && required {
         return Err(Refusal::new(Code::ReasonRequired).field("reason"));

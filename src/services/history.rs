@@ -5,7 +5,8 @@ use futures::{Stream, StreamExt};
 use crate::domain::actor::Actor;
 use crate::domain::audit::{Action, Details, Ending, Entry, Filter, Intent, Outcome};
 use crate::domain::refusal::{Code, Refusal};
-use crate::store::{Count, Revise};
+pub use crate::store::Count;
+use crate::store::Revise;
 
 use super::Services;
 use super::change::check_reason;

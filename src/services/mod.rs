@@ -7,6 +7,7 @@ pub mod ask;
 
 mod change;
 pub mod traffic;
+pub use change::check_reason;
 
 pub mod catalog;
 pub mod history;

@@ -11,7 +11,7 @@ use super::chrome::chrome;
 use super::error::Failure;
 use super::respond;
 use super::site::App;
-use crate::domain::ids::VersionName;
+use crate::domain::ids::{ServiceRef, VersionName};
 use crate::domain::refusal::Code;
 use crate::views::bars::Slots;
 use crate::views::chrome::Nav;
@@ -66,10 +66,14 @@ pub async fn bookinfo(
 ) -> Result<Response, Failure> {
     let visits = app.visits.as_ref().ok_or(Code::NotFound)?;
     let (user, times) = visitor(&mut query);
-    let visit = visits.bookinfo(&user);
-    let tally = times.map(|times| tally(&caller, visits.bookinfo_tally(&user, times)));
+    let BookinfoVisit { details, reviews, mut hops } = visits.bookinfo(&user);
+    let spread = times.map(|times| visits.bookinfo_tally(&user, times));
+    colour(&app, &who, &mut hops).await;
+    let tally = match spread {
+        Some(spread) => Some(tally(&app, &who, &caller, ("bookinfo", "reviews"), &spread).await),
+        None => None,
+    };
     let chrome = chrome(&app, &caller, Some(&who), Nav::Nowhere, "");
-    let BookinfoVisit { details, reviews, hops } = visit;
     Ok(respond::html(&ProductPage { chrome, user, details, reviews, hops, tally }))
 }
 
@@ -82,10 +86,14 @@ pub async fn weather(
 ) -> Result<Response, Failure> {
     let visits = app.visits.as_ref().ok_or(Code::NotFound)?;
     let (user, times) = visitor(&mut query);
-    let visit = visits.weather(&user);
-    let tally = times.map(|times| tally(&caller, visits.weather_tally(&user, times)));
+    let WeatherVisit { advertisement, forecast, mut hops } = visits.weather(&user);
+    let spread = times.map(|times| visits.weather_tally(&user, times));
+    colour(&app, &who, &mut hops).await;
+    let tally = match spread {
+        Some(spread) => Some(tally(&app, &who, &caller, ("weather", "forecast"), &spread).await),
+        None => None,
+    };
     let chrome = chrome(&app, &caller, Some(&who), Nav::Nowhere, "");
-    let WeatherVisit { advertisement, forecast, hops } = visit;
     Ok(respond::html(&WeatherPage { chrome, user, forecast, advertisement, hops, tally }))
 }
 
@@ -95,7 +103,23 @@ fn visitor(query: &mut Query) -> (String, Option<u32>) {
     (user, times)
 }
 
-fn tally(caller: &Caller, spread: Spread) -> Tally {
-    let slots = Slots::by_name(spread.answered.iter().map(|(version, _)| version));
-    Tally::of(caller.lang(), &spread.answered, spread.failed, &slots)
+/// The colours that versions have on the page of their service.
+async fn slots(app: &App, who: &Who, at: &ServiceRef) -> Option<Slots> {
+    let item = app.services.overview(&who.actor, at, 60).await.ok()?;
+    Some(Slots::of(&item.snapshot.versions))
+}
+
+async fn colour(app: &App, who: &Who, hops: &mut [Hop]) {
+    for hop in hops {
+        let slots = slots(app, who, &ServiceRef::new(&hop.namespace, &hop.service)).await;
+        if let (Some(slots), Some(version)) = (slots, &hop.version) {
+            hop.slot = slots.slot(version);
+        }
+    }
+}
+
+async fn tally(app: &App, who: &Who, caller: &Caller, of: (&str, &str), spread: &Spread) -> Tally {
+    let slots = slots(app, who, &ServiceRef::new(of.0, of.1)).await;
+    let by_name = || Slots::by_name(spread.answered.iter().map(|(version, _)| version));
+    Tally::of(caller.lang(), &spread.answered, spread.failed, &slots.unwrap_or_else(by_name))
 }

@@ -28,8 +28,24 @@ pub enum Format {
 }
 
 const COLUMNS: [&str; 18] = [
-    "id", "at", "service", "actor", "channel", "address", "action", "result", "revision", "route", "before",
-    "after", "reason", "refusal", "error", "request_id", "change", "objects",
+    "id",
+    "at",
+    "service",
+    "actor",
+    "channel",
+    "address",
+    "action",
+    "result",
+    "revision",
+    "route",
+    "before",
+    "after",
+    "reason",
+    "refusal",
+    "error",
+    "request_id",
+    "change",
+    "objects",
 ];
 
 /// Answers with all entries that match, newest first.
@@ -115,13 +131,15 @@ fn row(out: &mut String, lang: Lang, entry: &Entry) {
 }
 
 fn split(weights: Option<&Weights>) -> String {
-    let words = weights.map(|weights| weights.0.iter().map(|(version, weight)| format!("{version} {weight}%")));
+    let words =
+        weights.map(|weights| weights.0.iter().map(|(version, weight)| format!("{version} {weight}%")));
     words.map(|words| words.collect::<Vec<_>>().join(" · ")).unwrap_or_default()
 }
 
 /// One field by RFC 4180. What a spreadsheet would take for a formula is made a text by an apostrophe.
 fn field(out: &mut String, value: &str) {
-    let formula = value.trim_start().starts_with(['=', '+', '-', '@', '|', '%']) || value.starts_with(['\t', '\r', '\n']);
+    let formula = value.trim_start().starts_with(['=', '+', '-', '@', '|', '%'])
+        || value.starts_with(['\t', '\r', '\n']);
     if !formula && !value.contains([',', '"', '\r', '\n', ';', '\t']) {
         out.push_str(value);
         return;

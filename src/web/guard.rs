@@ -50,9 +50,9 @@ pub async fn guard(State(app): State<App>, request: Request, next: Next) -> Resp
 /// address under a name of its own (DNS rebinding), and then counts as the same origin.
 fn is_ours(app: &App, request: &Request) -> bool {
     let Some(host) = authority(request.headers(), request.uri()) else { return true };
-    let name = host.rsplit_once(':').map_or(host, |(name, port)| {
-        if port.bytes().all(|b| b.is_ascii_digit()) { name } else { host }
-    });
+    let name = host
+        .rsplit_once(':')
+        .map_or(host, |(name, port)| if port.bytes().all(|b| b.is_ascii_digit()) { name } else { host });
     let public = app.settings.public_url.as_ref().and_then(|url| url.host_str());
     if public.is_some_and(|public| public.eq_ignore_ascii_case(name)) {
         return true;

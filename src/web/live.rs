@@ -69,12 +69,7 @@ pub async fn service(app: &App, chrome: &Chrome, item: &Overview, applied: Optio
 
 /// How far a change has come: written, then seen in requests. `None` when there is no such change, or
 /// another one came after it.
-pub async fn progress(
-    app: &App,
-    lang: Lang,
-    item: &Overview,
-    applied: Option<Revision>,
-) -> Option<Progress> {
+pub async fn progress(app: &App, lang: Lang, item: &Overview, applied: Option<Revision>) -> Option<Progress> {
     let revision = applied.filter(|revision| *revision == item.revision)?;
     let filter = Filter { service: Some(item.at().clone()), ..Filter::default() };
     let entries = app.services.entries(&nobody(), &filter, None, 10).await.ok()?;

@@ -21,8 +21,18 @@ mod tests {
         }
         let long = format!("/{}", "a".repeat(3000));
         for bad in [
-            "", "services", "//evil.example", "///evil.example", "/\\evil.example", "https://evil.example",
-            "javascript:alert(1)", "/a\r\nSet-Cookie: x=y", "/a b", "/\u{202e}", &long, "\t/services",
+            "",
+            "services",
+            "//evil.example",
+            "///evil.example",
+            "/\\evil.example",
+            "https://evil.example",
+            "javascript:alert(1)",
+            "/a\r\nSet-Cookie: x=y",
+            "/a b",
+            "/\u{202e}",
+            &long,
+            "\t/services",
         ] {
             assert_eq!(local(bad), None, "{bad}");
         }

@@ -103,7 +103,8 @@ fn streams() -> Doors {
 /// Every route with its door.
 pub fn routes() -> Vec<RouteInfo> {
     let (_, document) = document::build();
-    let mut list: Vec<RouteInfo> = [open(), pages(), streams()].into_iter().flat_map(|doors| doors.list).collect();
+    let mut list: Vec<RouteInfo> =
+        [open(), pages(), streams()].into_iter().flat_map(|doors| doors.list).collect();
     for (path, item) in &document.paths.paths {
         let methods = [(Method::GET, &item.get), (Method::PUT, &item.put), (Method::POST, &item.post)];
         for (method, operation) in methods {

@@ -58,7 +58,7 @@ impl App {
         visits: Option<Arc<dyn DemoVisits>>,
         stop: CancellationToken,
     ) -> Self {
-        let minute = Duration::from_secs(60);
+        let minute = Duration::from_mins(1);
         let changes = settings.max_changes_per_minute.map(|most| Throttle::new(most.get(), minute));
         Self(Arc::new(Site {
             hub: Hub::new(settings.max_streams, settings.max_streams_per_session),

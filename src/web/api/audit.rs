@@ -151,7 +151,8 @@ pub async fn add_reason(
 }
 
 fn filter(query: &mut Query) -> Result<Filter, Refusal> {
-    let unknown = |name: &str, words: &[&str]| bad_query(name, &format!("one of {} is expected", words.join(", ")));
+    let unknown =
+        |name: &str, words: &[&str]| bad_query(name, &format!("one of {} is expected", words.join(", ")));
     let text = query.take("q");
     if text.as_ref().is_some_and(|text| text.chars().count() > TEXT) {
         return Err(bad_query("q", &format!("at most {TEXT} characters are expected")));
@@ -159,16 +160,22 @@ fn filter(query: &mut Query) -> Result<Filter, Refusal> {
     Ok(Filter {
         service: query
             .take("service")
-            .map(|path| ServiceRef::parse_path(&path).map_err(|_| bad_query("service", "namespace/name is expected")))
+            .map(|path| {
+                ServiceRef::parse_path(&path).map_err(|_| bad_query("service", "namespace/name is expected"))
+            })
             .transpose()?,
         actor: query.take("actor"),
         action: query
             .take("action")
-            .map(|word| Action::parse(&word).ok_or_else(|| unknown("action", &Action::ALL.map(Action::as_str))))
+            .map(|word| {
+                Action::parse(&word).ok_or_else(|| unknown("action", &Action::ALL.map(Action::as_str)))
+            })
             .transpose()?,
         ending: query
             .take("result")
-            .map(|word| Ending::parse(&word).ok_or_else(|| unknown("result", &Ending::ALL.map(Ending::as_str))))
+            .map(|word| {
+                Ending::parse(&word).ok_or_else(|| unknown("result", &Ending::ALL.map(Ending::as_str)))
+            })
             .transpose()?,
         from_ms: query.take("from").map(|text| moment("from", &text, 0)).transpose()?,
         to_ms: query.take("to").map(|text| moment("to", &text, 1)).transpose()?,

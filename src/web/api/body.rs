@@ -3,7 +3,7 @@
 
 use super::json::Node;
 use crate::domain::command::{MirrorWish, TrafficChange};
-use crate::domain::ids::{RouteId, VersionName};
+use crate::domain::ids::{RouteId, ServiceRef, VersionName};
 use crate::domain::refusal::{Code, Refusal};
 use crate::domain::routing::{Condition, Op, Rule, Subject, Weights};
 use crate::domain::split::Split;
@@ -60,13 +60,14 @@ pub fn take_over(body: Node) -> Result<Change, Refusal> {
 }
 
 /// Reads the body of `POST …/switch-back`.
-pub fn switch_back(body: Node) -> Result<Change, Refusal> {
+pub fn switch_back(body: Node, at: &ServiceRef) -> Result<Change, Refusal> {
     let mut fields = Fields::of(body, "")?;
     let revision = match fields.take("revision")? {
-        Some(Node::Whole(revision)) => u64::try_from(revision)
-            .ok()
-            .filter(|revision| i64::try_from(*revision).is_ok())
-            .ok_or_else(|| Refusal::new(Code::UnknownRevision).field("revision").arg("r", revision).arg("svc", ""))?,
+        Some(Node::Whole(revision)) => {
+            u64::try_from(revision).ok().filter(|revision| i64::try_from(*revision).is_ok()).ok_or_else(
+                || Refusal::new(Code::UnknownRevision).field("revision").arg("r", revision).arg("svc", at),
+            )?
+        }
         Some(_) => return Err(wrong("revision", "a whole number is expected")),
         None => return Err(wrong("revision", "it is missing")),
     };
@@ -105,7 +106,8 @@ fn weights(node: Node, field: &str) -> Result<Weights, Refusal> {
             },
             Node::Number(n) if n.fract() != 0.0 => return refuse(Code::WeightType, &n),
             // 1e9, or 50.0: JSON knows one kind of number. Whole, so only its size can be wrong.
-            Node::Number(n) => match (0..=100_u8).find(|whole| f64::from(*whole).total_cmp(&n.abs()).is_eq()) {
+            Node::Number(n) => match (0..=100_u8).find(|whole| f64::from(*whole).total_cmp(&n.abs()).is_eq())
+            {
                 Some(whole) if n >= 0.0 => whole,
                 _ => return refuse(Code::WeightRange, &n),
             },
@@ -156,9 +158,11 @@ fn rule(node: Node, at: &str) -> Result<Rule, Refusal> {
     let name = fields.optional("name")?;
     let when = match fields.take("when")? {
         None => Vec::new(),
-        Some(Node::List(any)) => {
-            any.into_iter().enumerate().map(|(n, all)| alternatives(all, &format!("{at}.when.{n}"))).collect::<Result<_, _>>()?
-        }
+        Some(Node::List(any)) => any
+            .into_iter()
+            .enumerate()
+            .map(|(n, all)| alternatives(all, &format!("{at}.when.{n}")))
+            .collect::<Result<_, _>>()?,
         Some(_) => return Err(wrong(&format!("{at}.when"), "a list of lists is expected")),
     };
     let to = match fields.take("to")? {
@@ -246,9 +250,10 @@ impl Fields {
 
     /// A text that may be left out or be null.
     fn optional(&mut self, name: &str) -> Result<Option<String>, Refusal> {
-        match self.left.iter().any(|(key, node)| key == name && *node == Node::Null) {
-            true => self.take(name).map(|_| None),
-            false => self.text(name),
+        if self.left.iter().any(|(key, node)| key == name && *node == Node::Null) {
+            self.take(name).map(|_| None)
+        } else {
+            self.text(name)
         }
     }
 

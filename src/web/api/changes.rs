@@ -160,7 +160,7 @@ pub async fn switch_back(
     body: JsonBody,
 ) -> Result<Response, Failure> {
     let expected = if_match(&call.headers)?;
-    let change = body::switch_back(body.node.clone())?;
+    let change = body::switch_back(body.node.clone(), &at)?;
     run(app, who, caller, at, query, call, body, change, expected).await
 }
 
@@ -241,9 +241,9 @@ async fn rehearse(
     let preview = app.services.preview(&who.actor, at, &change.wish, &change.ack).await?;
     let shape = Preview::of(caller.lang(), &preview);
     let reason = check_reason(&change.reason, change.wish.needs_reason()).err();
-    let stale = expected.filter(|expected| *expected != preview.base).map(|_| {
-        Refusal::new(Code::StaleRevision).arg("svc", at).arg("who", "").arg("r", preview.base)
-    });
+    let stale = expected
+        .filter(|expected| *expected != preview.base)
+        .map(|_| Refusal::new(Code::StaleRevision).arg("svc", at).arg("who", "").arg("r", preview.base));
     if let Some(refusal) = reason.or(stale).or(preview.refusal) {
         let value = serde_json::to_value(&shape).unwrap_or_default();
         return Err(Failure::from(Refused::from(refusal)).with_preview(value));

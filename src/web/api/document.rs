@@ -9,7 +9,9 @@ use axum::Router;
 use serde_json::json;
 use utoipa::openapi::path::Operation;
 use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
-use utoipa::openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityRequirement, SecurityScheme};
+use utoipa::openapi::security::{
+    ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityRequirement, SecurityScheme,
+};
 use utoipa::openapi::{
     ContentBuilder, HeaderBuilder, InfoBuilder, OpenApi, OpenApiBuilder, Ref, RefOr, ResponseBuilder,
 };
@@ -156,25 +158,37 @@ To change traffic safely: read the service, send the change with its `ETag` as `
 
 /// Statuses that every operation may answer, and why.
 const SHARED: &[(&str, &str)] = &[
-    ("400", "The request cannot be read: `bad_json`, `bad_query`, `bad_cursor`, `bad_name`, `bad_if_match`, `bad_idempotency_key`."),
+    (
+        "400",
+        "The request cannot be read: `bad_json`, `bad_query`, `bad_cursor`, `bad_name`, `bad_if_match`, `bad_idempotency_key`.",
+    ),
     ("401", "Nobody is known by this token: `unauthenticated`, `bad_token`."),
     ("403", "Not allowed: `forbidden`; or a browser sent it for another site: `csrf`."),
     ("404", "There is none, or none that you may see: `service_not_found`, `entry_not_found`."),
     ("429", "Too often: `rate_limited`. `Retry-After` says how many seconds to wait."),
     ("500", "A fault of Sluice: `internal`."),
-    ("503", "Something that is needed does not answer: `cluster_unreachable`, `cluster_timeout`, `cluster_busy`, `history_unavailable`, `overloaded`; or a change was cut off: `partly_applied`, `outcome_unknown` (see `ending`)."),
+    (
+        "503",
+        "Something that is needed does not answer: `cluster_unreachable`, `cluster_timeout`, `cluster_busy`, `history_unavailable`, `overloaded`; or a change was cut off: `partly_applied`, `outcome_unknown` (see `ending`).",
+    ),
 ];
 
 /// Statuses of operations with a body.
 const WITH_BODY: &[(&str, &str)] = &[
     ("413", "The body is longer than 256 KiB: `body_too_large`."),
     ("415", "The body is not `application/json`: `unsupported_media_type`."),
-    ("422", "Understood and refused: values (`sum`, `weight_range`, `reason_required`, …) or checks (`no_ready_pods`, `big_jump`, …); with a key, `idempotency_mismatch`."),
+    (
+        "422",
+        "Understood and refused: values (`sum`, `weight_range`, `reason_required`, …) or checks (`no_ready_pods`, `big_jump`, …); with a key, `idempotency_mismatch`.",
+    ),
 ];
 
 /// Statuses of operations that change traffic.
 const CHANGING: &[(&str, &str)] = &[
-    ("409", "Somebody else is at it: `conflict`, `host_conflict`, `owned_by_controller`, `gitops`, `object_deleting`."),
+    (
+        "409",
+        "Somebody else is at it: `conflict`, `host_conflict`, `owned_by_controller`, `gitops`, `object_deleting`.",
+    ),
     ("412", "The service is at another revision: `stale_revision`, with both splits in `stale`."),
     ("428", "`If-Match` is missing where it is required: `precondition_required`."),
 ];
@@ -206,7 +220,7 @@ fn complete(document: &mut OpenApi) {
             for response in operation.responses.responses.values_mut() {
                 if let RefOr::T(response) = response {
                     let id = HeaderBuilder::new()
-                        .schema(ObjectBuilder::new().schema_type(Type::String))
+                        .schema(Some(ObjectBuilder::new().schema_type(Type::String)))
                         .description(Some("Names this request in log and history."));
                     response.headers.insert("X-Request-Id".to_owned(), id.build().into());
                 }
@@ -218,11 +232,13 @@ fn complete(document: &mut OpenApi) {
 fn share(operation: &mut Operation, statuses: &[(&str, &str)]) {
     for (status, description) in statuses {
         let content = ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();
-        let mut response =
-            ResponseBuilder::new().description(*description).content("application/problem+json", content).build();
+        let mut response = ResponseBuilder::new()
+            .description(*description)
+            .content("application/problem+json", content)
+            .build();
         if matches!(*status, "429" | "503") {
             let wait = HeaderBuilder::new()
-                .schema(ObjectBuilder::new().schema_type(Type::String))
+                .schema(Some(ObjectBuilder::new().schema_type(Type::String)))
                 .description(Some("Seconds to wait before asking again."));
             response.headers.insert("Retry-After".to_owned(), wait.build().into());
         }

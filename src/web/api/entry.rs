@@ -120,9 +120,7 @@ impl Entry {
         let outcome = entry.outcome.as_ref();
         let (before, after) = weights(entry);
         let late = outcome.map(|outcome| &outcome.details);
-        let pick = |of: fn(&Details) -> Option<String>| {
-            late.and_then(of).or_else(|| of(&intent.details))
-        };
+        let pick = |of: fn(&Details) -> Option<String>| late.and_then(of).or_else(|| of(&intent.details));
         let refusal = late.and_then(|details| details.refusal.as_ref()).or(intent.details.refusal.as_ref());
         Self {
             id: entry.id,
@@ -142,10 +140,8 @@ impl Entry {
             reason: intent.reason.clone(),
             request_id: intent.request_id.clone(),
             change: intent.change.clone(),
-            refusal: refusal.map(|refusal| Said {
-                code: refusal.code.as_str(),
-                text: text::refusal(lang, refusal).text,
-            }),
+            refusal: refusal
+                .map(|refusal| Said { code: refusal.code.as_str(), text: text::refusal(lang, refusal).text }),
             error: pick(|details| details.error.clone()),
             acknowledged: longer(&intent.details.acknowledged, late.map(|details| &details.acknowledged)),
             managers: longer(&intent.details.managers, late.map(|details| &details.managers)),

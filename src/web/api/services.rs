@@ -120,8 +120,7 @@ pub async fn me(who: Who, query: Query) -> Result<Response, Failure> {
 
 fn window(query: &mut Query) -> Result<u32, Failure> {
     match query.take("window").as_deref() {
-        None => Ok(60),
-        Some("60") => Ok(60),
+        None | Some("60") => Ok(60),
         Some("300") => Ok(300),
         Some("3600") => Ok(3600),
         Some(_) => Err(bad_query("window", "60, 300 or 3600 is expected").into()),

@@ -5,9 +5,9 @@ use std::borrow::Cow;
 use jiff::Timestamp;
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
+use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
-use utoipa::openapi::{Number, RefOr};
-use utoipa::{PartialSchema, ToSchema};
+use utoipa::{Number, PartialSchema, ToSchema};
 
 use crate::domain::ids::VersionName;
 use crate::domain::refusal;
@@ -79,7 +79,7 @@ fn by_version(percent: ObjectBuilder, description: &str, example: serde_json::Va
     ObjectBuilder::new()
         .schema_type(Type::Object)
         .description(Some(description))
-        .additional_properties(Some(percent.build()))
+        .additional_properties(Some(Schema::from(percent.build())))
         .examples([example])
         .into()
 }

@@ -32,7 +32,11 @@ pub fn sender(parts: &Parts, app: &App) -> Sender {
         Some("null") => Sender::Hidden,
         Some(origin) => {
             let host = authority(&parts.headers, &parts.uri);
-            if is_ours(origin, host, app.settings.public_url.as_ref()) { Sender::Ours } else { Sender::Foreign }
+            if is_ours(origin, host, app.settings.public_url.as_ref()) {
+                Sender::Ours
+            } else {
+                Sender::Foreign
+            }
         }
     }
 }

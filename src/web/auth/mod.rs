@@ -19,6 +19,7 @@ use url::form_urlencoded;
 
 use super::caller::{Caller, Door};
 use super::error::Failure;
+use super::local::local;
 use super::site::App;
 use crate::domain::actor::{Actor, Channel, Identity};
 use crate::domain::refusal::{Code, Refusal};
@@ -94,7 +95,8 @@ async fn bearer(app: &App, caller: &Caller, header: &HeaderValue) -> Result<Arc<
     if !scheme.eq_ignore_ascii_case("bearer") {
         return Err(bad());
     }
-    let address = caller.address.map(|address| super::listen::network(address).to_string()).unwrap_or_default();
+    let address =
+        caller.address.map(|address| super::listen::network(address).to_string()).unwrap_or_default();
     if let Some(wait) = app.bad_tokens.wait(&address, app.clock.now_ms()) {
         return Err(Refusal::new(Code::RateLimited).arg("s", wait).into());
     }
@@ -114,7 +116,7 @@ pub async fn page(State(app): State<App>, caller: Caller, request: Request, next
     } else {
         match session::find(&app, &caller, &parts.headers, Channel::Browser).await {
             Ok(who) => who,
-            Err(failure) => return failure.into_response(),
+            Err(refusal) => return Failure::from(refusal).into_response(),
         }
     };
     let Some(who) = who else { return sign_in_first(&caller, &parts) };
@@ -141,7 +143,16 @@ fn sign_in_first(caller: &Caller, parts: &Parts) -> Response {
     if parts.method != Method::GET || caller.door == Door::Fragment {
         return Failure::from(Code::Unauthenticated).into_response();
     }
-    Redirect::to(&sign_in_address(&caller.here)).into_response()
+    let here = local(&caller.here).unwrap_or("/");
+    // A link on another site (a chat) comes without our cookie, because it is SameSite=Strict. Coming again
+    // from a page of ours shows whether there is one.
+    let from = parts.headers.get("sec-fetch-site").and_then(|site| site.to_str().ok());
+    if matches!(from, Some("cross-site" | "same-site"))
+        && let Ok(again) = HeaderValue::from_str(&format!("0; url={here}"))
+    {
+        return (StatusCode::OK, [(header::REFRESH, again)]).into_response();
+    }
+    Redirect::to(&sign_in_address(here)).into_response()
 }
 
 /// `/login`, with the way back.

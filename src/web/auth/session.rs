@@ -34,19 +34,20 @@ pub async fn find(
 
 /// Sets the cookie of a new session. It ends with the browser; how long it is good for the server decides.
 pub fn begin(app: &App, secret: &str) -> HeaderMap {
-    set(build(app, secret).build())
+    set(build(app, secret))
 }
 
 /// Takes the cookie back.
 pub fn end(app: &App) -> HeaderMap {
-    let mut cookie = build(app, "").build();
+    let mut cookie = build(app, "");
     cookie.make_removal();
     set(cookie)
 }
 
-fn build<'a>(app: &App, value: &'a str) -> axum_extra::extract::cookie::CookieBuilder<'a> {
+fn build<'a>(app: &App, value: &'a str) -> Cookie<'a> {
     let https = app.settings.is_https();
-    Cookie::build((name(https), value)).path("/").http_only(true).secure(https).same_site(SameSite::Strict)
+    let cookie = Cookie::build((name(https), value)).path("/").http_only(true);
+    cookie.secure(https).same_site(SameSite::Strict).build()
 }
 
 fn set(cookie: Cookie<'_>) -> HeaderMap {

@@ -113,7 +113,7 @@ pub async fn open(
         line.pass_on(update).await;
     }
     let stop = app.stop.clone().cancelled_owned();
-    let events = line.stream().take_until(stop);
+    let events = line.stream().take_until(stop).boxed();
     let headers = [
         (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
         (HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no")),
@@ -162,7 +162,7 @@ struct Line {
     /// The page is the list: it also shows what needs attention, which differs from person to person.
     lists: bool,
     /// What the page has already, by id.
-    sent: HashMap<Arc<str>, u64>,
+    has: HashMap<Arc<str>, u64>,
     stirred: bool,
     ping: Interval,
     pings: u32,
@@ -175,8 +175,8 @@ impl Line {
         ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
         // The first event goes at once: the page learns that it is live.
         let queue = VecDeque::from([alive(&app)]);
-        let sent = HashMap::new();
-        Self { app, who, caller, seat, _place: place, lists, sent, stirred: false, ping, pings: 0, queue }
+        let has = HashMap::new();
+        Self { app, who, caller, seat, _place: place, lists, has, stirred: false, ping, pings: 0, queue }
     }
 
     fn stream(self) -> impl Stream<Item = Result<Event, Infallible>> {
@@ -230,7 +230,7 @@ impl Line {
                     Some(at) => self.may_show(at).await,
                     None => true,
                 };
-                if may_show && self.sent.insert(id.clone(), *hash) != Some(*hash) {
+                if may_show && self.has.insert(id.clone(), *hash) != Some(*hash) {
                     self.queue.push_back(event("frag", &json!({"id": id, "html": html})));
                 }
             }

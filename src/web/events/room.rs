@@ -29,8 +29,17 @@ const MANY: usize = 200;
 pub enum Update {
     /// An element of the page, whole. `service` is whom it is about; `None` = about nobody in particular.
     /// `hash` tells whether a page has it already.
-    Frag { service: Option<ServiceRef>, id: Arc<str>, html: Arc<str>, hash: u64 },
-    Revision { service: ServiceRef, revision: Revision, by: Arc<str> },
+    Frag {
+        service: Option<ServiceRef>,
+        id: Arc<str>,
+        html: Arc<str>,
+        hash: u64,
+    },
+    Revision {
+        service: ServiceRef,
+        revision: Revision,
+        by: Arc<str>,
+    },
     /// Too much changed, or was missed: fetch the page again.
     Resync,
 }
@@ -69,7 +78,7 @@ pub struct Rooms(Arc<Mutex<HashMap<Key, Weak<Room>>>>);
 pub struct Room {
     updates: broadcast::Sender<Arc<Update>>,
     /// Rows that somebody has on the screen, and how many pages do.
-    shown: Mutex<HashMap<ServiceRef, usize>>,
+    on_screen: Mutex<HashMap<ServiceRef, usize>>,
     key: Key,
     rooms: Arc<Mutex<HashMap<Key, Weak<Room>>>>,
 }
@@ -87,8 +96,8 @@ impl Rooms {
         let mut rooms = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let room = rooms.get(&key).and_then(Weak::upgrade).unwrap_or_else(|| {
             let (updates, _) = broadcast::channel(1024);
-            let shown = Mutex::default();
-            let room = Arc::new(Room { updates, shown, key: key.clone(), rooms: self.0.clone() });
+            let on_screen = Mutex::default();
+            let room = Arc::new(Room { updates, on_screen, key: key.clone(), rooms: self.0.clone() });
             rooms.insert(key, Arc::downgrade(&room));
             // Subscribed before anybody is told that the page is live: nothing in between is lost.
             let happenings = app.services.happenings();
@@ -96,11 +105,11 @@ impl Rooms {
             room
         });
         drop(rooms);
-        let mut shown = room.shown.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut on_screen = room.on_screen.lock().unwrap_or_else(PoisonError::into_inner);
         for at in &shows {
-            *shown.entry(at.clone()).or_default() += 1;
+            *on_screen.entry(at.clone()).or_default() += 1;
         }
-        drop(shown);
+        drop(on_screen);
         Seat { updates: room.updates.subscribe(), room, shows }
     }
 }
@@ -114,11 +123,11 @@ impl Seat {
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        let mut shown = self.room.shown.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut on_screen = self.room.on_screen.lock().unwrap_or_else(PoisonError::into_inner);
         for at in &self.shows {
-            match shown.get_mut(at) {
+            match on_screen.get_mut(at) {
                 Some(pages) if *pages > 1 => *pages -= 1,
-                _ => drop(shown.remove(at)),
+                _ => drop(on_screen.remove(at)),
             }
         }
     }
@@ -216,8 +225,7 @@ async fn render(app: &App, room: &Room, news: News) -> Vec<Update> {
         out.push(Update::Resync);
         return out;
     }
-    let chrome =
-        Chrome { clock, now_ms: app.clock.now_ms(), demo: app.settings.demo, ..Chrome::default() };
+    let chrome = Chrome { clock, now_ms: app.clock.now_ms(), demo: app.settings.demo, ..Chrome::default() };
     if news.figures {
         let notices = Chrome { notices: app.services.notices(), ..chrome.clone() };
         out.push(frag(None, live::notices(&notices)));
@@ -226,9 +234,9 @@ async fn render(app: &App, room: &Room, news: News) -> Vec<Update> {
         What::Notices => {}
         What::Rows { window_s } => {
             let rows: Vec<ServiceRef> = {
-                let shown = room.shown.lock().unwrap_or_else(PoisonError::into_inner);
-                let all = if news.figures { shown.keys().cloned().collect() } else { news.services };
-                all.into_iter().filter(|at| shown.contains_key(at)).collect()
+                let on_screen = room.on_screen.lock().unwrap_or_else(PoisonError::into_inner);
+                let all = if news.figures { on_screen.keys().cloned().collect() } else { news.services };
+                all.into_iter().filter(|at| on_screen.contains_key(at)).collect()
             };
             for at in rows {
                 if let Ok(item) = app.services.overview(&nobody(), &at, *window_s).await {

@@ -98,7 +98,16 @@ mod tests {
 
     #[test]
     fn nothing_else_is_a_topic() {
-        for bad in ["", "services2", "service:", "service:a", "service:../x", "service:A/b", "service:a/b?win=7", "service:a/b?applied=-1"] {
+        for bad in [
+            "",
+            "services2",
+            "service:",
+            "service:a",
+            "service:../x",
+            "service:A/b",
+            "service:a/b?win=7",
+            "service:a/b?applied=-1",
+        ] {
             assert_eq!(Topic::parse(bad), None, "{bad}");
         }
     }

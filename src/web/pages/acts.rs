@@ -6,7 +6,7 @@ use url::form_urlencoded;
 
 use super::apply::{done, make};
 use super::service::{Visit, key};
-use crate::domain::ids::{Revision, VersionName};
+use crate::domain::ids::{Revision, ServiceRef, VersionName};
 use crate::domain::overview::{Detail, Preview, Refused, Stale};
 use crate::domain::refusal::{Code, Refusal};
 use crate::services::ask::{ChangeAsk, Wish};
@@ -39,7 +39,7 @@ pub async fn ask_switch_back(
     At(at): At,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Failure> {
-    let wish = switch_back_of(&parameter(query.as_deref(), "revision"))?;
+    let wish = switch_back_of(&parameter(query.as_deref(), "revision"), &at)?;
     Visit { app, who, caller, at }.question(wish).await
 }
 
@@ -63,7 +63,7 @@ pub async fn switch_back(
     At(at): At,
     form: Form,
 ) -> Result<Response, Failure> {
-    let wish = switch_back_of(form.text("revision"))?;
+    let wish = switch_back_of(form.text("revision"), &at)?;
     Visit { app, who, caller, at }.act(wish, &form).await
 }
 
@@ -80,10 +80,10 @@ fn take_over_of(version: &str) -> Result<Wish, Refusal> {
     VersionName::parse(version).map(Wish::TakeOver).map_err(unknown)
 }
 
-fn switch_back_of(revision: &str) -> Result<Wish, Refusal> {
+fn switch_back_of(revision: &str, at: &ServiceRef) -> Result<Wish, Refusal> {
     let known = revision.parse::<Revision>().ok().filter(|revision| i64::try_from(*revision).is_ok());
     let shown: String = revision.chars().take(80).collect();
-    let unknown = || Refusal::new(Code::UnknownRevision).field("revision").arg("r", shown).arg("svc", "");
+    let unknown = || Refusal::new(Code::UnknownRevision).field("revision").arg("r", shown).arg("svc", at);
     known.map(Wish::SwitchBack).ok_or_else(unknown)
 }
 
@@ -159,7 +159,9 @@ impl Visit {
             Wish::TakeOver(version) => Target::Version(version.as_str()),
             Wish::SwitchBack(revision) => Target::Revision(*revision),
             // Never asked for here; a page without a target would be a lie.
-            Wish::Set(_) => return axum::response::IntoResponse::into_response(Failure::from(Code::NotFound)),
+            Wish::Set(_) => {
+                return axum::response::IntoResponse::into_response(Failure::from(Code::NotFound));
+            }
         };
         let chrome = self.chrome(detail, 60, None);
         if self.caller.door == Door::Fragment {

@@ -37,7 +37,7 @@ pub async fn apply(
     let draft = Draft::read(&form, &item);
     let wish = match draft.wish.clone() {
         Ok(wish) => wish,
-        Err(refusal) => return visit.refused(draft, refusal.into()).await,
+        Err(refusal) => return Box::pin(visit.refused(draft, refusal.into())).await,
     };
     let ask = ChangeAsk {
         service: visit.at.clone(),
@@ -50,7 +50,7 @@ pub async fn apply(
     };
     match make(&visit, &form, ask).await {
         Ok(revision) => Ok(done(&visit.at, revision)),
-        Err(refused) => visit.refused(draft, *refused).await,
+        Err(refused) => Box::pin(visit.refused(draft, *refused)).await,
     }
 }
 
@@ -67,7 +67,9 @@ pub async fn make(visit: &Visit, form: &Form, ask: ChangeAsk) -> Result<Revision
     let hash = request_hash("POST", path, ask.expected, format!("{fields:?}").as_bytes());
     let ticket = match begin(visit, key, &hash).await.map_err(boxed)? {
         Once::Fresh(ticket) => ticket,
-        Once::Replay { body, .. } => return body.parse().map_err(|_| boxed(Code::PreviewMismatch.into())),
+        Once::Replay { body, .. } => {
+            return body.parse().map_err(|_| boxed(Refusal::new(Code::PreviewMismatch)));
+        }
     };
     let (app, who) = (app.clone(), who.clone());
     // Goes on when the browser does not wait, so that a second press finds the answer.
@@ -87,7 +89,7 @@ pub async fn make(visit: &Visit, form: &Form, ask: ChangeAsk) -> Result<Revision
         Ok(answer) => answer.map(|applied| applied.revision).map_err(Box::new),
         Err(error) => {
             tracing::error!(%error, "a change ended abnormally");
-            Err(boxed(Code::OutcomeUnknown.into()))
+            Err(boxed(Refusal::new(Code::OutcomeUnknown)))
         }
     }
 }

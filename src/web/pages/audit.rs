@@ -9,6 +9,7 @@ use url::form_urlencoded;
 use crate::domain::audit::{Action, Ending, Entry, Filter};
 use crate::domain::ids::ServiceRef;
 use crate::domain::overview::{ListAsk, Sort};
+use crate::services::history::Count;
 use crate::views::audit::{Answer, AuditDetail, AuditPage, Fields};
 use crate::views::chrome::Nav;
 use crate::views::time::Clockface;
@@ -96,7 +97,10 @@ async fn page(
     let answer = Answer {
         entries: &found.items,
         next: found.next.as_deref(),
-        total: (!count.capped).then_some(count.n),
+        total: match count {
+            Count::Exactly(n) => Some(n),
+            Count::MoreThan(_) => None,
+        },
         services: names,
         actors: services.people(&who.actor).await?,
     };
@@ -116,7 +120,9 @@ impl Asked {
     fn of(query: &str, clock: Clockface) -> Self {
         let of = |name: &str| {
             let found = form_urlencoded::parse(query.as_bytes()).find(|(key, _)| key == name);
-            found.map(|(_, value)| value.trim().chars().take(200).collect::<String>()).filter(|v| !v.is_empty())
+            found
+                .map(|(_, value)| value.trim().chars().take(200).collect::<String>())
+                .filter(|v| !v.is_empty())
         };
         let day = |text: &Option<String>, days| text.as_ref().and_then(|text| start_of(text, days, clock));
         let (from, to) = (of("from"), of("to"));

@@ -21,7 +21,6 @@ pub struct Draft {
     pub typed: Typed,
     pub ack: Vec<String>,
     pub preview_id: Option<String>,
-    pub request_id: String,
     /// The revision that the page was rendered on.
     pub base: Option<Revision>,
     /// The wish, or the field that is wrong.
@@ -33,7 +32,8 @@ pub struct Draft {
 impl Draft {
     /// Reads a form about a service as it stands now.
     pub fn read(form: &Form, item: &Overview) -> Self {
-        let base = Some(form.text("rebase")).filter(|text| !text.is_empty()).unwrap_or(form.text("base_revision"));
+        let base =
+            Some(form.text("rebase")).filter(|text| !text.is_empty()).unwrap_or(form.text("base_revision"));
         let base = base.parse().ok();
         let mut weights: Vec<(String, String)> = Vec::new();
         for (name, value) in &form.0 {
@@ -74,7 +74,6 @@ impl Draft {
         Self {
             ack: form.all("ack").map(str::to_owned).collect(),
             preview_id: Some(form.text("preview_id").to_owned()).filter(|id| !id.is_empty()),
-            request_id: form.text("request_id").to_owned(),
             base,
             wish,
             yours,
@@ -111,42 +110,48 @@ fn split(typed: &[(String, String)]) -> Result<Option<Split>, Refusal> {
 
 fn wish(typed: &Typed, split: Option<Split>, item: &Overview) -> Result<Wish, Refusal> {
     let route = Some(typed.route.as_str()).filter(|route| !route.is_empty()).map(RouteId::from);
-    let rules = typed.rules.clone().filter(|rules| *rules != item.routing.rules);
-    let mirror = mirror(typed, item)?;
     let declared = match &route {
         None => item.routing.declared(),
         Some(id) => item.routing.route(id).and_then(crate::domain::routing::Route::weights),
     };
+    let rules = typed.rules.clone().filter(|rules| *rules != item.routing.rules);
+    let mut change = TrafficChange { route, rules, ..TrafficChange::default() };
+    wish_mirror(&mut change, typed, item)?;
     let present = now(item, &typed.route);
     let same = |split: &Split| present.iter().all(|(version, weight)| split.of(version) == *weight);
-    let other = rules.is_some() || mirror.is_some();
-    let weights = split.filter(|split| !other || declared.is_none() || !same(split));
-    Ok(Wish::Set(TrafficChange { route, weights, rules, mirror }))
+    let other = change.rules.is_some() || change.mirror.is_some();
+    change.weights = split.filter(|split| !other || declared.is_none() || !same(split));
+    Ok(Wish::Set(change))
 }
 
-fn mirror(typed: &Typed, item: &Overview) -> Result<Option<Option<MirrorWish>>, Refusal> {
+fn wish_mirror(change: &mut TrafficChange, typed: &Typed, item: &Overview) -> Result<(), Refusal> {
     let declared = item.routing.mirror.as_ref();
-    match typed.mirror.as_deref() {
+    let name = match typed.mirror.as_deref() {
         // Not on the page, or to stay where it is.
-        None | Some("-") => Ok(None),
-        Some("") => Ok(declared.map(|_| None)),
-        Some(name) => {
-            let version = VersionName::parse(name)
-                .map_err(|_| Refusal::new(Code::UnknownVersion).field("mirror").arg("v", name))?;
-            let text = typed.mirror_percent.as_deref().unwrap_or_default().trim();
-            let bad = || Refusal::new(Code::MirrorPercent).field("mirror").arg("n", text);
-            let percent = match declared {
-                // The page shows a rounded number; what was not touched stays exactly as it is.
-                Some(mirror) if text::percent(mirror.percent) == text => mirror.percent,
-                _ => text.parse::<f64>().map_err(|_| bad())?,
-            };
-            if !(percent > 0.0 && percent <= 100.0) {
-                return Err(bad());
-            }
-            let same = declared.is_some_and(|mirror| {
-                mirror.version() == Some(&version) && mirror.percent.total_cmp(&percent).is_eq()
-            });
-            Ok((!same).then_some(Some(MirrorWish { version, percent })))
+        None | Some("-") => return Ok(()),
+        Some("") => {
+            change.mirror = declared.map(|_| None);
+            return Ok(());
         }
+        Some(name) => name,
+    };
+    let version = VersionName::parse(name)
+        .map_err(|_| Refusal::new(Code::UnknownVersion).field("mirror").arg("v", name))?;
+    let text = typed.mirror_percent.as_deref().unwrap_or_default().trim();
+    let bad = || Refusal::new(Code::MirrorPercent).field("mirror").arg("n", text);
+    let percent = match declared {
+        // The page shows a rounded number; what was not touched stays exactly as it is.
+        Some(mirror) if text::percent(mirror.percent) == text => mirror.percent,
+        _ => text.parse::<f64>().map_err(|_| bad())?,
+    };
+    if !(percent > 0.0 && percent <= 100.0) {
+        return Err(bad());
     }
+    let same = declared.is_some_and(|mirror| {
+        mirror.version() == Some(&version) && mirror.percent.total_cmp(&percent).is_eq()
+    });
+    if !same {
+        change.mirror = Some(Some(MirrorWish { version, percent }));
+    }
+    Ok(())
 }

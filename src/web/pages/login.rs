@@ -21,7 +21,12 @@ use crate::web::site::App;
 const HOME: &str = "/services";
 
 /// `GET /login?next=`.
-pub async fn show(State(app): State<App>, caller: Caller, RawQuery(query): RawQuery, request: Request) -> Response {
+pub async fn show(
+    State(app): State<App>,
+    caller: Caller,
+    RawQuery(query): RawQuery,
+    request: Request,
+) -> Response {
     let query = query.unwrap_or_default();
     let next = form_urlencoded::parse(query.as_bytes()).find(|(key, _)| key == "next").map(|(_, next)| next);
     let next = next.as_deref().and_then(local).unwrap_or(HOME).to_owned();

@@ -82,9 +82,8 @@ fn alone(
     editor: RuleEditor,
     form: &Form,
 ) -> RulePage {
-    let own = |name: &str| {
-        name == "csrf" || name == "do" || name.starts_with("rule.") || name.starts_with("when.")
-    };
+    let own =
+        |name: &str| name == "csrf" || name == "do" || name.starts_with("rule.") || name.starts_with("when.");
     RulePage {
         chrome: visit.chrome(detail, 60, None),
         path: service_path(visit.at.namespace.as_str(), &visit.at.name),

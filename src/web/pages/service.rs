@@ -188,13 +188,21 @@ impl Visit {
         };
         let typed = Typed {
             route: wish.route.as_ref().map(ToString::to_string).unwrap_or_default(),
-            weights: wish.weights.iter().flat_map(|split| {
-                split.iter().map(|(version, weight)| (version.to_string(), weight.to_string())).collect::<Vec<_>>()
-            }).collect(),
+            weights: wish
+                .weights
+                .iter()
+                .flat_map(|split| {
+                    split
+                        .iter()
+                        .map(|(version, weight)| (version.to_string(), weight.to_string()))
+                        .collect::<Vec<_>>()
+                })
+                .collect(),
             rules: wish.rules.clone(),
-            mirror: wish.mirror.as_ref().map(|mirror| {
-                mirror.as_ref().map(|mirror| mirror.version.to_string()).unwrap_or_default()
-            }),
+            mirror: wish
+                .mirror
+                .as_ref()
+                .map(|mirror| mirror.as_ref().map(|mirror| mirror.version.to_string()).unwrap_or_default()),
             mirror_percent: wish.mirror.iter().flatten().map(|mirror| mirror.percent.to_string()).next(),
             ..Typed::default()
         };
