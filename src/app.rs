@@ -1,1 +1,210 @@
-//! `app`.
+//! The composition root: adapters → services → router, the listener, readiness and the orderly end.
+//!
+//! The only place that knows every room. `main` calls [`run`]; the tests build the same parts by hand.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::{Context, bail};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::Clock;
+use crate::cluster::{Cluster, Options, Target, client};
+use crate::config::{Audit, Command, Demo as DemoOptions, Serve, Web};
+use crate::demo::Demo;
+use crate::domain::ids::Namespace;
+use crate::domain::versions::VersionKeys;
+use crate::metrics::{Metrics, Prometheus, Source};
+use crate::services::{Services, Settings};
+use crate::store::Store;
+use crate::web::demo_pages::DemoVisits;
+use crate::web::{self, App};
+
+mod demo_glue;
+
+/// Does what the command line asks. The code is what the shell sees.
+pub async fn run(command: Command) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Demo(options) => demo(options).await.map(|()| ExitCode::SUCCESS),
+        Command::Serve(options) => serve(*options).await.map(|()| ExitCode::SUCCESS),
+        Command::Audit(Audit::Verify { file }) => verify(&file).await,
+    }
+}
+
+async fn serve(options: Serve) -> anyhow::Result<()> {
+    let settings = options.web().map_err(anyhow::Error::msg)?;
+    let clock = Clock::System;
+    let stop = until_signal();
+    let store = Store::open(&options.database_url.0, clock.clone()).await.with_context(|| {
+        format!("cannot open the history {}", options.database_url.0.display())
+    })?;
+    let target = Target::Infer { kubeconfig: options.kubeconfig.clone(), context: options.context.clone() };
+    let cluster = Cluster::connect(target, cluster_options(&options, clock.clone())?).await?;
+    let source = match &options.prometheus_url {
+        Some(url) => {
+            Some(Arc::new(Prometheus::new(&url.0, None)?) as Arc<dyn Source>)
+        }
+        None => None,
+    };
+    let parts = Parts { cluster, store, source, clock, settings, demo: None };
+    let listener = TcpListener::bind(options.listen)
+        .await
+        .with_context(|| format!("cannot listen on {}", options.listen))?;
+    parts.serve(listener, stop).await
+}
+
+async fn demo(options: DemoOptions) -> anyhow::Result<()> {
+    let settings = options.web().map_err(anyhow::Error::msg)?;
+    let clock = Clock::System;
+    let stop = until_signal();
+    let temporary = Folder::choose(options.data)?;
+    let store = Store::open(&temporary.path.join("sluice-demo.db"), clock.clone())
+        .await
+        .with_context(|| format!("cannot keep the history in {}", temporary.path.display()))?;
+    let demo = Demo::start(clock.clone(), &stop);
+    let cluster = Cluster::connect(
+        Target::InProcess(client::in_process(demo.api.service())),
+        Options { clock: clock.clone(), ..Options::default() },
+    )
+    .await?;
+    let source: Arc<dyn Source> = Arc::new(demo_glue::Figures(demo.clone()));
+    let listener = listen_somewhere(options.listen).await?;
+    let parts = Parts { cluster, store, source: Some(source), clock, settings, demo: Some(demo) };
+    parts.serve(listener, stop).await
+}
+
+/// Everything that a running Sluice consists of.
+struct Parts {
+    cluster: Cluster,
+    store: Store,
+    source: Option<Arc<dyn Source>>,
+    clock: Clock,
+    settings: Web,
+    demo: Option<Demo>,
+}
+
+impl Parts {
+    async fn serve(self, listener: TcpListener, stop: CancellationToken) -> anyhow::Result<()> {
+        let cache = self.cluster.watch(stop.clone());
+        let metrics = Metrics::new(self.source, self.clock.clone());
+        let services =
+            Services::new(self.cluster, cache, self.store, metrics, self.clock.clone(), Settings::default());
+        let tasks = services.spawn(stop.clone());
+        let visits = self.demo.map(|demo| Arc::new(demo_glue::Visits(demo)) as Arc<dyn DemoVisits>);
+        let is_demo = visits.is_some();
+        let app = App::new(services, self.settings, self.clock, visits, stop.clone());
+        let address = listener.local_addr()?;
+        announce(address, is_demo);
+        web::listen::serve(listener, web::router(app.clone()), app.limits(), stop.clone()).await;
+        stop.cancel();
+        for task in tasks {
+            task.abort();
+        }
+        Ok(())
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "the address is what the person who started it waits for")]
+fn announce(address: SocketAddr, demo: bool) {
+    println!("Sluice is at http://{address}");
+    if demo {
+        println!("Applications to watch: http://{address}/demo/bookinfo/productpage  http://{address}/demo/weather");
+        println!("This is a demo in memory. End it with Ctrl-C.");
+    }
+}
+
+fn cluster_options(options: &Serve, clock: Clock) -> anyhow::Result<Options> {
+    let namespaces = if options.namespaces.is_empty() {
+        None
+    } else {
+        let parsed = options.namespaces.iter().map(|name| Namespace::parse(name)).collect::<Result<_, _>>();
+        Some(parsed.context("--namespaces")?)
+    };
+    Ok(Options {
+        version_keys: VersionKeys(options.version_labels.iter().map(|key| key.as_str().into()).collect()),
+        clock,
+        cluster_domain: options.cluster_domain.as_str().into(),
+        root_namespace: options.root_namespace.as_str().into(),
+        namespaces,
+        audiences: options.token_audience.clone(),
+        ..Options::default()
+    })
+}
+
+/// The address that was asked for, or, when its port is busy, one that the system picks.
+async fn listen_somewhere(wanted: SocketAddr) -> anyhow::Result<TcpListener> {
+    match TcpListener::bind(wanted).await {
+        Ok(listener) => Ok(listener),
+        Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {
+            tracing::info!(%wanted, "the port is busy, another one is taken");
+            Ok(TcpListener::bind(SocketAddr::new(wanted.ip(), 0)).await?)
+        }
+        Err(error) => Err(error).with_context(|| format!("cannot listen on {wanted}")),
+    }
+}
+
+/// Cancelled by Ctrl-C or SIGTERM. A second signal ends the process at once.
+fn until_signal() -> CancellationToken {
+    let stop = CancellationToken::new();
+    let told = stop.clone();
+    tokio::spawn(async move {
+        signal().await;
+        told.cancel();
+        signal().await;
+        std::process::exit(130);
+    });
+    stop
+}
+
+async fn signal() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let Ok(mut end) = signal(SignalKind::terminate()) else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = end.recv() => {}
+    }
+}
+
+/// The demo's folder: the one that was named, or a temporary one that goes with the process.
+struct Folder {
+    path: PathBuf,
+    temporary: bool,
+}
+
+impl Folder {
+    fn choose(named: Option<PathBuf>) -> anyhow::Result<Self> {
+        let (path, temporary) = match named {
+            Some(path) => (path, false),
+            None => {
+                let name = format!("sluice-demo-{}", uuid::Uuid::now_v7().simple());
+                (std::env::temp_dir().join(name), true)
+            }
+        };
+        if path.is_file() {
+            bail!("{} is a file: name a folder with --data", path.display());
+        }
+        std::fs::create_dir_all(&path).with_context(|| format!("cannot make {}", path.display()))?;
+        Ok(Self { path, temporary })
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        if self.temporary {
+            // Best effort: what stays behind is an empty demo in the system's temporary folder.
+            let _ = std::fs::remove_dir_all(&self.path);
+        }
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "the report is what the command is for")]
+async fn verify(file: &std::path::Path) -> anyhow::Result<ExitCode> {
+    let report = crate::store::verify::verify(file, None).await?;
+    println!("{report}");
+    Ok(if report.is_good() { ExitCode::SUCCESS } else { ExitCode::from(2) })
+}

@@ -1,0 +1,94 @@
+//! Joins the demo with the rooms that do not know it: its counters are a source of figures like
+//! Prometheus, its applications can be visited by a browser.
+
+use futures::future::BoxFuture;
+
+use crate::demo::pages::{Hop as DemoHop, Stars as DemoStars, Tally};
+use crate::demo::{Demo, pages};
+use crate::domain::ids::{Namespace, VersionName};
+use crate::domain::observed::{RouteHits, Sample};
+use crate::metrics::{MetricsError, Source};
+use crate::views::demo::{Forecast, Hop, Reviews, Stars};
+use crate::web::demo_pages::{BookinfoVisit, DemoVisits, Spread, WeatherVisit};
+
+/// The demo's mesh as a source of figures.
+pub(super) struct Figures(pub Demo);
+
+impl Source for Figures {
+    fn namespace<'a>(
+        &'a self,
+        namespace: &'a Namespace,
+        window_s: u32,
+    ) -> BoxFuture<'a, Result<Vec<Sample>, MetricsError>> {
+        Box::pin(async move { Ok(self.0.counters.window(namespace, window_s)) })
+    }
+
+    fn hits(&self, namespace: &Namespace, window_s: u32) -> Vec<RouteHits> {
+        self.0.counters.hits(namespace, window_s)
+    }
+}
+
+/// The demo's applications, as the pages show them.
+pub(super) struct Visits(pub Demo);
+
+impl DemoVisits for Visits {
+    fn bookinfo(&self, user: &str) -> BookinfoVisit {
+        let page = self.0.product_page(user);
+        let body = page.body;
+        BookinfoVisit {
+            details: body.as_ref().is_some_and(|body| body.details),
+            reviews: body.and_then(|body| body.reviews).map(|reviews| Reviews {
+                version: reviews.version.to_string(),
+                stars: stars(reviews.stars),
+            }),
+            hops: page.hops.iter().map(hop).collect(),
+        }
+    }
+
+    fn weather(&self, user: &str) -> WeatherVisit {
+        let page = self.0.weather(user);
+        let body = page.body;
+        WeatherVisit {
+            advertisement: body.as_ref().is_some_and(|body| body.advertisement),
+            forecast: body.and_then(|body| body.forecast).map(|forecast: pages::Forecast| Forecast {
+                version: forecast.version.to_string(),
+                recommendation: forecast.recommendation,
+            }),
+            hops: page.hops.iter().map(hop).collect(),
+        }
+    }
+
+    fn bookinfo_tally(&self, user: &str, times: u32) -> Spread {
+        spread(self.0.product_page_tally(user, times))
+    }
+
+    fn weather_tally(&self, user: &str, times: u32) -> Spread {
+        spread(self.0.weather_tally(user, times))
+    }
+}
+
+fn stars(stars: DemoStars) -> Stars {
+    match stars {
+        DemoStars::None => Stars::None,
+        DemoStars::Black => Stars::Black,
+        DemoStars::Red => Stars::Red,
+        DemoStars::Missing => Stars::Missing,
+    }
+}
+
+/// The colour slot of a version is the number in its name: pages of the demo know no other order.
+fn hop(hop: &DemoHop) -> Hop {
+    let version = hop.version().map(str::to_owned);
+    let number = version.as_deref().and_then(|name| name.trim_start_matches('v').parse::<u8>().ok());
+    Hop {
+        namespace: hop.namespace.to_string(),
+        service: hop.service.to_string(),
+        version,
+        slot: number.filter(|slot| (1..=4).contains(slot)).unwrap_or(0),
+    }
+}
+
+fn spread(tally: Tally) -> Spread {
+    let answered = tally.answered.into_iter().map(|(version, n)| (VersionName::trusted(version), n));
+    Spread { answered: answered.collect(), failed: tally.failed }
+}
