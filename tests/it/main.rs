@@ -6,6 +6,7 @@ mod cluster;
 mod cluster_room;
 mod demo;
 mod deploy;
+mod end_to_end;
 mod metrics;
 mod real_cluster;
 mod routing;

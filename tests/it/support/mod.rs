@@ -3,6 +3,7 @@
 pub mod cluster;
 pub mod deploy;
 pub mod house;
+pub mod served;
 
 use std::time::Duration;
 

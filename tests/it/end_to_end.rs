@@ -1,0 +1,172 @@
+//! The main job on a real Kubernetes API server: the program as users start it, real tokens, real RBAC,
+//! exactly the rights of `deploy/`, and the objects read back from the cluster.
+
+use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind, Patch, PatchParams};
+use serde_json::{Value, json};
+
+use crate::support::cluster::{Istio, Options, RealCluster, Samples};
+use crate::support::deploy::{rights_granted, rights_used};
+use crate::support::served::{Served, verify};
+use crate::support::wait_for;
+
+fn objects(client: kube::Client, kind: &str, plural: &str, namespace: &str) -> Api<DynamicObject> {
+    let kind = GroupVersionKind::gvk("networking.istio.io", "v1", kind);
+    Api::namespaced_with(client, namespace, &ApiResource::from_gvk_with_plural(&kind, plural))
+}
+
+async fn reviews_route(cluster: &RealCluster) -> Value {
+    let client = cluster.client("admin").await;
+    let object =
+        objects(client, "VirtualService", "virtualservices", "bookinfo").get("reviews").await.unwrap();
+    object.data["spec"]["http"][0].clone()
+}
+
+fn weights(route: &Value) -> Vec<i64> {
+    route["route"].as_array().unwrap().iter().map(|to| to["weight"].as_i64().unwrap()).collect()
+}
+
+#[tokio::test]
+async fn the_main_job_on_a_real_api_server() {
+    let Some(cluster) = RealCluster::start(Options { samples: Samples::Applied, ..Options::default() })
+    else {
+        return;
+    };
+    let mut sluice = Served::on(&cluster, &[]).await;
+    let amy = cluster.token("amy").to_owned();
+    let call = async |method: &str, path: &str, body: Option<Value>, headers: &[(&str, &str)]| {
+        sluice.call(method, path, Some(&amy), body, headers).await
+    };
+    let reviews = "/api/v1/services/bookinfo/reviews";
+    let traffic = "/api/v1/services/bookinfo/reviews/traffic";
+    let before = reviews_route(&cluster).await;
+
+    // See.
+    let list = call("GET", "/api/v1/services?namespace=bookinfo", None, &[]).await;
+    let names: Vec<&str> =
+        list.body["items"].as_array().unwrap().iter().map(|item| item["name"].as_str().unwrap()).collect();
+    assert!(names.contains(&"reviews") && names.contains(&"ratings"), "{names:?}");
+    let seen = call("GET", reviews, None, &[]).await;
+    assert_eq!((seen.status, seen.etag.as_deref()), (200, Some("\"0\"")));
+    assert_eq!(seen.body["declared"], json!({"v1": 100, "v2": 0, "v3": 0}));
+
+    // Change, carefully.
+    let split = json!({"weights": {"v1": 30, "v2": 70, "v3": 0}, "reason": "REV-231"});
+    assert_eq!(call("PUT", traffic, Some(split.clone()), &[]).await.code(), "precondition_required");
+    let jump = call("PUT", traffic, Some(split.clone()), &[("if-match", "\"0\"")]).await;
+    assert_eq!((jump.status, jump.code()), (422, "big_jump"));
+    assert_eq!(reviews_route(&cluster).await, before, "a refusal writes nothing");
+    let mut accepted = split.clone();
+    accepted["ack"] = json!(["big_jump"]);
+    let done = call("PUT", traffic, Some(accepted.clone()), &[("if-match", "\"0\"")]).await;
+    assert_eq!(done.status, 200, "{:?}", done.body);
+    let route = reviews_route(&cluster).await;
+    assert_eq!(weights(&route), [30, 70, 0]);
+    let without_weights = |route: &Value| {
+        let mut route = route.clone();
+        for to in route["route"].as_array_mut().unwrap() {
+            to.as_object_mut().unwrap().remove("weight");
+        }
+        route
+    };
+    assert_eq!(without_weights(&route), without_weights(&before), "only numbers changed");
+    let late = call("PUT", traffic, Some(accepted), &[("if-match", "\"0\"")]).await;
+    assert_eq!((late.status, late.code()), (412, "stale_revision"));
+
+    // Take over, and back.
+    let take = json!({"version": "v3", "reason": "all of it", "ack": ["big_jump", "few_pods"]});
+    let taken = call("POST", &format!("{traffic}/takeover"), Some(take), &[]).await;
+    assert_eq!(taken.status, 200, "{:?}", taken.body);
+    assert_eq!(weights(&reviews_route(&cluster).await), [0, 0, 100]);
+    let back = call("POST", &format!("{traffic}/switch-back"), Some(json!({"revision": 1})), &[]).await;
+    assert_eq!(back.status, 200, "{:?}", back.body);
+    assert_eq!(weights(&reviews_route(&cluster).await), [30, 70, 0]);
+
+    // Where nothing exists, it is created.
+    let create = json!({"weights": {"v1": 100}, "reason": "declare first"});
+    let created = call(
+        "PUT",
+        "/api/v1/services/weather/recommendation/traffic",
+        Some(create),
+        &[("if-match", "\"0\"")],
+    )
+    .await;
+    assert_eq!(created.status, 200, "{:?}", created.body);
+
+    // No ready pods, no traffic.
+    let ratings = json!({"weights": {"v1": 90, "v2": 10}, "reason": "r", "ack": ["big_jump", "few_pods"]});
+    let ratings_path = "/api/v1/services/bookinfo/ratings";
+    let etag = call("GET", ratings_path, None, &[]).await.etag.unwrap();
+    let broken = call("PUT", &format!("{ratings_path}/traffic"), Some(ratings), &[("if-match", &etag)]).await;
+    assert_eq!((broken.status, broken.code()), (422, "no_ready_pods"), "{:?}", broken.body);
+
+    // Somebody else.
+    let admin = objects(cluster.client("admin").await, "VirtualService", "virtualservices", "bookinfo");
+    let patch = json!([{"op": "replace", "path": "/spec/http/0/route/0/weight", "value": 50},
+        {"op": "replace", "path": "/spec/http/0/route/1/weight", "value": 50}]);
+    let patch: Patch<Value> = Patch::Json(serde_json::from_value(patch).unwrap());
+    let outsider = PatchParams { field_manager: Some("kubectl-edit".into()), ..PatchParams::default() };
+    admin.patch("reviews", &outsider, &patch).await.unwrap();
+    let outside = wait_for("the outside edit is in the history", async || {
+        let path = "/api/v1/audit?service=bookinfo/reviews&action=outside_edit";
+        let found = call("GET", path, None, &[]).await;
+        found.body["items"].as_array()?.first().cloned()
+    })
+    .await;
+    assert_eq!(outside["actor"], json!("kubectl-edit"), "{outside}");
+    let audit = call("GET", "/api/v1/audit?service=bookinfo/reviews", None, &[]).await;
+    let results: Vec<&str> =
+        audit.body["items"].as_array().unwrap().iter().map(|item| item["result"].as_str().unwrap()).collect();
+    assert_eq!(
+        results,
+        ["outside", "applied", "applied", "refused", "applied", "refused"],
+        "{:?}",
+        audit.body
+    );
+
+    others_are_kept_out(&cluster, &sluice).await;
+
+    // Every right of deploy/ was needed, and no other.
+    assert_eq!(rights_used(&cluster), rights_granted());
+
+    assert!(sluice.end(), "an orderly end");
+    let (report, good) = verify(&sluice.history());
+    assert!(good, "{report}");
+}
+
+async fn others_are_kept_out(cluster: &RealCluster, sluice: &Served) {
+    let reviews = "/api/v1/services/bookinfo/reviews";
+    let change = json!({"weights": {"v1": 100}, "reason": "r", "ack": ["big_jump"]});
+    let nobody_at_all = sluice.call("GET", reviews, None, None, &[]).await;
+    assert_eq!((nobody_at_all.status, nobody_at_all.code()), (401, "unauthenticated"));
+    let forged = sluice.call("GET", reviews, Some("not-a-token"), None, &[]).await;
+    assert_eq!((forged.status, forged.code()), (401, "bad_token"));
+    let vic = Some(cluster.token("vic"));
+    let etag = sluice.call("GET", reviews, vic, None, &[]).await.etag.expect("vic may look");
+    let path = format!("{reviews}/traffic");
+    let denied = sluice.call("PUT", &path, vic, Some(change.clone()), &[("if-match", &etag)]).await;
+    assert_eq!((denied.status, denied.code()), (403, "forbidden"));
+    let told = sluice.call("GET", "/api/v1/audit?actor=vic", vic, None, &[]).await;
+    assert_eq!(told.body["items"][0]["result"], json!("refused"), "{:?}", told.body);
+    let hidden = sluice.call("GET", "/api/v1/services/weather/forecast", vic, None, &[]).await;
+    let missing = sluice.call("GET", "/api/v1/services/bookinfo/no-such", vic, None, &[]).await;
+    assert_eq!((hidden.status, hidden.code()), (missing.status, missing.code()));
+    assert_eq!(hidden.status, 404);
+    let none = sluice.call("GET", "/api/v1/services", Some(cluster.token("nobody")), None, &[]).await;
+    assert_eq!(none.body["items"], json!([]));
+    let auditor = Some(cluster.token("aud"));
+    let all = sluice.call("GET", "/api/v1/audit", auditor, None, &[]).await;
+    assert!(all.body["items"].as_array().is_some_and(|items| items.len() >= 8), "{:?}", all.body);
+    let denied = sluice.call("PUT", &path, auditor, Some(change), &[("if-match", &etag)]).await;
+    assert_eq!(denied.status, 403);
+}
+
+#[tokio::test]
+async fn without_istio_there_is_a_notice_and_no_crash() {
+    let Some(cluster) = RealCluster::start(Options { istio: Istio::NotInstalled, ..Options::default() })
+    else {
+        return;
+    };
+    let sluice = Served::on(&cluster, &[]).await;
+    let page = sluice.call("GET", "/api/v1/services", Some(cluster.token("amy")), None, &[]).await;
+    assert_eq!(page.status, 200, "{:?}", page.body);
+}

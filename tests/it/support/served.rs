@@ -1,0 +1,116 @@
+//! The program itself, started as a user starts it, against a real API server; and calls of its REST API.
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use serde_json::Value;
+
+use super::cluster::RealCluster;
+use super::wait_for;
+
+/// A running `sluice serve`, with exactly the rights that `deploy/` gives. Ends when dropped.
+pub struct Served {
+    pub url: String,
+    child: Child,
+    folder: tempfile::TempDir,
+    client: reqwest::Client,
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Served {
+    /// Starts it and waits until it is ready.
+    pub async fn on(cluster: &RealCluster, more: &[&str]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let history = format!("sqlite://{}", folder.path().join("sluice.db").display());
+        let mut child = Command::new(env!("CARGO_BIN_EXE_sluice"))
+            .args(["serve", "--listen", "127.0.0.1:0", "--auth", "token", "--database-url", &history])
+            .arg("--kubeconfig")
+            .arg(cluster.kubeconfig("sluice"))
+            .args(more)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::inherit())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let url = line.trim().strip_prefix("Sluice is at ").expect("the address").to_owned();
+        sluice::cluster::client::install_crypto();
+        let client = reqwest::Client::new();
+        let served = Self { url, child, folder, client };
+        wait_for("sluice is ready", async || {
+            let answer = served.client.get(format!("{}/readyz", served.url)).send().await.ok()?;
+            answer.status().is_success().then_some(())
+        })
+        .await;
+        served
+    }
+
+    /// One call. `body` is sent as JSON; `headers` are name and value.
+    pub async fn call(
+        &self,
+        method: &str,
+        path: &str,
+        token: Option<&str>,
+        body: Option<Value>,
+        headers: &[(&str, &str)],
+    ) -> Answer {
+        let method = method.parse::<reqwest::Method>().unwrap();
+        let mut request = self.client.request(method, format!("{}{path}", self.url));
+        if let Some(token) = token {
+            request = request.bearer_auth(token);
+        }
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        if let Some(body) = body {
+            request = request.json(&body);
+        }
+        let answer = request.send().await.unwrap();
+        let status = answer.status().as_u16();
+        let etag = answer.headers().get("etag").map(|tag| tag.to_str().unwrap().to_owned());
+        let text = answer.text().await.unwrap();
+        Answer { status, etag, body: serde_json::from_str(&text).unwrap_or(Value::String(text)) }
+    }
+
+    /// Ends it as a cluster ends a pod, and says whether it ended well.
+    pub fn end(&mut self) -> bool {
+        let id = self.child.id().to_string();
+        Command::new("kill").args(["-TERM", &id]).status().unwrap();
+        self.child.wait().unwrap().success()
+    }
+
+    /// The file of the history.
+    pub fn history(&self) -> PathBuf {
+        self.folder.path().join("sluice.db")
+    }
+}
+
+/// Runs `sluice audit verify` on a file: what it prints, and whether all is well.
+pub fn verify(file: &Path) -> (String, bool) {
+    let run =
+        Command::new(env!("CARGO_BIN_EXE_sluice")).args(["audit", "verify"]).arg(file).output().unwrap();
+    (String::from_utf8_lossy(&run.stdout).into_owned(), run.status.success())
+}
+
+/// What a call answered.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub etag: Option<String>,
+    pub body: Value,
+}
+
+impl Answer {
+    /// The stable code of a refusal; empty when there is none.
+    pub fn code(&self) -> &str {
+        self.body["code"].as_str().unwrap_or_default()
+    }
+}
