@@ -1,7 +1,7 @@
 //! The main job on a real Kubernetes API server: the program as users start it, real tokens, real RBAC,
 //! exactly the rights of `deploy/`, and the objects read back from the cluster.
 
-use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind, Patch, PatchParams};
+use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind, PostParams};
 use serde_json::{Value, json};
 
 use crate::support::cluster::{Istio, Options, RealCluster, Samples};
@@ -101,11 +101,11 @@ async fn the_main_job_on_a_real_api_server() {
 
     // Somebody else.
     let admin = objects(cluster.client("admin").await, "VirtualService", "virtualservices", "bookinfo");
-    let patch = json!([{"op": "replace", "path": "/spec/http/0/route/0/weight", "value": 50},
-        {"op": "replace", "path": "/spec/http/0/route/1/weight", "value": 50}]);
-    let patch: Patch<Value> = Patch::Json(serde_json::from_value(patch).unwrap());
-    let outsider = PatchParams { field_manager: Some("kubectl-edit".into()), ..PatchParams::default() };
-    admin.patch("reviews", &outsider, &patch).await.unwrap();
+    let mut theirs = admin.get("reviews").await.unwrap();
+    theirs.data["spec"]["http"][0]["route"][0]["weight"] = json!(50);
+    theirs.data["spec"]["http"][0]["route"][1]["weight"] = json!(50);
+    let outsider = PostParams { field_manager: Some("kubectl-edit".into()), ..PostParams::default() };
+    admin.replace("reviews", &outsider, &theirs).await.unwrap();
     let outside = wait_for("the outside edit is in the history", async || {
         let path = "/api/v1/audit?service=bookinfo/reviews&action=outside_edit";
         let found = call("GET", path, None, &[]).await;
