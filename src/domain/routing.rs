@@ -142,7 +142,8 @@ pub enum Dest {
     Whole,
     /// A subset that exists but selects no pod.
     Nobody { subset: String },
-    /// A subset that no DestinationRule defines where the route is used: answers 503.
+    /// A subset that no DestinationRule defines, neither where the route is used nor where the service
+    /// lives: answers 503.
     Missing { subset: String },
     /// Another host.
     Foreign { host: String, subset: Option<String> },

@@ -57,8 +57,5 @@ pub fn gateway_namespace<'a>(gateway: &'a str, namespace: &'a str) -> Option<&'a
 
 /// True for hosts inside the cluster (`name.namespace.svc.domain`) and for wildcards that may cover some.
 pub fn in_cluster(host: &str, domain: &str) -> bool {
-    host == "*"
-        || host
-            .strip_suffix(domain)
-            .is_some_and(|rest| rest.strip_suffix('.').is_some_and(|rest| rest.ends_with(".svc")))
+    host == "*" || host.strip_suffix(domain).is_some_and(|rest| rest.strip_suffix(".svc.").is_some())
 }

@@ -233,11 +233,14 @@ pub fn claims(spec: &VirtualService, namespace: &str, domain: &str, host: &str) 
         .max()
 }
 
+/// How close a VirtualService's host is, and how private it is: of equal ranks the older object wins.
+pub type Rank = ((bool, usize), Reach);
+
 /// The order in which sidecars of `client` try the VirtualServices that claim the host, with how close
 /// and how private each is. Only the first one acts.
-pub fn claimants(snapshot: &Snapshot, host: &str, client: &str) -> Vec<(usize, ((bool, usize), Reach))> {
+pub fn claimants(snapshot: &Snapshot, host: &str, client: &str) -> Vec<(usize, Rank)> {
     let domain = &*snapshot.mesh.cluster_domain;
-    let mut found: Vec<(usize, ((bool, usize), Reach))> = snapshot
+    let mut found: Vec<(usize, Rank)> = snapshot
         .virtual_services
         .iter()
         .enumerate()

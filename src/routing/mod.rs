@@ -11,8 +11,8 @@ use crate::domain::ids::{Kind, ObjectRef, Revision};
 use crate::domain::routing::Routing;
 use crate::domain::snapshot::Snapshot;
 
-mod hosts;
-mod lookup;
+pub mod hosts;
+pub mod lookup;
 
 mod cookies;
 mod fingerprint;

@@ -34,7 +34,7 @@ impl Judge<'_> {
         self.text.get(span.start.offset..span.end.offset).unwrap_or_default()
     }
 
-    fn literal(&self, literal: &ast::Literal) -> Result<(), String> {
+    fn literal(literal: &ast::Literal) -> Result<(), String> {
         use ast::{HexLiteralKind, LiteralKind};
         match literal.kind {
             LiteralKind::HexFixed(HexLiteralKind::UnicodeShort | HexLiteralKind::UnicodeLong)
@@ -94,7 +94,7 @@ impl ast::Visitor for Judge<'_> {
                 }
                 _ => Ok(()),
             },
-            Ast::Literal(literal) => self.literal(literal),
+            Ast::Literal(literal) => Self::literal(literal),
             Ast::Assertion(assertion) => match assertion.kind {
                 AssertionKind::StartLine
                 | AssertionKind::EndLine
@@ -145,8 +145,8 @@ impl ast::Visitor for Judge<'_> {
 
     fn visit_class_set_item_pre(&mut self, item: &ClassSetItem) -> Result<(), String> {
         match item {
-            ClassSetItem::Literal(literal) => self.literal(literal),
-            ClassSetItem::Range(range) => self.literal(&range.start).and(self.literal(&range.end)),
+            ClassSetItem::Literal(literal) => Self::literal(literal),
+            ClassSetItem::Range(range) => Self::literal(&range.start).and(Self::literal(&range.end)),
             ClassSetItem::Unicode(class) => self.unicode(class),
             ClassSetItem::Bracketed(_) => Err("[ inside a class; write \\[".to_owned()),
             _ => Ok(()),

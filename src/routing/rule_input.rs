@@ -21,24 +21,21 @@ const METHODS: [&str; 9] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OP
 /// Refuses a list that is too long.
 pub fn count(rules: &[Rule]) -> Result<(), Refusal> {
     if rules.len() > MAX_RULES {
-        return Err(Refusal::new(Code::TooManyRules)
-            .field("rules")
-            .arg("n", rules.len())
-            .arg("max", MAX_RULES));
+        return Err(Refusal::new(Code::TooManyRules).field("rules").arg("n", MAX_RULES));
     }
     Ok(())
 }
 
-/// Checks the name and targets of a rule, `at` its place in the list.
-pub fn targets(rule: &Rule, at: usize) -> Result<(), Refusal> {
-    if let Some(name) = &rule.name {
-        let fits = (1..=MAX_NAME).contains(&name.chars().count()) && !has_control(name);
-        if !fits {
-            return Err(Refusal::new(Code::BadRule)
-                .field(format!("rules.{at}.name"))
-                .arg("name", shorten(name)));
-        }
+/// Checks the name of a rule, `at` its place in the list.
+pub fn name(name: &str, at: usize) -> Result<(), Refusal> {
+    if (1..=MAX_NAME).contains(&name.chars().count()) && !has_control(name) {
+        return Ok(());
     }
+    Err(Refusal::new(Code::BadRule).field(format!("rules.{at}.name")).arg("name", shorten(name)))
+}
+
+/// Checks the targets of a rule.
+pub fn targets(rule: &Rule, at: usize) -> Result<(), Refusal> {
     Split::new(rule.to.clone()).map(|_| ()).map_err(|refusal| refusal.field(format!("rules.{at}.to")))
 }
 
@@ -94,7 +91,7 @@ fn condition(said: &Condition, field: &str) -> Result<Condition, Refusal> {
         Subject::Cookie(name) if is_token(name) && name.len() <= MAX_NAME => Subject::Cookie(name.clone()),
         Subject::Query(name) if query_name(name) => Subject::Query(name.clone()),
         Subject::Cookie(name) | Subject::Query(name) => {
-            return Err(refuse(Code::BadMatchValue, "name").arg("name", shorten(name)));
+            return Err(refuse(Code::BadMatchValue, "name").arg("value", shorten(name)));
         }
         Subject::Path => Subject::Path,
         Subject::Method => Subject::Method,
@@ -103,10 +100,12 @@ fn condition(said: &Condition, field: &str) -> Result<Condition, Refusal> {
         (Subject::Path | Subject::Method, Op::Present) => return Err(refuse(Code::BadRule, "op")),
         (_, Op::Present) => String::new(),
         (Subject::Method, Op::Exact) => method(&said.value)
-            .ok_or_else(|| refuse(Code::BadMethod, "value").arg("name", shorten(&said.value)))?,
-        (Subject::Method, _) => return Err(refuse(Code::BadMethod, "op").arg("name", said.op.as_str())),
+            .ok_or_else(|| refuse(Code::BadMethod, "value").arg("value", shorten(&said.value)))?,
+        (Subject::Method, _) => return Err(refuse(Code::BadMethod, "op").arg("value", shorten(&said.value))),
         (_, Op::Regex) => {
-            regex(&said.value).map_err(|why| refuse(Code::BadRegex, "value").arg("error", why))?;
+            regex(&said.value).map_err(|why| {
+                refuse(Code::BadRegex, "value").arg("value", shorten(&said.value)).arg("why", why)
+            })?;
             said.value.clone()
         }
         (_, Op::Exact | Op::Prefix) => {
@@ -114,7 +113,7 @@ fn condition(said: &Condition, field: &str) -> Result<Condition, Refusal> {
             let rooted = on != Subject::Path || said.value.starts_with('/');
             let in_cookie = !matches!(on, Subject::Cookie(_)) || !said.value.contains(';');
             if !fits || !rooted || !in_cookie {
-                return Err(refuse(Code::BadMatchValue, "value").arg("name", shorten(&said.value)));
+                return Err(refuse(Code::BadMatchValue, "value").arg("value", shorten(&said.value)));
             }
             said.value.clone()
         }
@@ -122,7 +121,7 @@ fn condition(said: &Condition, field: &str) -> Result<Condition, Refusal> {
     if let Subject::Cookie(name) = &on
         && super::cookies::regex(name, said.op, &value).len() > MAX_VALUE
     {
-        return Err(refuse(Code::BadMatchValue, "value").arg("name", shorten(&value)));
+        return Err(refuse(Code::BadMatchValue, "value").arg("value", shorten(&value)));
     }
     Ok(Condition { on, op: said.op, value })
 }

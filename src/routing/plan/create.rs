@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::domain::ids::{Kind, ObjectRef};
-use crate::domain::refusal::{Check, Code, Refusal, Severity};
+use crate::domain::refusal::{Code, Refusal};
 use crate::domain::service::{Port, Protocol};
 use crate::domain::split::Split;
 
@@ -75,7 +75,6 @@ impl Planner<'_> {
         list("tcp", &tcp, several);
         let at = self.free_object_name(Kind::VirtualService);
         self.drafts.create(at.clone(), json::created(&at, Value::Object(spec)));
-        self.note(Check::new(Severity::Info, Code::CreatesObjects).arg("object", &at));
         Ok(at)
     }
 }

@@ -81,10 +81,10 @@ impl Drafts {
         Plan::new(adds, switch, Vec::new())
     }
 
-    /// The snapshot as it would be after the plan.
-    pub fn applied(&self, snapshot: &Snapshot) -> Snapshot {
+    /// The snapshot as it would be after the plan's edits of some kinds.
+    pub fn applied(&self, snapshot: &Snapshot, of: impl Fn(Kind) -> bool) -> Snapshot {
         let mut after = snapshot.clone();
-        for (at, draft) in self.changed() {
+        for (at, draft) in self.changed().filter(|(at, _)| of(at.kind)) {
             let json = Arc::new(draft.after.clone());
             match at.kind {
                 Kind::VirtualService => put(&mut after.virtual_services, at, json),

@@ -1,24 +1,34 @@
 //! Plans: from a command and a snapshot to the edits that it needs, with everything that is to be said
 //! about them. Called by `services` for previews and for changes alike.
 
+use serde_json::Value;
+
 use crate::domain::command::{Command, TrafficChange};
-use crate::domain::ids::VersionName;
+use crate::domain::ids::{Kind, ObjectRef, VersionName};
 use crate::domain::plan::{Effect, Planned};
 use crate::domain::refusal::{Check, Code, Refusal};
-use crate::domain::routing::{Route, Weights};
+use crate::domain::routing::{Route, RouteKind, Weights};
 use crate::domain::snapshot::Snapshot;
 
-use super::read::{Inspected, inspect};
-use super::{ChangeStamp, Policy};
+use super::read::{Inspected, Scope, inspect};
+use super::{ChangeStamp, Policy, json};
 
 pub use drafts::applied;
 
 pub mod checks;
+
 mod create;
-mod drafts;
 mod subsets;
-mod takeover;
 mod weights;
+
+mod mirror;
+mod rules;
+
+mod switch_back;
+mod takeover;
+
+mod arrange;
+mod drafts;
 
 /// A plan that is being made.
 pub struct Planner<'a> {
@@ -53,9 +63,12 @@ pub fn plan(
             planner.take_over(version)?;
             planner.before.default
         }
-        Command::SwitchBack { .. } => return Err(Refusal::new(Code::UnknownRevision)),
+        Command::SwitchBack { specs, .. } => {
+            planner.switch_back(specs)?;
+            planner.before.default
+        }
     };
-    planner.finish(command, target, policy, change)
+    Ok(planner.finish(command, target, policy, change))
 }
 
 impl Planner<'_> {
@@ -70,10 +83,6 @@ impl Planner<'_> {
         if wish.weights.is_none() && wish.rules.is_none() && wish.mirror.is_none() {
             return Err(Refusal::new(Code::NothingAsked));
         }
-        if wish.rules.is_some() || wish.mirror.is_some() {
-            // Follows in the next commit; refused rather than half done.
-            return Err(Refusal::new(Code::Internal));
-        }
         let target = match &wish.route {
             Some(id) => Some(
                 self.before
@@ -85,25 +94,82 @@ impl Planner<'_> {
             ),
             None => self.before.default,
         };
-        match target {
+        let created = match target {
             Some(route) => {
                 if let Some(split) = &wish.weights {
                     self.set_weights(route, split)?;
                 }
+                None
             }
             None if self.before.claimed_in_mesh => {
-                return Err(match self.before.troubles.first() {
-                    Some(trouble) => Refusal::new(Code::DelegateMissing)
-                        .arg("object", &trouble.root)
-                        .arg("delegate", &trouble.delegate),
-                    None => Refusal::new(Code::NoDefaultRoute).field("route"),
-                });
+                // Rules can do without a default route, shares cannot.
+                if wish.weights.is_some() || wish.rules.is_none() {
+                    return Err(self.no_default());
+                }
+                None
             }
-            None => {
-                self.create_virtual_service(wish.weights.as_ref())?;
-            }
+            None => Some(self.create_virtual_service(wish.weights.as_ref())?),
+        };
+        if wish.mirror.is_none() && wish.rules.is_none() {
+            return Ok(target);
+        }
+        let place = match created {
+            Some(object) => self.place_in(object)?,
+            None => self.place()?,
+        };
+        if let Some(mirror) = &wish.mirror {
+            let index = place.default.ok_or_else(|| self.no_default())?;
+            self.set_mirror(&place.object, index, mirror.as_ref())?;
+        }
+        // Last, because it moves the other routes of the list.
+        if let Some(rules) = &wish.rules {
+            self.set_rules(&place, rules)?;
         }
         Ok(target)
+    }
+
+    /// Why there is no default route.
+    fn no_default(&self) -> Refusal {
+        if let Some(trouble) = self.before.troubles.first() {
+            let code = if trouble.invalid { Code::DelegateInvalid } else { Code::DelegateMissing };
+            return Refusal::new(code).arg("object", &trouble.root).arg("delegate", &trouble.delegate);
+        }
+        let object = self.before.routing.routes.first().map(|route| route.object.to_string());
+        Refusal::new(Code::NoDefaultRoute).field("route").arg("object", object.unwrap_or_default())
+    }
+
+    /// Where rules and mirror are written: beside the default route, else beside the other rules.
+    fn place(&self) -> Result<rules::Place, Refusal> {
+        let http = |spot: &usize| self.before.spots[*spot].kind == RouteKind::Http;
+        if let Some(default) = self.before.default {
+            if !http(&default) {
+                return Err(Refusal::new(Code::NoHttp));
+            }
+            let spot = &self.before.spots[default];
+            return Ok(rules::Place {
+                object: self.before.route(default).object.clone(),
+                default: Some(spot.index),
+                scope: self.before.scope(),
+                open: spot.everything,
+            });
+        }
+        let rule = self.before.rule_spots.first().ok_or_else(|| self.no_default())?;
+        Ok(rules::Place {
+            object: self.before.route(*rule).object.clone(),
+            default: None,
+            scope: Scope::default(),
+            open: true,
+        })
+    }
+
+    /// The same in an object that this plan creates.
+    fn place_in(&self, object: ObjectRef) -> Result<rules::Place, Refusal> {
+        let json = self.drafts.peek(self.snapshot, &object);
+        let list = json.map_or(&[][..], |json| json::routes(json, RouteKind::Http));
+        let first = list.first().ok_or_else(|| Refusal::new(Code::NoHttp))?;
+        let port = first.pointer("/match/0/port").and_then(Value::as_u64);
+        let scope = Scope { port: port.and_then(|port| u32::try_from(port).ok()), gateways: Vec::new() };
+        Ok(rules::Place { object, default: Some(0), scope, open: true })
     }
 
     fn finish(
@@ -112,13 +178,17 @@ impl Planner<'_> {
         target: Option<usize>,
         policy: &Policy,
         change: &ChangeStamp,
-    ) -> Result<Planned, Refusal> {
-        let applied = self.drafts.applied(self.snapshot);
+    ) -> Planned {
+        // Between the two stages: new subsets, old routes.
+        let added = self.drafts.applied(self.snapshot, |kind| kind == Kind::DestinationRule);
+        let between = inspect(&added);
+        let applied = self.drafts.applied(self.snapshot, |_| true);
         let after = inspect(&applied);
         let plan = self.drafts.plan(change);
         let effect = self.effect(&after, target);
-        let checks = checks::of(&self, &after, &plan, &effect, command, policy);
-        Ok(Planned { plan, checks, effect })
+        let states = checks::States { before: &self.before, between: &between, after: &after };
+        let checks = checks::of(&self, states, &plan, &effect, command, policy);
+        Planned { plan, checks, effect }
     }
 
     fn effect(&self, after: &Inspected<'_>, target: Option<usize>) -> Effect {

@@ -36,6 +36,12 @@ impl Planner<'_> {
         if let Some(added) = self.added.iter().find(|added| added.version == *version) {
             return Some(added.name.clone());
         }
+        // What the route's clients do not see, but the service's own namespace has, is there: another one
+        // would not be seen either, and the checks say who is blind.
+        self.seen_subset(version, client).or_else(|| self.seen_subset(version, 0))
+    }
+
+    fn seen_subset(&self, version: &VersionName, client: usize) -> Option<String> {
         let namer = self.before.namer(client);
         let holds = |name: &str| namer.subset(name) == Dest::Version(version.clone());
         let used = (0..self.before.spots.len()).find_map(|at| {
@@ -45,8 +51,8 @@ impl Planner<'_> {
         });
         let listed = || {
             let rule = namer.plain?;
-            let names = || rule.subsets.iter().map(|subset| &*subset.name).filter(|name| holds(name));
-            names().find(|name| *name == version.as_str()).or_else(|| names().next())
+            let all = || rule.subsets.iter().map(|subset| &*subset.name).filter(|name| holds(name));
+            all().find(|name| *name == version.as_str()).or_else(|| all().next())
         };
         used.or_else(listed).map(str::to_owned)
     }
@@ -67,28 +73,26 @@ impl Planner<'_> {
         if !self.can_be_told(&version) {
             return Err(Refusal::new(Code::NoLabel).arg("v", name));
         }
-        match self.rule_at_home() {
-            Some(at) => {
-                let subset = self.free_subset_name(name);
-                let object = self.drafts.open(self.snapshot, &at)?;
-                let list = json::subsets_mut(object)
-                    .ok_or_else(|| Refusal::new(Code::Malformed).arg("object", &at))?;
-                list.push(subset_json(&subset, &version));
-                self.note(
-                    Check::new(Severity::Info, Code::AddsSubset).arg("subset", &subset).arg("object", &at),
-                );
-                self.added.push(Added { version: name.clone(), name: subset.clone() });
-                Ok(subset)
-            }
-            None => {
-                self.create_rule(name)?;
-                self.added
-                    .iter()
-                    .find(|added| added.version == *name)
-                    .map(|added| added.name.clone())
-                    .ok_or_else(|| Refusal::new(Code::NoLabel).arg("v", name))
-            }
-        }
+        let Some(at) = self.rule_at_home() else {
+            self.create_rule(name)?;
+            let added = self.added.iter().find(|added| added.version == *name);
+            return added
+                .map(|added| added.name.clone())
+                .ok_or_else(|| Refusal::new(Code::NoLabel).arg("v", name));
+        };
+        let subset = self.free_subset_name(name);
+        let object = self.drafts.open(self.snapshot, &at)?;
+        let list =
+            json::subsets_mut(object).ok_or_else(|| Refusal::new(Code::Malformed).arg("object", &at))?;
+        list.push(subset_json(&subset, &version));
+        self.note(
+            Check::new(Severity::Info, Code::AddsSubset)
+                .arg("v", name)
+                .arg("subset", &subset)
+                .arg("object", &at),
+        );
+        self.added.push(Added { version: name.clone(), name: subset.clone() });
+        Ok(subset)
     }
 
     /// True when labels select this version's pods and no other's.
@@ -158,7 +162,6 @@ impl Planner<'_> {
         }
         spec.insert("subsets".to_owned(), Value::Array(subsets));
         self.drafts.create(at.clone(), json::created(&at, Value::Object(spec)));
-        self.note(Check::new(Severity::Info, Code::CreatesObjects).arg("object", &at));
         Ok(())
     }
 
@@ -202,7 +205,7 @@ fn numbered(base: &str, free: impl Fn(&str) -> bool) -> String {
     if free(base) {
         return base.to_owned();
     }
-    (2_u32..)
+    (2..100_000_u32)
         .map(|n| {
             let tail = format!("-{n}");
             let room = 63_usize.saturating_sub(tail.len());

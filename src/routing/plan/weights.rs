@@ -67,7 +67,7 @@ impl Planner<'_> {
                     json::set_weight(entry, split.of(version));
                     given.push(version.clone());
                 }
-                Dest::Foreign { .. } if target.percent == 0 => {}
+                Dest::Foreign { .. } => {}
                 // Twins of a version, pods without a version, subsets without pods: all of it is in the split.
                 _ => json::set_weight(entry, 0),
             }
@@ -107,7 +107,9 @@ impl Planner<'_> {
 
 /// Refuses a route whose shares are not the service's versions' alone.
 pub fn shareable(targets: &[Target]) -> Result<(), Refusal> {
-    for target in targets.iter().filter(|target| target.percent > 0) {
+    // A weight that rounds to 0 % still takes requests, and would spoil the sum.
+    let heavy = |target: &&Target| target.percent > 0 || (targets.len() > 1 && target.weight > 0);
+    for target in targets.iter().filter(heavy) {
         match &target.to {
             Dest::Foreign { host, .. } => {
                 return Err(Refusal::new(Code::ForeignDestination)

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-use crate::domain::ids::{Kind, ObjectRef};
+use crate::domain::ids::{Kind, ObjectRef, VersionName};
 use crate::domain::istio::{HttpMatch, HttpRoute, Meta};
 use crate::domain::refusal::{Check, Code, Finding, Severity};
 use crate::domain::routing::{Dest, RouteKind};
@@ -36,7 +36,8 @@ fn shape(inspected: &Inspected<'_>, out: &mut Vec<Finding>) {
     if !snapshot.mesh.installed {
         out.push(found(Severity::Block, Code::NoIstio));
     } else if snapshot.mesh.pods > 0 && snapshot.mesh.meshed_pods == 0 {
-        out.push(found(Severity::Acknowledge, Code::NoSidecar));
+        let bare = snapshot.mesh.pods.saturating_sub(snapshot.mesh.meshed_pods);
+        out.push(found(Severity::Acknowledge, Code::NoSidecar).arg("n", bare).arg("m", snapshot.mesh.pods));
     }
     match service.shape {
         Shape::ClusterIp => {}
@@ -51,7 +52,13 @@ fn shape(inspected: &Inspected<'_>, out: &mut Vec<Finding>) {
     if inspected.routing.routes.is_empty() {
         out.push(found(Severity::Info, Code::SpreadByPods));
     } else if inspected.default.is_none() {
-        out.push(found(Severity::Acknowledge, Code::NoDefaultRoute));
+        let check = if inspected.claimed_in_mesh {
+            let object = inspected.routing.routes.first().map(|route| route.object.to_string());
+            found(Severity::Acknowledge, Code::NoDefaultRoute).arg("object", object.unwrap_or_default())
+        } else {
+            found(Severity::Info, Code::SpreadByPods)
+        };
+        out.push(check);
     }
 }
 
@@ -66,7 +73,7 @@ fn owned(meta: &Meta, at: &ObjectRef, out: &mut Vec<Finding>) {
         (Severity::Info, Code::HelmManaged)
     };
     out.push(
-        found(severity, code).arg("tool", owner.tool.as_str()).arg("app", &owner.name).arg("object", at),
+        found(severity, code).arg("tool", owner.tool.as_str()).arg("name", &owner.name).arg("object", at),
     );
 }
 
@@ -85,7 +92,7 @@ fn objects(inspected: &Inspected<'_>, out: &mut Vec<Finding>) {
     for (at, meta, malformed) in virtual_services.chain(rules).filter(|(at, ..)| used.contains(at)) {
         if let Some(error) = malformed {
             let short: String = error.chars().take(200).collect();
-            out.push(found(Severity::Block, Code::Malformed).arg("object", &at).arg("error", short));
+            out.push(found(Severity::Block, Code::Malformed).arg("object", &at).arg("why", short));
         }
         if meta.deleting {
             out.push(found(Severity::Block, Code::Deleting).arg("object", &at));
@@ -93,14 +100,16 @@ fn objects(inspected: &Inspected<'_>, out: &mut Vec<Finding>) {
         owned(meta, &at, out);
         if *meta.namespace != *service {
             out.push(
-                found(Severity::Info, Code::CrossNamespace).arg("object", &at).arg("ns", &meta.namespace),
+                found(Severity::Info, Code::CrossNamespace)
+                    .arg("object", &at)
+                    .arg("namespace", &meta.namespace),
             );
         }
     }
     if let Some((winner, other)) = inspected.conflict {
         out.push(
             found(Severity::Block, Code::HostConflict)
-                .arg("winner", virtual_service(snapshot, winner))
+                .arg("object", virtual_service(snapshot, winner))
                 .arg("other", virtual_service(snapshot, other))
                 .arg("host", &inspected.host),
         );
@@ -117,7 +126,9 @@ fn delegation(inspected: &Inspected<'_>, out: &mut Vec<Finding>) {
 }
 
 fn targets(inspected: &Inspected<'_>, out: &mut Vec<Finding>) {
-    let versions = &inspected.snapshot.versions;
+    let podless = |name: &VersionName| {
+        inspected.snapshot.versions.iter().any(|version| version.name == *name && version.ready == 0)
+    };
     for route in &inspected.routing.routes {
         let several = route.targets.len() > 1;
         let sum: i128 = route.targets.iter().map(|target| i128::from(target.weight)).sum();
@@ -136,17 +147,9 @@ fn targets(inspected: &Inspected<'_>, out: &mut Vec<Finding>) {
                         .arg("object", &route.object)
                         .arg("x", target.percent),
                 ),
-                Dest::Version(name) if target.percent > 0 => {
-                    let version = versions.iter().find(|version| version.name == *name);
-                    if let Some(version) = version.filter(|version| version.ready == 0) {
-                        out.push(
-                            found(Severity::Block, Code::WeightWithoutPods)
-                                .arg("v", name)
-                                .arg("n", version.total)
-                                .arg("x", target.percent),
-                        );
-                    }
-                }
+                Dest::Version(name) if target.percent > 0 && podless(name) => out.push(
+                    found(Severity::Block, Code::WeightWithoutPods).arg("v", name).arg("n", target.percent),
+                ),
                 _ => {}
             }
         }
@@ -162,12 +165,13 @@ fn hidden(inspected: &Inspected<'_>, out: &mut Vec<Finding>) {
                 continue;
             }
             let Some(subset) = inspected.subset_of(at, entry) else { continue };
-            if let Some((namespace, rule)) = inspected.hides(at, subset) {
+            if let Some((namespace, rule)) = inspected.hidden_from(at, subset).into_iter().next() {
                 out.push(
                     found(Severity::Block, Code::SubsetHidden)
                         .arg("subset", subset)
-                        .arg("ns", namespace)
-                        .arg("object", rule),
+                        .arg("namespace", namespace)
+                        .arg("object", rule)
+                        .arg("v", subset),
                 );
             }
         }
@@ -187,9 +191,9 @@ impl Inspected<'_> {
         list.get(entry)?.destination.subset.as_deref().filter(|subset| !subset.is_empty())
     }
 
-    /// The first client namespace of a route whose DestinationRule lacks the subset, and what that rule
-    /// is (`-` = none).
-    pub fn hides(&self, route: usize, subset: &str) -> Option<(String, String)> {
+    /// The client namespaces of a route whose DestinationRule lacks the subset, each with that rule
+    /// (`-` = none). `*` stands for all namespaces that no object names.
+    pub fn hidden_from(&self, route: usize, subset: &str) -> Vec<(String, String)> {
         let none = || "-".to_owned();
         let blind = |client: &usize| {
             let all = &self.effective[*client];
@@ -203,11 +207,12 @@ impl Inspected<'_> {
                 first.map_or_else(none, |at| destination_rule(self.snapshot, *at).to_string())
             })
         };
-        self.spots[route].clients.iter().find_map(|client| {
-            let name = self.clients[*client];
-            let shown = if name == ANY_OTHER { "*" } else { name };
-            blind(client).map(|rule| (shown.to_owned(), rule))
-        })
+        let shown = |client: &usize| match self.clients[*client] {
+            ANY_OTHER => "*".to_owned(),
+            name => name.to_owned(),
+        };
+        let clients = self.spots[route].clients.iter();
+        clients.filter_map(|client| Some((shown(client), blind(client)?))).collect()
     }
 }
 
@@ -235,11 +240,11 @@ fn order(inspected: &Inspected<'_>, out: &mut Vec<Finding>) {
             let name = |index: usize| {
                 list.get(index)
                     .and_then(|route| route.name.as_deref())
-                    .map_or_else(|| format!("http[{index}]"), str::to_owned)
+                    .map_or_else(|| (index + 1).to_string(), str::to_owned)
             };
             found(Severity::Info, code)
-                .arg("rule", name(spot.index))
-                .arg("by", name(by))
+                .arg("n", name(spot.index))
+                .arg("m", name(by))
                 .arg("object", &route.object)
         };
         if *closed < spot.index {

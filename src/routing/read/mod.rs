@@ -19,6 +19,8 @@ mod spots;
 mod targets;
 
 pub use delegates::Trouble;
+pub use keys::short_hash;
+pub use rules::Scope;
 pub use targets::{Namer, shares, versions_of};
 
 /// A snapshot and everything that is concluded from it.
@@ -243,7 +245,7 @@ impl<'a> Inspected<'a> {
 
     /// What a subset name or destination means for clients of this position.
     pub fn namer(&self, client: usize) -> Namer<'_> {
-        Namer { snapshot: self.snapshot, host: &self.host, plain: self.plain(client) }
+        Namer { snapshot: self.snapshot, host: &self.host, plain: self.plain(client), at_home: self.plain(0) }
     }
 
     /// The DestinationRule that most workloads of a client namespace use.
@@ -266,5 +268,18 @@ impl<'a> Inspected<'a> {
         let held = self.holder(at);
         let route = held.object.spec.http.get(spot.index)?;
         self.namer(self.home(at)).mirror(route, &held.object.meta.namespace).map(|(_, mirror)| mirror)
+    }
+
+    /// The subset that the mirror of an http route names.
+    pub fn mirror_subset(&self, at: usize) -> Option<&str> {
+        let spot = &self.spots[at];
+        let held = self.holder(at);
+        let route = held.object.spec.http.get(spot.index).filter(|_| spot.kind == RouteKind::Http)?;
+        let (position, _) = self.namer(self.home(at)).mirror(route, &held.object.meta.namespace)?;
+        let to = match position {
+            None => route.mirror.as_ref()?,
+            Some(position) => &route.mirrors.get(position)?.destination,
+        };
+        to.subset.as_deref()
     }
 }

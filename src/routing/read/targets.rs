@@ -13,6 +13,9 @@ pub struct Namer<'a> {
     pub snapshot: &'a Snapshot,
     pub host: &'a str,
     pub plain: Option<&'a Merged<'a>>,
+    /// What the service's own namespace uses: a subset that only it sees is there all the same, and a
+    /// finding says who cannot see it.
+    pub at_home: Option<&'a Merged<'a>>,
 }
 
 impl Namer<'_> {
@@ -32,7 +35,8 @@ impl Namer<'_> {
 
     /// Whom a subset of the service holds.
     pub fn subset(&self, name: &str) -> Dest {
-        let Some(subset) = self.plain.and_then(|rule| rule.subset(name)) else {
+        let seen = self.plain.and_then(|rule| rule.subset(name));
+        let Some(subset) = seen.or_else(|| self.at_home.and_then(|rule| rule.subset(name))) else {
             return Dest::Missing { subset: name.to_owned() };
         };
         let mut held = versions_of(subset, &self.snapshot.versions);

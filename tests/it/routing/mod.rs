@@ -2,4 +2,27 @@
 
 mod support;
 
+mod hosts;
+mod lookup;
+mod reading;
+mod shares;
+
+mod findings;
+mod fingerprint;
+mod weird;
+
+mod creating;
+mod subsets;
 mod weights;
+
+mod conditions;
+mod mirror;
+mod regexes;
+mod rules;
+
+mod switch_back;
+mod take_over;
+
+mod checks;
+mod diff;
+mod properties;

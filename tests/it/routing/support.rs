@@ -1,6 +1,7 @@
 //! A small world for routing tests: a service with versions, and routing objects written as YAML.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
@@ -326,4 +327,90 @@ pub fn entries(spec: &Value, list: &str, index: usize) -> String {
         })
         .collect();
     parts.join(" ")
+}
+
+/// A VirtualService in one line: `http m→ reviews/v2:100; → reviews/v1:100 | tcp → …`; `m2` = two matches,
+/// a name in front where there is one.
+pub fn told(spec: &Value) -> String {
+    let mut lists = Vec::new();
+    for list in ["http", "tls", "tcp"] {
+        let Some(routes) = spec[list].as_array() else { continue };
+        let parts: Vec<String> = routes
+            .iter()
+            .enumerate()
+            .map(|(index, route)| {
+                let name = route["name"].as_str().map_or(String::new(), |name| format!("{name} "));
+                let matches = route["match"].as_array().map_or(0, Vec::len);
+                let prefix = if matches > 0 { format!("m{matches}") } else { String::new() };
+                let does = ["redirect", "directResponse", "delegate"]
+                    .iter()
+                    .find(|key| !route[**key].is_null())
+                    .map_or_else(|| entries(spec, list, index), |key| (*key).to_owned());
+                format!("{name}{prefix}→ {does}")
+            })
+            .collect();
+        lists.push(format!("{list} {}", parts.join("; ")));
+    }
+    lists.join(" | ")
+}
+
+/// What becomes of a command: VirtualService `shop/reviews` after it, or `refused code`. A plan that is
+/// blocked is told in front: `blocked code: …`. Every plan that can be made must be done when it is done.
+pub fn outcome(world: &World, command: &Command) -> String {
+    let planned = match world.plan(command) {
+        Ok(planned) => planned,
+        Err(refusal) => return format!("refused {}", refusal.code),
+    };
+    let after = world.after(&planned);
+    let again = after.plan(command).expect("the same command on its own result");
+    assert!(again.plan.is_empty(), "not idempotent: {:#?}", again.plan);
+    let blocks = codes(&planned, Severity::Block);
+    let told = told(&after.spec(Kind::VirtualService, "reviews"));
+    if blocks.is_empty() { told } else { format!("blocked {blocks}: {told}") }
+}
+
+impl World {
+    /// The id of a route of the VirtualService `shop/reviews`.
+    pub fn id(&self, list: &str, index: usize) -> String {
+        self.read()
+            .routes
+            .iter()
+            .find(|route| {
+                route.kind.as_str() == list && route.index == index && &*route.object.name == "reviews"
+            })
+            .map_or_else(|| "no such route".to_owned(), |route| route.id.as_str().to_owned())
+    }
+
+    /// Pods of a version that are ready.
+    pub fn ready(mut self, version: &str, ready: u32) -> Self {
+        for held in &mut self.snapshot.versions {
+            if held.name.as_str() == version {
+                held.ready = ready;
+            }
+        }
+        self
+    }
+}
+
+/// A VirtualService `shop/reviews` for host `reviews` with this body (indented by two).
+pub fn vs(body: &str) -> String {
+    format!("kind: VirtualService\nmetadata: {{name: reviews}}\nspec:\n  hosts: [reviews]\n{body}")
+}
+
+/// The same with one http route to these `subset:weight` destinations; `-` for no subset.
+pub fn http(entries: &str) -> String {
+    vs(&format!("  http:\n  - route:\n{}", route(entries)))
+}
+
+/// YAML of destinations: `v1:30 -:0 other.shop.svc.cluster.local/v1:5`; `!` for no weight.
+pub fn route(entries: &str) -> String {
+    let mut out = String::new();
+    for entry in entries.split_whitespace() {
+        let (to, weight) = entry.rsplit_once(':').expect("weight");
+        let (host, subset) = to.split_once('/').unwrap_or(("reviews", to));
+        let subset = if subset == "-" { String::new() } else { format!(", subset: {subset}") };
+        let weight = if weight == "!" { String::new() } else { format!(", weight: {weight}") };
+        let _ = writeln!(out, "    - {{destination: {{host: {host}{subset}}}{weight}}}");
+    }
+    out
 }

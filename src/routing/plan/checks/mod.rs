@@ -1,29 +1,28 @@
 //! What stands in a plan's way, what must be acknowledged, what is good to know. Judged on the state before
-//! and the state after, whatever the command was. Called by the plan; [`observe`] by `services`, which
-//! has the metrics.
+//! and the state after, whatever the command was. Called by the plan; [`observe()`] by `services`,
+//! which has the metrics.
 
 use std::collections::BTreeSet;
 
 use crate::domain::command::Command;
 use crate::domain::ids::{Kind, ObjectRef, VersionName};
 use crate::domain::istio::Meta;
-use crate::domain::observed::Observed;
-use crate::domain::plan::{Effect, Plan, Planned};
+use crate::domain::plan::{Effect, Plan};
 use crate::domain::refusal::{Check, Code, Severity};
-use crate::domain::routing::{Dest, Route, RouteKind, Weights};
-use crate::domain::service::Version;
+use crate::domain::routing::{Dest, Route, RouteKind};
 use crate::domain::snapshot::Snapshot;
 
-use super::super::read::{Inspected, Place, shares, virtual_service};
+use super::super::read::{Inspected, Place, virtual_service};
 use super::super::{Policy, validate};
 use super::Planner;
 
-/// Load per pod above which a version must be acknowledged, in parts of today's busiest.
-const CROWDED: f64 = 1.5;
+mod observe;
+mod pods;
+
+pub use observe::observe;
+
 /// A written object may not be larger than this.
 const MAX_BYTES: usize = 1_000_000;
-/// Below this many requests a success rate says nothing.
-const ENOUGH_TO_JUDGE: f64 = 20.0;
 
 fn block(code: Code) -> Check {
     Check::new(Severity::Block, code)
@@ -37,16 +36,25 @@ fn info(code: Code) -> Check {
     Check::new(Severity::Info, code)
 }
 
+/// What is declared now, after the first stage, and after all of a plan.
+#[derive(Clone, Copy)]
+pub struct States<'s, 'a> {
+    pub before: &'s Inspected<'a>,
+    pub between: &'s Inspected<'s>,
+    pub after: &'s Inspected<'s>,
+}
+
 /// All checks of a plan, blocks first.
 pub fn of(
     planner: &Planner<'_>,
-    after: &Inspected<'_>,
+    states: States<'_, '_>,
     plan: &Plan,
     effect: &Effect,
     command: &Command,
     policy: &Policy,
 ) -> Vec<Check> {
-    let judge = Judge { planner, before: &planner.before, after, plan, effect, policy };
+    let States { before, between, after } = states;
+    let judge = Judge { planner, before, between, after, plan, effect, policy };
     let mut out = Vec::new();
     judge.service(&mut out);
     judge.objects(&mut out);
@@ -85,6 +93,7 @@ fn sort(checks: &mut Vec<Check>) {
 struct Judge<'j, 'a> {
     planner: &'j Planner<'a>,
     before: &'j Inspected<'a>,
+    between: &'j Inspected<'j>,
     after: &'j Inspected<'j>,
     plan: &'j Plan,
     effect: &'j Effect,
@@ -114,7 +123,7 @@ impl Judge<'_, '_> {
         {
             out.push(
                 block(Code::HostConflict)
-                    .arg("winner", virtual_service(self.after.snapshot, winner))
+                    .arg("object", virtual_service(self.after.snapshot, winner))
                     .arg("other", virtual_service(self.after.snapshot, other))
                     .arg("host", &self.after.host),
             );
@@ -124,12 +133,11 @@ impl Judge<'_, '_> {
     /// Other writers, deletions and shapes that cannot be read.
     fn objects(&self, out: &mut Vec<Check>) {
         let edited: BTreeSet<&ObjectRef> = self.plan.edits().map(|edit| &edit.object).collect();
-        let mut alone = true;
         for at in &self.before.routing.objects {
             let Some((meta, malformed)) = meta(self.snapshot(), at) else { continue };
             if let Some(error) = malformed {
                 let short: String = error.chars().take(200).collect();
-                out.push(block(Code::Malformed).arg("object", at).arg("error", short));
+                out.push(block(Code::Malformed).arg("object", at).arg("why", short));
             }
             if meta.deleting && edited.contains(at) {
                 out.push(block(Code::Deleting).arg("object", at));
@@ -144,22 +152,18 @@ impl Judge<'_, '_> {
             } else {
                 info(Code::HelmManaged)
             };
-            alone = false;
             // What an exemption in the tool has to name: the object, and the part that we write.
             out.push(
                 check
                     .arg("tool", owner.tool.as_str())
-                    .arg("app", &owner.name)
+                    .arg("name", &owner.name)
                     .arg("object", at)
                     .arg("group", "networking.istio.io")
                     .arg("kind", at.kind.as_str())
-                    .arg("ns", &at.namespace)
-                    .arg("name", &at.name)
+                    .arg("namespace", &at.namespace)
+                    .arg("object_name", &at.name)
                     .arg("pointer", self.pointer(at)),
             );
-        }
-        if alone && !edited.is_empty() {
-            out.push(Check::new(Severity::Ok, Code::NobodyElse));
         }
     }
 
@@ -188,34 +192,72 @@ impl Judge<'_, '_> {
                 if matches!(target.to, Dest::Foreign { .. }) {
                     continue;
                 }
-                let was = earlier.map_or(0, |at| self.percent_of_subset(at, subset));
-                let rises = target.percent > was;
+                let rises = target.percent > earlier.map_or(0, |at| self.percent_of_subset(at, subset));
                 if rises {
                     named.insert(subset.to_owned());
                 }
-                let Some((namespace, rule)) = self.after.hides(at, subset) else { continue };
-                let new = rises || earlier.is_none_or(|at| self.before.hides(at, subset).is_none());
-                if !new {
-                    continue;
-                }
-                let code = if matches!(target.to, Dest::Missing { .. }) {
-                    Code::NoSubset
-                } else {
-                    Code::SubsetHidden
-                };
-                out.push(
-                    block(code)
-                        .arg("subset", subset)
-                        .arg("v", version_of(target).map_or(subset, VersionName::as_str))
-                        .arg("ns", namespace)
-                        .arg("object", rule),
-                );
+                out.extend(self.hidden(at, subset, &target.to, earlier.filter(|_| !rises)));
             }
+        }
+        out.extend(self.shadowed());
+        let mirror = self.effect.mirror_after.as_ref();
+        if mirror != self.effect.mirror_before.as_ref()
+            && let Some((at, mirror)) = self.after.default.zip(mirror)
+            && let Some(subset) = self.after.mirror_subset(at)
+        {
+            named.insert(subset.to_owned());
+            out.extend(self.hidden(at, subset, &mirror.to, None));
         }
         if !named.is_empty() && !out.iter().any(|c| matches!(c.code, Code::SubsetHidden | Code::NoSubset)) {
             let list: Vec<String> = named.into_iter().collect();
             out.push(Check::new(Severity::Ok, Code::SubsetsExist).arg("subsets", list.join(", ")));
         }
+    }
+
+    /// A caller that would look up a subset of a route in vain, and did not before. `earlier`: the route
+    /// as it was, when it sent as much to the subset then.
+    fn hidden(&self, route: usize, subset: &str, to: &Dest, earlier: Option<usize>) -> Option<Check> {
+        let before = earlier.map(|at| self.before.hidden_from(at, subset)).unwrap_or_default();
+        let known = |client: &str| before.iter().any(|(other, _)| other == client);
+        let now = self.after.hidden_from(route, subset);
+        let (namespace, rule) = now.into_iter().find(|(client, _)| !known(client))?;
+        let code = if matches!(to, Dest::Missing { .. }) { Code::NoSubset } else { Code::SubsetHidden };
+        let version = match to {
+            Dest::Version(version) => version.as_str(),
+            _ => subset,
+        };
+        Some(
+            block(code)
+                .arg("subset", subset)
+                .arg("v", version)
+                .arg("namespace", namespace)
+                .arg("object", rule),
+        )
+    }
+
+    /// A subset in use that the DestinationRules of the first stage hide from a caller who still follows
+    /// the old routes.
+    fn shadowed(&self) -> Option<Check> {
+        (0..self.between.spots.len()).find_map(|at| {
+            let route = self.between.route(at);
+            let earlier = self.earlier(route)?;
+            let mut heavy = route.targets.iter().enumerate().filter(|(_, target)| target.percent > 0);
+            heavy.find_map(|(entry, target)| {
+                let subset = self.between.subset_of(at, entry)?;
+                let own = !matches!(target.to, Dest::Foreign { .. });
+                let known = self.before.hidden_from(earlier, subset);
+                let now = if own { self.between.hidden_from(at, subset) } else { Vec::new() };
+                let (client, rule) =
+                    now.into_iter().find(|(client, _)| !known.iter().any(|(k, _)| k == client))?;
+                Some(
+                    block(Code::SubsetHidden)
+                        .arg("subset", subset)
+                        .arg("v", subset)
+                        .arg("namespace", client)
+                        .arg("object", rule),
+                )
+            })
+        })
     }
 
     fn percent_of_subset(&self, route: usize, subset: &str) -> u8 {
@@ -227,76 +269,6 @@ impl Judge<'_, '_> {
             .filter(|(entry, _)| self.before.subset_of(route, *entry) == Some(subset))
             .map(|(_, target)| target.percent)
             .fold(0, u8::saturating_add)
-    }
-
-    /// The share of a version in a route; by pods where the route spreads by pods.
-    fn share(&self, route: Option<usize>, version: &VersionName) -> u8 {
-        let weights = match route.map(|at| self.before.route(at)) {
-            Some(route) if !spreads(route) => route.weights().unwrap_or_default(),
-            _ => by_pods(&self.snapshot().versions),
-        };
-        weights.iter().find(|(name, _)| name == version).map_or(0, |(_, percent)| *percent)
-    }
-
-    /// Versions that get more than now, each in some route or as mirror.
-    fn rising(&self) -> Vec<&Version> {
-        let mut names: BTreeSet<&VersionName> = BTreeSet::new();
-        for route in &self.after.routing.routes {
-            let earlier = self.earlier(route);
-            for target in route.targets.iter().filter(|target| target.percent > 0) {
-                let Some(version) = version_of(target) else { continue };
-                let now = percent(&route.weights().unwrap_or_default(), version);
-                let was = earlier.map_or(0, |at| self.share(Some(at), version));
-                if now > was {
-                    names.insert(version);
-                }
-            }
-        }
-        let mirror = self.effect.mirror_after.as_ref();
-        if mirror != self.effect.mirror_before.as_ref() {
-            names.extend(mirror.and_then(|mirror| mirror.version()));
-        }
-        self.snapshot().versions.iter().filter(|version| names.contains(&version.name)).collect()
-    }
-
-    /// Pods behind what rises.
-    fn pods(&self, out: &mut Vec<Check>) {
-        let rising = self.rising();
-        let mut ready: Vec<&str> = Vec::new();
-        for version in &rising {
-            if version.ready == 0 {
-                let cause = version.cause.as_deref().unwrap_or_default();
-                out.push(
-                    block(Code::NoReadyPods)
-                        .arg("v", &version.name)
-                        .arg("n", version.total)
-                        .arg("cause", cause),
-                );
-            } else {
-                ready.push(version.name.as_str());
-            }
-        }
-        if !ready.is_empty() && ready.len() == rising.len() {
-            out.push(Check::new(Severity::Ok, Code::PodsReady).arg("versions", ready.join(", ")));
-        }
-        let versions = &self.snapshot().versions;
-        let before =
-            if self.effect.before.is_empty() { by_pods(versions) } else { self.effect.before.clone() };
-        for (name, share) in &self.effect.after {
-            let was = percent(&before, name);
-            if share.saturating_sub(was) > self.policy.big_jump_points {
-                out.push(
-                    acknowledge(Code::BigJump)
-                        .arg("v", name)
-                        .arg("a", was)
-                        .arg("b", share)
-                        .arg("n", self.policy.big_jump_points),
-                );
-            }
-            if *share > was {
-                out.extend(crowded(versions, &before, name, *share));
-            }
-        }
     }
 
     /// Who else is moved by the same edit.
@@ -315,7 +287,7 @@ impl Judge<'_, '_> {
                 out.push(
                     acknowledge(Code::SharedDelegate)
                         .arg("object", &self.before.route(at).object)
-                        .arg("roots", roots.join(", ")),
+                        .arg("other", roots.join(", ")),
                 );
             }
             let shared = spot.place == Place::Own
@@ -325,7 +297,7 @@ impl Judge<'_, '_> {
                 out.push(
                     acknowledge(Code::HostShared)
                         .arg("object", &self.before.route(at).object)
-                        .arg("hosts", self.before.route(at).hosts.join(", ")),
+                        .arg("other", self.before.route(at).hosts.join(", ")),
                 );
             }
         }
@@ -342,13 +314,22 @@ impl Judge<'_, '_> {
             let new = validate::object(edit.object.kind, &edit.after);
             let old = old.unwrap_or_default();
             for error in new.into_iter().filter(|error| !old.contains(error)) {
-                out.push(block(Code::Malformed).arg("object", &edit.object).arg("error", error));
+                out.push(block(Code::Malformed).arg("object", &edit.object).arg("why", error));
             }
         }
     }
 
     /// What is good to know about the change.
     fn words(&self, out: &mut Vec<Check>) {
+        let created: Vec<String> = self
+            .plan
+            .edits()
+            .filter(|edit| edit.before.is_none())
+            .map(|edit| edit.object.to_string())
+            .collect();
+        if !created.is_empty() {
+            out.push(info(Code::CreatesObjects).arg("objects", created.join(", ")));
+        }
         let id = self.effect.route.as_ref();
         let route = id.and_then(|id| self.after.routing.routes.iter().position(|route| route.id == *id));
         if let Some(at) = route {
@@ -409,82 +390,4 @@ fn version_of(target: &crate::domain::routing::Target) -> Option<&VersionName> {
         Dest::Version(version) => Some(version),
         _ => None,
     }
-}
-
-fn spreads(route: &Route) -> bool {
-    route.targets.iter().any(|target| target.to == Dest::Whole && target.percent > 0)
-}
-
-fn percent(weights: &Weights, version: &VersionName) -> u8 {
-    weights.iter().find(|(name, _)| name == version).map_or(0, |(_, weight)| *weight)
-}
-
-/// The shares that pods give by their number.
-pub fn by_pods(versions: &[Version]) -> Weights {
-    let ready: Vec<i64> = versions.iter().map(|version| i64::from(version.ready)).collect();
-    let percents = if ready.iter().sum::<i64>() == 0 { vec![0; ready.len()] } else { shares(&ready) };
-    versions.iter().map(|version| version.name.clone()).zip(percents).collect()
-}
-
-/// Would each pod of a version carry much more than the busiest does today?
-fn crowded(versions: &[Version], before: &Weights, name: &VersionName, share: u8) -> Option<Check> {
-    let load = |version: &Version, share: u8| f64::from(share) / f64::from(version.ready);
-    let busiest =
-        versions
-            .iter()
-            .filter(|version| version.ready > 0 && percent(before, &version.name) > 0)
-            .max_by(|a, b| load(a, percent(before, &a.name)).total_cmp(&load(b, percent(before, &b.name))))?;
-    let today = load(busiest, percent(before, &busiest.name));
-    let version =
-        versions.iter().find(|version| version.name == *name).filter(|version| version.ready > 0)?;
-    (load(version, share) > CROWDED * today).then(|| {
-        acknowledge(Code::FewPods)
-            .arg("v", name)
-            .arg("n", version.ready)
-            .arg("x", share)
-            .arg("w", &busiest.name)
-            .arg("m", format!("{:.0}", (f64::from(share) / today).ceil()))
-    })
-}
-
-/// Checks on what the metrics show of the versions that get more. `down_since_ms`: a source is configured
-/// and has been silent since then.
-pub fn observe(
-    planned: &Planned,
-    snapshot: &Snapshot,
-    observed: Option<&Observed>,
-    down_since_ms: Option<i64>,
-    command: &Command,
-    policy: &Policy,
-) -> Vec<Check> {
-    let mut out = Vec::new();
-    let gains = planned.effect.deltas().into_iter().filter(|(_, delta)| *delta > 0);
-    let known = |name: &VersionName| snapshot.versions.iter().any(|version| version.name == *name);
-    let rising: Vec<VersionName> = gains.map(|(name, _)| name).filter(known).collect();
-    match (observed, down_since_ms) {
-        (Some(observed), _) => {
-            for name in &rising {
-                let seen = observed.of(name.as_str()).filter(|seen| seen.requests > 0.0);
-                let Some(seen) = seen else {
-                    out.push(info(Code::NoBaseline).arg("v", name));
-                    continue;
-                };
-                let percent = seen.success().unwrap_or(1.0) * 100.0;
-                if seen.requests >= ENOUGH_TO_JUDGE && percent < policy.min_success_percent {
-                    out.push(
-                        acknowledge(Code::Unhealthy)
-                            .arg("v", name)
-                            .arg("p", format!("{percent:.1}"))
-                            .arg("q", format!("{:.1}", policy.min_success_percent)),
-                    );
-                }
-            }
-        }
-        (None, Some(since)) if !rising.is_empty() => out.push(acknowledge(Code::NoMetrics).arg("t", since)),
-        (None, _) => {}
-    }
-    if command.goes_back() {
-        relax(&mut out);
-    }
-    out
 }

@@ -1,0 +1,75 @@
+//! The fingerprint changes when what is declared about the service changes, and only then.
+
+use super::support::{ALL_V1, SUBSETS, World, three, usual};
+
+fn same(a: &World, b: &World) -> bool {
+    a.read().fingerprint == b.read().fingerprint
+}
+
+const EDGE: &str = "
+kind: VirtualService
+metadata: {name: edge}
+spec:
+  hosts: [shop.example.com]
+  gateways: [gw]
+  http:
+  - match: [{uri: {prefix: /reviews}}]
+    route:
+    - {destination: {host: reviews, subset: v1}}
+  - match: [{uri: {prefix: /ratings}}]
+    route:
+    - {destination: {host: ratings, subset: v1}}
+";
+
+#[test]
+fn it_sees_what_decides_about_traffic() {
+    let base = || usual().with(EDGE);
+    let differs = |world: &World, what: &str| assert!(!same(&base(), world), "{what}");
+    assert!(same(&base(), &base()));
+    let own = |from: &str, to: &str| three().with(SUBSETS).with(&ALL_V1.replace(from, to)).with(EDGE);
+    differs(&own("subset: v1", "subset: v2"), "subset");
+    differs(&own("hosts: [reviews]", "hosts: [reviews, other]"), "hosts");
+    differs(&own("http:", "exportTo: [\".\"]\n  http:"), "exportTo");
+    differs(&own("http:", "gateways: [mesh, gw]\n  http:"), "gateways");
+    differs(&own("- route", "- match: [{uri: {prefix: /}}]\n    route"), "match");
+    differs(&own("- route", "- mirror: {host: reviews, subset: v2}\n    route"), "mirror");
+    differs(&three().with(&SUBSETS.replace("version: v3", "version: v4")).with(ALL_V1).with(EDGE), "labels");
+    differs(&three().with(&SUBSETS.replace("host:", "exportTo: [a]\n  host:")).with(ALL_V1).with(EDGE), "DR");
+    differs(&usual().with(&EDGE.replace("host: reviews, subset: v1", "host: reviews, subset: v2")), "edge");
+    differs(&usual(), "an object less");
+}
+
+#[test]
+fn it_does_not_see_what_does_not() {
+    let base = || usual().with(EDGE);
+    let alike = |world: &World, what: &str| assert!(same(&base(), world), "{what}");
+    alike(&base().ready("v1", 0), "pods");
+    let own = |from: &str, to: &str| three().with(SUBSETS).with(&ALL_V1.replace(from, to)).with(EDGE);
+    alike(
+        &own("{name: reviews}", "{name: reviews, annotations: {a: b}, resourceVersion: \"9\"}"),
+        "metadata",
+    );
+    alike(&own("spec:", "status: {validationMessages: []}\nspec:"), "status");
+    alike(&own("- route", "- timeout: 3s\n    route"), "a field that does not route");
+    alike(&own("http:", "later: {a: 1}\n  http:"), "unknown fields");
+    alike(
+        &usual().with(&EDGE.replace("host: ratings, subset: v1", "host: ratings, subset: v2")),
+        "others' routes",
+    );
+    alike(&three().with(EDGE).with(ALL_V1).with(SUBSETS), "order");
+    let other = "kind: DestinationRule\nmetadata: {name: o}\nspec: {host: ratings}";
+    alike(&base().with(other), "objects of others");
+}
+
+#[test]
+fn it_needs_no_json() {
+    let mut cached = usual().with(EDGE);
+    for held in &mut cached.snapshot.virtual_services {
+        held.json = None;
+    }
+    for held in &mut cached.snapshot.destination_rules {
+        held.json = None;
+    }
+    assert!(same(&cached, &usual().with(EDGE)));
+    assert_eq!(three().read().fingerprint, "");
+}

@@ -1,0 +1,153 @@
+//! Which subset stands for a version, and where a missing one is added.
+
+use serde_json::json;
+use sluice::domain::ids::Kind;
+use sluice::domain::refusal::Severity;
+
+use super::support::{ALL_V1, SUBSETS, World, codes, http, outcome, reviews, set, three};
+
+fn check(world: &World, command: &str, expected: &str) {
+    assert_eq!(outcome(world, &set(command)), expected);
+}
+
+fn rule(subsets: &str) -> String {
+    format!(
+        "kind: DestinationRule\nmetadata: {{name: reviews}}\nspec:\n  host: reviews\n  subsets: [{subsets}]\n"
+    )
+}
+
+#[test]
+fn existing_names_are_used_whatever_they_are() {
+    let named = rule("{name: stable, labels: {version: v1}}, {name: canary, labels: {version: v2}}");
+    check(
+        &three().with(&named).with(&http("stable:!")),
+        "v1=90 v2=10",
+        "http → reviews/stable:90 reviews/canary:10",
+    );
+    // The name that a route uses already comes first, then the version's own.
+    let twice = rule(
+        "{name: a, labels: {version: v2}}, {name: v2, labels: {version: v2}}, {name: v1, labels: {version: v1}}",
+    );
+    check(&three().with(&twice).with(&http("v1:!")), "v1=90 v2=10", "http → reviews/v1:90 reviews/v2:10");
+    check(
+        &three().with(&twice).with(&http("v1:100 a:0")),
+        "v1=90 v2=10",
+        "http → reviews/v1:90 reviews/a:10",
+    );
+    // A name that means another version is not trusted.
+    let crossed = rule("{name: v1, labels: {version: v2}}, {name: v2, labels: {version: v1}}");
+    check(&three().with(&crossed).with(&http("v2:!")), "v1=90 v2=10", "http → reviews/v2:90 reviews/v1:10");
+}
+
+#[test]
+fn a_missing_subset_is_added_first() {
+    let world = three().with(&rule("{name: v1, labels: {version: v1}, later: 1}")).with(ALL_V1);
+    let planned = world.plan(&set("v1=90 v2=10")).expect("a plan");
+    let kinds: Vec<Kind> = planned.plan.edits().map(|edit| edit.object.kind).collect();
+    assert_eq!(kinds, [Kind::DestinationRule, Kind::VirtualService]);
+    assert!(codes(&planned, Severity::Info).contains("adds_subset"));
+    assert_eq!(
+        world.after(&planned).spec(Kind::DestinationRule, "reviews")["subsets"],
+        json!([
+            {"name": "v1", "labels": {"version": "v1"}, "later": 1},
+            {"name": "v2", "labels": {"version": "v2"}},
+        ])
+    );
+    // A DestinationRule without subsets, or with `subsets: null`.
+    for subsets in ["", "  subsets: null\n", "  subsets: []\n"] {
+        let bare =
+            format!("kind: DestinationRule\nmetadata: {{name: reviews}}\nspec:\n  host: reviews\n{subsets}");
+        check(&three().with(&bare).with(&http("-:!")), "v1=100", "http → reviews/v1:100");
+    }
+}
+
+#[test]
+fn new_names_are_dns_labels_that_nobody_has() {
+    let world = |version: &str| {
+        reviews()
+            .version("v1", 1)
+            .version(version, 1)
+            .with(&rule("{name: v1, labels: {version: v1}}"))
+            .with(ALL_V1)
+    };
+    for (version, subset) in
+        [("v1.16", "v1-16"), ("V2", "v2"), ("2026_01", "2026-01"), ("1.2.3-rc.1", "1-2-3-rc-1"), ("v1", "v1")]
+    {
+        if version != "v1" {
+            check(
+                &world(version),
+                &format!("{version}=100"),
+                &format!("http → reviews/v1:0 reviews/{subset}:100"),
+            );
+        }
+    }
+    // The name stands already, for pods that are gone.
+    let stale = reviews()
+        .version("v1", 1)
+        .version("v2", 1)
+        .with(&rule("{name: v1, labels: {version: v1}}, {name: v2, labels: {version: v2, zone: a}}"))
+        .with(ALL_V1);
+    check(&stale, "v2=100", "http → reviews/v1:0 reviews/v2-2:100");
+    let long = "a".repeat(62) + ".b";
+    let trimmed = "a".repeat(62);
+    check(&world(&long), &format!("{long}=100"), &format!("http → reviews/v1:0 reviews/{trimmed}:100"));
+}
+
+#[test]
+fn labels_of_a_subset_are_never_touched() {
+    let world = three()
+        .with(&rule("{name: v1, labels: {version: v1}}, {name: v2, labels: {version: v9}}"))
+        .with(ALL_V1);
+    let planned = world.plan(&set("v2=100")).expect("a plan");
+    let spec = world.after(&planned).spec(Kind::DestinationRule, "reviews");
+    assert_eq!(spec["subsets"][1], json!({"name": "v2", "labels": {"version": "v9"}}));
+    assert_eq!(spec["subsets"][2], json!({"name": "v2-2", "labels": {"version": "v2"}}));
+}
+
+#[test]
+fn the_rule_of_the_services_namespace_is_the_one_that_grows() {
+    let wide = SUBSETS
+        .replace("name: reviews}", "name: wide}")
+        .replace("host: reviews", "host: '*.shop.svc.cluster.local'")
+        .replace("  - {name: v3, labels: {version: v3}}\n", "");
+    let world = three().with(&wide).with(ALL_V1);
+    let planned = world.plan(&set("v3=100")).expect("a plan");
+    let told: Vec<String> = planned.plan.edits().map(|edit| edit.object.to_string()).collect();
+    assert_eq!(told, ["DestinationRule shop/wide", "VirtualService shop/reviews"]);
+    // A client's own rule is never written: it would have to be asked for its subset.
+    let shadow = "
+kind: DestinationRule
+metadata: {name: mine, namespace: client}
+spec:
+  host: reviews.shop.svc.cluster.local
+  subsets: [{name: v1, labels: {version: v1}}]
+";
+    let world = three().with(SUBSETS).with(shadow).with(ALL_V1);
+    assert_eq!(
+        outcome(&world, &set("v1=50 v2=50")),
+        "blocked subset_hidden: http → reviews/v1:50 reviews/v2:50"
+    );
+    let planned = world.plan(&set("v1=50 v2=50")).expect("a plan");
+    let hidden = planned.checks.iter().find(|check| check.code.as_str() == "subset_hidden").expect("a check");
+    let args: Vec<String> = hidden.args.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    assert_eq!(args, ["subset=v2", "v=v2", "namespace=client", "object=DestinationRule client/mine"]);
+}
+
+#[test]
+fn a_rule_that_others_cannot_see_blocks_routes_that_they_can() {
+    let narrow = SUBSETS.replace("host: reviews\n", "host: reviews\n  exportTo: [\".\"]\n");
+    let world = three().with(&narrow).with(ALL_V1);
+    assert_eq!(
+        outcome(&world, &set("v1=50 v2=50")),
+        "blocked subset_hidden: http → reviews/v1:50 reviews/v2:50"
+    );
+    // The way back to what is there already is open: v1 does not rise.
+    let split = three().with(&narrow).with(&http("v1:50 v2:50"));
+    assert_eq!(outcome(&split, &set("v1=50 v2=50")), "http → reviews/v1:50 reviews/v2:50");
+    let gateway = ALL_V1.replace("http:", "gateways: [istio-system/gw]\n  http:");
+    let world = three().with(&narrow).with(&gateway);
+    assert_eq!(
+        outcome(&world, &set("v1=50 v2=50")),
+        "blocked subset_hidden: http → reviews/v1:50 reviews/v2:50"
+    );
+}

@@ -1,0 +1,227 @@
+//! Switch back: weights, rules and mirror as they were, everything else as it is now.
+
+use serde_json::json;
+use sluice::domain::command::Command;
+use sluice::domain::ids::Kind;
+use sluice::domain::refusal::Severity;
+use sluice::routing::saved;
+
+use super::support::{
+    ALL_V1, SUBSETS, World, codes, http, mirror, outcome, reviews, route, rules, set, take_over, three, told,
+    usual, vs,
+};
+
+/// The command that goes back to how things are in `then`.
+fn back_to(then: &World) -> Command {
+    Command::SwitchBack { revision: 3, specs: saved(&then.snapshot) }
+}
+
+fn check(now: &World, then: &World, expected: &str) {
+    assert_eq!(outcome(now, &back_to(then)), expected);
+}
+
+fn with(entries: &str) -> World {
+    three().with(SUBSETS).with(&http(entries))
+}
+
+/// The world after a command.
+fn after(world: &World, command: &Command) -> World {
+    world.after(&world.plan(command).expect("a plan"))
+}
+
+#[test]
+fn weights_come_back() {
+    check(&with("v1:0 v2:100"), &with("v1:30 v2:70"), "http → reviews/v1:30 reviews/v2:70");
+    check(&with("v1:0 v2:100"), &with("v1:!"), "http → reviews/v1:!");
+    check(&with("v1:!"), &with("v1:30 v2:70"), "http → reviews/v1:30 reviews/v2:70");
+    check(&with("v1:50 v3:50"), &with("-:!"), "http → reviews:!");
+    check(&with("v1:50 v2:50"), &with("v1:3 v2:7"), "http → reviews/v1:3 reviews/v2:7");
+    check(&with("v1:30 v2:70"), &with("v1:30 v2:70"), "http → reviews/v1:30 reviews/v2:70");
+    check(
+        &with("v2:100 ratings.shop.svc.cluster.local/-:0"),
+        &with("v1:90 ratings.shop.svc.cluster.local/-:10"),
+        "http → reviews/v1:90 ratings.shop.svc.cluster.local:10",
+    );
+}
+
+#[test]
+fn what_changed_besides_stays() {
+    let now = three().with(SUBSETS).with(&vs(&format!(
+        "  http:\n  - timeout: 9s\n    later: 1\n    headers: {{request: {{set: {{a: b}}}}}}\n    route:\n{}",
+        route("v1:0 v2:100")
+    )));
+    let planned = now.plan(&back_to(&with("v1:30 v2:70"))).expect("a plan");
+    let spec = now.after(&planned).spec(Kind::VirtualService, "reviews");
+    assert_eq!(spec["http"][0]["timeout"], "9s");
+    assert_eq!(spec["http"][0]["later"], 1);
+    assert_eq!(told(&spec), "http → reviews/v1:30 reviews/v2:70");
+    // An entry keeps what it says besides its weight.
+    let rich =
+        http("v1:0 v2:100").replace("subset: v1}, weight: 0}", "subset: v1}, weight: 0, headers: {x: 1}}");
+    let now = three().with(SUBSETS).with(&rich);
+    let planned = now.plan(&back_to(&with("v1:30 v2:70"))).expect("a plan");
+    let spec = now.after(&planned).spec(Kind::VirtualService, "reviews");
+    assert_eq!(
+        spec["http"][0]["route"][0],
+        json!({"destination": {"host": "reviews", "subset": "v1"}, "weight": 30, "headers": {"x": 1}})
+    );
+}
+
+fn ruled(names: &[(&str, &str)], rest: &str) -> World {
+    let list: Vec<String> = names
+        .iter()
+        .map(|(name, to)| {
+            format!(
+                "  - name: {name}\n    match: [{{uri: {{exact: /{name}}}}}]\n    note: {name}\n    route:\n{}",
+                route(to)
+            )
+        })
+        .collect();
+    three().with(SUBSETS).with(&vs(&format!("  http:\n{}  - route:\n{}", list.concat(), route(rest))))
+}
+
+#[test]
+fn rules_come_back_where_they_were() {
+    let then = ruled(&[("a", "v1:100"), ("b", "v2:100"), ("c", "v3:100")], "v1:100");
+    let all = "http a m1→ reviews/v1:100; b m1→ reviews/v2:100; c m1→ reviews/v3:100; → reviews/v1:100";
+    check(&ruled(&[], "v2:100"), &then, all);
+    check(&ruled(&[("b", "v1:100")], "v1:100"), &then, all);
+    check(&ruled(&[("c", "v3:100"), ("a", "v1:100")], "v1:100"), &then, all);
+    check(&ruled(&[("x", "v1:100"), ("c", "v3:100"), ("a", "v2:100")], "v3:100"), &then, all);
+    check(&then, &ruled(&[], "v1:100"), "http → reviews/v1:100");
+    check(
+        &then,
+        &ruled(&[("c", "v1:100"), ("b", "v2:100")], "v1:100"),
+        "http c m1→ reviews/v1:100; b m1→ reviews/v2:100; → reviews/v1:100",
+    );
+    let planned = ruled(&[], "v2:100").plan(&back_to(&then)).expect("a plan");
+    let spec = ruled(&[], "v2:100").after(&planned).spec(Kind::VirtualService, "reviews");
+    assert_eq!(spec["http"][1]["note"], "b", "the JSON of then comes back");
+}
+
+#[test]
+fn conditions_come_back() {
+    let then = ruled(&[("a", "v2:100")], "v1:100");
+    let mut list = then.read().rules;
+    list[0].when[0][0].value = "/other".into();
+    let now = after(&then, &rules(list));
+    let planned = now.plan(&back_to(&then)).expect("a plan");
+    assert_eq!(
+        now.after(&planned).spec(Kind::VirtualService, "reviews"),
+        then.spec(Kind::VirtualService, "reviews")
+    );
+}
+
+#[test]
+fn the_mirror_comes_back() {
+    let then = after(&usual(), &mirror(Some(("v2", 10.0))));
+    let now = after(&then, &mirror(Some(("v3", 50.0))));
+    assert_eq!(after(&now, &back_to(&then)).read().mirror, then.read().mirror);
+    let off = after(&then, &mirror(None));
+    assert_eq!(after(&off, &back_to(&then)).read().mirror, then.read().mirror);
+    assert_eq!(after(&then, &back_to(&usual())).read().mirror, None);
+}
+
+#[test]
+fn an_object_that_did_not_exist_spreads_by_pods_again() {
+    let now = after(&three(), &set("v1=90 v2=10"));
+    let full = "reviews.shop.svc.cluster.local";
+    check(&now, &three(), &format!("http → {full}:100"));
+    let ruled = ruled(&[("a", "v2:100")], "v1:100");
+    check(&ruled, &three().with(SUBSETS), "http → reviews:100");
+    let only = three()
+        .with(SUBSETS)
+        .with(&vs(&format!("  http:\n  - match: [{{uri: {{exact: /a}}}}]\n    route:\n{}", route("v2:100"))));
+    check(&only, &three(), "http m1→ reviews:100");
+}
+
+#[test]
+fn an_object_that_was_deleted_comes_back() {
+    let then = ruled(&[("a", "v2:100")], "v1:30 v2:70");
+    let now = three().with(SUBSETS);
+    check(&now, &then, "http a m1→ reviews/v2:100; → reviews/v1:30 reviews/v2:70");
+    let planned = now.plan(&back_to(&then)).expect("a plan");
+    assert!(codes(&planned, Severity::Info).contains("creates_objects"));
+    // Its subsets are made anew too.
+    let bare = three();
+    let planned = bare.plan(&back_to(&then)).expect("a plan");
+    assert_eq!(planned.plan.stages().count(), 2);
+    let mut taken = three();
+    taken.snapshot.taken.push(sluice::domain::ids::ObjectRef::new(Kind::VirtualService, "shop", "reviews"));
+    assert_eq!(outcome(&taken, &back_to(&then)), "refused conflict");
+}
+
+#[test]
+fn versions_that_are_gone_are_refused() {
+    let then = three().with(SUBSETS).with(&http("v1:30 v3:70"));
+    let now = reviews().version("v1", 2).version("v2", 2).with(SUBSETS).with(&http("v1:0 v2:100"));
+    let refusal = now.plan(&back_to(&then)).expect_err("v3 is gone");
+    assert_eq!(refusal.code.as_str(), "unknown_version");
+    assert_eq!(refusal.args[0].1, "v3");
+    // At 0 % nobody misses it.
+    let then = three().with(SUBSETS).with(&http("v1:100 v3:0"));
+    check(&now, &then, "http → reviews/v1:100 reviews/v3:0");
+}
+
+#[test]
+fn subsets_that_were_renamed_are_found_by_their_version() {
+    let renamed = SUBSETS.replace("name: v1,", "name: first,").replace("name: v2,", "name: second,");
+    let now = three().with(&renamed).with(&http("first:0 second:100"));
+    check(&now, &with("v1:30 v2:70"), "http → reviews/first:30 reviews/second:70");
+    // Or added when there is none.
+    let without = SUBSETS.replace("  - {name: v3, labels: {version: v3}}\n", "");
+    let now = three().with(&without).with(&http("v1:100"));
+    check(&now, &with("v1:30 v3:70"), "http → reviews/v1:30 reviews/v3:70");
+}
+
+#[test]
+fn take_over_and_back_is_where_one_was() {
+    let worlds = [
+        usual(),
+        with("v1:30 v2:70"),
+        with("v1:3 v2:7"),
+        with("-:!"),
+        with("-:50 v2:50"),
+        ruled(&[("a", "v3:100"), ("b", "v1:20 v2:80")], "v1:90 v2:10"),
+        three().with(SUBSETS).with(&vs(&format!("  tcp:\n  - route:\n{}", route("v1:100")))),
+    ];
+    for world in worlds {
+        for version in ["v1", "v2", "v3"] {
+            let there = after(&world, &take_over(version));
+            let back = after(&there, &back_to(&world));
+            assert_eq!(
+                back.spec(Kind::VirtualService, "reviews"),
+                world.spec(Kind::VirtualService, "reviews"),
+                "{version}"
+            );
+            assert_eq!(back.read().fingerprint, world.read().fingerprint);
+        }
+    }
+}
+
+#[test]
+fn nothing_delays_the_way_back_but_what_would_break() {
+    let then = with("v1:100");
+    let now = with("v1:0 v2:100");
+    let planned = now.plan(&back_to(&then)).expect("a plan");
+    assert_eq!(codes(&planned, Severity::Acknowledge), "");
+    let planned = now.clone().ready("v1", 0).plan(&back_to(&then)).expect("a plan");
+    assert_eq!(codes(&planned, Severity::Block), "no_ready_pods");
+    let owned = ALL_V1.replace(
+        "{name: reviews}",
+        "{name: reviews, annotations: {argocd.argoproj.io/tracking-id: \"shop:x\"}}",
+    );
+    let owned = three().with(SUBSETS).with(&owned.replace("subset: v1", "subset: v2"));
+    let planned = owned.plan(&back_to(&then)).expect("a plan");
+    assert_eq!(codes(&planned, Severity::Acknowledge), "");
+    assert!(codes(&planned, Severity::Info).contains("gitops"));
+}
+
+#[test]
+fn what_is_saved_is_what_was_read() {
+    let specs = saved(&usual().snapshot);
+    let told: Vec<String> = specs.iter().map(|(at, _)| at.to_string()).collect();
+    assert_eq!(told, ["DestinationRule shop/reviews", "VirtualService shop/reviews"]);
+    assert_eq!(specs[0].1["subsets"][0]["name"], "v1");
+    assert!(saved(&three().snapshot).is_empty());
+}
