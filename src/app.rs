@@ -38,15 +38,13 @@ async fn serve(options: Serve) -> anyhow::Result<()> {
     let settings = options.web().map_err(anyhow::Error::msg)?;
     let clock = Clock::System;
     let stop = until_signal();
-    let store = Store::open(&options.database_url.0, clock.clone()).await.with_context(|| {
-        format!("cannot open the history {}", options.database_url.0.display())
-    })?;
+    let store = Store::open(&options.database_url.0, clock.clone())
+        .await
+        .with_context(|| format!("cannot open the history {}", options.database_url.0.display()))?;
     let target = Target::Infer { kubeconfig: options.kubeconfig.clone(), context: options.context.clone() };
     let cluster = Cluster::connect(target, cluster_options(&options, clock.clone())?).await?;
     let source = match &options.prometheus_url {
-        Some(url) => {
-            Some(Arc::new(Prometheus::new(&url.0, None)?) as Arc<dyn Source>)
-        }
+        Some(url) => Some(Arc::new(Prometheus::new(&url.0, None)?) as Arc<dyn Source>),
         None => None,
     };
     let parts = Parts { cluster, store, source, clock, settings, demo: None };
@@ -111,7 +109,9 @@ impl Parts {
 fn announce(address: SocketAddr, demo: bool) {
     println!("Sluice is at http://{address}");
     if demo {
-        println!("Applications to watch: http://{address}/demo/bookinfo/productpage  http://{address}/demo/weather");
+        println!(
+            "Applications to watch: http://{address}/demo/bookinfo/productpage  http://{address}/demo/weather"
+        );
         println!("This is a demo in memory. End it with Ctrl-C.");
     }
 }

@@ -37,10 +37,9 @@ impl DemoVisits for Visits {
         let body = page.body;
         BookinfoVisit {
             details: body.as_ref().is_some_and(|body| body.details),
-            reviews: body.and_then(|body| body.reviews).map(|reviews| Reviews {
-                version: reviews.version.to_string(),
-                stars: stars(reviews.stars),
-            }),
+            reviews: body
+                .and_then(|body| body.reviews)
+                .map(|reviews| Reviews { version: reviews.version.to_string(), stars: stars(reviews.stars) }),
             hops: page.hops.iter().map(hop).collect(),
         }
     }

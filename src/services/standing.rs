@@ -7,6 +7,9 @@ use crate::domain::overview::{LastChange, State};
 use crate::domain::refusal::{Check, Code, Finding, Severity};
 use crate::domain::routing::Routing;
 
+/// What a change needs besides the window until the figures speak of it alone: two scrapes of 15 s.
+const SETTLING_MS: i64 = 30_000;
+
 /// Findings after which requests fail or would fail.
 const BREAKING: [Code; 7] = [
     Code::HostConflict,
@@ -35,7 +38,7 @@ pub fn standing(
     last: Option<&LastChange>,
 ) -> (State, Vec<Finding>) {
     let mut findings = routing.findings.clone();
-    if let Some(finding) = drift(routing, observed) {
+    if let Some(finding) = drift(routing, observed, last) {
         findings.push(finding);
     }
     if let Some(last) = last {
@@ -84,9 +87,14 @@ pub fn standing(
 
 /// Declared ≠ observed: some version's declared share lies outside the 99 % interval of what was seen,
 /// by at least three points. Only where the default route decides alone: match rules and other routes
-/// move requests that the declared split does not speak of.
-fn drift(routing: &Routing, observed: Option<&Observed>) -> Option<Finding> {
+/// move requests that the declared split does not speak of. And only once the whole window lies after
+/// the last change, with time for two scrapes: before that, requests from before it still count.
+fn drift(routing: &Routing, observed: Option<&Observed>, last: Option<&LastChange>) -> Option<Finding> {
     let observed = observed.filter(|observed| !observed.too_few())?;
+    let settled_ms = i64::from(observed.window_s) * 1000 + SETTLING_MS;
+    if last.is_some_and(|last| observed.at_ms - last.at_ms < settled_ms) {
+        return None;
+    }
     let declared = routing.declared()?;
     let route = routing.default_route()?;
     if routing.routes.len() > 1 || route.foreign_percent() > 0 {
@@ -105,4 +113,85 @@ fn drift(routing: &Routing, observed: Option<&Observed>) -> Option<Finding> {
                 .arg("observed", format!("{off:.1}")),
         )
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::actor::Channel;
+    use crate::domain::ids::{Kind, ObjectRef};
+    use crate::domain::observed::VersionTraffic;
+    use crate::domain::routing::{Dest, Route, RouteKind, Target};
+
+    fn routing(v1: u8) -> Routing {
+        let to = |name: &str, percent: u8| Target {
+            to: Dest::Version(name.into()),
+            weight: i64::from(percent),
+            percent,
+        };
+        let route = Route {
+            id: "r".into(),
+            object: ObjectRef::new(Kind::VirtualService, "shop", "reviews"),
+            kind: RouteKind::Http,
+            index: 0,
+            name: None,
+            hosts: vec![],
+            gateways: vec![],
+            port: None,
+            catch_all: true,
+            is_default: true,
+            targets: vec![to("v1", v1), to("v2", 100 - v1)],
+            fixed: None,
+        };
+        Routing { routes: vec![route], ..Routing::default() }
+    }
+
+    fn observed(v1: f64, v2: f64) -> Observed {
+        let of = |name: &str, requests| VersionTraffic {
+            version: name.into(),
+            requests,
+            errors: 0.0,
+            p95_ms: None,
+        };
+        Observed { window_s: 60, at_ms: 1_000_000, versions: vec![of("v1", v1), of("v2", v2)] }
+    }
+
+    fn changed(at_ms: i64, ending: Ending) -> LastChange {
+        let (by, channel, action) = ("lin".into(), Channel::Browser, Action::SetTraffic);
+        LastChange { at_ms, by, channel, action, ending, entry: 1 }
+    }
+
+    #[track_caller]
+    fn check(declared: u8, seen: (f64, f64), last: Option<&LastChange>, expected: State) {
+        let observed = observed(seen.0, seen.1);
+        assert_eq!(standing(&routing(declared), Some(&observed), last).0, expected);
+    }
+
+    #[test]
+    fn what_is_seen_is_held_against_what_is_declared() {
+        check(90, (900.0, 100.0), None, State::Steady);
+        check(90, (700.0, 300.0), None, State::Drift);
+        check(90, (0.0, 1000.0), None, State::Drift);
+        // Too few requests say nothing; a point or two is noise.
+        check(90, (40.0, 40.0), None, State::Steady);
+        check(90, (8_800.0, 1_200.0), None, State::Steady);
+    }
+
+    #[test]
+    fn nothing_drifts_before_the_window_lies_after_the_change() {
+        let just_now = changed(1_000_000 - 60_000, Ending::Applied);
+        check(10, (900.0, 100.0), Some(&just_now), State::Steady);
+        let long_ago = changed(1_000_000 - 90_000, Ending::Applied);
+        check(10, (900.0, 100.0), Some(&long_ago), State::Drift);
+    }
+
+    #[test]
+    fn how_the_last_change_ended_is_part_of_how_it_stands() {
+        for ending in [Ending::Failed, Ending::Partial, Ending::Unknown] {
+            check(90, (900.0, 100.0), Some(&changed(0, ending)), State::LastFailed);
+        }
+        let mut outside = changed(0, Ending::Outside);
+        outside.action = Action::OutsideEdit;
+        check(90, (900.0, 100.0), Some(&outside), State::ChangedOutside);
+    }
 }
