@@ -1,0 +1,337 @@
+//! Memory and cold start of the watch cache at 10,000 services, beside what they are measured against: typed
+//! reflectors over the same objects, and a raw LIST of the same kinds. All three read one API server over
+//! loopback TCP, each in a process of its own, in turn.
+//!
+//! `cargo bench --bench cache [-- --services 1000]`. Goals (ratios): memory ≤ 1/8 of typed reflectors, ready in ≤ 2.5 ×
+//! the time of the raw LIST. Ends with an error beyond 1.3 × a goal; absolute figures only inform.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a benchmark prints, and ends when something is wrong"
+)]
+
+use std::fmt::Write as _;
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use futures::StreamExt;
+use http_body_util::{BodyExt, Empty};
+use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
+use k8s_openapi::api::core::v1::{Namespace, Pod, Service};
+use k8s_openapi::api::discovery::v1::EndpointSlice;
+use kube::api::{ApiResource, DynamicObject, GroupVersionKind};
+use kube::runtime::reflector::Lookup;
+use kube::runtime::{WatchStreamExt, reflector, watcher};
+use kube::{Api, Client, Resource};
+use serde_json::{Value, json};
+use sluice::clock::Clock;
+use sluice::cluster::{Cluster, Options, Target};
+use sluice::demo::api::ApiServer;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+const KINDS: [&str; 8] = [
+    "/api/v1/namespaces",
+    "/api/v1/services",
+    "/apis/discovery.k8s.io/v1/endpointslices",
+    "/api/v1/pods",
+    "/apis/apps/v1/deployments",
+    "/apis/apps/v1/statefulsets",
+    "/apis/networking.istio.io/v1/virtualservices",
+    "/apis/networking.istio.io/v1/destinationrules",
+];
+
+const ROUNDS: usize = 3;
+
+#[tokio::main]
+async fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let after = |flag: &str| arguments.iter().position(|a| a == flag).and_then(|at| arguments.get(at + 1));
+    if let Some(role) = after("--child") {
+        let server = after("--server").unwrap();
+        let figures = match role.as_str() {
+            "ours" => ours(server).await,
+            "typed" => typed(server).await,
+            _ => raw(server).await,
+        };
+        println!("{figures}");
+        return;
+    }
+    let services: usize = after("--services").map_or(10_000, |n| n.parse().unwrap());
+    let api = ApiServer::new(Clock::System);
+    let start = Instant::now();
+    let objects = fill(&api, services);
+    println!("{services} services, {objects} objects, filled in {:.1} s", start.elapsed().as_secs_f64());
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let server = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move { api.serve(listener).await });
+
+    let mut rounds: Vec<[Value; 3]> = Vec::new();
+    for _ in 0..ROUNDS {
+        rounds.push([
+            child("raw", &server).await,
+            child("ours", &server).await,
+            child("typed", &server).await,
+        ]);
+    }
+    std::process::exit(report(&rounds, services));
+}
+
+/// Prints the medians and says whether the goals are met.
+fn report(rounds: &[[Value; 3]], services: usize) -> i32 {
+    let median = |who: usize, figure: &str| {
+        let mut all: Vec<f64> = rounds.iter().map(|round| round[who][figure].as_f64().unwrap()).collect();
+        all.sort_by(f64::total_cmp);
+        all[all.len() / 2]
+    };
+    let (raw, ours, typed) = (0, 1, 2);
+    let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    println!("medians of {ROUNDS} rounds in turn; load {}", load.trim());
+    println!("raw LIST       {:6.2} s  {:7.1} MB read", median(raw, "s"), median(raw, "mb"));
+    println!(
+        "ours           {:6.2} s  {:7.1} MB, {:.1} MB with every snapshot joined, highest {:.1} MB, base {:.1} MB",
+        median(ours, "s"),
+        median(ours, "mb"),
+        median(ours, "joined_mb"),
+        median(ours, "highest_mb"),
+        median(ours, "base_mb"),
+    );
+    println!("typed          {:6.2} s  {:7.1} MB", median(typed, "s"), median(typed, "mb"));
+    println!(
+        "a row of the list: {:.0} ns joined before, {:.1} us joined anew",
+        median(ours, "row_ns"),
+        median(ours, "join_us")
+    );
+    let memory = median(ours, "joined_mb") / median(typed, "mb");
+    let cold = median(ours, "s") / median(raw, "s");
+    let kb = median(ours, "joined_mb") * 1024.0 / f64::from(u32::try_from(services).unwrap());
+    println!("memory: 1/{:.1} of typed reflectors (goal 1/8), {kb:.1} KB a service (goal 10)", 1.0 / memory);
+    println!("cold start: {cold:.2} x raw LIST (goal 2.5)");
+    i32::from(memory > 1.3 / 8.0 || cold > 1.3 * 2.5)
+}
+
+async fn child(role: &'static str, server: &str) -> Value {
+    let server = server.to_owned();
+    let run = move || {
+        let program = std::env::current_exe().unwrap();
+        Command::new(program).args(["--child", role, "--server", &server]).output().unwrap()
+    };
+    let output = tokio::task::spawn_blocking(run).await.unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    serde_json::from_str(text.trim()).unwrap_or_else(|_| {
+        panic!("{role} told no figures: {text}{}", String::from_utf8_lossy(&output.stderr));
+    })
+}
+
+/// Megabytes of a line of `/proc/self/status`.
+fn memory(line: &str) -> f64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|l| l.strip_prefix(line)).unwrap();
+    line.trim_start_matches(':').trim().trim_end_matches(" kB").parse::<f64>().unwrap() / 1024.0
+}
+
+fn kubeconfig(server: &str, folder: &Path) -> std::path::PathBuf {
+    let path = folder.join("kubeconfig");
+    let config = json!({
+        "apiVersion": "v1", "kind": "Config", "current-context": "bench",
+        "clusters": [{"name": "bench", "cluster": {"server": server}}],
+        "users": [{"name": "bench", "user": {}}],
+        "contexts": [{"name": "bench", "context": {"cluster": "bench", "user": "bench"}}],
+    });
+    std::fs::write(&path, config.to_string()).unwrap();
+    path
+}
+
+/// Our cache: time to ready, memory, and what a row of the list costs.
+async fn ours(server: &str) -> Value {
+    let folder = tempfile::tempdir().unwrap();
+    let target = Target::Infer { kubeconfig: Some(kubeconfig(server, folder.path())), context: None };
+    let cluster = Cluster::connect(target, Options::default()).await.unwrap();
+    let base_mb = memory("VmRSS");
+    let stop = CancellationToken::new();
+    let start = Instant::now();
+    let cache = cluster.watch(stop.clone());
+    assert!(cache.ready_within(Duration::from_mins(5)).await);
+    let s = start.elapsed().as_secs_f64();
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let mb = memory("VmRSS");
+
+    let services = cache.services();
+    let each =
+        |from: Instant| from.elapsed().as_secs_f64() / f64::from(u32::try_from(services.len()).unwrap());
+    let start = Instant::now();
+    let pods: u32 = services.iter().map(|at| cache.snapshot(at).unwrap().mesh.pods).sum();
+    let join_us = each(start) * 1e6;
+    assert_eq!(pods as usize, services.len() * 3);
+    let joined_mb = memory("VmRSS");
+    let start = Instant::now();
+    let versions: usize = services.iter().map(|at| cache.snapshot(at).unwrap().versions.len()).sum();
+    let row_ns = each(start) * 1e9;
+    assert_eq!(versions, services.len() * 3);
+    stop.cancel();
+    json!({"s": s, "mb": mb, "joined_mb": joined_mb, "highest_mb": memory("VmHWM"), "base_mb": base_mb,
+        "row_ns": row_ns, "join_us": join_us})
+}
+
+/// What a controller usually does: a typed reflector a kind, nothing left out.
+async fn typed(server: &str) -> Value {
+    let folder = tempfile::tempdir().unwrap();
+    let file = kube::config::Kubeconfig::read_from(kubeconfig(server, folder.path())).unwrap();
+    let options = kube::config::KubeConfigOptions::default();
+    let config = kube::Config::from_custom_kubeconfig(file, &options).await.unwrap();
+    let client = Client::try_from(config).unwrap();
+    let start = Instant::now();
+    let istio = |kind: &str, plural: &str| {
+        let gvk = GroupVersionKind::gvk("networking.istio.io", "v1", kind);
+        ApiResource::from_gvk_with_plural(&gvk, plural)
+    };
+    let (services, rules) =
+        (istio("VirtualService", "virtualservices"), istio("DestinationRule", "destinationrules"));
+    tokio::join!(
+        held::<Namespace>(Api::all(client.clone()), ()),
+        held::<Service>(Api::all(client.clone()), ()),
+        held::<EndpointSlice>(Api::all(client.clone()), ()),
+        held::<Pod>(Api::all(client.clone()), ()),
+        held::<Deployment>(Api::all(client.clone()), ()),
+        held::<StatefulSet>(Api::all(client.clone()), ()),
+        held::<DynamicObject>(Api::all_with(client.clone(), &services), services.clone()),
+        held::<DynamicObject>(Api::all_with(client.clone(), &rules), rules.clone()),
+    );
+    let s = start.elapsed().as_secs_f64();
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    json!({"s": s, "mb": memory("VmRSS")})
+}
+
+/// Returns when the reflector is ready; it goes on until the process ends.
+async fn held<K>(api: Api<K>, kind: <K as Resource>::DynamicType)
+where
+    K: Resource
+        + Lookup<DynamicType = <K as Resource>::DynamicType>
+        + Clone
+        + std::fmt::Debug
+        + serde::de::DeserializeOwned
+        + Send
+        + Sync
+        + 'static,
+    <K as Resource>::DynamicType: Eq + std::hash::Hash + Clone + Send + Sync + Unpin + 'static,
+{
+    let writer = reflector::store::Writer::<K>::new(kind);
+    let store = writer.as_reader();
+    let stream = watcher(api, watcher::Config::default()).default_backoff().reflect(writer).touched_objects();
+    tokio::spawn(async move {
+        futures::pin_mut!(stream);
+        while stream.next().await.is_some() {}
+    });
+    store.wait_until_ready().await.unwrap();
+}
+
+/// The floor of a cold start: the same lists, read and thrown away, one after the other.
+async fn raw(server: &str) -> Value {
+    let client = hyper_util::client::legacy::Client::builder(hyper_util::rt::TokioExecutor::new())
+        .build_http::<Empty<bytes::Bytes>>();
+    let start = Instant::now();
+    let mut read = 0;
+    for path in KINDS {
+        let answer = client.get(format!("{server}{path}?resourceVersion=0").parse().unwrap()).await.unwrap();
+        assert!(answer.status().is_success(), "{path}");
+        let mut body = answer.into_body();
+        while let Some(frame) = body.frame().await {
+            read += frame.unwrap().data_ref().map_or(0, bytes::Bytes::len);
+        }
+    }
+    let mb = f64::from(u32::try_from(read).unwrap()) / 1024.0 / 1024.0;
+    json!({"s": start.elapsed().as_secs_f64(), "mb": mb})
+}
+
+/// Fills a server: each service with three Deployments of one pod, an EndpointSlice, a VirtualService and a
+/// DestinationRule; 100 services a namespace, every tenth with a header rule. Returns the number of objects.
+fn fill(api: &ApiServer, services: usize) -> usize {
+    let mut objects = 0;
+    let mut put = |object: Value| {
+        api.put(object).unwrap();
+        objects += 1;
+    };
+    for n in 0..services {
+        let (namespace, name) = (format!("team-{:03}", n / 100), format!("service-{n:05}"));
+        let meta =
+            |name: &str, labels: &Value| json!({"namespace": namespace, "name": name, "labels": labels});
+        let own = json!({"app": name, "team": namespace, "app.kubernetes.io/managed-by": "Helm"});
+        let ports = json!([{"name": "http", "port": 80, "targetPort": 8080, "protocol": "TCP"}]);
+        put(json!({"apiVersion": "v1", "kind": "Service", "metadata": meta(&name, &own),
+            "spec": {"clusterIP": format!("10.96.{}.{}", n / 250, n % 250 + 1), "selector": {"app": name}, "ports": ports}}));
+        let mut endpoints = Vec::new();
+        for version in ["v1", "v2", "v3"] {
+            let labels = json!({"app": name, "version": version, "team": namespace});
+            let workload = format!("{name}-{version}");
+            let spec = pod_spec(&name, version);
+            put(
+                json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": meta(&workload, &labels), "spec": {
+                "replicas": 1, "selector": {"matchLabels": {"app": name, "version": version}},
+                "template": {"metadata": {"labels": labels}, "spec": spec}},
+                "status": {"replicas": 1, "readyReplicas": 1, "availableReplicas": 1, "observedGeneration": 1}}),
+            );
+            let mut labels = labels.clone();
+            labels["pod-template-hash"] = json!(format!("{:08x}", n * 2_654_435_761 % 0xffff_ffff));
+            labels["service.istio.io/canonical-name"] = json!(name);
+            labels["service.istio.io/canonical-revision"] = json!(version);
+            let pod = format!("{workload}-{:05x}", n * 48_271 % 0xf_ffff);
+            let mut meta = meta(&pod, &labels);
+            meta["annotations"] = json!({"sidecar.istio.io/status": "{\"initContainers\":[\"istio-init\"]}"});
+            put(json!({"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": spec, "status": {
+                "phase": "Running", "podIP": format!("10.244.{}.{}", n / 250, n % 250 + 1),
+                "conditions": [{"type": "Ready", "status": "True", "lastTransitionTime": "2026-01-02T03:04:05Z"}],
+                "containerStatuses": [{"name": name, "ready": true, "restartCount": 0, "image": format!("registry.example/{name}:{version}"),
+                    "imageID": "", "state": {"running": {"startedAt": "2026-01-02T03:04:05Z"}}}]}}));
+            endpoints.push(json!({"addresses": [format!("10.244.{}.{}", n / 250, n % 250 + 1)],
+                "conditions": {"ready": true, "serving": true, "terminating": false},
+                "targetRef": {"kind": "Pod", "namespace": namespace, "name": pod}}));
+        }
+        let mut slice = meta(&format!("{name}-slice"), &own);
+        slice["labels"]["kubernetes.io/service-name"] = json!(name);
+        put(json!({"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "metadata": slice,
+            "addressType": "IPv4", "endpoints": endpoints, "ports": [{"name": "http", "port": 8080}]}));
+        put(
+            json!({"apiVersion": "networking.istio.io/v1", "kind": "VirtualService", "metadata": meta(&name, &own),
+            "spec": route(&name, &namespace, n % 10 == 0)}),
+        );
+        let subsets =
+            ["v1", "v2", "v3"].map(|version| json!({"name": version, "labels": {"version": version}}));
+        put(
+            json!({"apiVersion": "networking.istio.io/v1", "kind": "DestinationRule", "metadata": meta(&name, &own),
+            "spec": {"host": host(&name, &namespace), "subsets": subsets}}),
+        );
+    }
+    objects
+}
+
+fn host(name: &str, namespace: &str) -> String {
+    let mut host = String::new();
+    write!(host, "{name}.{namespace}.svc.cluster.local").unwrap();
+    host
+}
+
+fn pod_spec(name: &str, version: &str) -> Value {
+    json!({"serviceAccountName": name, "containers": [{
+        "name": name, "image": format!("registry.example/{name}:{version}"), "ports": [{"containerPort": 8080}],
+        "env": [{"name": "LOG_LEVEL", "value": "info"}, {"name": "VERSION", "value": version}],
+        "resources": {"requests": {"cpu": "100m", "memory": "128Mi"}, "limits": {"memory": "256Mi"}},
+        "readinessProbe": {"httpGet": {"path": "/ready", "port": 8080}, "periodSeconds": 5},
+    }]})
+}
+
+fn route(name: &str, namespace: &str, with_rule: bool) -> Value {
+    let host = host(name, namespace);
+    let to = |subset: &str, weight: u32| json!({"destination": {"host": host, "subset": subset}, "weight": weight});
+    let mut http =
+        vec![json!({"name": "default", "timeout": "5s", "retries": {"attempts": 2, "perTryTimeout": "2s"},
+        "route": [to("v1", 70), to("v2", 20), to("v3", 10)]})];
+    if with_rule {
+        http.insert(
+            0,
+            json!({"match": [{"headers": {"x-tester": {"exact": "yes"}}}], "route": [to("v3", 100)]}),
+        );
+    }
+    json!({"hosts": [host], "http": http})
+}
