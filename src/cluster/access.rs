@@ -17,10 +17,10 @@ use crate::domain::actor::Identity;
 use crate::domain::ids::{Kind, Namespace};
 use crate::domain::plan::Plan;
 
-use super::Cluster;
 use super::cache::Cache;
 use super::error::ClusterError;
 use super::wire::{self, Call};
+use super::{Cluster, within};
 
 /// A denial, and a token that is none, are believed for a shorter time: somebody may be waiting for the right.
 const DENIED_MS: i64 = 5_000;
@@ -200,7 +200,7 @@ impl Cluster {
         let path = format!("/apis/{api_version}/{}s", kind.to_ascii_lowercase());
         let body = json!({ "apiVersion": api_version, "kind": kind, "spec": spec });
         let call = Call::with_body(Method::POST, path, &body);
-        let answer = wire::read(&self.inner.clients.read, &call, self.within(self.limits().read)).await?;
+        let answer = wire::read(&self.inner.clients.read, &call, within(self.limits().read)).await?;
         serde_json::from_slice(&answer.body).map_err(|error| ClusterError::Invalid(error.to_string()))
     }
 

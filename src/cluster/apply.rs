@@ -20,7 +20,7 @@ use crate::domain::refusal::{Code, Refusal};
 use super::cache::Cache;
 use super::error::{ApplyError, ClusterError};
 use super::write::{self, Mode, annotation, generation, marked, text};
-use super::{Cluster, meta};
+use super::{Cluster, LEAST, meta, within};
 
 /// How a plan ended.
 #[derive(Clone, Debug, PartialEq)]
@@ -38,10 +38,10 @@ impl Applied {
         let error = self.error.as_ref()?;
         Some(match self.ending {
             Ending::Partial => {
-                Refusal::new(Code::PartlyApplied).arg("object", error.object()).arg("message", error)
+                Refusal::new(Code::PartlyApplied).arg("object", error.object()).arg("words", error)
             }
             Ending::Unknown => {
-                Refusal::new(Code::OutcomeUnknown).arg("object", error.object()).arg("message", error)
+                Refusal::new(Code::OutcomeUnknown).arg("object", error.object()).arg("words", error)
             }
             _ => error.refusal(),
         })
@@ -66,7 +66,7 @@ impl Cluster {
     /// does; sends no write twice.
     pub async fn apply(&self, plan: &Plan, change: &str, cache: &Cache) -> Applied {
         let start = Instant::now();
-        let end = self.within(self.limits().change);
+        let end = within(self.limits().change);
         // The rest of the time belongs to finding out and undoing; a single edit needs no undoing.
         let share = if plan.edits().nth(1).is_some() { 0.6 } else { 0.85 };
         let forward = start + end.saturating_duration_since(start).mul_f64(share);
@@ -102,7 +102,7 @@ impl Cluster {
 
     /// What became of a change, by its objects: after a crash, and after an answer that was lost.
     pub async fn fate_of(&self, change: &str, records: &[EditRecord]) -> Vec<(ObjectRef, Fate)> {
-        let end = self.within(self.limits().read);
+        let end = within(self.limits().read);
         let fates = records.iter().map(|record| async move {
             let fate = match self.get(&record.object, end).await {
                 Err(error) => Fate::Unread(error),
@@ -149,11 +149,8 @@ struct Run<'a> {
     done: Vec<(usize, usize, &'a Edit, Value)>,
 }
 
-/// The barrier while undoing, where time is short.
-const SHORT: Duration = Duration::from_secs(2);
-
-/// A stage that cannot be written and found out about in less is not begun.
-const LEAST: Duration = Duration::from_secs(1);
+/// A change that has less time than this is not begun, and neither is a later edit of one.
+const ENOUGH: Duration = Duration::from_secs(2);
 
 impl<'a> Run<'a> {
     async fn forward(&mut self, plan: &'a Plan, end: Instant) -> Result<(), ApplyError> {
@@ -180,14 +177,14 @@ impl<'a> Run<'a> {
         end: Instant,
     ) -> Result<(), ApplyError> {
         let left = end.saturating_duration_since(Instant::now());
-        if left < LEAST && !self.done.is_empty() {
+        if left < ENOUGH {
             let error = ClusterError::Timeout("the time for the change was used up".to_owned());
             return Err(ApplyError::Cluster { object: edit.object.clone(), error });
         }
-        let limit = left.max(LEAST).mul_f64(0.75).min(self.cluster.limits().write);
-        let find_out = end.max(Instant::now() + limit + LEAST);
+        let limit = left.mul_f64(0.75).min(self.cluster.limits().write);
+
         let body = marked(edit.after.clone(), Some(self.change));
-        let fate = self.cluster.write(edit, body, Mode::Real, Instant::now() + limit, find_out).await;
+        let fate = self.cluster.write(edit, body, Mode::Real, Instant::now() + limit, end).await;
         let record = &mut self.records[at];
         match fate {
             write::Fate::Written(stored, _) => {
@@ -213,7 +210,10 @@ impl<'a> Run<'a> {
     }
 
     async fn heard(&self, written: impl Iterator<Item = (&ObjectRef, &Value)>, end: Instant) {
-        let wait = end.min(Instant::now() + self.cluster.limits().barrier);
+        let now = Instant::now();
+        // Most of what is left belongs to the stages that follow.
+        let left = end.saturating_duration_since(now).mul_f64(0.4);
+        let wait = now + left.min(self.cluster.limits().barrier);
         for (object, stored) in written {
             let (version, generation) = (text(stored, "resourceVersion"), generation(stored));
             if !self.cache.heard_of(object, version, generation, wait).await {
@@ -230,7 +230,7 @@ impl<'a> Run<'a> {
         while let Some((stage, at, edit, stored)) = self.done.pop() {
             if let Some((_, object, now)) = back.take_if(|(last, ..)| *last != stage) {
                 // As on the way there: a subset goes after the route that names it.
-                self.heard(std::iter::once((&object, &now)), end.min(Instant::now() + SHORT)).await;
+                self.heard(std::iter::once((&object, &now)), end).await;
             }
             // What was created stays: deleting is not among our rights, and a DestinationRule without a
             // route that names its subsets sends nothing anywhere.

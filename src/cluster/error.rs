@@ -39,7 +39,9 @@ impl ClusterError {
     /// The same as an answer to a person.
     pub fn refusal(&self) -> Refusal {
         match self {
-            Self::Unreachable(_) | Self::Config(_) => Refusal::new(Code::ClusterUnreachable),
+            Self::Unreachable(_) | Self::Config(_) | Self::Refused { code: 500.., .. } => {
+                Refusal::new(Code::ClusterUnreachable)
+            }
             Self::Timeout(_) => Refusal::new(Code::ClusterTimeout),
             Self::Busy(_) => Refusal::new(Code::ClusterBusy),
             Self::Forbidden(message) => Refusal::new(Code::ClusterForbids).arg("message", message),
@@ -93,8 +95,11 @@ impl ApplyError {
                     None => refusal,
                 }
             }
+            Self::Cluster { error: ClusterError::Refused { message, .. }, .. } => {
+                Refusal::new(Code::ClusterRefused).arg("message", message)
+            }
             Self::Cluster { error, .. } => error.refusal(),
-            Self::Unknown { error, .. } => Refusal::new(Code::OutcomeUnknown).arg("message", error),
+            Self::Unknown { error, .. } => Refusal::new(Code::OutcomeUnknown).arg("words", error),
         };
         refusal.arg("object", self.object())
     }

@@ -26,7 +26,7 @@ use super::state::{Facts, State, Touched};
 use super::watch::Page;
 use super::wire::{self, Call, query};
 use super::words::{LabelSet, Words};
-use super::{Cluster, parse};
+use super::{Cluster, parse, within};
 
 /// More workloads than this are listed rather than read one by one.
 const FEW: usize = 16;
@@ -50,7 +50,7 @@ impl Cluster {
     /// The service as it is now, with the JSON of its routing objects; `None` when there is no such service.
     /// Takes at most [`Limits::read`](super::Limits::read).
     pub async fn read_fresh(&self, at: &ServiceRef, cache: &Cache) -> Result<Option<Snapshot>, ClusterError> {
-        let end = self.within(self.limits().read);
+        let end = within(self.limits().read);
         let reading = Reading { cluster: self, at, cache, words: cache.words(), end };
         let late = || ClusterError::Timeout(format!("reading {at}"));
         timeout_at(end, reading.whole()).await.map_err(|_| late())?

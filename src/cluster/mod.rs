@@ -141,12 +141,24 @@ impl Default for Limits {
     }
 }
 
+/// What a call gets even when the deadline has passed.
+const LEAST: Duration = Duration::from_secs(1);
+
 /// The cluster: cheap to clone, safe to share.
 #[derive(Clone)]
 pub struct Cluster {
     inner: Arc<Inner>,
-    /// Nothing that this handle does lasts beyond this moment.
-    deadline: Option<Instant>,
+}
+
+tokio::task_local! {
+    /// When the work that the task is about must be over.
+    static DEADLINE: Instant;
+}
+
+/// Does work whose calls to the cluster, together, end by a deadline: reading, trying out and applying
+/// share one change's time. A call that begins after it still gets a second, to find out what became of a write.
+pub async fn until<F: Future>(deadline: Instant, work: F) -> F::Output {
+    DEADLINE.scope(deadline, work).await
 }
 
 struct Inner {
@@ -162,25 +174,19 @@ impl Cluster {
         let clients = Clients::connect(target).await?;
         let inner =
             Inner { clients, options, words: Arc::new(Words::default()), rights: access::Known::default() };
-        Ok(Self { inner: Arc::new(inner), deadline: None })
-    }
-
-    /// The same cluster for one change: reading, trying out and applying together end by `deadline`.
-    /// What has to be found out about a write that is already under way still gets two seconds after it.
-    #[must_use]
-    pub fn until(&self, deadline: Instant) -> Self {
-        Self { inner: Arc::clone(&self.inner), deadline: Some(deadline) }
-    }
-
-    /// The shorter of a limit and what the deadline leaves.
-    fn within(&self, limit: Duration) -> Instant {
-        let end = Instant::now() + limit;
-        self.deadline.map_or(end, |deadline| deadline.min(end))
+        Ok(Self { inner: Arc::new(inner) })
     }
 
     fn limits(&self) -> &Limits {
         &self.inner.options.limits
     }
+}
+
+/// When a call that may take `limit` must be over.
+fn within(limit: Duration) -> Instant {
+    let now = Instant::now();
+    let deadline = DEADLINE.try_with(|deadline| *deadline).ok();
+    deadline.map_or(now + limit, |deadline| deadline.clamp(now + LEAST, now + limit.max(LEAST)))
 }
 
 impl std::fmt::Debug for Cluster {

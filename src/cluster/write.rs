@@ -17,7 +17,7 @@ use super::error::{ApplyError, ClusterError};
 use super::kinds;
 use super::meta;
 use super::wire::{self, Call, query};
-use super::{Cluster, FIELD_MANAGER};
+use super::{Cluster, FIELD_MANAGER, within};
 
 /// How often a write is rebased on an object of which only status or metadata moved.
 const REBASES: u32 = 3;
@@ -51,7 +51,7 @@ impl Cluster {
     /// Lets the API server and its webhooks check every edit of a plan, without storing any.
     /// Refusals come in their own words, that of the first edit first; the answer holds their warnings.
     pub async fn dry_run(&self, plan: &Plan) -> Result<Vec<Warning>, ApplyError> {
-        let end = self.within(self.limits().write);
+        let end = within(self.limits().write);
         let tries = plan.edits().map(|edit| async move {
             let body = edit.after.clone();
             match self.write(edit, body, Mode::DryRun, end, end).await {

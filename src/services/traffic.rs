@@ -6,6 +6,7 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::cluster::until;
 use crate::domain::actor::Actor;
 use crate::domain::audit::{Details, EditRecord, Ending, Entry, Intent, Outcome, Written};
 use crate::domain::ids::{Revision, ServiceRef};
@@ -19,6 +20,9 @@ use super::Services;
 use super::ask::{ChangeAsk, Wish};
 use super::change::{Decided, Look, check_reason};
 use super::once::unavailable;
+
+/// From the first request to the last: nobody waits for a change longer than 20 s.
+const WHOLE_CHANGE: std::time::Duration = std::time::Duration::from_secs(18);
 
 impl Services {
     /// What a wish would do: effect, checks (a dry run of every object among them), diff. Writes nothing
@@ -68,7 +72,8 @@ impl Services {
     /// leaves exactly one entry in the history.
     pub async fn apply(&self, who: &Actor, ask: ChangeAsk) -> Result<Applied, Refused> {
         let (this, who) = (self.clone(), who.clone());
-        let task = tokio::spawn(async move { this.change(&who, ask).await });
+        let deadline = tokio::time::Instant::now() + WHOLE_CHANGE;
+        let task = tokio::spawn(until(deadline, Box::pin(async move { this.change(&who, ask).await })));
         task.await.unwrap_or_else(|error| {
             tracing::error!(%error, "a change ended abnormally; its intent stays open until the next start");
             Err(Refused { ending: Ending::Unknown, ..Refused::from(Code::OutcomeUnknown) })

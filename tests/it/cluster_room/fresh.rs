@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::json;
-use sluice::cluster::ClusterError;
+use sluice::cluster::{ClusterError, until};
 use sluice::demo::api::{Cut, On, Times, Trouble, Verb};
 use sluice::domain::refusal::Code;
 use tokio::time::Instant;
@@ -128,7 +128,8 @@ async fn a_frozen_server_is_given_up_and_a_deadline_is_kept() {
     assert!(matches!(error, ClusterError::Timeout(_)), "{error}");
     assert!(start.elapsed() <= Duration::from_secs(15));
     let start = Instant::now();
-    let hurried = scene.cluster.until(start + Duration::from_secs(4));
-    hurried.read_fresh(&at("reviews"), &scene.cache).await.unwrap_err();
+    let reviews = at("reviews");
+    let reading = scene.cluster.read_fresh(&reviews, &scene.cache);
+    until(start + Duration::from_secs(4), reading).await.unwrap_err();
     assert!(start.elapsed() <= Duration::from_secs(4));
 }

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use serde_json::json;
-use sluice::cluster::{Applied, Fate};
+use sluice::cluster::{Applied, Fate, until};
 use sluice::demo::api::{On, Times, Trouble, Verb};
 use sluice::domain::audit::{Ending, Written};
 use sluice::domain::refusal::Code;
@@ -108,9 +108,16 @@ async fn a_frozen_server_is_given_up_in_time() {
     assert!(start.elapsed() <= Duration::from_secs(20), "{:?}", start.elapsed());
     assert_eq!(applied.ending, Ending::Unknown);
     let start = Instant::now();
-    let hurried = scene.cluster.until(start + Duration::from_secs(6));
-    hurried.apply(&plan, "change-2", &scene.cache).await;
-    assert!(start.elapsed() <= Duration::from_secs(8), "{:?}", start.elapsed());
+    until(start + Duration::from_secs(6), scene.cluster.apply(&plan, "change-2", &scene.cache)).await;
+    assert!(start.elapsed() <= Duration::from_secs(6), "{:?}", start.elapsed());
+    // Too little time is left to begin.
+    scene.api.thaw();
+    let late = scene.cluster.apply(&plan, "change-3", &scene.cache);
+    let late = until(Instant::now() + Duration::from_millis(1_500), late).await;
+    assert_eq!(
+        (late.ending, told(&late), scene.weights()),
+        (Ending::Failed, Code::ClusterTimeout, vec![70, 30])
+    );
 }
 
 #[tokio::test(start_paused = true)]
