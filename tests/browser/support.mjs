@@ -1,7 +1,7 @@
 // What every browser test needs: a Sluice of its own, a browser, and a few gestures.
 // Everything listens on loopback and is ended by its own process id.
 import { spawn } from 'node:child_process';
-import { existsSync, mkdirSync } from 'node:fs';
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { createRequire } from 'node:module';
@@ -108,10 +108,18 @@ export async function axe(page) {
 }
 
 /** Keeps a picture of the page where a person can look at it. */
-export async function picture(page, name, options = {}) {
+export async function picture(page, name, { fullPage = false } = {}) {
   const folder = path.join(root, 'target', 'shots');
   mkdirSync(folder, { recursive: true });
-  await page.screenshot({ path: path.join(folder, `${name}.png`), ...options });
+  // Through the protocol: page.screenshot() adds a style of its own, which the page's policy rightly reports.
+  const session = await page.context().newCDPSession(page);
+  const { cssContentSize, cssVisualViewport } = await session.send('Page.getLayoutMetrics');
+  const size = fullPage ? cssContentSize : { x: cssVisualViewport.pageX, y: cssVisualViewport.pageY, width: cssVisualViewport.clientWidth, height: cssVisualViewport.clientHeight };
+  const { data } = await session.send('Page.captureScreenshot', { format: 'png', captureBeyondViewport: fullPage, clip: { ...size, scale: 1 } });
+  await session.detach();
+  const file = path.join(folder, `${name}.png`);
+  writeFileSync(file, Buffer.from(data, 'base64'));
+  return file;
 }
 
 /** One call of the REST API. Returns { status, headers, body }. */
