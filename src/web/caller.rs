@@ -49,7 +49,9 @@ impl Caller {
         let header = || parts.headers.get(header::ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok());
         let spoken = || header().map(Lang::of_header).unwrap_or_default();
         // A program has no cookie to choose with, and a browser's cookie must not change what scripts read.
-        let chosen = if door == Door::Api { None } else { cookie("lang").and_then(Lang::parse) };
+        // A live stream is answered like a program, but its elements stand in a page.
+        let for_a_page = door != Door::Api || parts.uri.path() == "/events";
+        let chosen = cookie("lang").filter(|_| for_a_page).and_then(Lang::parse);
         Self {
             request_id: request_id.into(),
             door,
@@ -84,5 +86,25 @@ impl<S: Sync> FromRequestParts<S> for Caller {
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Infallible> {
         // The frame always puts one there; a router without a frame (a test of a single handler) still answers.
         Ok(parts.extensions.get::<Self>().cloned().unwrap_or_else(|| Self::of(parts, "-")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(path: &str, expected: Lang) {
+        let request = http::Request::get(path).header("cookie", "lang=zh").header("accept-language", "en");
+        let (parts, ()) = request.body(()).unwrap().into_parts();
+        assert_eq!(Caller::of(&parts, "-").lang(), expected, "{path}");
+    }
+
+    #[test]
+    fn pages_and_their_live_elements_speak_the_chosen_language_scripts_the_one_they_ask_for() {
+        check("/services", Lang::Zh);
+        check("/events?topic=services", Lang::Zh);
+        check("/api/docs", Lang::Zh);
+        check("/api/v1/services", Lang::En);
     }
 }
