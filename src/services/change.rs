@@ -80,7 +80,7 @@ impl Services {
     /// (`locked`), else it is taken when something has to be recorded.
     pub(super) async fn look(&self, at: &ServiceRef, locked: bool) -> Result<Look, Refusal> {
         let look = self.read_now(at).await?;
-        if self.is_known(at, &look.routing).await? {
+        if self.is_known(at, &look.snapshot, &look.routing).await? {
             return Ok(look);
         }
         let lock = self.lock_of(at);

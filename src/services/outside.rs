@@ -8,7 +8,8 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::domain::actor::Channel;
 use crate::domain::audit::{Action, Details, EditRecord, Ending, Intent, Outcome, Written};
-use crate::domain::ids::{Kind, Revision, ServiceRef};
+use crate::domain::ids::{Kind, ObjectRef, Revision, ServiceRef};
+use crate::domain::istio::Meta;
 use crate::domain::overview::Happening;
 use crate::domain::refusal::Refusal;
 use crate::domain::routing::{Routing, Weights};
@@ -21,29 +22,51 @@ use super::once::unavailable;
 
 /// What the objects of each service looked like when Sluice last had a good look.
 #[derive(Default)]
-pub(super) struct Known(Mutex<HashMap<ServiceRef, (Box<str>, Option<Weights>)>>);
+pub(super) struct Known(Mutex<HashMap<ServiceRef, Seen>>);
+
+#[derive(Clone)]
+struct Seen {
+    fingerprint: Box<str>,
+    weights: Option<Weights>,
+    /// The generation of each routing object, where it was read: tells later which of them was edited.
+    generations: Vec<(ObjectRef, i64)>,
+}
 
 impl Known {
-    /// Remembers a state.
+    /// Remembers a state of which only this much is known.
     pub fn learn(&self, at: &ServiceRef, fingerprint: &str, weights: Option<Weights>) {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        known.insert(at.clone(), (fingerprint.into(), weights));
+        let seen = Seen { fingerprint: fingerprint.into(), weights, generations: Vec::new() };
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(at.clone(), seen);
+    }
+
+    fn learn_from(&self, at: &ServiceRef, snapshot: &Snapshot, routing: &Routing) {
+        let seen = Seen {
+            fingerprint: routing.fingerprint.as_str().into(),
+            weights: routing.declared(),
+            generations: generations(snapshot, routing),
+        };
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(at.clone(), seen);
     }
 
     /// Compares with what is remembered; a service that was never seen is remembered now and is known.
-    fn is(&self, at: &ServiceRef, routing: &Routing) -> bool {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        match known.get(at) {
-            Some((fingerprint, _)) => **fingerprint == *routing.fingerprint,
+    fn is(&self, at: &ServiceRef, snapshot: &Snapshot, routing: &Routing) -> bool {
+        let known = self
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(at)
+            .map(|seen| seen.fingerprint.clone());
+        match known {
+            Some(fingerprint) => *fingerprint == *routing.fingerprint,
             None => {
-                known.insert(at.clone(), (routing.fingerprint.as_str().into(), routing.declared()));
+                self.learn_from(at, snapshot, routing);
                 true
             }
         }
     }
 
-    fn weights(&self, at: &ServiceRef) -> Option<Weights> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(at).and_then(|(_, weights)| weights.clone())
+    fn seen(&self, at: &ServiceRef) -> Option<Seen> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(at).cloned()
     }
 
     /// Forgets a service that is gone.
@@ -54,10 +77,15 @@ impl Known {
 
 impl Services {
     /// True when the routing is what was last recorded (or first seen).
-    pub(super) async fn is_known(&self, at: &ServiceRef, routing: &Routing) -> Result<bool, Refusal> {
+    pub(super) async fn is_known(
+        &self,
+        at: &ServiceRef,
+        snapshot: &Snapshot,
+        routing: &Routing,
+    ) -> Result<bool, Refusal> {
         match self.inner.store.revision(at).await.map_err(unavailable)? {
             Some(ServiceState { fingerprint: Some(known), .. }) => Ok(known == routing.fingerprint),
-            _ => Ok(self.inner.outside.is(at, routing)),
+            _ => Ok(self.inner.outside.is(at, snapshot, routing)),
         }
     }
 
@@ -79,7 +107,7 @@ impl Services {
             return Ok(());
         };
         let routing = self.inner.routings.of(&snapshot);
-        if self.inner.outside.is(at, &routing) {
+        if self.inner.outside.is(at, &snapshot, &routing) {
             return Ok(());
         }
         self.look(at, false).await.map(|_| ())
@@ -93,17 +121,25 @@ impl Services {
         snapshot: &Snapshot,
         routing: &Routing,
     ) -> Result<Option<Revision>, Refusal> {
-        if self.is_known(at, routing).await? {
-            self.inner.outside.learn(at, &routing.fingerprint, routing.declared());
+        if self.is_known(at, snapshot, routing).await? {
+            self.inner.outside.learn_from(at, snapshot, routing);
             return Ok(None);
         }
         let last = self.revision_of(at).await?;
-        let before = self.inner.store.specs_at(at, last).await.map_err(unavailable)?.unwrap_or_default();
+        let recorded = self.inner.store.specs_at(at, last).await.map_err(unavailable)?;
+        let known = self.inner.outside.seen(at);
+        // Without a recorded spec it is the generation that tells which object was edited.
+        let untouched = |object: &ObjectRef| {
+            let now = generations(snapshot, routing).into_iter().find(|(other, _)| other == object);
+            recorded.is_none()
+                && now.is_some_and(|now| known.as_ref().is_some_and(|seen| seen.generations.contains(&now)))
+        };
+        let before = recorded.clone().unwrap_or_default();
         let specs = routing::saved(snapshot);
         let mut edits = Vec::new();
         for (object, spec) in &specs {
             let was = before.iter().find(|(other, _)| other == object).map(|(_, spec)| spec);
-            if was != Some(spec) {
+            if was != Some(spec) && !untouched(object) {
                 edits.push(seen(object, was.cloned(), Some(spec.clone())));
             }
         }
@@ -126,7 +162,7 @@ impl Services {
             reason: String::new(),
             request_id: String::new(),
             details: Details {
-                before: self.inner.outside.weights(at),
+                before: known.as_ref().and_then(|seen| seen.weights.clone()),
                 after: routing.declared(),
                 edits,
                 managers,
@@ -137,7 +173,7 @@ impl Services {
         let outcome = Outcome { at_ms: now, ending: Ending::Outside, revision: None, details };
         let revise = Revise::Next { fingerprint: routing.fingerprint.clone() };
         let entry = self.inner.store.single(&intent, &outcome, revise).await.map_err(unavailable)?;
-        self.inner.outside.learn(at, &routing.fingerprint, routing.declared());
+        self.inner.outside.learn_from(at, snapshot, routing);
         let revision = entry.outcome.as_ref().and_then(|outcome| outcome.revision);
         self.announce(Happening::Service(at.clone()));
         if let Some(revision) = revision {
@@ -157,7 +193,7 @@ impl Services {
 }
 
 fn seen(
-    object: &crate::domain::ids::ObjectRef,
+    object: &ObjectRef,
     before: Option<serde_json::Value>,
     after: Option<serde_json::Value>,
 ) -> EditRecord {
@@ -175,23 +211,25 @@ fn seen(
 fn managers_of(snapshot: &Snapshot, edits: &[EditRecord]) -> Vec<String> {
     let mut out: Vec<String> = Vec::new();
     for edit in edits {
-        let meta = match edit.object.kind {
-            Kind::VirtualService => {
-                snapshot.virtual_services.iter().map(|held| &held.object.meta).find(|meta| {
-                    meta.name == edit.object.name && *meta.namespace == *edit.object.namespace.as_str()
-                })
-            }
-            Kind::DestinationRule => {
-                snapshot.destination_rules.iter().map(|held| &held.object.meta).find(|meta| {
-                    meta.name == edit.object.name && *meta.namespace == *edit.object.namespace.as_str()
-                })
-            }
-        };
-        if let Some(manager) = meta.and_then(|meta| meta.manager.as_deref())
+        let manager = meta_of(snapshot, &edit.object).and_then(|meta| meta.manager.as_deref());
+        if let Some(manager) = manager
             && !out.iter().any(|name| name == manager)
         {
             out.push(manager.to_owned());
         }
     }
     out
+}
+
+fn generations(snapshot: &Snapshot, routing: &Routing) -> Vec<(ObjectRef, i64)> {
+    let of = |object: &ObjectRef| Some((object.clone(), meta_of(snapshot, object)?.generation));
+    routing.objects.iter().filter_map(of).collect()
+}
+
+fn meta_of<'a>(snapshot: &'a Snapshot, object: &ObjectRef) -> Option<&'a Meta> {
+    let is = |meta: &&Meta| meta.name == object.name && *meta.namespace == *object.namespace.as_str();
+    match object.kind {
+        Kind::VirtualService => snapshot.virtual_services.iter().map(|held| &held.object.meta).find(is),
+        Kind::DestinationRule => snapshot.destination_rules.iter().map(|held| &held.object.meta).find(is),
+    }
 }

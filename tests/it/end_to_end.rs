@@ -1,6 +1,8 @@
 //! The main job on a real Kubernetes API server: the program as users start it, real tokens, real RBAC,
 //! exactly the rights of `deploy/`, and the objects read back from the cluster.
 
+use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::core::v1::Service;
 use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind, PostParams};
 use serde_json::{Value, json};
 
@@ -124,6 +126,7 @@ async fn the_main_job_on_a_real_api_server() {
     );
 
     others_are_kept_out(&cluster, &sluice).await;
+    a_stateful_service_and_objects_elsewhere(&cluster, &sluice).await;
 
     // Every right of deploy/ was needed, and no other.
     assert_eq!(rights_used(&cluster), rights_granted());
@@ -131,6 +134,64 @@ async fn the_main_job_on_a_real_api_server() {
     assert!(sluice.end(), "an orderly end");
     let (report, good) = verify(&sluice.history());
     assert!(good, "{report}");
+}
+
+/// A StatefulSet, a second version that comes later (its subset is added to the DestinationRule that Sluice
+/// made), and objects in another namespace that matter to the service.
+async fn a_stateful_service_and_objects_elsewhere(cluster: &RealCluster, sluice: &Served) {
+    let admin = cluster.client("admin").await;
+    let core: Api<Service> = Api::namespaced(admin.clone(), "weather");
+    let sets: Api<StatefulSet> = Api::namespaced(admin.clone(), "weather");
+    let post = PostParams::default();
+    let service = json!({"metadata": {"name": "ledger"}, "spec": {
+        "selector": {"app": "ledger"}, "ports": [{"name": "http", "port": 8080}]}});
+    core.create(&post, &serde_json::from_value(service).unwrap()).await.unwrap();
+    let set = |version: &str| -> StatefulSet {
+        let labels = json!({"app": "ledger", "version": version});
+        let pod = json!({"metadata": {"labels": labels, "annotations": {"sidecar.istio.io/status": "{}"}},
+            "spec": {"containers": [{"name": "ledger", "image": "shop/ledger:1"}]}});
+        serde_json::from_value(json!({"metadata": {"name": format!("ledger-{version}")}, "spec": {
+            "serviceName": "ledger", "replicas": 1, "selector": {"matchLabels": labels}, "template": pod}}))
+        .unwrap()
+    };
+    let amy = Some(cluster.token("amy"));
+    let path = "/api/v1/services/weather/ledger";
+    let ready = async |version: &str| {
+        sets.create(&post, &set(version)).await.unwrap();
+        wait_for("a ready pod", async || {
+            let seen = sluice.call("GET", path, amy, None, &[]).await;
+            let versions = seen.body["versions"].as_array()?.clone();
+            let one = versions.iter().find(|one| one["version"] == json!(version))?;
+            (one["ready"] == json!(1)).then_some(seen.etag?)
+        })
+        .await
+    };
+    let put = async |etag: &str, weights: Value| {
+        let body =
+            json!({"weights": weights, "reason": "ledger", "ack": ["big_jump", "few_pods", "host_shared"]});
+        let answer =
+            sluice.call("PUT", &format!("{path}/traffic"), amy, Some(body), &[("if-match", etag)]).await;
+        assert_eq!(answer.status, 200, "{:?}", answer.body);
+    };
+    put(&ready("v1").await, json!({"v1": 100})).await;
+    // In another namespace: a gateway's route to it, and a rule of that namespace for its host.
+    let host = "ledger.weather.svc.cluster.local";
+    let create = async |kind: &str, plural: &str, spec: Value| {
+        let object = json!({"apiVersion": "networking.istio.io/v1", "kind": kind,
+            "metadata": {"name": "ledger", "namespace": "bookinfo"}, "spec": spec});
+        let object: DynamicObject = serde_json::from_value(object).unwrap();
+        objects(admin.clone(), kind, plural, "bookinfo").create(&post, &object).await.unwrap();
+    };
+    let subsets =
+        json!([{"name": "v1", "labels": {"version": "v1"}}, {"name": "v2", "labels": {"version": "v2"}}]);
+    create("DestinationRule", "destinationrules", json!({"host": host, "subsets": subsets})).await;
+    let route = json!([{"route": [{"destination": {"host": host, "subset": "v1"}}]}]);
+    let gateway = json!({"hosts": ["ledger.example.com"], "gateways": ["bookinfo/edge"], "http": route});
+    create("VirtualService", "virtualservices", gateway).await;
+    put(&ready("v2").await, json!({"v1": 90, "v2": 10})).await;
+    let rules =
+        objects(admin.clone(), "DestinationRule", "destinationrules", "weather").get("ledger").await.unwrap();
+    assert_eq!(rules.data["spec"]["subsets"].as_array().unwrap().len(), 2, "{:?}", rules.data);
 }
 
 async fn others_are_kept_out(cluster: &RealCluster, sluice: &Served) {

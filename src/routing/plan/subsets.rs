@@ -166,14 +166,26 @@ impl Planner<'_> {
     }
 
     /// A DNS label for a version that no rule for the host uses yet.
+    /// A name that means nothing else to anybody. A rule of another namespace that already has a subset of
+    /// this name with the same labels means the same pods: its clients then follow the route too.
     fn free_subset_name(&self, version: &VersionName) -> String {
+        let service = self.snapshot.service.at.namespace.as_str();
+        let wanted = self.version(version).map(|version| &version.subset_labels);
+        let same = |subset: &Subset| {
+            wanted.is_some_and(|wanted| {
+                wanted.len() == subset.labels.len()
+                    && wanted
+                        .iter()
+                        .all(|(key, value)| subset.labels.get(&**key).is_some_and(|v| **v == **value))
+            })
+        };
         let taken = |name: &str| {
             self.added.iter().any(|added| added.name == name)
-                || self
-                    .snapshot
-                    .destination_rules
-                    .iter()
-                    .any(|held| held.object.spec.subsets.iter().any(|subset| &*subset.name == name))
+                || self.snapshot.destination_rules.iter().any(|held| {
+                    let elsewhere = *held.object.meta.namespace != *service;
+                    let mut named = held.object.spec.subsets.iter().filter(|subset| &*subset.name == name);
+                    named.any(|subset| !(elsewhere && same(subset)))
+                })
         };
         numbered(&dns_label(version.as_str()), |name| !taken(name))
     }

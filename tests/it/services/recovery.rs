@@ -41,7 +41,6 @@ async fn cut_off(house: &House, at: &ServiceRef, written: bool) -> String {
     };
     house.store.intent(&intent).await.unwrap();
     if written {
-        after["metadata"]["managedFields"] = Value::Null;
         house.api.put_as(after, "sluice").unwrap();
     }
     change

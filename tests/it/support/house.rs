@@ -23,7 +23,6 @@ use tokio_util::sync::CancellationToken;
 
 pub struct House {
     pub api: ApiServer,
-    pub cluster: Cluster,
     pub cache: Cache,
     pub store: Store,
     pub services: Services,
@@ -63,7 +62,7 @@ impl House {
             Settings::default(),
         );
         services.spawn(stop.clone());
-        let house = Self { api, cluster, cache, store, services, clock, folder, stop };
+        let house = Self { api, cache, store, services, clock, folder, stop };
         house.until("it is ready", async |house| house.services.ready().ok()).await;
         house
     }
@@ -128,7 +127,6 @@ impl House {
     pub fn edit_outside(&self, kind: &str, namespace: &str, name: &str, edit: impl FnOnce(&mut Value)) {
         let mut object = self.api.get(kind, namespace, name).unwrap();
         edit(&mut object);
-        object["metadata"]["managedFields"] = json!(null);
         self.api.put_as(object, "kubectl-edit").unwrap();
     }
 }
