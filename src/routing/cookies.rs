@@ -3,6 +3,8 @@
 
 use crate::domain::routing::{Condition, Op, Subject};
 
+use super::regexes;
+
 /// What may stand before the cookie in the header: other cookies, each closed by `;` and blanks.
 const BEFORE: &str = r"^(.*?;\s*)?(";
 /// The form in Istio's documentation, which misses a cookie after a blank. Read, never written.
@@ -35,7 +37,8 @@ pub fn parse(regex: &str) -> Option<Condition> {
         return Some(condition(Op::Present, String::new()));
     }
     if let Some(inner) = value.strip_prefix("(?:").and_then(|rest| rest.strip_suffix(')')) {
-        return Some(condition(Op::Regex, inner.to_owned()));
+        // Not `(?:a)|(b)`, which only looks like one group.
+        return regexes::re2(inner).is_ok().then(|| condition(Op::Regex, inner.to_owned()));
     }
     if let Some(literal) = unescape(value) {
         return Some(condition(Op::Exact, literal));

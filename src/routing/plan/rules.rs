@@ -127,7 +127,7 @@ impl Planner<'_> {
         scope: &Scope,
     ) -> Result<Value, Refusal> {
         let now = self.before.routing.rules[current].clone();
-        if rule.when != now.when {
+        if normal(&rule.when) != normal(&now.when) {
             let unknown = held["match"].as_array().into_iter().flatten().any(|entry| {
                 entry.as_object().is_some_and(|entry| entry.keys().any(|key| !KNOWN.contains(&key.as_str())))
             });
@@ -138,9 +138,7 @@ impl Planner<'_> {
                     .arg("fields", now.opaque.join(", ")));
             }
             let when = rule_input::conditions(rule, at)?;
-            if when != now.when
-                && let Some(held) = held.as_object_mut()
-            {
+            if let Some(held) = held.as_object_mut() {
                 let old = held.get("match").and_then(Value::as_array).cloned().unwrap_or_default();
                 held.insert("match".to_owned(), match_json(&when, scope, &old));
             }

@@ -100,11 +100,17 @@ fn value(percentage: Option<&PercentValue>) -> f64 {
     percentage.map_or(100.0, |percentage| percentage.value.min(100.0))
 }
 
+/// Labels that Istio gives to endpoints by where they are: pods do not carry them, and a subset that
+/// names them holds a part of a version.
+const PLACES: [&str; 3] = ["topology.kubernetes.io/", "topology.istio.io/", "kubernetes.io/hostname"];
+
 /// The versions that have pods with all labels of the subset; no labels = all versions.
 pub fn versions_of<'a>(subset: &Subset, versions: &'a [Version]) -> impl Iterator<Item = &'a Version> {
-    versions.iter().filter(|version| {
+    let of_pod = |key: &str| !PLACES.iter().any(|place| key.starts_with(place));
+    versions.iter().filter(move |version| {
         version.pod_labels.iter().any(|labels| {
-            subset.labels.iter().all(|(key, value)| labels.get(&**key).is_some_and(|held| **held == **value))
+            let mut wanted = subset.labels.iter().filter(|(key, _)| of_pod(key));
+            wanted.all(|(key, value)| labels.get(&**key).is_some_and(|held| **held == **value))
         })
     })
 }

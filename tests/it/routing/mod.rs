@@ -25,4 +25,6 @@ mod take_over;
 
 mod checks;
 mod diff;
+
 mod properties;
+mod worlds;

@@ -250,6 +250,11 @@ fn destinations_reach_versions_by_the_labels_of_subsets() {
         &world("{name: v1, labels: {version: v1}}", "ratings/v9:!"),
         &Dest::Foreign { host: "ratings".into(), subset: Some("v9".into()) },
     );
+    // Where a pod is, Istio knows without a label of the pod.
+    reaches(
+        &world("{name: v1, labels: {version: v1, topology.kubernetes.io/zone: a}}", "v1:!"),
+        &version("v1"),
+    );
     // One version only: a subset without labels is that version, today.
     let only = reviews().version("v1", 1).with(&rule("{name: any}")).with(&http("any:!"));
     reaches(&only, &version("v1"));

@@ -231,6 +231,7 @@ fn matches_are_read_in_words() {
         "Cookie(\"user\") regex a|b []",
     );
     reads("{headers: {cookie: {regex: \"^(.*?;)?(user=j.*)(;.*)?$\"}}}", "Cookie(\"user\") regex j.* []");
+    reads("{headers: {cookie: {regex: \"^(.*?;)?(user=(?:a)|(b))(;.*)?$\"}}}", " [\"headers.cookie\"]");
     reads("{headers: {cookie: {regex: \".*user.*\"}}}", " [\"headers.cookie\"]");
     reads("{headers: {cookie: {exact: a}}}", " [\"headers.cookie\"]");
     reads("{headers: {a: {exact: b}}, sourceLabels: {app: x}}", "Header(\"a\") exact b [\"sourceLabels\"]");
