@@ -178,13 +178,10 @@ struct Folder {
 
 impl Folder {
     fn choose(named: Option<PathBuf>) -> anyhow::Result<Self> {
-        let (path, temporary) = match named {
-            Some(path) => (path, false),
-            None => {
-                let name = format!("sluice-demo-{}", uuid::Uuid::now_v7().simple());
-                (std::env::temp_dir().join(name), true)
-            }
-        };
+        let temporary = named.is_none();
+        let path = named.unwrap_or_else(|| {
+            std::env::temp_dir().join(format!("sluice-demo-{}", uuid::Uuid::now_v7().simple()))
+        });
         if path.is_file() {
             bail!("{} is a file: name a folder with --data", path.display());
         }

@@ -96,7 +96,7 @@ impl Ending {
 /// What is known before the cluster is touched: who wants what, and why. Written first.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Intent {
-    /// One id for intent and outcome (UUIDv7); also annotated on the objects that are written.
+    /// One id for intent and outcome (`UUIDv7`); also annotated on the objects that are written.
     pub change: String,
     pub at_ms: i64,
     /// `None` for sign-in and sign-out.

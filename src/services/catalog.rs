@@ -28,13 +28,15 @@ const KEPT: usize = 2_048;
 
 /// What was read out of snapshots lately, by the snapshot itself.
 #[derive(Default)]
-pub(super) struct Routings(Mutex<HashMap<ServiceRef, (Arc<Snapshot>, Arc<Routing>)>>);
+pub(super) struct Routings(Mutex<Kept>);
+
+type Kept = HashMap<ServiceRef, (Arc<Snapshot>, Arc<Routing>)>;
 
 impl Routings {
     /// The routing of a snapshot, read at most once while the snapshot lives.
     pub fn of(&self, snapshot: &Arc<Snapshot>) -> Arc<Routing> {
         let at = &snapshot.service.at;
-        let hit = |kept: &HashMap<ServiceRef, (Arc<Snapshot>, Arc<Routing>)>| {
+        let hit = |kept: &Kept| {
             kept.get(at).filter(|(of, _)| Arc::ptr_eq(of, snapshot)).map(|(_, routing)| routing.clone())
         };
         if let Some(routing) = hit(&self.0.lock().unwrap_or_else(PoisonError::into_inner)) {

@@ -83,11 +83,11 @@ impl Services {
         if self.is_known(at, &look.snapshot, &look.routing).await? {
             return Ok(look);
         }
-        let lock = self.lock_of(at);
-        let _held = if locked { None } else { Some(lock.lock().await) };
+        let turn = self.lock_of(at);
+        let _held = if locked { None } else { Some(turn.lock().await) };
         let mut look = self.read_now(at).await?;
-        if let Some(entry) = self.record_if_outside(at, &look.snapshot, &look.routing).await? {
-            look.revision = entry;
+        if let Some(revision) = self.record_if_outside(at, &look.snapshot, &look.routing).await? {
+            look.revision = revision;
         }
         Ok(look)
     }

@@ -23,7 +23,7 @@ const FIGURES: Duration = Duration::from_secs(10);
 /// Figures are kept fresh for this long after somebody last asked for some.
 const LOOKING_MS: i64 = 120_000;
 /// How often the head of the history goes into the log stream, out of reach of whoever owns the file.
-const ANCHOR: Duration = Duration::from_secs(300);
+const ANCHOR: Duration = Duration::from_mins(5);
 
 /// Follows the cluster until `stop`.
 pub(super) async fn run(services: Services, stop: CancellationToken) {

@@ -56,13 +56,10 @@ impl Known {
             .unwrap_or_else(PoisonError::into_inner)
             .get(at)
             .map(|seen| seen.fingerprint.clone());
-        match known {
-            Some(fingerprint) => *fingerprint == *routing.fingerprint,
-            None => {
-                self.learn_from(at, snapshot, routing);
-                true
-            }
+        if known.is_none() {
+            self.learn_from(at, snapshot, routing);
         }
+        known.is_none_or(|fingerprint| *fingerprint == *routing.fingerprint)
     }
 
     fn seen(&self, at: &ServiceRef) -> Option<Seen> {

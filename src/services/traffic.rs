@@ -73,19 +73,23 @@ impl Services {
     pub async fn apply(&self, who: &Actor, ask: ChangeAsk) -> Result<Applied, Refused> {
         let (this, who) = (self.clone(), who.clone());
         let deadline = tokio::time::Instant::now() + WHOLE_CHANGE;
-        let task = tokio::spawn(until(deadline, Box::pin(async move { this.change(&who, ask).await })));
-        task.await.unwrap_or_else(|error| {
-            tracing::error!(%error, "a change ended abnormally; its intent stays open until the next start");
-            Err(Refused { ending: Ending::Unknown, ..Refused::from(Code::OutcomeUnknown) })
-        })
+        let change = async move { Box::pin(this.change(&who, ask)).await };
+        let task = tokio::spawn(until(deadline, Box::pin(change)));
+        match task.await {
+            Ok(answer) => answer,
+            Err(error) => {
+                tracing::error!(%error, "a change ended abnormally; its intent stays open until the next start");
+                Err(Refused { ending: Ending::Unknown, ..Refused::from(Code::OutcomeUnknown) })
+            }
+        }
     }
 
     async fn change(&self, who: &Actor, ask: ChangeAsk) -> Result<Applied, Refused> {
         let at = ask.service.clone();
         self.must_see(who, &at).await?;
         let reason = check_reason(&ask.reason, ask.wish.needs_reason())?;
-        let lock = self.lock_of(&at);
-        let _held = lock.lock().await;
+        let turn = self.lock_of(&at);
+        let _held = turn.lock().await;
         let mut intent = self.intent_of(who, &ask, reason);
         let look = match self.look(&at, true).await {
             Ok(look) => look,

@@ -1,5 +1,7 @@
 //! The API reference, `/api/docs`: our own rendering of the OpenAPI document, which needs no network.
 
+use std::fmt::Write as _;
+
 use askama::Template;
 use serde_json::{Map, Value};
 
@@ -198,10 +200,10 @@ fn kind_within(schema: &Value, depth: u8) -> String {
         _ => String::new(),
     };
     if let (Some(low), Some(high)) = (schema.get("minimum"), schema.get("maximum")) {
-        said.push_str(&format!(" {low}..{high}"));
+        let _ = write!(said, " {low}..{high}");
     }
     if let Some(format) = schema["format"].as_str() {
-        said.push_str(&format!(" ({format})"));
+        let _ = write!(said, " ({format})");
     }
     said
 }

@@ -81,6 +81,7 @@ impl Theme {
     }
 
     /// The theme that one more press brings.
+    #[must_use]
     pub fn next(self) -> Self {
         match self {
             Self::Auto => Self::Light,

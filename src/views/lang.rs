@@ -36,6 +36,7 @@ impl Lang {
     }
 
     /// The language that the header offers to switch to.
+    #[must_use]
     pub fn other(self) -> Self {
         match self {
             Self::En => Self::Zh,

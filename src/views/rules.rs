@@ -34,6 +34,7 @@ impl HtmlSafe for RulesCard {}
 
 /// One rule in words.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each says by itself whether one control is there")]
 pub struct RuleRow {
     pub at: usize,
     pub name: Option<String>,

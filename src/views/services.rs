@@ -254,7 +254,7 @@ impl ServiceRow {
             rate: observed.map(|seen| rate(seen.rate())),
             success: success.map(success_rate),
             poor: success.is_some_and(|rate| rate < POOR),
-            p95: observed.and_then(|seen| seen.p95_ms()).map(|ms| duration(lang, ms)),
+            p95: observed.and_then(crate::domain::observed::Observed::p95_ms).map(|ms| duration(lang, ms)),
             state: text::state(lang, item.state),
             last: item.last.as_ref().map(|last| (clock.moment(last.at_ms, now_ms), last.by.clone())),
         }

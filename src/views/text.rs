@@ -84,8 +84,7 @@ pub fn state(lang: Lang, state: State) -> Chip {
         State::LastFailed => (Tone::Bad, "warn"),
         State::Drift => (Tone::Warn, "warn"),
         State::ChangedOutside => (Tone::Warn, "drift"),
-        State::NotRoutable => (Tone::Line, ""),
-        State::SpreadByPods => (Tone::Line, ""),
+        State::NotRoutable | State::SpreadByPods => (Tone::Line, ""),
         State::Steady => (Tone::Plain, "ok"),
     };
     Chip::new(tone, icon, lang.t(&format!("state.{}", state.as_str())))

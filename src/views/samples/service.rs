@@ -142,7 +142,7 @@ pub fn add(pages: &mut Vec<Page>, lang: Lang, theme: Theme) {
 
     let last = LastChange {
         by: "zhao.min".to_owned(),
-        ..one.overview.last.clone().unwrap_or_else(|| unreachable_last())
+        ..one.overview.last.clone().unwrap_or_else(unreachable_last)
     };
     let stale = Stale {
         saw: (41, Some(before.clone())),
@@ -289,9 +289,9 @@ fn rules(show: &mut Show<'_>, frame: impl Fn() -> Chrome, lang: Lang) {
     });
     let mut change = preview(Vec::new(), Vec::new(), checks()[2..].to_vec());
     change.planned.effect.before = weights(&[("v1", 100), ("v2", 0), ("v3", 0)]);
-    change.planned.effect.after = change.planned.effect.before.clone();
-    change.planned.effect.rules_before = one.overview.routing.rules.clone();
-    change.planned.effect.rules_after = edited.clone();
+    change.planned.effect.after = weights(&[("v1", 100), ("v2", 0), ("v3", 0)]);
+    change.planned.effect.rules_before.clone_from(&one.overview.routing.rules);
+    change.planned.effect.rules_after.clone_from(&edited);
     let typed = Typed { rules: Some(edited), ..Typed::default() };
     show(
         "service-rules",
@@ -302,7 +302,7 @@ fn rules(show: &mut Show<'_>, frame: impl Fn() -> Chrome, lang: Lang) {
     );
 
     let mut draft = Draft::of(0, &one.overview.routing.rules[0]);
-    draft.sample = "jason".to_owned();
+    "jason".clone_into(&mut draft.sample);
     let editor = RuleEditor::of(lang, "/services/bookinfo/reviews", &draft, &versions, &slots);
     show(
         "service-rule-editor",

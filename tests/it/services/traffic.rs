@@ -137,7 +137,7 @@ async fn gitops_wants_to_be_acknowledged_and_rollouts_is_refused() {
     house.change(weights(&[("v1", 90), ("v2", 10)]), &cart, &["gitops"]).await.unwrap();
     let checkout = at("shop", "checkout");
     let preview = house.services.preview(&anna(), &checkout, &Wish::TakeOver("v1".into()), &[]).await;
-    let checks = preview.map(|preview| preview.checks).unwrap_or_else(|refused| refused.refusal.checks);
+    let checks = preview.map_or_else(|refused| refused.refusal.checks, |preview| preview.checks);
     let owned = checks.iter().find(|check| check.code == Code::OwnedByController);
     assert_eq!(owned.map(|check| check.severity), Some(Severity::Block));
 }

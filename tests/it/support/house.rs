@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 use sluice::clock::Clock;
 use sluice::cluster::{Cache, Cluster, Options, Target, client};
 use sluice::demo::Demo;

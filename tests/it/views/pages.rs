@@ -91,12 +91,12 @@ fn attributes_are_quoted_and_ids_are_used_once() {
     let quoted = r#"(?:\s+[a-z-]+(?:="[^"]*"|='[^']*')?)*"#;
     expect_none(&format!(r#"<[a-z]+{quoted}\s+[a-z-]+=[^"'\s>]"#), "an attribute without quotes");
     let id = Regex::new(r#"\sid="([^"]*)""#).unwrap();
+    let used = Regex::new(r#"(?:aria-describedby|aria-labelledby|\sfor|\sform)="([^"]*)""#).unwrap();
     for (name, html) in pages(Lang::En) {
         let mut seen = BTreeSet::new();
         for found in id.captures_iter(&html) {
             assert!(seen.insert(found[1].to_owned()), "{name}: the id {} stands twice", &found[1]);
         }
-        let used = Regex::new(r#"(?:aria-describedby|aria-labelledby|\sfor|\sform)="([^"]*)""#).unwrap();
         if html.contains("<!doctype") {
             for found in used.captures_iter(&html) {
                 assert!(seen.contains(&found[1]), "{name}: nothing has the id {}", &found[1]);
@@ -171,11 +171,12 @@ fn chinese_pages_have_no_english_left() {
     .unwrap();
     let said = Regex::new(r#"(?:aria-label|title|placeholder|data-[a-z-]+)="([^"]*)"|>([^<]+)<"#).unwrap();
     let word = Regex::new("[A-Za-z]{2,}").unwrap();
+    let code = Regex::new(r"<code>([^<]*)</code>").unwrap();
     let filled = Regex::new(r"\{[a-z]+\}|\S+…\S+|&#?[a-z0-9]+;").unwrap();
     // Everything that the samples call by a name.
     let mut allowed: BTreeSet<String> = LATIN.iter().map(|word| (*word).to_owned()).collect();
     for (_, html) in pages(Lang::En) {
-        for found in Regex::new(r"<code>([^<]*)</code>").unwrap().captures_iter(&html) {
+        for found in code.captures_iter(&html) {
             allowed.extend(word.find_iter(&found[1]).map(|one| one.as_str().to_owned()));
         }
     }
@@ -224,7 +225,7 @@ fn the_front_is_small_and_htmx_is_the_one_that_was_recorded() {
         .iter()
         .sum();
     assert!(size < 150 * 1024, "{size} bytes of style and script");
-    let hash: String = Sha256::digest(read("htmx.min.js")).iter().map(|byte| format!("{byte:02x}")).collect();
+    let hash = hex::encode(Sha256::digest(read("htmx.min.js")));
     let noted = fs::read_to_string(folder.join("VENDORED.md")).unwrap();
     assert!(noted.contains(&hash), "htmx.min.js is not the file that VENDORED.md names: {hash}");
     for name in ["app.js", "weights.js", "live.js"] {
