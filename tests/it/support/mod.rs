@@ -1,5 +1,6 @@
 //! What several tests need to stand on. Used by tests only; asserts nothing about Sluice itself.
 
+pub mod app;
 pub mod cluster;
 pub mod deploy;
 pub mod house;

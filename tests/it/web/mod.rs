@@ -2,3 +2,7 @@
 
 mod config;
 mod listen;
+
+mod access;
+mod api;
+mod frame;
