@@ -204,6 +204,8 @@ fn complete(document: &mut OpenApi) {
     let mut schemas = Vec::new();
     Problem::schemas(&mut schemas);
     schemas.push((Problem::name().into_owned(), Problem::schema()));
+    // Only parameters refer to it, and those are not gathered by themselves.
+    schemas.push((Name::name().into_owned(), Name::schema()));
     components.schemas.extend(schemas);
     for (path, item) in &mut document.paths.paths {
         let conditions = path.contains("/traffic");
