@@ -209,7 +209,7 @@ document.addEventListener('keydown', event => {
   if (sluice.cookie('keys') === 'off' || event.ctrlKey || event.metaKey || event.altKey || $('dialog[open]')) return;
   if (event.target.closest('input:not([type=range]), textarea, select')) return;
   if (event.key === '/') {
-    const find = $$('#q, #aq, #find').find(el => el.offsetParent);
+    const find = ['#q', '#aq', '#find'].map(id => $(id)).find(el => el?.offsetParent); // the page's own filter first
     if (find) { event.preventDefault(); find.focus(); }
   } else if (event.key === '?') {
     $('#keys').showModal();

@@ -105,6 +105,12 @@ impl Text {
         self
     }
 
+    /// True when every placeholder has its value.
+    pub fn is_complete(&self) -> bool {
+        let names = self.pattern.split("%{").skip(1).filter_map(|rest| rest.split('}').next());
+        names.into_iter().all(|name| self.args.iter().any(|(arg, _)| arg == name))
+    }
+
     /// The same with its marks shown.
     pub fn rich(self) -> Rich {
         Rich(self)

@@ -305,7 +305,7 @@ impl CheckItem {
             icon,
             name: decide.then(|| text::name(lang, check.code).to_string()),
             text: text::sentence(Clockface::new(lang, None), check.code, &check.args).rich(),
-            next: said.next.filter(|_| check.severity == Severity::Block),
+            next: said.next.filter(|_| check.severity == Severity::Block || check.code == Code::GitOps),
             ack: (check.severity == Severity::Acknowledge).then(accept),
         }
     }

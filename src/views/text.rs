@@ -34,13 +34,22 @@ pub fn name(lang: Lang, code: Code) -> Text {
     lang.t(&format!("code.{}.name", code.text_key()))
 }
 
-/// The sentence of a code with its values; times are said in the zone of `clock`.
+/// The sentence of a code with its values; times are said in the zone of `clock`. Where a value is not
+/// known and the catalogue has a sentence without it (`bare`), that one is said.
 pub fn sentence(clock: Clockface, code: Code, args: &Args) -> Text {
-    fill(clock, clock.lang.t(&format!("code.{}.text", code.text_key())), args)
+    let of = |part: &str| format!("code.{}.{part}", code.text_key());
+    let full = fill(clock, clock.lang.t(&of("text")), args);
+    if full.is_complete() || !clock.lang.knows(&of("bare")) {
+        return full;
+    }
+    fill(clock, clock.lang.t(&of("bare")), args)
 }
 
 fn next(clock: Clockface, code: Code, args: &Args) -> Option<String> {
-    let key = format!("code.{}.next", code.text_key());
+    let of = |part: &str| format!("code.{}.{part}", code.text_key());
+    // The exact exemption is known where a change was planned, not where an owner was merely found.
+    let exact = code == Code::GitOps && args.iter().any(|(name, _)| name == "pointer");
+    let key = of(if exact { "exempt" } else { "next" });
     clock.lang.knows(&key).then(|| fill(clock, clock.lang.t(&key), args).into())
 }
 

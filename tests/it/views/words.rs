@@ -142,6 +142,26 @@ fn a_value_that_is_missing_shows_a_dash() {
 }
 
 #[test]
+fn a_sentence_that_lacks_a_value_is_said_without_it_where_that_is_possible() {
+    let said = |refusal: Refusal| text::refusal(Lang::En, &refusal).text;
+    let refused = || Refusal::new(Code::ClusterRefused).arg("message", "no");
+    assert_eq!(said(refused()), "Kubernetes refused the change: no");
+    assert_eq!(
+        said(refused().arg("object", "VirtualService a/b")),
+        "Kubernetes refused VirtualService a/b: no"
+    );
+}
+
+#[test]
+fn a_gitops_owner_is_told_with_the_exact_exemption_once_it_is_known() {
+    let found = Check::new(Severity::Acknowledge, Code::GitOps).arg("tool", "Flux").arg("name", "apps");
+    let next = |check: &Check| text::check(Lang::En, check).next.unwrap();
+    assert!(next(&found).ends_with("exempt the weights from its sync."));
+    let planned = found.arg("pointer", "/spec/http").arg("kind", "VirtualService");
+    assert!(next(&planned).contains("JSON pointer /spec/http"));
+}
+
+#[test]
 fn times_are_said_relative_and_exact() {
     let now = 1_795_185_127_000;
     let ago = |ms| time::ago(Lang::En, now - ms, now);
