@@ -12,7 +12,7 @@ use crate::views::audit::effect;
 use crate::views::chrome::Chrome;
 use crate::views::lang::Lang;
 use crate::views::services::{Attention, ServiceRow};
-use crate::views::traffic::{Declared, Facts, ObservedLine, Progress, SeenSoFar};
+use crate::views::traffic::{Declared, Facts, ObservedLine, Progress, SeenSoFar, Verdict};
 use crate::views::versions::VersionLive;
 
 /// An element's id and the element.
@@ -56,6 +56,7 @@ pub async fn service(app: &App, chrome: &Chrome, item: &Overview, applied: Optio
         ("svc-facts".to_owned(), Facts::of(chrome.clock, chrome.now_ms, item).to_string()),
         ("t-declared".to_owned(), Declared::of(lang, item).to_string()),
         ("t-observed".to_owned(), ObservedLine::of(lang, item).to_string()),
+        ("t-verdict".to_owned(), Verdict::of(lang, item).to_string()),
     ];
     for version in &item.snapshot.versions {
         let live = VersionLive::of(lang, version, item.observed.as_ref());
