@@ -111,12 +111,11 @@ pub struct ReasonBody {
 }
 
 /// What a change answers: the change, or with `dry_run=true` its preview.
-#[derive(ToSchema)]
+#[derive(serde::Serialize, ToSchema)]
 #[schema(title = "Changed")]
+#[serde(untagged)]
 pub enum Changed {
-    #[schema(title = "Applied")]
     Applied(super::effect::Applied),
-    #[schema(title = "Preview")]
     Preview(super::effect::Preview),
 }
 
