@@ -51,10 +51,7 @@ impl Store {
     /// Begins a session. Those that are over are cleared away on the occasion.
     pub async fn begin_session(&self, identity: &Identity) -> Result<NewSession, StoreError> {
         let mut secret = [0_u8; 32];
-        getrandom::fill(&mut secret).map_err(|error| StoreError::File {
-            path: "/dev/urandom".into(),
-            source: std::io::Error::other(error.to_string()),
-        })?;
+        getrandom::fill(&mut secret).map_err(StoreError::NoRandomness)?;
         let (hash, csrf) = hashes(&secret);
         let now = self.now_ms();
         let session = Session {

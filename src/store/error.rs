@@ -23,6 +23,8 @@ pub enum StoreError {
     Unreadable { seq: i64, why: String },
     #[error("cannot write a value as JSON: {0}")]
     Json(#[from] serde_json::Error),
+    #[error("the system gives no random numbers: {0}")]
+    NoRandomness(getrandom::Error),
     #[error("`{}`: {source}", path.display())]
     File { path: PathBuf, source: std::io::Error },
     /// Disk full, I/O error, or the file is being held by somebody: nothing was written.

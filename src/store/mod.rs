@@ -115,6 +115,7 @@ impl Store {
             .journal_mode(sqlx::sqlite::SqliteJournalMode::Wal)
             // A fuller log before it is copied back: pages that many rows touch are copied once.
             .pragma("wal_autocheckpoint", "4000")
+            .pragma("journal_size_limit", "67108864")
             .pragma("cache_size", "-16000");
         if let Some(pages) = options.max_pages {
             writing = writing.pragma("max_page_count", pages.to_string());
