@@ -111,7 +111,7 @@
   document.addEventListener('visibilitychange', () => { // browsers allow six connections a host: hidden tabs give theirs back
     clearTimeout(away);
     if (document.hidden) {
-      away = setTimeout(close, 10000);
+      away = setTimeout(close, 3000);
     } else if (!source && topic) {
       heard = Math.max(heard, Date.now() - SILENCE + 4000);
       failures = Math.max(failures, 1);
@@ -128,5 +128,6 @@
     else if (source && Date.now() - heard > SILENCE + 5000) { close(); failures++; retryAt = Date.now() + 3000; }
     paint();
   }, 1000);
-  open();
+  if (document.hidden) topic = $('main')?.dataset.topic || ''; // opened in the background: connects when it is looked at
+  else open();
 })();
