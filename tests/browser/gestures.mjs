@@ -73,6 +73,8 @@ export async function acceptAll(page) {
 export async function apply(page, reason) {
   await acceptAll(page);
   await page.locator('#why').fill(reason);
+  // The toast of an earlier change must not be taken for this one's.
+  for (const old of await page.locator('#toasts [data-dismiss]').all()) await old.click();
   await page.locator('#apply-btn').click();
   await page.locator('#toasts .toast').waitFor({ timeout: 20_000 });
 }

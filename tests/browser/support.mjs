@@ -1,7 +1,7 @@
 // What every browser test needs: a Sluice of its own, a browser, and a few gestures.
 // Everything listens on loopback and is ended by its own process id.
 import { spawn } from 'node:child_process';
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { createRequire } from 'node:module';
@@ -93,17 +93,18 @@ export async function open(browserOrContext, url, at, options = {}) {
   return page;
 }
 
-/** Violations of WCAG 2.2 A and AA on the page as it stands, as short lines. */
-export async function axe(page) {
+/** Violations of WCAG 2.2 A and AA on the page as it stands, as short lines; with `rules`, of these only. */
+export async function axe(page, rules) {
   // Through the protocol, so that the page's own content security policy stays as strict as it is.
-  const session = await page.context().newCDPSession(page);
-  const { readFileSync } = await import('node:fs');
-  await session.send('Runtime.evaluate', { expression: readFileSync(axePath, 'utf8') });
-  const result = await page.evaluate(() => globalThis.axe.run(document, {
-    runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa'],
+  if (!await page.evaluate(() => 'axe' in globalThis)) {
+    const session = await page.context().newCDPSession(page);
+    await session.send('Runtime.evaluate', { expression: readFileSync(axePath, 'utf8') });
+    await session.detach();
+  }
+  const result = await page.evaluate((only) => globalThis.axe.run(document, {
+    runOnly: only ? { type: 'rule', values: only } : ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa'],
     resultTypes: ['violations'],
-  }));
-  await session.detach();
+  }), rules);
   return result.violations.flatMap((v) => v.nodes.map((node) => `${v.id}: ${node.target.join(' ')} ${node.failureSummary?.split('\n')[1] ?? ''}`));
 }
 
