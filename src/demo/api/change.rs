@@ -196,29 +196,29 @@ fn check_name(kind: &Kind, name: &str) -> Result<(), Failure> {
         let error = FieldError::required("metadata.name", "name or generateName is required");
         return Err(Failure::invalid(kind, kind.kind, "", &[error]));
     }
-    let label = |text: &str, first_is_letter: bool| {
+    // Only labels are limited to 63: `IsDNS1123Subdomain` looks at the whole name's length.
+    let part = |text: &str, first_is_letter: bool| {
         let ends = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
         !text.is_empty()
-            && text.len() <= 63
             && text.chars().all(|c| ends(c) || c == '-')
             && text.ends_with(ends)
             && text.starts_with(|c: char| if first_is_letter { c.is_ascii_lowercase() } else { ends(c) })
     };
     let (fits, text) = match kind.name {
         NameRule::Subdomain => (
-            name.len() <= 253 && name.split('.').all(|part| label(part, false)),
+            name.len() <= 253 && name.split('.').all(|text| part(text, false)),
             "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and \
              must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is \
              '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')",
         ),
         NameRule::Label => (
-            label(name, false),
+            name.len() <= 63 && part(name, false),
             "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start \
              and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is \
              '[a-z0-9]([-a-z0-9]*[a-z0-9])?')",
         ),
         NameRule::Label1035 => (
-            label(name, true),
+            name.len() <= 63 && part(name, true),
             "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic \
              character, and end with an alphanumeric character (e.g. 'my-name',  or 'abc-123', regex used for \
              validation is '[a-z]([-a-z0-9]*[a-z0-9])?')",

@@ -69,6 +69,7 @@ fn every_service_has_its_pods_at_once() {
         ("shop", "search", (4, 4)),
         ("shop", "sessions", (3, 3)),
         ("shop", "legacy-invoices", (2, 2)),
+        ("shop", seed::LONGEST_NAME, (2, 2)),
     ] {
         assert_eq!(cluster.endpoints(namespace, service), endpoints, "{namespace}/{service}");
     }
