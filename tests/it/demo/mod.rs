@@ -4,3 +4,4 @@ mod cluster;
 mod known_answers;
 mod router;
 mod traffic;
+mod two_opinions;
