@@ -124,7 +124,7 @@ fn fate(change: &str, record: &EditRecord, now: Option<&Value>) -> Fate {
     } else if record.before.is_some() && spec == record.before.as_ref() {
         Fate::Before
     } else {
-        Fate::Other { manager: meta::manager_of(now) }
+        Fate::Other { manager: meta::changed_by(None, now) }
     }
 }
 

@@ -1,9 +1,11 @@
 //! Metadata of routing objects: what the domain keeps of it, who wrote last, who else owns the object.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::Deserialize;
+use serde_json::Value;
 
 use crate::domain::istio::Meta;
 use crate::domain::owner;
@@ -35,7 +37,7 @@ struct OwnerJson {
 }
 
 /// One entry of `managedFields`; the fields themselves are not parsed.
-#[derive(Default, Deserialize)]
+#[derive(Clone, Default, PartialEq, Deserialize)]
 #[serde(default)]
 struct ManagedJson {
     manager: Option<String>,
@@ -83,10 +85,18 @@ pub(super) fn millis(time: &str) -> i64 {
     time.parse::<Timestamp>().map_or(0, Timestamp::as_millisecond)
 }
 
-/// The latest manager in an object's whole JSON.
-pub(super) fn manager_of(object: &serde_json::Value) -> Option<std::sync::Arc<str>> {
-    let managed = Vec::<ManagedJson>::deserialize(object.pointer("/metadata/managedFields")?).ok()?;
-    latest(&managed).map(Into::into)
+/// Who wrote an object since it was as `before`: times have a grain of a second, so a manager that is new, or whose
+/// time moved, goes before one that was there already.
+pub(super) fn changed_by(before: Option<&Value>, now: &Value) -> Option<Arc<str>> {
+    let known = before.map(managed_fields).unwrap_or_default();
+    let all = managed_fields(now);
+    let new: Vec<ManagedJson> = all.iter().filter(|entry| !known.contains(entry)).cloned().collect();
+    latest(&new).or_else(|| latest(&all)).map(Into::into)
+}
+
+fn managed_fields(object: &Value) -> Vec<ManagedJson> {
+    let entries = object.pointer("/metadata/managedFields");
+    entries.and_then(|entries| Deserialize::deserialize(entries).ok()).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -107,5 +117,18 @@ mod tests {
         assert_eq!(meta.manager.as_deref(), Some("kubectl-edit"));
         assert_eq!(meta.owner, None);
         assert_eq!((&*meta.namespace, &*meta.name), ("shop", "reviews"));
+    }
+
+    #[test]
+    fn of_two_writers_in_one_second_the_new_one_is_named() {
+        let object = |managers: &[&str]| {
+            let entry =
+                |manager: &&str| serde_json::json!({"manager": manager, "time": "2026-01-02T03:04:05Z"});
+            serde_json::json!({"metadata": {"managedFields": managers.iter().map(entry).collect::<Vec<_>>()}})
+        };
+        let now = object(&["kubectl-edit", "zz-old"]);
+        assert_eq!(changed_by(Some(&object(&["zz-old"])), &now).as_deref(), Some("kubectl-edit"));
+        assert_eq!(changed_by(None, &now).as_deref(), Some("zz-old"));
+        assert_eq!(changed_by(Some(&now), &now).as_deref(), Some("zz-old"));
     }
 }

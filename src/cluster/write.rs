@@ -109,7 +109,7 @@ impl Cluster {
                     };
                     match now.as_ref().and_then(|now| rebased(edit, &body, now)) {
                         Some(again) => body = again,
-                        None => return Fate::Not(conflict(object, now.as_ref())),
+                        None => return Fate::Not(conflict(edit, now.as_ref())),
                     }
                 }
                 429 => return not(answer.error("a write")),
@@ -219,7 +219,9 @@ fn judge(edit: &Edit, body: &Value, now: Option<Value>) -> Verdict {
     if annotation(&now) == annotation(body) && annotation(body).is_some() {
         return Verdict::Written(now);
     }
-    let Some(before) = edit.before.as_deref() else { return Verdict::Overtaken(meta::manager_of(&now)) };
+    let Some(before) = edit.before.as_deref() else {
+        return Verdict::Overtaken(meta::changed_by(None, &now));
+    };
     if text(&now, "uid") != text(before, "uid") {
         return Verdict::Overtaken(None);
     }
@@ -228,7 +230,7 @@ fn judge(edit: &Edit, body: &Value, now: Option<Value>) -> Verdict {
     }
     // Each stored change of the spec raises the generation by one. One step, and it is not ours: ours was not stored.
     match generation(&now) - generation(before) {
-        0 | 1 => Verdict::Overtaken(meta::manager_of(&now)),
+        0 | 1 => Verdict::Overtaken(meta::changed_by(Some(before), &now)),
         _ => Verdict::Open,
     }
 }
@@ -261,8 +263,9 @@ fn rebased(edit: &Edit, body: &Value, now: &Value) -> Option<Value> {
     Some(again)
 }
 
-fn conflict(object: &ObjectRef, now: Option<&Value>) -> ApplyError {
-    ApplyError::Conflict { object: object.clone(), manager: now.and_then(meta::manager_of) }
+fn conflict(edit: &Edit, now: Option<&Value>) -> ApplyError {
+    let manager = now.and_then(|now| meta::changed_by(edit.before.as_deref(), now));
+    ApplyError::Conflict { object: edit.object.clone(), manager }
 }
 
 /// A text of an object's metadata; empty when it is absent.

@@ -183,8 +183,8 @@ async fn a_forbidden_kind_is_told_in_the_servers_words_and_tried_again() {
     assert!(message.contains("cannot list resource \"pods\""), "{message}");
     assert_eq!(scene.snapshot("reviews").unwrap().versions.len(), 0);
     scene.api.grant(right(&["*"]));
+    scene.until("pods are known", |cache| (health(cache, "Pod") == Health::Live).then_some(())).await;
     versions(&scene, 2).await;
-    assert_eq!(health(&scene.cache, "Pod"), Health::Live);
 }
 
 fn right(resources: &[&str]) -> Right {
