@@ -90,7 +90,10 @@ pub fn interval(hits: f64, n: f64) -> (f64, f64) {
     let middle = p + z2 / (2.0 * n);
     let reach = Z * (p * (1.0 - p) / n + z2 / (4.0 * n * n)).sqrt();
     let scale = 1.0 + z2 / n;
-    (((middle - reach) / scale).max(0.0) * 100.0, ((middle + reach) / scale).min(1.0) * 100.0)
+    // Exactly, where rounding would leave 99.999… and so exclude what was seen.
+    let low = if hits <= 0.0 { 0.0 } else { ((middle - reach) / scale).max(0.0) * 100.0 };
+    let high = if hits >= n { 100.0 } else { ((middle + reach) / scale).min(1.0) * 100.0 };
+    (low, high)
 }
 
 /// What a source of metrics counted for one workload behind one service, before versions are told apart.
