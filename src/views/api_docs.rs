@@ -6,6 +6,7 @@ use askama::Template;
 use serde_json::{Map, Value};
 
 use super::chrome::Chrome;
+use super::lang::{Rich, Text};
 
 /// The whole page.
 #[derive(Debug, Template)]
@@ -13,48 +14,48 @@ use super::chrome::Chrome;
 pub struct ApiPage {
     pub chrome: Chrome,
     pub version: String,
-    pub description: Vec<String>,
+    pub description: Vec<Rich>,
     pub groups: Vec<Group>,
     pub schemas: Vec<Schema>,
 }
 
 /// The operations of one tag.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Group {
     pub name: String,
     pub operations: Vec<Operation>,
 }
 
 /// One operation.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Operation {
     pub id: String,
     pub method: String,
     pub path: String,
-    pub summary: String,
-    pub description: Vec<String>,
+    pub summary: Rich,
+    pub description: Vec<Rich>,
     pub parameters: Vec<Parameter>,
     /// Media type, and the body's schema.
     pub body: Option<(String, String)>,
     /// Status, meaning, and the answer's schema.
-    pub answers: Vec<(String, String, String)>,
+    pub answers: Vec<(String, Rich, String)>,
 }
 
 /// A parameter of a path, query or header.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Parameter {
     pub name: String,
     pub place: String,
     pub required: bool,
     pub kind: String,
-    pub description: String,
+    pub description: Rich,
 }
 
 /// A named shape.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Schema {
     pub name: String,
-    pub description: Vec<String>,
+    pub description: Vec<Rich>,
     pub fields: Vec<Parameter>,
     /// For shapes that are no objects: what they are.
     pub kind: String,
@@ -100,14 +101,14 @@ impl Operation {
             id: operation["operationId"].as_str().map_or(fallback, ToOwned::to_owned),
             method: method.to_uppercase(),
             path: path.to_owned(),
-            summary: text(&operation["summary"]),
+            summary: marked(&operation["summary"]),
             description: paragraphs(&operation["description"]),
             parameters: parameters.map(Parameter::of).collect(),
             body: content(&operation["requestBody"]),
             answers: entries(&operation["responses"])
                 .map(|(status, answer)| {
                     let shape = content(answer).map(|(_, shape)| shape).unwrap_or_default();
-                    (status.clone(), text(&answer["description"]), shape)
+                    (status.clone(), marked(&answer["description"]), shape)
                 })
                 .collect(),
         }
@@ -121,7 +122,7 @@ impl Parameter {
             place: text(&parameter["in"]),
             required: parameter["required"].as_bool().unwrap_or_default(),
             kind: kind(&parameter["schema"]),
-            description: text(&parameter["description"]),
+            description: marked(&parameter["description"]),
         }
     }
 }
@@ -134,7 +135,7 @@ impl Schema {
             place: String::new(),
             required: required(field),
             kind: kind(shape),
-            description: text(&shape["description"]),
+            description: marked(&shape["description"]),
         });
         Self {
             name: name.to_owned(),
@@ -157,9 +158,15 @@ fn text(value: &Value) -> String {
     value.as_str().unwrap_or_default().to_owned()
 }
 
-fn paragraphs(value: &Value) -> Vec<String> {
+/// A description's words, `code` marked.
+fn marked(value: &Value) -> Rich {
+    Text::verbatim(value.as_str().unwrap_or_default()).rich()
+}
+
+fn paragraphs(value: &Value) -> Vec<Rich> {
     let text = value.as_str().unwrap_or_default();
-    text.split("\n\n").map(|part| part.trim().replace('\n', " ")).filter(|part| !part.is_empty()).collect()
+    let parts = text.split("\n\n").map(|part| part.trim().replace('\n', " "));
+    parts.filter(|part| !part.is_empty()).map(|part| Text::verbatim(&part).rich()).collect()
 }
 
 /// A schema in a few words: `integer 0..100`, `[Service]`, `"applied" | "refused"`. Depth is bounded, because

@@ -5,9 +5,9 @@ use askama::filters::HtmlSafe;
 use serde_json::Value;
 use similar::{ChangeTag, TextDiff};
 
-use crate::domain::audit::{Entry, Written};
+use crate::domain::audit::{Action, Entry, Written};
 use crate::domain::overview::{DiffLine, Sign};
-use crate::domain::refusal::Severity;
+use crate::domain::refusal::{Refusal, Severity};
 
 use super::audit::{details, effect};
 use super::chrome::{Chrome, Notice, Tone};
@@ -28,6 +28,8 @@ pub struct AuditDetail {
     pub facts: Vec<(String, String)>,
     pub checks: Vec<CheckItem>,
     pub reason: String,
+    /// The form for a reason, on entries of one's own that have none.
+    pub add_reason: Option<AddReason>,
     /// Where each revision can be prepared again: label and address.
     pub restore: Vec<(String, String)>,
     /// The address of this entry, to be copied.
@@ -35,6 +37,15 @@ pub struct AuditDetail {
 }
 
 impl HtmlSafe for AuditDetail {}
+
+/// A reason that is added later, as an entry of its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AddReason {
+    pub action: String,
+    pub csrf: String,
+    pub typed: String,
+    pub error: Option<String>,
+}
 
 /// One object, before against after.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,8 +86,33 @@ impl AuditDetail {
                 .map(|check| CheckItem { ack: None, ..CheckItem::of(lang, check, &[]) })
                 .collect(),
             reason: intent.reason.clone(),
+            add_reason: AddReason::of(chrome, entry),
             restore: restore(lang, entry),
             link: format!("/audit/{}", entry.id),
+        }
+    }
+}
+
+impl AddReason {
+    fn of(chrome: &Chrome, entry: &Entry) -> Option<Self> {
+        let intent = &entry.intent;
+        let change = matches!(intent.action, Action::SetTraffic | Action::TakeOver | Action::SwitchBack);
+        let own = chrome.person.as_ref().is_some_and(|person| person.name == intent.actor);
+        (change && own && intent.reason.is_empty()).then(|| Self {
+            action: format!("/audit/{}/reason", entry.id),
+            csrf: chrome.csrf.clone(),
+            typed: String::new(),
+            error: None,
+        })
+    }
+}
+
+impl AuditDetail {
+    /// The detail after a reason was refused: what was typed stays.
+    pub fn reason_refused(&mut self, typed: &str, refusal: &Refusal) {
+        if let Some(form) = &mut self.add_reason {
+            typed.clone_into(&mut form.typed);
+            form.error = Some(text::refusal(self.lang, refusal).text);
         }
     }
 }

@@ -116,6 +116,11 @@ impl Text {
         Rich(self)
     }
 
+    /// Words of our own that stand in no catalogue (the API's description), with their marks.
+    pub fn verbatim(words: &str) -> Self {
+        Self { pattern: words.to_owned(), args: Vec::new() }
+    }
+
     fn pieces(&self) -> impl Iterator<Item = Piece<'_>> {
         let mut rest = self.pattern.as_str();
         std::iter::from_fn(move || {

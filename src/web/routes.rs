@@ -88,6 +88,7 @@ fn pages() -> Doors {
         .post("/services/{namespace}/{name}/rules/edit", rules::edit)
         .get("/audit", audit::list)
         .get("/audit/{id}", audit::one)
+        .post("/audit/{id}/reason", audit::add_reason)
         .get("/audit.csv", audit::csv)
         .get("/audit.json", audit::json)
         .get("/api/docs", docs::page)

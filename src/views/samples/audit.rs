@@ -193,6 +193,11 @@ pub fn add(pages: &mut Vec<Page>, lang: Lang, theme: Theme) {
         "audit-failed",
         &AuditPage::of(frame("/audit/1890"), fields.clone(), answer(&list, None), Some(&list[4])),
     );
+    let mut late = AuditPage::of(frame("/audit/1893"), fields.clone(), answer(&list, None), Some(&list[1]));
+    if let Some(open) = &mut late.open {
+        open.reason_refused(HOSTILE, &Refusal::new(Code::ReasonTooLong).arg("n", 500));
+    }
+    push(pages, "audit-add-reason", &late);
     push(
         pages,
         "audit-empty",

@@ -1,7 +1,7 @@
 //! `/audit`: the history with its filters, one entry in place, and the whole of it as a file.
 
 use axum::extract::{RawQuery, State};
-use axum::response::Response;
+use axum::response::{IntoResponse, Redirect, Response};
 use jiff::civil::Date;
 use jiff::tz::{Offset, TimeZone};
 use url::form_urlencoded;
@@ -15,6 +15,7 @@ use crate::views::chrome::Nav;
 use crate::views::time::Clockface;
 use crate::web::api::extract::EntryId;
 use crate::web::auth::Who;
+use crate::web::auth::form::Form;
 use crate::web::caller::{Caller, Door};
 use crate::web::chrome::chrome;
 use crate::web::error::Failure;
@@ -56,6 +57,28 @@ pub async fn one(
     page(&app, &who, &caller, asked, Some(entry)).await
 }
 
+/// `POST /audit/{id}/reason`: a reason for an entry of one's own that has none; becomes an entry itself.
+pub async fn add_reason(
+    State(app): State<App>,
+    who: Who,
+    caller: Caller,
+    EntryId(id): EntryId,
+    form: Form,
+) -> Result<Response, Failure> {
+    let typed = form.text("reason");
+    let refusal = match app.services.add_reason(&who.actor, id, typed, &caller.request_id).await {
+        Ok(_) => return Ok(Redirect::to(&format!("/audit/{id}")).into_response()),
+        Err(refusal) if refusal.field.as_deref() == Some("reason") => refusal,
+        Err(refusal) => return Err(refusal.into()),
+    };
+    let entry = app.services.entry(&who.actor, id).await?;
+    let mut view = view(&app, &who, &caller, Asked::of("", caller.clock), Some(entry)).await?;
+    if let Some(open) = &mut view.open {
+        open.reason_refused(typed, &refusal);
+    }
+    Ok(respond::html_with(refusal.code.status(), &view))
+}
+
 /// `GET /audit.csv`.
 pub async fn csv(
     State(app): State<App>,
@@ -85,6 +108,17 @@ async fn page(
     asked: Asked,
     open: Option<Entry>,
 ) -> Result<Response, Failure> {
+    let view = view(app, who, caller, asked, open).await?;
+    Ok(if caller.door == Door::Fragment { respond::html(&view.as_results()) } else { respond::html(&view) })
+}
+
+async fn view(
+    app: &App,
+    who: &Who,
+    caller: &Caller,
+    asked: Asked,
+    open: Option<Entry>,
+) -> Result<AuditPage, Failure> {
     let services = &app.services;
     let found = services.entries(&who.actor, &asked.filter, asked.cursor.as_deref(), ROWS).await?;
     let count = services.count(&who.actor, &asked.filter).await?;
@@ -105,8 +139,7 @@ async fn page(
         actors: services.people(&who.actor).await?,
     };
     let chrome = chrome(app, caller, Some(who), Nav::Audit, &Topic::Notices.to_string());
-    let view = AuditPage::of(chrome, asked.fields, answer, open.as_ref());
-    Ok(if caller.door == Door::Fragment { respond::html(&view.as_results()) } else { respond::html(&view) })
+    Ok(AuditPage::of(chrome, asked.fields, answer, open.as_ref()))
 }
 
 /// The filters of a query. What cannot be read is left out.
