@@ -6,9 +6,10 @@
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
-use super::failure::{Failure, FieldError};
-use super::kinds::{Generation, Kind, NameRule};
+use super::failure::Failure;
+use super::kinds::{Generation, Kind};
 use super::managed;
+use super::metadata::check_name;
 use super::object::{as_map, meta_text, metadata_mut};
 
 /// Who writes, and when.
@@ -189,46 +190,6 @@ fn check_namespace(kind: &Kind, namespace: &str, body: &Value) -> Result<(), Fai
         ));
     }
     Ok(())
-}
-
-fn check_name(kind: &Kind, name: &str) -> Result<(), Failure> {
-    if name.is_empty() {
-        let error = FieldError::required("metadata.name", "name or generateName is required");
-        return Err(Failure::invalid(kind, kind.kind, "", &[error]));
-    }
-    // Only labels are limited to 63: `IsDNS1123Subdomain` looks at the whole name's length.
-    let part = |text: &str, first_is_letter: bool| {
-        let ends = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
-        !text.is_empty()
-            && text.chars().all(|c| ends(c) || c == '-')
-            && text.ends_with(ends)
-            && text.starts_with(|c: char| if first_is_letter { c.is_ascii_lowercase() } else { ends(c) })
-    };
-    let (fits, text) = match kind.name {
-        NameRule::Subdomain => (
-            name.len() <= 253 && name.split('.').all(|text| part(text, false)),
-            "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and \
-             must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is \
-             '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')",
-        ),
-        NameRule::Label => (
-            name.len() <= 63 && part(name, false),
-            "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start \
-             and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is \
-             '[a-z0-9]([-a-z0-9]*[a-z0-9])?')",
-        ),
-        NameRule::Label1035 => (
-            name.len() <= 63 && part(name, true),
-            "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic \
-             character, and end with an alphanumeric character (e.g. 'my-name',  or 'abc-123', regex used for \
-             validation is '[a-z]([-a-z0-9]*[a-z0-9])?')",
-        ),
-    };
-    if fits {
-        return Ok(());
-    }
-    let error = FieldError::invalid("metadata.name", &format!("{name:?}"), text);
-    Err(Failure::invalid(kind, kind.kind, name, &[error]))
 }
 
 fn uid(serial: u64) -> String {

@@ -44,7 +44,8 @@ const METADATA: &[&str] = &[
 ];
 
 /// After these a server does not look at the rules in CEL.
-const BLOCKING: &[&str] = &["FieldValueRequired", "FieldValueTypeInvalid", "FieldValueNotSupported"];
+const BLOCKING: &[&str] =
+    &["FieldValueRequired", "FieldValueTypeInvalid", "FieldValueNotSupported", "FieldValueTooLong"];
 
 /// Drops unknown fields and nulls; returns the warnings.
 pub(super) fn check(kind: &Kind, body: &mut Value, how: Strictness) -> Result<Vec<String>, Failure> {
@@ -75,24 +76,20 @@ pub(super) fn check(kind: &Kind, body: &mut Value, how: Strictness) -> Result<Ve
     }
 }
 
-/// Values of a wrong type in a custom resource. (Built-in kinds fail to decode instead.)
-pub(super) fn types(kind: &Kind, value: &Value) -> Vec<FieldError> {
-    let mut errors = Vec::new();
-    let shape = shapes::of_spec(kind.kind).filter(|_| kind.custom);
-    if let (Some(shape), Some(spec)) = (shape, value.get("spec")) {
-        shape.check(spec, "spec", &mut errors);
-        if errors.iter().any(|e| BLOCKING.contains(&e.reason)) {
-            errors.push(FieldError::invalid(
-                "<nil>",
-                "null",
-                "some validation rules were not checked because the object was invalid; correct the existing errors \
-                 to complete validation",
-            ));
-        } else {
-            shape.check_rules(spec, "spec", &mut errors);
-        }
+/// Adds values of a wrong type in a custom resource. (Built-in kinds fail to decode instead.)
+pub(super) fn check_types(kind: &Kind, value: &Value, errors: &mut Vec<FieldError>) {
+    let Some(shape) = shapes::of_spec(kind.kind).filter(|_| kind.custom) else { return };
+    shape.check(&value["spec"], "spec", errors);
+    if errors.iter().any(|e| BLOCKING.contains(&e.reason)) {
+        errors.push(FieldError::invalid(
+            "<nil>",
+            "null",
+            "some validation rules were not checked because the object was invalid; correct the existing errors to \
+             complete validation",
+        ));
+    } else {
+        shape.check_rules(&value["spec"], "spec", errors);
     }
-    errors
 }
 
 fn shaped(kind: &Kind, body: &mut Value, unknown: &mut Vec<String>) {

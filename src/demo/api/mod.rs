@@ -8,8 +8,9 @@
 //! request ─► wire ─┬─ discovery                        kinds     the table of resources
 //!                  ├─ list, watch ──► storage          object    one version of one object, as bytes
 //!                  └─ write ─┬─ change, managed (pure) people    tokens, rights, reviews
-//!                            ├─ fields, builtin (pure) faults    troubles that tests order, request log
-//!                            └─ admission (pure)       failure   Status answers
+//!                            ├─ fields, shapes (pure)  faults    troubles that tests order, request log
+//!                            ├─ metadata, builtin (p.) failure   Status answers
+//!                            └─ admission (pure)
 //! ```
 //!
 //! It must never learn what Sluice is: it knows Kubernetes and the kinds in its table.
@@ -27,6 +28,7 @@ mod fields;
 mod kinds;
 mod list;
 mod managed;
+mod metadata;
 mod object;
 mod people;
 mod request;

@@ -12,7 +12,7 @@ use super::change::{self, Part, Stamp};
 use super::failure::Failure;
 use super::kinds::Kind;
 use super::object::{Object, meta_text, metadata_mut};
-use super::{builtin, object};
+use super::{builtin, metadata, object};
 
 impl ApiServer {
     /// Makes a namespace when it is missing.
@@ -61,7 +61,8 @@ impl ApiServer {
             if let Some(status) = &status {
                 object::as_map(&mut after).insert("status".into(), status.clone());
             }
-            let errors = builtin::validate(kind, &after);
+            let mut errors = metadata::check(&after);
+            errors.extend(builtin::validate(kind, &after));
             if !errors.is_empty() {
                 return Err(Failure::invalid(kind, kind.kind, meta_text(&after, "name"), &errors));
             }

@@ -192,6 +192,8 @@ impl Type {
     pub fn check(&self, value: &Value, path: &str, errors: &mut Vec<FieldError>) {
         let Some(kind) = self.resolved() else { return };
         match (kind, value) {
+            // A field left out, or pruned; whether it may be is said by its holder.
+            (_, Value::Null) => {}
             (Self::Object(fields, groups), Value::Object(map)) => {
                 for field in fields {
                     let at = format!("{path}.{}", field.name);

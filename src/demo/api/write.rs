@@ -14,7 +14,7 @@ use super::fields::Strictness;
 use super::kinds::Kind;
 use super::object::{Object, meta_text, metadata_mut};
 use super::storage::{Raced, Scope};
-use super::{admission, builtin, fields};
+use super::{admission, builtin, fields, metadata};
 
 /// The options that all writes share.
 #[derive(Clone, Debug)]
@@ -136,6 +136,7 @@ impl ApiServer {
                 })?,
             }
             check_address(kind, namespace, name, &body)?;
+            metadata::check_texts(&body)?;
             let warnings = fields::check(kind, &mut body, options.strictness)?;
             Ok((body, warnings))
         })
@@ -239,8 +240,9 @@ impl ApiServer {
 
     /// What validation and the webhook say about the object that would be stored.
     fn review(&self, kind: &Kind, value: &Value) -> Result<(), Failure> {
-        let mut errors = builtin::validate(kind, value);
-        errors.extend(fields::types(kind, value));
+        let mut errors = metadata::check(value);
+        errors.extend(builtin::validate(kind, value));
+        fields::check_types(kind, value, &mut errors);
         if !errors.is_empty() {
             return Err(Failure::invalid(kind, kind.kind, meta_text(value, "name"), &errors));
         }
@@ -281,6 +283,7 @@ fn check_type(kind: &Kind, body: &Value) -> Result<(), Failure> {
             kind.api_version()
         )));
     }
+    metadata::check_texts(body)?;
     if !sent_kind.is_empty() && sent_kind != kind.kind {
         if kind.custom {
             let text = format!("must be {}", kind.kind);

@@ -98,6 +98,9 @@ macro_rules! every_behaviour {
             refusals::names_have_rules
             refusals::a_namespace_must_exist_before_its_objects
             refusals::built_in_kinds_are_checked
+            refusals::labels_and_annotations_have_rules
+            writes::of_many_writes_of_one_version_one_wins
+            watches::a_burst_of_writes_arrives_whole_and_in_order
             rights::without_a_valid_token_nothing_is_answered
             rights::what_nobody_allowed_is_forbidden_in_words
             rights::a_right_opens_what_it_names_and_no_more

@@ -297,3 +297,56 @@ pub async fn built_in_kinds_are_checked(harness: &impl Harness) {
     let message = answer.body["message"].as_str().unwrap();
     assert!(message.contains("endpoints[0].addresses[0]"), "{message}");
 }
+
+pub async fn labels_and_annotations_have_rules(harness: &impl Harness) {
+    let scene = Scene::new(harness).await;
+    let key = "must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric \
+               character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is \
+               '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')";
+    let value = "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and \
+                 must start and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex \
+                 used for validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')";
+    let refused = [
+        ("labels", json!({"a": "c d"}), format!("metadata.labels: Invalid value: \"c d\": {value}")),
+        ("labels", json!({"a b": "c"}), format!("metadata.labels: Invalid value: \"a b\": name part {key}")),
+        (
+            "annotations",
+            json!({"A b": "c"}),
+            format!("metadata.annotations: Invalid value: \"A b\": name part {key}"),
+        ),
+        (
+            "annotations",
+            json!({"a/b/c": "c"}),
+            format!(
+                "metadata.annotations: Invalid value: \"a/b/c\": a valid label key {key} with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')"
+            ),
+        ),
+        (
+            "annotations",
+            json!({"a": "x".repeat(256 * 1024)}),
+            and_unchecked("metadata.annotations: Too long: may not be more than 262144 bytes"),
+        ),
+    ];
+    for (group, map, words) in refused {
+        let mut body = virtual_service("reviews", &[100]);
+        body["metadata"][group] = map;
+        let answer = scene.post(&scene.path(ISTIO, "virtualservices"), body).await;
+        assert_eq!((answer.code, &answer.body["reason"]), (422, &json!("Invalid")), "{words}");
+        assert_eq!(answer.body["message"], format!("{VIRTUAL_SERVICE} \"reviews\" is invalid: {words}"));
+    }
+    let mut body = virtual_service("reviews", &[100]);
+    body["metadata"]["annotations"] = json!({"example.com/Why_not": "anything\n at all ☃", "A.b": ""});
+    body["metadata"]["labels"] = json!({"example.com/a": "", "b": "V1.2_x"});
+    let made = scene.post(&scene.path(ISTIO, "virtualservices"), body.clone()).await;
+    assert_eq!(
+        (made.code, &made.body["metadata"]["annotations"]),
+        (201, &body["metadata"]["annotations"]),
+        "{made:?}"
+    );
+    let mut body = service("reviews", json!({"n": 1}));
+    let answer = scene.post(&scene.path(SERVICES, "services"), body.clone()).await;
+    assert_eq!((answer.code, &answer.body["reason"]), (400, &json!("BadRequest")), "{answer:?}");
+    body["metadata"]["labels"] = json!({});
+    let made = scene.post(&scene.path(SERVICES, "services"), body).await;
+    assert_eq!((made.code, made.body["metadata"].get("labels")), (201, None), "{made:?}");
+}

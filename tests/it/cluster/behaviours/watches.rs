@@ -236,3 +236,26 @@ pub async fn a_watch_that_contradicts_itself_is_refused(harness: &impl Harness) 
     let answer = scene.get(&scene.path(ISTIO, "virtualservices?resourceVersion=abc")).await;
     assert_eq!(answer.code, 400, "{answer:?}");
 }
+
+pub async fn a_burst_of_writes_arrives_whole_and_in_order(harness: &impl Harness) {
+    let scene = Scene::new(harness).await;
+    let path = scene.path(ISTIO, "virtualservices");
+    let mut watch = from_now(&scene, &path).await;
+    let posts = (0..60).map(|n| {
+        let scene = &scene;
+        async move { scene.virtual_service(&format!("vs-{n}"), &[100]).await }
+    });
+    let mut wanted: Vec<u64> = futures::future::join_all(posts)
+        .await
+        .iter()
+        .map(|object| version(object).parse().unwrap())
+        .collect();
+    wanted.sort_unstable();
+    let mut told = Vec::new();
+    while told.len() < wanted.len() {
+        let event = watch.next().await.unwrap();
+        assert_eq!(event["type"], "ADDED");
+        told.push(version(&event["object"]).parse::<u64>().unwrap());
+    }
+    assert_eq!(told, wanted);
+}

@@ -280,3 +280,18 @@ pub async fn many_are_deleted_by_selector(harness: &impl Harness) {
     let left = scene.get(&scene.path(ISTIO, "virtualservices")).await.body;
     assert_eq!(super::names(&left), ["c"]);
 }
+
+pub async fn of_many_writes_of_one_version_one_wins(harness: &impl Harness) {
+    let scene = Scene::new(harness).await;
+    let path = scene.path(ISTIO, "virtualservices/reviews");
+    let object = scene.virtual_service("reviews", &[50, 50]).await;
+    let writes = (0..12).map(|n| {
+        let mut body = object.clone();
+        body["spec"]["hosts"] = json!([format!("writer-{n}")]);
+        scene.put(&path, body)
+    });
+    let mut codes: Vec<u16> = futures::future::join_all(writes).await.iter().map(|a| a.code).collect();
+    codes.sort_unstable();
+    assert_eq!(codes[0], 200);
+    assert_eq!(codes[1..], [409; 11]);
+}
