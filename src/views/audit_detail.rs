@@ -72,7 +72,9 @@ impl AuditDetail {
         let checks =
             details.refusal.as_ref().map(|no| no.checks.as_slice()).filter(|checks| !checks.is_empty());
         let checks = checks.unwrap_or(&details.checks);
-        let edits = if details.edits.is_empty() { &intent.details.edits } else { &details.edits };
+        // The outcome knows what was written; the intent only what was to be.
+        let late = entry.outcome.as_ref().map(|outcome| &outcome.details.edits);
+        let edits = late.filter(|late| !late.is_empty()).unwrap_or(&intent.details.edits);
         Self {
             lang,
             id: entry.id,

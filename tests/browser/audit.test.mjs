@@ -51,6 +51,7 @@ test('40. applied and refused changes appear with actor, channel, before and aft
   const open_ = await detail.innerText();
   assert.match(open_, /Request\s+[0-9a-f-]{36}/);
   assert.match(open_, /weight: 20/);
+  assert.match(open_, /VirtualService bookinfo\/reviews · written/);
   await picture(page, 'audit-detail', { fullPage: true });
   const address = page.url();
   await page.goto(address);
