@@ -8,7 +8,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use futures::future::BoxFuture;
-use http::{HeaderMap, Request, StatusCode, header};
+use http::{HeaderMap, Request, header};
 use http_body_util::BodyExt;
 use serde_json::Value;
 use sluice::clock::Clock;
@@ -39,9 +39,7 @@ pub struct TestApp {
     pub demo: Demo,
     pub clock: Clock,
     pub services: Services,
-    pub app: App,
     pub router: Router,
-    pub figures: Arc<Figures>,
     stop: CancellationToken,
     _folder: tempfile::TempDir,
 }
@@ -96,8 +94,7 @@ impl TestApp {
         drop(services.spawn(stop.clone()));
         assert!(cache.ready_within(Duration::from_secs(20)).await, "{:?}", cache.health());
         let app = App::new(services.clone(), settings, clock.clone(), None, stop.clone());
-        let this =
-            Self { router: router(app.clone()), demo, clock, services, app, figures, stop, _folder: folder };
+        let this = Self { router: router(app.clone()), demo, clock, services, stop, _folder: folder };
         this.until_listed().await;
         this
     }
@@ -208,13 +205,6 @@ impl Ask<'_> {
         let bytes = body.collect().await.unwrap().to_bytes();
         let body = String::from_utf8_lossy(&bytes).into_owned();
         Answer { status: parts.status.as_u16(), headers: parts.headers, body }
-    }
-
-    /// Sends it and leaves the body to the caller.
-    pub async fn open(self) -> (StatusCode, Body) {
-        let request = self.request.body(self.body).unwrap();
-        let response = self.router.clone().oneshot(request).await.unwrap();
-        (response.status(), response.into_body())
     }
 }
 
