@@ -101,10 +101,15 @@ export async function axe(page, rules) {
     await session.send('Runtime.evaluate', { expression: readFileSync(axePath, 'utf8') });
     await session.detach();
   }
+  // The whole page in sight: what a sticky header or dock covers for the moment can be scrolled free.
+  const size = page.viewportSize();
+  const tall = await page.evaluate(() => document.documentElement.scrollHeight);
+  await page.setViewportSize({ width: size.width, height: Math.max(size.height, Math.min(tall + 120, 16_000)) });
   const result = await page.evaluate((only) => globalThis.axe.run(document, {
     runOnly: only ? { type: 'rule', values: only } : ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa'],
     resultTypes: ['violations'],
   }), rules);
+  await page.setViewportSize(size);
   return result.violations.flatMap((v) => v.nodes.map((node) => `${v.id}: ${node.target.join(' ')} ${node.failureSummary?.split('\n')[1] ?? ''}`));
 }
 
