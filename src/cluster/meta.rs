@@ -70,12 +70,16 @@ impl MetaJson {
     }
 }
 
-/// The manager of the latest write that was not one of status; of two in the same second, the later entry.
+/// The manager of the latest write that was not one of status. Times are whole seconds: of two in the same
+/// second it is not us, because it is asked only of edits that are not ours.
 fn latest(managed: &[ManagedJson]) -> Option<&str> {
     managed
         .iter()
         .filter(|entry| entry.subresource.as_deref().is_none_or(str::is_empty))
-        .max_by_key(|entry| entry.time.as_deref().map_or(i64::MIN, millis))?
+        .max_by_key(|entry| {
+            let other = entry.manager.as_deref() != Some(super::FIELD_MANAGER);
+            (entry.time.as_deref().map_or(i64::MIN, millis), other)
+        })?
         .manager
         .as_deref()
 }
