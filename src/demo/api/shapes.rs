@@ -192,8 +192,6 @@ impl Type {
     pub fn check(&self, value: &Value, path: &str, errors: &mut Vec<FieldError>) {
         let Some(kind) = self.resolved() else { return };
         match (kind, value) {
-            // A field left out, or pruned; whether it may be is said by its holder.
-            (_, Value::Null) => {}
             (Self::Object(fields, groups), Value::Object(map)) => {
                 for field in fields {
                     let at = format!("{path}.{}", field.name);
@@ -223,7 +221,9 @@ impl Type {
                     kind.check(inner, &format!("{path}[{at}]"), errors);
                 }
             }
-            (Self::Text | Self::Duration, Value::String(_))
+            // Null: a field left out, or pruned; whether it may be is said by its holder.
+            (_, Value::Null)
+            | (Self::Text | Self::Duration, Value::String(_))
             | (Self::Flag, Value::Bool(_))
             | (Self::Number, Value::Number(_)) => {}
             (Self::Whole { least, most }, Value::Number(number)) if whole(number).is_some() => {
