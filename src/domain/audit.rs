@@ -4,8 +4,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::actor::Channel;
-use super::ids::{ObjectRef, Revision, RouteId, ServiceRef};
+use super::ids::{Namespace, ObjectRef, Revision, RouteId, ServiceRef};
 use super::refusal::{Check, Refusal};
+use super::release::{Happened, Phase, ReleaseId};
 use super::routing::Weights;
 
 /// What was attempted or seen.
@@ -19,17 +20,23 @@ pub enum Action {
     OutsideEdit,
     /// A reason that was added to an earlier entry.
     AddReason,
+    /// A transition of a release.
+    Release,
+    /// A workload was made, scaled, changed or deleted for a release.
+    Workload,
     SignIn,
     SignOut,
 }
 
 impl Action {
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 9] = [
         Self::SetTraffic,
         Self::TakeOver,
         Self::SwitchBack,
         Self::OutsideEdit,
         Self::AddReason,
+        Self::Release,
+        Self::Workload,
         Self::SignIn,
         Self::SignOut,
     ];
@@ -42,6 +49,8 @@ impl Action {
             Self::SwitchBack => "switch_back",
             Self::OutsideEdit => "outside_edit",
             Self::AddReason => "add_reason",
+            Self::Release => "release",
+            Self::Workload => "workload",
             Self::SignIn => "sign_in",
             Self::SignOut => "sign_out",
         }
@@ -157,6 +166,38 @@ pub struct Details {
     /// The entry that a later reason belongs to.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub about: Option<i64>,
+    /// The release that it belongs to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub release: Option<Box<ReleaseMark>>,
+    /// Workloads that are made, changed or deleted for a release.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub workloads: Vec<WorkloadRecord>,
+}
+
+/// What the history keeps of a release with each of its rows.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ReleaseMark {
+    pub id: ReleaseId,
+    pub from: Phase,
+    pub to: Phase,
+    pub step: usize,
+    pub happened: Vec<Happened>,
+}
+
+/// One workload before and after.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct WorkloadRecord {
+    /// `Deployment`, `StatefulSet` or `Pod`.
+    pub kind: String,
+    pub namespace: Namespace,
+    pub name: String,
+    /// What is to be done: `create`, `scale`, `batch`, `label` or `delete`.
+    pub act: String,
+    /// The part of the object that changes, before; `None` = created.
+    pub before: Option<Value>,
+    /// The same after; `None` = deleted.
+    pub after: Option<Value>,
+    pub written: Written,
 }
 
 /// One object before and after.
@@ -211,7 +252,7 @@ pub struct Filter {
     pub text: Option<String>,
     /// Entries of these namespaces only (and entries without a service, of the person itself);
     /// `None` = all.
-    pub namespaces: Option<Vec<super::ids::Namespace>>,
+    pub namespaces: Option<Vec<Namespace>>,
     /// With `namespaces`: the person whose own entries without a service are shown too.
     pub own: Option<String>,
 }

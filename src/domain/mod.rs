@@ -23,3 +23,5 @@ pub mod actor;
 pub mod audit;
 
 pub mod overview;
+
+pub mod release;

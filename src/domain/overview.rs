@@ -11,6 +11,7 @@ use super::ids::{Namespace, ObjectRef, Revision, ServiceRef};
 use super::observed::Observed;
 use super::plan::Planned;
 use super::refusal::{Check, Code, Finding, Refusal};
+use super::release::{Phase, ReleaseId};
 use super::routing::{Routing, Weights};
 use super::snapshot::Snapshot;
 
@@ -264,6 +265,8 @@ pub enum Happening {
     Revision { service: ServiceRef, revision: Revision, by: String },
     /// Metrics were read again, or a source went down or came back.
     Figures,
+    /// A release made a transition.
+    Release { id: ReleaseId, service: ServiceRef, phase: Phase },
     /// The set of services, or everything, may have changed.
     Resync,
 }

@@ -133,7 +133,7 @@ impl Services {
             let stale = if conflict { Some(self.stale_now(&ask, &look).await?) } else { None };
             return Err(Refused { stale, ..refused });
         }
-        self.write(&at, intent, &ask, &look, decided).await
+        Box::pin(self.write(&at, intent, &ask, &look, decided)).await
     }
 
     /// From here on the cluster is touched: intent first, outcome last.

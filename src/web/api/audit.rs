@@ -33,7 +33,7 @@ const TEXT: usize = 200;
     params(
         ("service" = Option<String>, Query, description = "`namespace/name`.", example = "bookinfo/reviews"),
         ("actor" = Option<String>, Query, description = "The person or program that acted."),
-        ("action" = Option<String>, Query, description = "`set_traffic`, `take_over`, `switch_back`, `outside_edit`, `add_reason`, `sign_in`, `sign_out`."),
+        ("action" = Option<String>, Query, description = "`set_traffic`, `take_over`, `switch_back`, `outside_edit`, `add_reason`, `release`, `workload`, `sign_in`, `sign_out`."),
         ("result" = Option<String>, Query, description = "`applied`, `refused`, `failed`, `partial`, `unknown`, `outside`."),
         ("from" = Option<String>, Query, description = "RFC 3339 moment or date (UTC), inclusive."),
         ("to" = Option<String>, Query, description = "RFC 3339 moment, exclusive, or date (UTC), inclusive."),

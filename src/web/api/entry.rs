@@ -27,7 +27,7 @@ pub struct Entry {
     pub channel: &'static str,
     #[schema(required = true)]
     pub address: Option<String>,
-    /// `set_traffic`, `take_over`, `switch_back`, `outside_edit`, `add_reason`, `sign_in`, `sign_out`.
+    /// `set_traffic`, `take_over`, `switch_back`, `outside_edit`, `add_reason`, `release`, `workload`, `sign_in`, `sign_out`.
     #[schema(value_type = String, example = "set_traffic")]
     pub action: &'static str,
     /// `applied`, `refused`, `failed`, `partial`, `unknown`, `outside`; null while it is under way.

@@ -197,6 +197,12 @@ fn gather(
                 news.revisions.retain(|(other, ..)| *other != service);
                 news.revisions.push((service, revision, by));
             }
+            // The service page says who controls its weights.
+            Happening::Release { service, .. } => {
+                if !news.services.contains(&service) {
+                    news.services.push(service);
+                }
+            }
             Happening::Figures => news.figures = true,
             Happening::Resync => news.resync = true,
         }

@@ -1,0 +1,112 @@
+//! Releases: a task that takes a service from one version to another by steps. What is asked for
+//! ([`spec`]), how it stands ([`state`]), what people can say to it ([`command`]), what was measured
+//! ([`analysis`]) and what happened ([`timeline`]). The machine itself is the room `release`.
+
+pub mod analysis;
+pub mod spec;
+
+pub mod command;
+pub mod state;
+pub mod timeline;
+
+pub mod templates;
+pub mod validate;
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::ids::{ServiceRef, VersionName};
+use super::refusal::{Code, Refusal};
+
+pub use analysis::{Analysis, Counts, Direction, Judgement, Limit, Metric, MetricJudgement, Verdict};
+pub use command::{Command, Word};
+pub use spec::{Candidate, OnDrift, OnFailure, Policies, Spec, Step, Strategy};
+pub use state::{PauseReason, Paused, Phase, Stage, State};
+pub use templates::Template;
+pub use timeline::{Happened, TimelineEntry};
+
+/// A release's number, shown as `R-1042`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ReleaseId(pub i64);
+
+impl ReleaseId {
+    /// Reads `R-1042`, `r-1042` or `1042`; anything else is no release.
+    pub fn parse(text: &str) -> Result<Self, Refusal> {
+        let digits = text.strip_prefix("R-").or_else(|| text.strip_prefix("r-")).unwrap_or(text);
+        let good = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
+        let number = if good { digits.parse().ok() } else { None };
+        number.map(Self).ok_or_else(|| {
+            let shown: String = text.chars().take(40).collect();
+            Refusal::new(Code::ReleaseNotFound).arg("id", shown)
+        })
+    }
+}
+
+impl fmt::Display for ReleaseId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "R-{}", self.0)
+    }
+}
+
+/// A release as it stands.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Release {
+    pub id: ReleaseId,
+    pub spec: Spec,
+    pub state: State,
+    /// Grows with every stored transition; what `If-Match` names.
+    pub seq: u64,
+    pub created_ms: i64,
+    /// The latest transition.
+    pub changed_ms: i64,
+    /// When it was first started.
+    pub started_ms: Option<i64>,
+    /// When it reached a final phase.
+    pub ended_ms: Option<i64>,
+    /// Who made it.
+    pub by: String,
+    pub reason: String,
+}
+
+impl Release {
+    /// The service that it moves.
+    pub fn at(&self) -> &ServiceRef {
+        &self.spec.service
+    }
+
+    /// The version that it brings.
+    pub fn candidate(&self) -> &VersionName {
+        self.spec.candidate.version()
+    }
+
+    /// Percent of requests that the candidate gets, as the release last wrote it.
+    pub fn share(&self) -> u8 {
+        self.state.aim.percent
+    }
+}
+
+/// A half-filled form that can be left and found again. `fields` is whatever the wizard keeps.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Draft {
+    pub id: String,
+    pub by: String,
+    pub created_ms: i64,
+    pub changed_ms: i64,
+    /// Grows with every save: two tabs on one draft notice each other.
+    pub seq: u64,
+    pub fields: serde_json::Value,
+}
+
+/// A template of one's own.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct OwnTemplate {
+    pub name: String,
+    pub by: String,
+    pub at_ms: i64,
+    pub strategy: Strategy,
+    pub steps: Vec<Step>,
+    pub analysis: Option<Analysis>,
+    pub policies: Policies,
+}

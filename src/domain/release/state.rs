@@ -1,0 +1,435 @@
+//! How a release stands. All of it is data that is stored with every transition, so that a process that
+//! begins anew goes on exactly here.
+
+use serde::{Deserialize, Serialize};
+
+use super::analysis::Verdict;
+use super::command::Word;
+use crate::domain::ids::Revision;
+use crate::domain::refusal::Refusal;
+use crate::domain::routing::Condition;
+
+/// The large stages of a release's life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    Draft,
+    /// Checked and stored, not started.
+    Validated,
+    /// Waits for a second person.
+    PendingApproval,
+    /// Waits for its time.
+    Scheduled,
+    Running,
+    /// On its way to 100 % past the steps.
+    Promoting,
+    /// All traffic is on the candidate; rule and copies are being taken away.
+    Finalising,
+    Succeeded,
+    Paused,
+    /// On its way back.
+    Aborting,
+    RolledBack,
+    /// Could not finish by itself; a person must look. `needs` of the state says what for.
+    NeedsAttention,
+    /// Ended before it began.
+    Cancelled,
+    /// Another release took its place before it began.
+    Superseded,
+}
+
+impl Phase {
+    pub const ALL: [Self; 14] = [
+        Self::Draft,
+        Self::Validated,
+        Self::PendingApproval,
+        Self::Scheduled,
+        Self::Running,
+        Self::Promoting,
+        Self::Finalising,
+        Self::Succeeded,
+        Self::Paused,
+        Self::Aborting,
+        Self::RolledBack,
+        Self::NeedsAttention,
+        Self::Cancelled,
+        Self::Superseded,
+    ];
+
+    /// The word of the API.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Draft => "draft",
+            Self::Validated => "validated",
+            Self::PendingApproval => "pending_approval",
+            Self::Scheduled => "scheduled",
+            Self::Running => "running",
+            Self::Promoting => "promoting",
+            Self::Finalising => "finalising",
+            Self::Succeeded => "succeeded",
+            Self::Paused => "paused",
+            Self::Aborting => "aborting",
+            Self::RolledBack => "rolled_back",
+            Self::NeedsAttention => "needs_attention",
+            Self::Cancelled => "cancelled",
+            Self::Superseded => "superseded",
+        }
+    }
+
+    /// Reads the word of the API.
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|phase| phase.as_str() == word)
+    }
+
+    /// True when nothing more happens by itself and the service is free for others.
+    pub fn is_final(self) -> bool {
+        matches!(
+            self,
+            Self::Succeeded | Self::RolledBack | Self::NeedsAttention | Self::Cancelled | Self::Superseded
+        )
+    }
+
+    /// True while the release alone moves the service's traffic.
+    pub fn owns_service(self) -> bool {
+        matches!(self, Self::Running | Self::Promoting | Self::Finalising | Self::Paused | Self::Aborting)
+    }
+
+    /// True before anything was touched.
+    pub fn is_before(self) -> bool {
+        matches!(self, Self::Draft | Self::Validated | Self::PendingApproval | Self::Scheduled)
+    }
+}
+
+/// Where within a step (or a way back) the release is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stage {
+    /// Looking whether the step may be done: pods ready, nobody else wrote.
+    Preflight,
+    /// An action is stored and is being carried out.
+    Applying,
+    /// Applied; waiting until it is true in the cluster.
+    Converging,
+    /// Holding, and measuring where there is something to measure.
+    Soaking,
+    /// Waiting for a person or a verdict.
+    Gate,
+}
+
+/// Why and since when it is paused.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Paused {
+    pub reason: PauseReason,
+    pub since_ms: i64,
+    /// What the step's timer had left; resuming gives exactly this back.
+    pub left_ms: Option<i64>,
+    /// What went before the pause, so that resuming goes on there.
+    pub phase: Phase,
+    /// What was refused or seen, where there is more to say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<Refusal>,
+}
+
+/// Why a release stands still.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PauseReason {
+    /// A person said so.
+    User,
+    /// An approval step: it waits for a person.
+    Gate,
+    /// The analysis could not decide in time.
+    Inconclusive,
+    /// No figures came in time.
+    NoData,
+    /// The analysis failed, and the policy is to pause.
+    Failed,
+    /// Somebody else changed the routing.
+    Drift,
+    FreezeWindow,
+    /// Who started it may no longer do this.
+    LostPermission,
+    /// A write was refused, or nobody knows whether it was done.
+    Conflict,
+    /// Pods that do not get ready, a step that does not come true in time.
+    Deadline,
+}
+
+impl PauseReason {
+    pub const ALL: [Self; 10] = [
+        Self::User,
+        Self::Gate,
+        Self::Inconclusive,
+        Self::NoData,
+        Self::Failed,
+        Self::Drift,
+        Self::FreezeWindow,
+        Self::LostPermission,
+        Self::Conflict,
+        Self::Deadline,
+    ];
+
+    /// The word of the API.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::User => "user",
+            Self::Gate => "gate",
+            Self::Inconclusive => "inconclusive",
+            Self::NoData => "no_data",
+            Self::Failed => "failed",
+            Self::Drift => "drift",
+            Self::FreezeWindow => "freeze_window",
+            Self::LostPermission => "lost_permission",
+            Self::Conflict => "conflict",
+            Self::Deadline => "deadline",
+        }
+    }
+
+    /// True when it paused itself and somebody should look.
+    pub fn is_trouble(self) -> bool {
+        !matches!(self, Self::User | Self::Gate)
+    }
+}
+
+/// Where traffic shall be: the whole of it, absolute.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Aim {
+    /// Of the requests that no rule catches, for the candidate; the rest is the stable version's.
+    pub percent: u8,
+    /// Requests that go to the candidate before that; empty = no rule.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub when: Vec<Vec<Condition>>,
+    /// Copies to the candidate, percent; 0 = none.
+    #[serde(default)]
+    pub mirror: u8,
+}
+
+impl Aim {
+    /// True when the candidate answers or hears any request.
+    pub fn touches_candidate(&self) -> bool {
+        self.percent > 0 || !self.when.is_empty() || self.mirror > 0
+    }
+
+    /// True when `self` gives the candidate something that `other` does not.
+    pub fn raises(&self, other: &Self) -> bool {
+        self.percent > other.percent
+            || self.mirror > other.mirror
+            || (!self.when.is_empty() && self.when != other.when)
+    }
+}
+
+/// Something to be done to the cluster. Absolute, so that doing it twice does what doing it once does.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Action {
+    /// Unique within the release; never used twice.
+    pub id: u64,
+    pub kind: ActionKind,
+}
+
+/// What is to be done.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "do", rename_all = "snake_case")]
+pub enum ActionKind {
+    /// Make the candidate's workload out of the stable one's, if it is not there.
+    Deploy {
+        replicas: Option<u32>,
+    },
+    /// Pods of a version.
+    Scale {
+        side: Side,
+        replicas: u32,
+    },
+    /// So many of the StatefulSet's pods run the candidate's image (`partition`).
+    Batch {
+        updated: u32,
+        number: u32,
+    },
+    Traffic {
+        aim: Aim,
+    },
+    /// Switch back to a revision of the service.
+    SwitchBack {
+        revision: Revision,
+    },
+    /// Ask the source of figures.
+    Measure,
+    /// Take the version's rules, subset and workload away.
+    Remove {
+        side: Side,
+    },
+}
+
+/// One of the two versions of a release.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Side {
+    Stable,
+    Candidate,
+}
+
+/// Everything that a release remembers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct State {
+    pub phase: Phase,
+    /// The step under way (from 0); the number of steps when all are done.
+    pub step: usize,
+    pub stage: Stage,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub paused: Option<Paused>,
+    /// When the timer of the step ends (hold, schedule), milliseconds since 1970.
+    pub due_ms: Option<i64>,
+    /// When waiting ends and the policy acts, milliseconds since 1970.
+    pub deadline_ms: Option<i64>,
+    /// When the next look is taken.
+    pub measure_ms: Option<i64>,
+    /// Stored, not answered.
+    #[serde(default)]
+    pub pending: Vec<Action>,
+    /// The number of the next action.
+    pub next_action: u64,
+    /// What traffic the release last wrote.
+    pub aim: Aim,
+    /// Pods of the stable version when it began.
+    pub stable_replicas: Option<u32>,
+    /// True once it scaled the stable version down.
+    #[serde(default)]
+    pub stable_lowered: bool,
+    /// True once the candidate's workload is there.
+    #[serde(default)]
+    pub deployed: bool,
+    /// Pods of the StatefulSet that run the candidate's image.
+    #[serde(default)]
+    pub updated: u32,
+    /// Passes and failures in a row.
+    #[serde(default)]
+    pub passes: u32,
+    #[serde(default)]
+    pub failures: u32,
+    #[serde(default)]
+    pub latest: Option<Verdict>,
+    /// What an aborting release goes back to; `None` = all to the stable version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub back_to: Option<Revision>,
+    /// Whom it waits for, or what is wrong, when it needs attention.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub needs: Option<Refusal>,
+    /// When what was written outside was written over, milliseconds since 1970 (at most the last two).
+    #[serde(default)]
+    pub reasserted_ms: Vec<i64>,
+    /// Who started it: in whose name it writes.
+    #[serde(default)]
+    pub started_by: Option<String>,
+    /// Which versions were taken away at the end.
+    #[serde(default)]
+    pub removed: Vec<Side>,
+    /// A removal that is under way after the end.
+    #[serde(default)]
+    pub removing: Option<Side>,
+    /// Actions that were tried in vain in a row.
+    #[serde(default)]
+    pub tries: u32,
+}
+
+impl State {
+    /// A release that was not started.
+    pub fn new() -> Self {
+        Self {
+            phase: Phase::Validated,
+            step: 0,
+            stage: Stage::Preflight,
+            paused: None,
+            due_ms: None,
+            deadline_ms: None,
+            measure_ms: None,
+            pending: Vec::new(),
+            next_action: 1,
+            aim: Aim::default(),
+            stable_replicas: None,
+            stable_lowered: false,
+            deployed: false,
+            updated: 0,
+            passes: 0,
+            failures: 0,
+            latest: None,
+            back_to: None,
+            needs: None,
+            reasserted_ms: Vec::new(),
+            started_by: None,
+            removed: Vec::new(),
+            removing: None,
+            tries: 0,
+        }
+    }
+
+    /// Why it is paused, if it is.
+    pub fn pause_reason(&self) -> Option<PauseReason> {
+        self.paused.as_ref().map(|paused| paused.reason)
+    }
+
+    /// True when it waits for a person's approval.
+    pub fn awaits_approval(&self) -> bool {
+        self.phase == Phase::PendingApproval || self.pause_reason() == Some(PauseReason::Gate)
+    }
+
+    /// What can be said to it now: the one table behind every door.
+    pub fn may(&self, word: Word) -> bool {
+        let trouble = self.pause_reason().is_some_and(PauseReason::is_trouble);
+        match self.phase {
+            Phase::Draft | Phase::Superseded | Phase::Cancelled => false,
+            Phase::Validated => matches!(word, Word::Start | Word::Abort | Word::ChangeSteps),
+            Phase::PendingApproval => matches!(word, Word::Promote | Word::Abort | Word::ChangeSteps),
+            Phase::Scheduled => matches!(word, Word::Start | Word::Promote | Word::Abort | Word::ChangeSteps),
+            Phase::Running => matches!(
+                word,
+                Word::Pause
+                    | Word::Promote
+                    | Word::PromoteAll
+                    | Word::Abort
+                    | Word::Rollback
+                    | Word::ChangeSteps
+            ),
+            Phase::Promoting => matches!(word, Word::Pause | Word::Abort | Word::Rollback),
+            Phase::Finalising => matches!(word, Word::Abort | Word::Rollback),
+            Phase::Paused => match word {
+                Word::Resume
+                | Word::Promote
+                | Word::PromoteAll
+                | Word::Abort
+                | Word::Rollback
+                | Word::ChangeSteps => true,
+                Word::Retry => trouble,
+                _ => false,
+            },
+            Phase::Aborting => matches!(word, Word::Abort | Word::Retry),
+            Phase::Succeeded => {
+                self.removing.is_none()
+                    && match word {
+                        Word::Retire => !self.removed.contains(&Side::Stable),
+                        Word::Rollback => true,
+                        _ => false,
+                    }
+            }
+            Phase::RolledBack | Phase::NeedsAttention => {
+                let gone = self.removed.contains(&Side::Candidate);
+                self.removing.is_none()
+                    && match word {
+                        Word::DeleteVersion => !gone,
+                        Word::Retry | Word::Rollback => true,
+                        Word::Abort => self.phase == Phase::NeedsAttention,
+                        _ => false,
+                    }
+            }
+        }
+    }
+
+    /// Everything that can be said to it now.
+    pub fn words(&self) -> Vec<Word> {
+        Word::ALL.into_iter().filter(|word| self.may(*word)).collect()
+    }
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self::new()
+    }
+}

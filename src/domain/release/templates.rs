@@ -1,0 +1,127 @@
+//! The three templates that everybody has: lists of steps and an analysis to start from.
+
+use serde::{Deserialize, Serialize};
+
+use super::analysis::{Analysis, Limit, Metric};
+use super::spec::{OnFailure, Policies, Step, Strategy};
+
+/// A template by name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Template {
+    /// Small steps, long holds, a person's approval in the middle.
+    Careful,
+    /// Three steps of minutes.
+    Quick,
+    /// Nobody looks: hours between steps, and it goes back by itself.
+    ByNight,
+}
+
+impl Template {
+    pub const ALL: [Self; 3] = [Self::Careful, Self::Quick, Self::ByNight];
+
+    /// The word of the API and of the catalogues.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Careful => "careful",
+            Self::Quick => "quick",
+            Self::ByNight => "by_night",
+        }
+    }
+
+    /// Reads the word of the API.
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|template| template.as_str() == word)
+    }
+
+    /// The steps of a strategy. `replicas` = pods of the stable version (only the strategy `replicas` asks).
+    pub fn steps(self, strategy: Strategy, replicas: u32) -> Vec<Step> {
+        let hold = |seconds| Step::Hold { seconds };
+        let pause = match self {
+            Self::Careful => 600,
+            Self::Quick => 60,
+            Self::ByNight => 3_600,
+        };
+        let shares: &[u8] = match self {
+            Self::Careful => &[1, 5, 10, 25, 50],
+            Self::Quick => &[10, 50],
+            Self::ByNight => &[5, 20, 50],
+        };
+        let mut steps = Vec::new();
+        match strategy {
+            Strategy::Canary => {
+                for percent in shares {
+                    steps.push(Step::Weight { percent: *percent });
+                    steps.push(hold(pause));
+                }
+                if self == Self::Careful {
+                    steps.push(Step::Approval);
+                }
+                steps.push(Step::Weight { percent: 100 });
+            }
+            Strategy::Replicas => {
+                let mut last = 0;
+                for percent in shares {
+                    let count = (replicas * u32::from(*percent)).div_ceil(100);
+                    if count > last && count < replicas {
+                        steps.push(Step::Replicas { candidate: count, stable: Some(replicas - count) });
+                        steps.push(hold(pause));
+                        last = count;
+                    }
+                }
+                if self == Self::Careful {
+                    steps.push(Step::Approval);
+                }
+                steps.push(Step::Replicas { candidate: replicas, stable: Some(0) });
+            }
+            Strategy::BlueGreen => {
+                if self == Self::Careful {
+                    steps.push(Step::Approval);
+                }
+                steps.push(Step::Weight { percent: 100 });
+                steps.push(hold(pause));
+            }
+            Strategy::Mirror => {
+                steps.push(Step::Mirror { percent: if self == Self::Careful { 10 } else { 100 } });
+                steps.push(hold(pause));
+                if self != Self::ByNight {
+                    steps.push(Step::Approval);
+                }
+                steps.push(Step::Mirror { percent: 0 });
+                steps.push(Step::Weight { percent: 10 });
+                steps.push(hold(pause));
+                steps.push(Step::Weight { percent: 100 });
+            }
+            Strategy::AbTest => {
+                steps.push(Step::Rules { when: Vec::new() });
+                steps.push(hold(pause));
+                if self != Self::ByNight {
+                    steps.push(Step::Approval);
+                }
+                steps.push(Step::Weight { percent: 50 });
+                steps.push(hold(pause));
+                steps.push(Step::Weight { percent: 100 });
+            }
+        }
+        steps
+    }
+
+    /// What is measured.
+    pub fn analysis(self) -> Analysis {
+        let success = Metric::SuccessRate { limit: Limit { absolute: Some(99.0), relative: Some(1.0) } };
+        let latency = Metric::Latency { quantile: 95, limit: Limit { absolute: None, relative: Some(1.5) } };
+        let (interval_s, window_s, min_requests, failures) = match self {
+            Self::Careful => (60, 300, 200, 3),
+            Self::Quick => (15, 60, 100, 2),
+            Self::ByNight => (60, 300, 200, 2),
+        };
+        Analysis { interval_s, window_s, min_requests, failures, metrics: vec![success, latency] }
+    }
+
+    /// What happens when it goes wrong.
+    pub fn policies(self) -> Policies {
+        let on_failure = if self == Self::Careful { OnFailure::Pause } else { OnFailure::Abort };
+        let on_deadline = if self == Self::ByNight { OnFailure::Abort } else { OnFailure::Pause };
+        Policies { on_failure, on_deadline, ..Policies::default() }
+    }
+}

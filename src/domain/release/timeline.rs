@@ -1,0 +1,93 @@
+//! What happened to a release: one entry a transition, each with its row of the history.
+
+use serde::{Deserialize, Serialize};
+
+use super::analysis::Verdict;
+use super::command::Word;
+use super::state::{ActionKind, PauseReason, Phase};
+use crate::domain::actor::Channel;
+use crate::domain::refusal::Refusal;
+
+/// One transition as it is shown.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TimelineEntry {
+    /// The release's `seq` after it.
+    pub seq: u64,
+    pub at_ms: i64,
+    /// The person, or `release` for what it did by itself.
+    pub by: String,
+    pub channel: Channel,
+    pub from: Phase,
+    pub to: Phase,
+    /// The step under way after it.
+    pub step: usize,
+    pub happened: Vec<Happened>,
+    pub reason: String,
+    /// The history's row.
+    pub entry: Option<i64>,
+}
+
+/// What a transition was about.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "what", rename_all = "snake_case")]
+pub enum Happened {
+    Created,
+    /// A person's command was taken.
+    Told {
+        word: Word,
+    },
+    /// Its time has come, or the second person agreed.
+    Began,
+    StepBegan {
+        step: usize,
+    },
+    StepDone {
+        step: usize,
+    },
+    /// An action was decided on and stored.
+    Decided {
+        action: ActionKind,
+    },
+    /// It was done.
+    Done {
+        action: ActionKind,
+    },
+    /// It was refused or failed; what the cluster said.
+    NotDone {
+        action: ActionKind,
+        refusal: Refusal,
+    },
+    /// The pods that a step waits for are ready.
+    Ready,
+    /// A look was taken.
+    Judged {
+        verdict: Verdict,
+        failures: u32,
+    },
+    Paused {
+        reason: PauseReason,
+    },
+    Resumed,
+    /// The process began anew and went on here.
+    ResumedAfterRestart,
+    /// Somebody else changed the routing (objects and field managers).
+    Drift {
+        managers: Vec<String>,
+        percent: Option<u8>,
+    },
+    Reasserted,
+    Adopted {
+        percent: u8,
+    },
+    /// The policy turned a failure or a deadline into an abort.
+    AbortedItself {
+        reason: PauseReason,
+    },
+    StepsChanged {
+        from: usize,
+        count: usize,
+    },
+    Finished {
+        phase: Phase,
+    },
+}

@@ -1,0 +1,314 @@
+//! Whether a wish can be meant at all, without looking at the cluster: every refusal names its field
+//! (`steps.3.percent`, `candidate.image`). Also reads the JSON of a wish, so that a number that does not fit
+//! is refused as a value and not as bad JSON.
+
+use serde_json::Value;
+
+use super::analysis::{Analysis, Metric};
+use super::spec::{Candidate, Policies, Spec, Step, Strategy};
+use crate::domain::ids::is_dns_label;
+use crate::domain::refusal::{Code, Refusal};
+
+/// Steps a release may have.
+pub const MAX_STEPS: usize = 50;
+/// The longest hold: thirty days.
+pub const MAX_HOLD_S: u64 = 30 * 86_400;
+/// The longest version name that a release makes.
+pub const MAX_VERSION: usize = 16;
+pub const MAX_REPLICAS: u32 = 1_000;
+/// Things an analysis may measure.
+pub const MAX_METRICS: usize = 8;
+pub const MAX_QUERY: usize = 4_000;
+
+/// Reads a wish. Numbers that no field can hold (negative, too large, fractions) are refused with the code
+/// of their field; anything else that is not the shape is `bad_json`.
+pub fn read(value: &Value) -> Result<Spec, Vec<Refusal>> {
+    let mut refusals = Vec::new();
+    let steps = value.get("steps").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    if steps.len() > MAX_STEPS {
+        refusals.push(too_many(steps.len()));
+    } else {
+        for (at, step) in steps.iter().enumerate() {
+            for (name, code, most) in [
+                ("percent", Code::StepRange, 100),
+                ("seconds", Code::HoldRange, MAX_HOLD_S),
+                ("candidate", Code::ReplicasRange, u64::from(MAX_REPLICAS)),
+                ("stable", Code::ReplicasRange, u64::from(MAX_REPLICAS)),
+                ("passes", Code::StepRange, 100),
+            ] {
+                let Some(held) = step.get(name).filter(|held| held.is_number()) else { continue };
+                if held.as_u64().is_none_or(|number| number > most) {
+                    refusals.push(
+                        Refusal::new(code)
+                            .field(format!("steps.{at}.{name}"))
+                            .arg("n", held)
+                            .arg("max", most),
+                    );
+                }
+            }
+        }
+    }
+    if !refusals.is_empty() {
+        return Err(refusals);
+    }
+    let spec: Spec = serde_json::from_value(value.clone()).map_err(|error| {
+        let why: String = error.to_string().chars().take(300).collect();
+        vec![Refusal::new(Code::BadSpec).arg("why", why)]
+    })?;
+    let refusals = validate(&spec);
+    if refusals.is_empty() { Ok(spec) } else { Err(refusals) }
+}
+
+/// Everything that is wrong with a wish; empty = nothing.
+pub fn validate(spec: &Spec) -> Vec<Refusal> {
+    let mut out = Vec::new();
+    candidate(spec, &mut out);
+    out.extend(steps(&spec.steps, spec.strategy, spec.analysis.as_ref()));
+    if let Some(held) = &spec.analysis {
+        analysis(held, &mut out);
+    }
+    policies(&spec.policies, &mut out);
+    out
+}
+
+fn too_many(n: usize) -> Refusal {
+    Refusal::new(Code::TooManySteps).field("steps").arg("n", n).arg("max", MAX_STEPS)
+}
+
+fn candidate(spec: &Spec, out: &mut Vec<Refusal>) {
+    if spec.candidate.version() == &spec.stable {
+        out.push(Refusal::new(Code::SameVersion).field("candidate.version").arg("v", &spec.stable));
+    }
+    let Candidate::Image { version, image, replicas, in_place } = &spec.candidate else { return };
+    if !is_dns_label(version.as_str()) || version.as_str().len() > MAX_VERSION {
+        let shown: String = version.as_str().chars().take(80).collect();
+        let refusal = Refusal::new(Code::VersionLabel).field("candidate.version");
+        out.push(refusal.arg("name", shown).arg("max", MAX_VERSION));
+    }
+    if !is_image(image) {
+        let shown: String = image.chars().take(120).collect();
+        out.push(Refusal::new(Code::BadImage).field("candidate.image").arg("image", shown));
+    }
+    if replicas.is_some_and(|n| n == 0 || n > MAX_REPLICAS) {
+        let n = replicas.unwrap_or(0);
+        let refusal = Refusal::new(Code::ReplicasRange).field("candidate.replicas");
+        out.push(refusal.arg("n", n).arg("max", MAX_REPLICAS));
+    }
+    if *in_place && spec.strategy != Strategy::Replicas {
+        out.push(Refusal::new(Code::StrategyStep).field("candidate.in_place").arg("step", "in_place"));
+    }
+}
+
+/// What is wrong with a list of steps; `services` calls it for changed steps too.
+pub fn steps(steps: &[Step], strategy: Strategy, analysis: Option<&Analysis>) -> Vec<Refusal> {
+    let mut out = Vec::new();
+    if steps.is_empty() {
+        return vec![Refusal::new(Code::NoSteps).field("steps")];
+    }
+    if steps.len() > MAX_STEPS {
+        return vec![too_many(steps.len())];
+    }
+    let mut highest: Option<u32> = None;
+    let mut final_at = None;
+    for (at, step) in steps.iter().enumerate() {
+        if !fits(strategy, step) {
+            let refusal = Refusal::new(Code::StrategyStep).field(format!("steps.{at}.kind"));
+            out.push(refusal.arg("step", step.kind()).arg("strategy", strategy.as_str()));
+            continue;
+        }
+        let refuse = |code: Code, part: &str| Refusal::new(code).field(format!("steps.{at}.{part}"));
+        match step {
+            Step::Weight { percent } if *percent > 100 => {
+                out.push(refuse(Code::StepRange, "percent").arg("n", percent).arg("max", 100));
+            }
+            Step::Weight { percent } => {
+                let percent = u32::from(*percent);
+                if let Some(before) = highest.filter(|before| percent <= *before) {
+                    out.push(refuse(Code::StepsFall, "percent").arg("n", percent).arg("before", before));
+                }
+                highest = Some(percent);
+                final_at = Some((at, percent));
+            }
+            Step::Replicas { candidate, stable } => {
+                if *candidate > MAX_REPLICAS || stable.is_some_and(|n| n > MAX_REPLICAS) {
+                    out.push(
+                        refuse(Code::ReplicasRange, "candidate").arg("n", candidate).arg("max", MAX_REPLICAS),
+                    );
+                } else if *candidate == 0 {
+                    out.push(refuse(Code::ReplicasRange, "candidate").arg("n", 0).arg("max", MAX_REPLICAS));
+                }
+                if strategy == Strategy::Replicas {
+                    if let Some(before) = highest.filter(|before| candidate <= before) {
+                        out.push(
+                            refuse(Code::StepsFall, "candidate").arg("n", candidate).arg("before", before),
+                        );
+                    }
+                    highest = Some(*candidate);
+                }
+            }
+            Step::Mirror { percent } if *percent > 100 => {
+                out.push(refuse(Code::MirrorPercent, "percent").arg("n", percent));
+            }
+            Step::Rules { when } => {
+                let first = steps[..at].iter().all(|step| !matches!(step, Step::Rules { .. }));
+                if when.iter().any(Vec::is_empty) || (when.is_empty() && first) {
+                    out.push(refuse(Code::RuleEmpty, "when"));
+                }
+            }
+            Step::Hold { seconds } => {
+                let least = analysis.map_or(1, |analysis| u64::from(analysis.interval_s));
+                if !(least..=MAX_HOLD_S).contains(seconds) {
+                    let refusal = refuse(Code::HoldRange, "seconds").arg("n", seconds);
+                    out.push(refusal.arg("least", least).arg("max", MAX_HOLD_S));
+                }
+            }
+            Step::Analysis { passes } => {
+                if analysis.is_none() {
+                    out.push(refuse(Code::AnalysisMissing, "kind"));
+                }
+                if !(1..=100).contains(passes) {
+                    out.push(refuse(Code::StepRange, "passes").arg("n", passes).arg("max", 100));
+                }
+            }
+            Step::Mirror { .. } | Step::Approval => {}
+        }
+    }
+    if strategy != Strategy::Replicas && final_at.is_none_or(|(_, percent)| percent != 100) {
+        let (at, percent) = final_at.unwrap_or((steps.len() - 1, 0));
+        out.push(Refusal::new(Code::StepsEnd).field(format!("steps.{at}.percent")).arg("n", percent));
+    }
+    if strategy == Strategy::Replicas && highest.is_none() {
+        out.push(Refusal::new(Code::StepsEnd).field("steps").arg("n", 0));
+    }
+    out
+}
+
+fn fits(strategy: Strategy, step: &Step) -> bool {
+    match step {
+        Step::Hold { .. } | Step::Approval | Step::Analysis { .. } | Step::Replicas { .. } => true,
+        Step::Weight { .. } => strategy != Strategy::Replicas,
+        Step::Mirror { .. } => strategy == Strategy::Mirror,
+        Step::Rules { .. } => strategy == Strategy::AbTest,
+    }
+}
+
+fn analysis(held: &Analysis, out: &mut Vec<Refusal>) {
+    let mut range = |field: &str, value: u32, least: u32, most: u32| {
+        if !(least..=most).contains(&value) {
+            let refusal = Refusal::new(Code::AnalysisRange).field(format!("analysis.{field}"));
+            out.push(refusal.arg("n", value).arg("least", least).arg("max", most));
+        }
+    };
+    range("interval_s", held.interval_s, 5, 3_600);
+    range("min_requests", held.min_requests, 1, 10_000_000);
+    range("failures", held.failures, 1, 100);
+    if ![60, 300, 3_600].contains(&held.window_s) {
+        range("window_s", held.window_s, 60, 60);
+    }
+    if held.metrics.is_empty() || held.metrics.len() > MAX_METRICS {
+        let refusal = Refusal::new(Code::AnalysisRange).field("analysis.metrics");
+        out.push(refusal.arg("n", held.metrics.len()).arg("least", 1).arg("max", MAX_METRICS));
+    }
+    for (at, metric) in held.metrics.iter().enumerate() {
+        let field = |part: &str| format!("analysis.metrics.{at}.{part}");
+        let limit = metric.limit();
+        let (absolute, relative) = (limit.absolute, limit.relative);
+        if absolute.is_none() && relative.is_none() {
+            out.push(Refusal::new(Code::LimitMissing).field(field("limit")));
+        }
+        let good = |value: Option<f64>, most: f64| {
+            value.is_none_or(|value| value.is_finite() && (0.0..=most).contains(&value))
+        };
+        let fine = match metric {
+            Metric::SuccessRate { .. } => good(absolute, 100.0) && good(relative, 100.0),
+            Metric::Latency { .. } => good(absolute, 3_600_000.0) && good(relative, 1_000.0),
+            Metric::Custom { .. } => absolute.is_none_or(f64::is_finite) && good(relative, 1_000_000.0),
+        };
+        if !fine {
+            out.push(Refusal::new(Code::LimitRange).field(field("limit")));
+        }
+        match metric {
+            Metric::Latency { quantile, .. } if ![50, 90, 95, 99].contains(quantile) => {
+                let refusal = Refusal::new(Code::AnalysisRange).field(field("quantile"));
+                out.push(refusal.arg("n", quantile).arg("least", 50).arg("max", 99));
+            }
+            Metric::Custom { name, query, .. } => {
+                if name.trim().is_empty() || name.chars().count() > 64 {
+                    out.push(Refusal::new(Code::BadName).field(field("name")).arg("name", name));
+                }
+                if query.trim().is_empty() || query.len() > MAX_QUERY {
+                    out.push(Refusal::new(Code::BadPromql).field(field("query")).arg("why", "length"));
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+fn policies(held: &Policies, out: &mut Vec<Refusal>) {
+    if !(30..=86_400).contains(&held.step_deadline_s) {
+        let refusal = Refusal::new(Code::AnalysisRange).field("policies.step_deadline_s");
+        out.push(refusal.arg("n", held.step_deadline_s).arg("least", 30).arg("max", 86_400));
+    }
+    if held.stable_after.is_some_and(|n| n > MAX_REPLICAS) {
+        let n = held.stable_after.unwrap_or(0);
+        let refusal = Refusal::new(Code::ReplicasRange).field("policies.stable_after");
+        out.push(refusal.arg("n", n).arg("max", MAX_REPLICAS));
+    }
+}
+
+/// True for an image reference: `[registry[:port]/]path[:tag][@algorithm:hex]`.
+/// Source: <https://github.com/distribution/reference/blob/main/reference.go>.
+pub fn is_image(text: &str) -> bool {
+    if text.is_empty() || text.len() > 512 || !text.is_ascii() {
+        return false;
+    }
+    let (rest, digest) = match text.split_once('@') {
+        Some((rest, digest)) => (rest, Some(digest)),
+        None => (text, None),
+    };
+    let digest_good = digest.is_none_or(|digest| {
+        digest.split_once(':').is_some_and(|(algorithm, hex)| {
+            let named =
+                !algorithm.is_empty() && algorithm.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'+');
+            named && hex.len() >= 32 && hex.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+        })
+    });
+    let slash = rest.rfind('/').map_or(0, |at| at + 1);
+    let (path, tag) = match rest[slash..].split_once(':') {
+        Some((name, tag)) => (&rest[..slash + name.len()], Some(tag)),
+        None => (rest, None),
+    };
+    let word = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
+    let tag_good = tag.is_none_or(|tag| {
+        (1..=128).contains(&tag.len())
+            && tag.bytes().all(|b| word(b) || matches!(b, b'.' | b'-'))
+            && word(tag.as_bytes()[0])
+    });
+    let mut parts: Vec<&str> = path.split('/').collect();
+    let is_registry = |part: &str| part.contains(['.', ':']) || part == "localhost";
+    let registry_good = if parts.len() > 1 && is_registry(parts[0]) {
+        let registry = parts.remove(0);
+        let (host, port) = registry.split_once(':').unwrap_or((registry, "80"));
+        !host.is_empty()
+            && host.split('.').all(is_host_label)
+            && port.parse::<u16>().is_ok_and(|port| port > 0)
+    } else {
+        true
+    };
+    let part_good = |part: &&str| {
+        let edge = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
+        let bytes = part.as_bytes();
+        !bytes.is_empty()
+            && edge(bytes[0])
+            && edge(bytes[bytes.len() - 1])
+            && bytes.iter().all(|b| edge(*b) || matches!(b, b'.' | b'_' | b'-'))
+            && !part.contains("..")
+            && !part.contains("___")
+    };
+    digest_good && tag_good && registry_good && parts.iter().all(part_good)
+}
+
+fn is_host_label(label: &str) -> bool {
+    is_dns_label(&label.to_ascii_lowercase())
+}
