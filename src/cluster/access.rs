@@ -23,7 +23,7 @@ use super::wire::{self, Call};
 use super::{Cluster, within};
 
 /// A denial, and a token that is none, are believed for a shorter time: somebody may be waiting for the right.
-const DENIED_MS: i64 = 5_000;
+const DENIED_MS: i64 = 15_000;
 /// More answers than this are not kept.
 const MOST: usize = 50_000;
 

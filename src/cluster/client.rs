@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::USER_AGENT;
 use http::{HeaderValue, Request, Response};
-use kube::client::Body;
+use kube::client::{AuthError, Body};
 use kube::config::KubeConfigOptions;
 use tower::{BoxError, Service};
 
@@ -105,4 +105,61 @@ fn tuned(mut config: kube::Config) -> kube::Config {
     config.headers.push((USER_AGENT, HeaderValue::from_static(agent)));
     debug_assert!(agent.starts_with(FIELD_MANAGER));
     config
+}
+
+/// An error with its causes, each said once. What a credential plugin printed is left out: it may be the secret.
+pub(super) fn words(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = String::new();
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        let more = match credentials(error) {
+            Some(more) => return more,
+            None => error.to_string(),
+        };
+        // Many errors repeat their cause in their own text.
+        if !text.contains(&more) {
+            text = if text.is_empty() { more } else { format!("{text}: {more}") };
+        }
+        cause = error.source();
+    }
+    text
+}
+
+/// The words for an error of our own credentials.
+pub(super) fn credentials(error: &(dyn std::error::Error + 'static)) -> Option<String> {
+    // An io::Error names the cause of its cause as its own.
+    if let Some(inside) = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
+        return credentials(inside);
+    }
+    let kube = error.downcast_ref::<kube::Error>().and_then(|error| match error {
+        kube::Error::Auth(error) => Some(error),
+        _ => None,
+    });
+    Some(match error.downcast_ref::<AuthError>().or(kube)? {
+        AuthError::AuthExecRun { cmd, out } => {
+            format!("the credential plugin `{cmd}` ended with {}", out.status)
+        }
+        _ => "the credentials for the API server cannot be used".to_owned(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_credential_plugin_printed_is_not_told() {
+        let out = std::process::Output {
+            status: std::process::ExitStatus::default(),
+            stdout: b"canary-token".to_vec(),
+            stderr: b"canary-token".to_vec(),
+        };
+        let error =
+            kube::Error::Auth(AuthError::AuthExecRun { cmd: "get-token".to_owned(), out: Box::new(out) });
+        assert!(error.to_string().contains("canary"), "kube no longer prints the output: {error}");
+        let told = words(&error);
+        assert_eq!(told, "the credential plugin `get-token` ended with exit status: 0");
+        let wrapped = std::io::Error::other(error);
+        assert_eq!(words(&wrapped), told);
+    }
 }

@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 use crate::domain::ids::Namespace;
 
 use super::cache::Cache;
+use super::client;
 use super::error::ClusterError;
 use super::kinds::Watched;
 use super::rows::Row;
@@ -363,7 +364,7 @@ impl Lines {
     async fn next(&mut self) -> Result<Option<Vec<u8>>, String> {
         loop {
             let Some(frame) = self.body.frame().await else { return Ok(None) };
-            let Ok(data) = frame.map_err(|error| wire::chain(&error))?.into_data() else { continue };
+            let Ok(data) = frame.map_err(|error| client::words(&error))?.into_data() else { continue };
             self.rest.extend_from_slice(&data);
             if data.contains(&b'\n') {
                 let to = self.rest.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);

@@ -9,10 +9,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Method, Request};
 use http_body_util::BodyExt;
+use hyper_util::client::legacy;
 use kube::client::Body;
 use kube::core::Status;
 use tokio::time::{Instant, sleep, timeout_at};
 
+use super::client;
 use super::error::ClusterError;
 
 /// How often a reading is sent at most.
@@ -97,9 +99,9 @@ impl Answer {
             401 | 403 => ClusterError::Forbidden(told.message),
             404 => ClusterError::NotFound(what.to_owned()),
             429 => ClusterError::Busy(what.to_owned()),
-            502 | 503 => ClusterError::Unreachable(words(&told)),
+            502 | 503 => ClusterError::Unreachable(told_words(&told)),
             504 => ClusterError::Timeout(what.to_owned()),
-            code => ClusterError::Refused { code, message: words(&told) },
+            code => ClusterError::Refused { code, message: told_words(&told) },
         }
     }
 
@@ -109,7 +111,7 @@ impl Answer {
     }
 }
 
-fn words(status: &Status) -> String {
+fn told_words(status: &Status) -> String {
     if status.message.is_empty() { status.reason.clone() } else { status.message.clone() }
 }
 
@@ -120,7 +122,8 @@ pub(super) async fn send(client: &kube::Client, call: &Call, end: Instant) -> Re
         let response = client.send(request).await.map_err(not_sent_or_lost)?;
         let status = response.status().as_u16();
         let warnings = response.headers().get_all("warning").iter().filter_map(warning_text).collect();
-        let body = response.into_body().collect().await.map_err(|error| Failed::Lost(chain(&error)))?;
+        let body =
+            response.into_body().collect().await.map_err(|error| Failed::Lost(client::words(&error)))?;
         Ok(Answer { status, warnings, body: body.to_bytes() })
     };
     timeout_at(end, exchange).await.unwrap_or(Err(Failed::TimedOut))
@@ -139,7 +142,8 @@ pub(super) async fn open(
             return Ok(Ok(response.into_body()));
         }
         let status = response.status().as_u16();
-        let body = response.into_body().collect().await.map_err(|error| Failed::Lost(chain(&error)))?;
+        let body =
+            response.into_body().collect().await.map_err(|error| Failed::Lost(client::words(&error)))?;
         Ok(Err(Answer { status, warnings: Vec::new(), body: body.to_bytes() }))
     };
     timeout_at(end, exchange).await.unwrap_or(Err(Failed::TimedOut))
@@ -171,33 +175,17 @@ pub(super) async fn read(client: &kube::Client, call: &Call, end: Instant) -> Re
 }
 
 fn not_sent_or_lost(error: kube::Error) -> Failed {
-    let text = chain(&error);
+    let text = client::words(&error);
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(&error);
     while let Some(error) = cause {
-        if let Some(error) = error.downcast_ref::<hyper_util::client::legacy::Error>() {
-            return if error.is_connect() { Failed::NotSent(text) } else { Failed::Lost(text) };
+        // Without credentials, and without a connection, nothing leaves.
+        let refused = error.downcast_ref::<legacy::Error>().is_some_and(legacy::Error::is_connect);
+        if refused || client::credentials(error).is_some() {
+            return Failed::NotSent(text);
         }
         cause = error.source();
     }
-    match error {
-        // Our own credentials: the request did not leave.
-        kube::Error::Auth(_) => Failed::NotSent("no credentials for the API server".to_owned()),
-        _ => Failed::Lost(text),
-    }
-}
-
-/// An error with its causes, each said once.
-pub(super) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let more = error.to_string();
-        if !text.contains(&more) {
-            text = format!("{text}: {more}");
-        }
-        cause = error.source();
-    }
-    text
+    Failed::Lost(text)
 }
 
 /// The text of `299 - "text"`.

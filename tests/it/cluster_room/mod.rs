@@ -6,6 +6,7 @@ mod scene;
 mod access;
 mod fresh;
 mod joins;
+mod over_tcp;
 mod real;
 mod troubles;
 mod watches;
