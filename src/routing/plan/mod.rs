@@ -94,6 +94,9 @@ impl Planner<'_> {
             ),
             None => self.before.default,
         };
+        // Asking for no rule and no mirror where neither could be is asking for what is so already.
+        let some_mirror = wish.mirror.as_ref().is_some_and(Option::is_some);
+        let adds = some_mirror || wish.rules.as_ref().is_some_and(|rules| !rules.is_empty());
         let created = match target {
             Some(route) => {
                 if let Some(split) = &wish.weights {
@@ -101,25 +104,31 @@ impl Planner<'_> {
                 }
                 None
             }
-            None if self.before.claimed_in_mesh => {
-                // Rules can do without a default route, shares cannot.
-                if wish.weights.is_some() || wish.rules.is_none() {
-                    return Err(self.no_default());
-                }
-                None
+            // Rules can do without a default route, shares and mirrors cannot.
+            None if self.before.claimed_in_mesh && (wish.weights.is_some() || some_mirror) => {
+                return Err(self.no_default());
             }
+            None if self.before.claimed_in_mesh => None,
+            None if wish.weights.is_none() && !adds => return Ok(None),
             None => Some(self.create_virtual_service(wish.weights.as_ref())?),
         };
         if wish.mirror.is_none() && wish.rules.is_none() {
             return Ok(target);
         }
         let place = match created {
-            Some(object) => self.place_in(object)?,
-            None => self.place()?,
+            Some(object) => self.place_in(object),
+            None => self.place(),
+        };
+        let place = match place {
+            Err(_) if !adds => return Ok(target),
+            place => place?,
         };
         if let Some(mirror) = &wish.mirror {
-            let index = place.default.ok_or_else(|| self.no_default())?;
-            self.set_mirror(&place.object, index, mirror.as_ref())?;
+            match place.default {
+                Some(index) => self.set_mirror(&place.object, index, mirror.as_ref())?,
+                None if mirror.is_none() => {}
+                None => return Err(self.no_default()),
+            }
         }
         // Last, because it moves the other routes of the list.
         if let Some(rules) = &wish.rules {

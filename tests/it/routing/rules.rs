@@ -383,6 +383,12 @@ fn rules_need_http() {
     check(&tcp, fresh(), "refused no_http");
     let only_tcp = three().with(SUBSETS).ports(&[(9000, sluice::domain::service::Protocol::Tcp)]);
     check(&only_tcp, fresh(), "refused no_http");
+    // Asking for none is asking for what is so already.
+    check(&tcp, Vec::new(), "tcp → reviews/v1:100");
+    check(&three(), Vec::new(), "");
+    let off = super::support::mirror(None);
+    assert_eq!(outcome(&tcp, &off), "tcp → reviews/v1:100");
+    assert_eq!(outcome(&three(), &off), "");
     // Where nothing exists, everything else is spread by pods as before.
     check(
         &three().with(SUBSETS),
