@@ -120,6 +120,14 @@ impl Services {
         })
     }
 
+    /// Names of services that the person may see, in order, at most `most`: for menus.
+    pub async fn names(&self, who: &Actor, most: usize) -> Result<Vec<ServiceRef>, Refusal> {
+        let visible = self.visible(&who.identity).await?;
+        let sorted = self.inner.index.sorted();
+        let seen = sorted.name.iter().map(|row| &row.at).filter(|at| visible.contains(&at.namespace));
+        Ok(seen.take(most).cloned().collect())
+    }
+
     /// One service, for somebody who may see it.
     pub async fn overview(&self, who: &Actor, at: &ServiceRef, window_s: u32) -> Result<Overview, Refusal> {
         self.must_see(who, at).await?;

@@ -11,6 +11,7 @@ use super::changes::{Call, Done, once};
 use super::document::ReasonBody;
 use super::entry::{Entries, FullEntry};
 use super::extract::{EntryId, JsonBody, Query, bad_query, idempotency_key, request_hash};
+use super::words::{ActionWord, Format as FormatWord, Key, Moment, ResultWord, ServicePath, Words};
 use crate::domain::audit::{Action, Ending, Filter};
 use crate::domain::ids::ServiceRef;
 use crate::domain::refusal::Refusal;
@@ -31,13 +32,13 @@ const TEXT: usize = 200;
     operation_id = "listAudit",
     tag = "history",
     params(
-        ("service" = Option<String>, Query, description = "`namespace/name`.", example = "bookinfo/reviews"),
+        ("service" = inline(Option<ServicePath>), Query, description = "`namespace/name`.", example = "bookinfo/reviews"),
         ("actor" = Option<String>, Query, description = "The person or program that acted."),
-        ("action" = Option<String>, Query, description = "`set_traffic`, `take_over`, `switch_back`, `outside_edit`, `add_reason`, `release`, `workload`, `sign_in`, `sign_out`."),
-        ("result" = Option<String>, Query, description = "`applied`, `refused`, `failed`, `partial`, `unknown`, `outside`."),
-        ("from" = Option<String>, Query, description = "RFC 3339 moment or date (UTC), inclusive."),
-        ("to" = Option<String>, Query, description = "RFC 3339 moment, exclusive, or date (UTC), inclusive."),
-        ("q" = Option<String>, Query, description = "Words in service, actor, reason, request id, change id or revision.", max_length = 200),
+        ("action" = inline(Option<ActionWord>), Query, description = "`set_traffic`, `take_over`, `switch_back`, `outside_edit`, `add_reason`, `release`, `workload`, `sign_in`, `sign_out`."),
+        ("result" = inline(Option<ResultWord>), Query, description = "`applied`, `refused`, `failed`, `partial`, `unknown`, `outside`."),
+        ("from" = inline(Option<Moment>), Query, description = "RFC 3339 moment or date (UTC), inclusive."),
+        ("to" = inline(Option<Moment>), Query, description = "RFC 3339 moment, exclusive, or date (UTC), inclusive."),
+        ("q" = inline(Option<Words>), Query, description = "Words in service, actor, reason, request id, change id or revision."),
         ("limit" = Option<i32>, Query, description = "Entries on a page.", minimum = 1, maximum = 500),
         ("cursor" = Option<String>, Query, description = "`next` of the page before."),
     ),
@@ -84,14 +85,14 @@ pub async fn one(
     operation_id = "exportAudit",
     tag = "history",
     params(
-        ("format" = Option<String>, Query, description = "`json` (default) or `csv`.", pattern = "^(json|csv)?$"),
-        ("service" = Option<String>, Query, description = "As in the list."),
+        ("format" = inline(Option<FormatWord>), Query, description = "`json` (default) or `csv`."),
+        ("service" = inline(Option<ServicePath>), Query, description = "As in the list."),
         ("actor" = Option<String>, Query, description = "As in the list."),
-        ("action" = Option<String>, Query, description = "As in the list."),
-        ("result" = Option<String>, Query, description = "As in the list."),
-        ("from" = Option<String>, Query, description = "As in the list."),
-        ("to" = Option<String>, Query, description = "As in the list."),
-        ("q" = Option<String>, Query, description = "As in the list.", max_length = 200),
+        ("action" = inline(Option<ActionWord>), Query, description = "As in the list."),
+        ("result" = inline(Option<ResultWord>), Query, description = "As in the list."),
+        ("from" = inline(Option<Moment>), Query, description = "As in the list."),
+        ("to" = inline(Option<Moment>), Query, description = "As in the list."),
+        ("q" = inline(Option<Words>), Query, description = "As in the list."),
     ),
     responses((
         status = 200,
@@ -123,7 +124,7 @@ pub async fn export(
     tag = "history",
     params(
         ("id" = i64, Path, description = "The entry's number.", minimum = 1),
-        ("Idempotency-Key" = Option<String>, Header, description = "Sent again with the same request, the first answer is given again (24 hours).", max_length = 128),
+        ("Idempotency-Key" = inline(Option<Key>), Header, description = "Sent again with the same request, the first answer is given again (24 hours)."),
     ),
     request_body = ReasonBody,
     responses((status = 200, description = "The new entry that holds the reason.", body = FullEntry))

@@ -6,10 +6,11 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 
 use super::body::{self, Change};
-use super::document::{Name, SwitchBackBody, TakeOverBody, TrafficBody};
+use super::document::{SwitchBackBody, TakeOverBody, TrafficBody};
 use super::effect::{Applied, Preview};
 use super::extract::{At, JsonBody, Query, idempotency_key, if_match, request_hash};
 use super::services::tag;
+use super::words::{Key, Name, Tag};
 use crate::domain::ids::{Revision, ServiceRef};
 use crate::domain::overview::Refused;
 use crate::domain::refusal::{Code, Refusal};
@@ -29,8 +30,8 @@ use crate::web::site::App;
     operation_id = "previewTraffic",
     tag = "traffic",
     params(
-        ("namespace" = Name, Path, description = "The service's namespace."),
-        ("name" = Name, Path, description = "The service's name."),
+        ("namespace" = inline(Name), Path, description = "The service's namespace.", example = "bookinfo"),
+        ("name" = inline(Name), Path, description = "The service's name.", example = "reviews"),
     ),
     request_body = TrafficBody,
     responses((
@@ -63,17 +64,17 @@ pub async fn preview(
     operation_id = "setTraffic",
     tag = "traffic",
     params(
-        ("namespace" = Name, Path, description = "The service's namespace."),
-        ("name" = Name, Path, description = "The service's name."),
-        ("If-Match" = String, Header, description = "The revision that you saw, in quotes (the `ETag` of the service).", example = "\"41\""),
-        ("Idempotency-Key" = Option<String>, Header, description = "Sent again with the same request, the first answer is given again (24 hours).", max_length = 128),
+        ("namespace" = inline(Name), Path, description = "The service's namespace.", example = "bookinfo"),
+        ("name" = inline(Name), Path, description = "The service's name.", example = "reviews"),
+        ("If-Match" = inline(Tag), Header, description = "The revision that you saw, in quotes (the `ETag` of the service)."),
+        ("Idempotency-Key" = inline(Option<Key>), Header, description = "Sent again with the same request, the first answer is given again (24 hours)."),
         ("dry_run" = Option<bool>, Query, description = "`true` answers what would be answered, with the preview, and writes nothing."),
     ),
     request_body = TrafficBody,
     responses((
         status = 200,
         description = "Written (or, with `dry_run=true`, the preview).",
-        body = inline(super::document::Changed),
+        body = super::document::Changed,
         headers(("ETag" = String, description = "The new revision, in quotes."))
     ))
 )]
@@ -101,17 +102,17 @@ pub async fn set(
     operation_id = "takeOver",
     tag = "traffic",
     params(
-        ("namespace" = Name, Path, description = "The service's namespace."),
-        ("name" = Name, Path, description = "The service's name."),
-        ("If-Match" = Option<String>, Header, description = "The revision that you saw, in quotes."),
-        ("Idempotency-Key" = Option<String>, Header, description = "Sent again with the same request, the first answer is given again (24 hours).", max_length = 128),
+        ("namespace" = inline(Name), Path, description = "The service's namespace.", example = "bookinfo"),
+        ("name" = inline(Name), Path, description = "The service's name.", example = "reviews"),
+        ("If-Match" = inline(Option<Tag>), Header, description = "The revision that you saw, in quotes."),
+        ("Idempotency-Key" = inline(Option<Key>), Header, description = "Sent again with the same request, the first answer is given again (24 hours)."),
         ("dry_run" = Option<bool>, Query, description = "`true` answers what would be answered, with the preview, and writes nothing."),
     ),
     request_body = TakeOverBody,
     responses((
         status = 200,
         description = "Written (or, with `dry_run=true`, the preview).",
-        body = inline(super::document::Changed),
+        body = super::document::Changed,
         headers(("ETag" = String, description = "The new revision, in quotes."))
     ))
 )]
@@ -136,17 +137,17 @@ pub async fn take_over(
     operation_id = "switchBack",
     tag = "traffic",
     params(
-        ("namespace" = Name, Path, description = "The service's namespace."),
-        ("name" = Name, Path, description = "The service's name."),
-        ("If-Match" = Option<String>, Header, description = "The revision that you saw, in quotes."),
-        ("Idempotency-Key" = Option<String>, Header, description = "Sent again with the same request, the first answer is given again (24 hours).", max_length = 128),
+        ("namespace" = inline(Name), Path, description = "The service's namespace.", example = "bookinfo"),
+        ("name" = inline(Name), Path, description = "The service's name.", example = "reviews"),
+        ("If-Match" = inline(Option<Tag>), Header, description = "The revision that you saw, in quotes."),
+        ("Idempotency-Key" = inline(Option<Key>), Header, description = "Sent again with the same request, the first answer is given again (24 hours)."),
         ("dry_run" = Option<bool>, Query, description = "`true` answers what would be answered, with the preview, and writes nothing."),
     ),
     request_body = SwitchBackBody,
     responses((
         status = 200,
         description = "Written (or, with `dry_run=true`, the preview).",
-        body = inline(super::document::Changed),
+        body = super::document::Changed,
         headers(("ETag" = String, description = "The new revision, in quotes."))
     ))
 )]

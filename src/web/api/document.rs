@@ -3,12 +3,11 @@
 //! The structs of request bodies stand here for the document only: bodies are read by `body`, which can
 //! name the field and the code of everything that is wrong.
 
-use std::borrow::Cow;
-
 use axum::Router;
-use serde_json::json;
+use serde::Serialize;
+
 use utoipa::openapi::path::Operation;
-use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
+use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa::openapi::security::{
     ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityRequirement, SecurityScheme,
 };
@@ -24,27 +23,6 @@ use super::values::Weights;
 use super::{audit, changes, services};
 use crate::web::error::Problem;
 use crate::web::site::App;
-
-/// An RFC 1123 label: the name of a namespace or service.
-pub struct Name;
-
-impl PartialSchema for Name {
-    fn schema() -> RefOr<Schema> {
-        ObjectBuilder::new()
-            .schema_type(Type::String)
-            .min_length(Some(1))
-            .max_length(Some(63))
-            .pattern(Some("^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))
-            .examples([json!("reviews")])
-            .into()
-    }
-}
-
-impl ToSchema for Name {
-    fn name() -> Cow<'static, str> {
-        "Name".into()
-    }
-}
 
 /// A change of traffic. What is left out stays as it is.
 #[derive(ToSchema)]
@@ -111,8 +89,7 @@ pub struct ReasonBody {
 }
 
 /// What a change answers: the change, or with `dry_run=true` its preview.
-#[derive(serde::Serialize, ToSchema)]
-#[schema(title = "Changed")]
+#[derive(Serialize, ToSchema)]
 #[serde(untagged)]
 pub enum Changed {
     Applied(super::effect::Applied),
@@ -203,8 +180,6 @@ fn complete(document: &mut OpenApi) {
     let mut schemas = Vec::new();
     Problem::schemas(&mut schemas);
     schemas.push((Problem::name().into_owned(), Problem::schema()));
-    // Only parameters refer to it, and those are not gathered by themselves.
-    schemas.push((Name::name().into_owned(), Name::schema()));
     components.schemas.extend(schemas);
     for (path, item) in &mut document.paths.paths {
         let conditions = path.contains("/traffic");

@@ -14,3 +14,4 @@ pub mod audit;
 pub mod changes;
 pub mod document;
 pub mod services;
+pub mod words;

@@ -6,9 +6,9 @@ use http::{HeaderValue, header};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::document::Name;
 use super::extract::{At, Query, bad_query};
 use super::shape::{Service, Services};
+use super::words::{Name, Show as ShowWord, Sort as SortWord, Window};
 use crate::domain::ids::{Namespace, Revision};
 use crate::domain::overview::{ListAsk, Show, Sort};
 use crate::web::auth::Who;
@@ -24,11 +24,11 @@ use crate::web::site::App;
     operation_id = "listServices",
     tag = "services",
     params(
-        ("namespace" = Option<Name>, Query, description = "Only this namespace."),
+        ("namespace" = inline(Option<Name>), Query, description = "Only this namespace."),
         ("q" = Option<String>, Query, description = "A part of a name, namespace, image or version."),
-        ("show" = Option<String>, Query, description = "`all` (default), `attention`, `not_routable`.", pattern = "^(all|attention|not_routable)?$"),
-        ("sort" = Option<String>, Query, description = "`worst` first (default), or by `name`.", pattern = "^(worst|name)?$"),
-        ("window" = Option<i32>, Query, description = "Seconds that the figures are about: 60, 300 or 3600."),
+        ("show" = inline(Option<ShowWord>), Query, description = "`all` (default), `attention`, `not_routable`."),
+        ("sort" = inline(Option<SortWord>), Query, description = "`worst` first (default), or by `name`."),
+        ("window" = inline(Option<Window>), Query, description = "Seconds that the figures are about: 60, 300 or 3600."),
         ("limit" = Option<i32>, Query, description = "Services on a page.", minimum = 1, maximum = 500),
         ("cursor" = Option<String>, Query, description = "`next` of the page before."),
     ),
@@ -70,9 +70,9 @@ pub async fn list(
     operation_id = "getService",
     tag = "services",
     params(
-        ("namespace" = Name, Path, description = "The service's namespace."),
-        ("name" = Name, Path, description = "The service's name."),
-        ("window" = Option<i32>, Query, description = "Seconds that the figures are about: 60, 300 or 3600."),
+        ("namespace" = inline(Name), Path, description = "The service's namespace.", example = "bookinfo"),
+        ("name" = inline(Name), Path, description = "The service's name.", example = "reviews"),
+        ("window" = inline(Option<Window>), Query, description = "Seconds that the figures are about: 60, 300 or 3600."),
     ),
     responses((
         status = 200,

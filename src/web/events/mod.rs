@@ -15,7 +15,7 @@ use axum::extract::State;
 use axum::response::sse::{Event, Sse};
 use axum::response::{IntoResponse, Response};
 use futures::{Stream, StreamExt, stream};
-use http::{HeaderName, HeaderValue, header};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
 use serde_json::json;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
@@ -87,8 +87,13 @@ pub async fn open(
     State(app): State<App>,
     who: Who,
     caller: Caller,
+    headers: HeaderMap,
     mut query: Query,
 ) -> Result<Response, Failure> {
+    // Another site cannot read the events, but it could use up the places.
+    if headers.get("sec-fetch-site").is_some_and(|site| site != "same-origin" && site != "none") {
+        return Err(Code::Csrf.into());
+    }
     let topic = query.take("topic").as_deref().and_then(Topic::parse_stamped);
     let (topic, stamp) = topic.ok_or_else(|| bad_query("topic", "the topic of a page is expected"))?;
     query.finish()?;

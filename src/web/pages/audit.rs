@@ -8,7 +8,6 @@ use url::form_urlencoded;
 
 use crate::domain::audit::{Action, Ending, Entry, Filter};
 use crate::domain::ids::ServiceRef;
-use crate::domain::overview::{ListAsk, Sort};
 use crate::services::history::Count;
 use crate::views::audit::{Answer, AuditDetail, AuditPage, Fields};
 use crate::views::chrome::Nav;
@@ -122,9 +121,8 @@ async fn view(
     let services = &app.services;
     let found = services.entries(&who.actor, &asked.filter, asked.cursor.as_deref(), ROWS).await?;
     let count = services.count(&who.actor, &asked.filter).await?;
-    let menu = ListAsk { sort: Sort::Name, limit: MENU, ..ListAsk::default() };
-    let menu = services.list(&who.actor, &menu).await?;
-    let mut names: Vec<String> = menu.items.iter().map(|item| item.at().to_string()).collect();
+    let menu = services.names(&who.actor, MENU).await?;
+    let mut names: Vec<String> = menu.iter().map(ToString::to_string).collect();
     if !asked.fields.service.is_empty() && !names.contains(&asked.fields.service) {
         names.insert(0, asked.fields.service.clone());
     }
