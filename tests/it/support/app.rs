@@ -40,6 +40,7 @@ pub struct TestApp {
     pub clock: Clock,
     pub services: Services,
     pub router: Router,
+    pub figures: Arc<Figures>,
     stop: CancellationToken,
     _folder: tempfile::TempDir,
 }
@@ -94,9 +95,26 @@ impl TestApp {
         drop(services.spawn(stop.clone()));
         assert!(cache.ready_within(Duration::from_secs(20)).await, "{:?}", cache.health());
         let app = App::new(services.clone(), settings, clock.clone(), None, stop.clone());
-        let this = Self { router: router(app.clone()), demo, clock, services, stop, _folder: folder };
+        let this =
+            Self { router: router(app.clone()), demo, clock, services, figures, stop, _folder: folder };
         this.until_listed().await;
         this
+    }
+
+    /// Tells everybody that the server stops.
+    pub fn shut(&self) {
+        self.stop.cancel();
+    }
+
+    /// Sets the weights of `bookinfo/reviews` through the API; the new revision.
+    pub async fn set_reviews(&self, expected: u64, v1: u8, v2: u8) -> u64 {
+        let body = serde_json::json!({
+            "weights": {"v1": v1, "v2": v2, "v3": 0}, "reason": "a test", "ack": ["big_jump", "few_pods"],
+        });
+        let ask = self.ask("PUT", "/api/v1/services/bookinfo/reviews/traffic");
+        let answer = ask.header("if-match", &format!("\"{expected}\"")).json(&body).send().await;
+        assert_eq!(answer.status, 200, "{}", answer.body);
+        answer.json()["revision"].as_u64().unwrap()
     }
 
     /// Waits until the list's index knows the samples.
@@ -197,11 +215,20 @@ impl Ask<'_> {
         self.header("content-type", "application/x-www-form-urlencoded")
     }
 
-    pub async fn send(self) -> Answer {
+    /// The status, and the body as it comes: for streams.
+    pub async fn open(self) -> (u16, Body) {
+        let (parts, body) = self.exchange().await.into_parts();
+        (parts.status.as_u16(), body)
+    }
+
+    async fn exchange(self) -> http::Response<Body> {
         let mut request = self.request.body(self.body).unwrap();
         request.extensions_mut().insert(Peer(SocketAddr::from((Ipv4Addr::LOCALHOST, 40_000))));
-        let response = self.router.clone().oneshot(request).await.unwrap();
-        let (parts, body) = response.into_parts();
+        self.router.clone().oneshot(request).await.unwrap()
+    }
+
+    pub async fn send(self) -> Answer {
+        let (parts, body) = self.exchange().await.into_parts();
         let bytes = body.collect().await.unwrap().to_bytes();
         let body = String::from_utf8_lossy(&bytes).into_owned();
         Answer { status: parts.status.as_u16(), headers: parts.headers, body }

@@ -4,5 +4,13 @@ mod config;
 mod listen;
 
 mod access;
-mod api;
 mod frame;
+
+mod api;
+mod changes;
+mod document;
+mod history;
+
+mod forms;
+mod live;
+mod pages;

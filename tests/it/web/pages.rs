@@ -1,0 +1,126 @@
+//! Pages that only show: what they hold for whom, and that nothing foreign becomes markup.
+
+use sluice::domain::observed::Sample;
+
+use crate::support::app::{AUDITOR, RELEASER, TestApp, VIEWER};
+
+#[tokio::test]
+async fn the_list_filters_on_the_server_and_answers_fragments() {
+    let app = TestApp::open().await;
+    let all = app.get("/services").await;
+    assert!(all.body.contains("row-bookinfo.reviews") && all.body.contains("row-weather.forecast"));
+    let some = app.get("/services?ns=bookinfo&q=review").await;
+    assert!(some.body.contains("row-bookinfo.reviews") && !some.body.contains("row-bookinfo.ratings"));
+    assert!(some.body.contains("value=\"review\""), "the filter stays in its field");
+    let part = app.ask("GET", "/services?q=review").header("hx-request", "true").send().await;
+    assert!(part.body.trim_start().starts_with("<div id=\"results\""), "{}", part.body);
+    let none = app.get("/services?q=reviewz").await;
+    assert!(none.body.contains("/services/bookinfo/reviews"), "the nearest name is offered: {}", none.body);
+    assert_eq!(
+        app.get("/services?show=x&sort=y&win=7&ns=A!&limit=-1").await.status,
+        200,
+        "a broken link still works"
+    );
+    assert_eq!(app.get("/").await.header("location"), "/services");
+}
+
+#[tokio::test]
+async fn metrics_are_shown_with_their_sample() {
+    let app = TestApp::open().await;
+    let sample = |version: &str, requests| Sample {
+        service: "reviews".into(),
+        workload: format!("reviews-{version}").into(),
+        version: version.into(),
+        requests,
+        errors: 0.0,
+        p95_ms: Some(38.0),
+    };
+    *app.figures.0.lock().unwrap() = vec![sample("v1", 940.0), sample("v2", 60.0)];
+    app.clock.advance_ms(60_000);
+    let service = app.get("/api/v1/services/bookinfo/reviews").await.json();
+    assert_eq!(service["observed"], serde_json::json!({"v1": 94.0, "v2": 6.0, "v3": 0.0}));
+    assert_eq!(service["figures"]["requests"], 1000.0);
+    let page = app.get("/services/bookinfo/reviews").await;
+    assert!(page.body.contains("1,000") && page.body.contains("38 ms"), "{}", page.body);
+}
+
+#[tokio::test]
+async fn a_viewer_sees_everything_and_can_press_nothing() {
+    let app = TestApp::with_people().await;
+    let cookie = app.sign_in(VIEWER).await;
+    let page = app.ask("GET", "/services/bookinfo/reviews").header("cookie", &cookie).send().await;
+    assert_eq!(page.status, 200);
+    assert!(page.body.contains("virtualservices.networking.istio.io"), "the right that is missing is named");
+    assert!(!page.body.contains("id=\"apply-btn\""), "no enabled control");
+    let csrf = app.csrf(&cookie).await;
+    let ask = app.ask("POST", "/services/bookinfo/reviews/traffic/apply").header("cookie", &cookie);
+    let fields = [("csrf", csrf.as_str()), ("w.v1", "30"), ("w.v2", "70"), ("w.v3", "0"), ("reason", "x")];
+    let answer = ask.form(&fields).send().await;
+    assert_eq!(answer.status, 403, "{}", answer.body);
+    let hidden = app.ask("GET", "/services/weather/forecast").header("cookie", &cookie).send().await;
+    assert_eq!(hidden.status, 404);
+    let releaser = app.sign_in(RELEASER).await;
+    let page = app.ask("GET", "/services/bookinfo/reviews").header("cookie", &releaser).send().await;
+    assert!(page.body.contains("id=\"apply-btn\""));
+    let auditor = app.sign_in(AUDITOR).await;
+    let page = app.ask("GET", "/services/weather/forecast").header("cookie", &auditor).send().await;
+    assert!(page.status == 200 && !page.body.contains("id=\"apply-btn\""));
+}
+
+#[tokio::test]
+async fn nothing_foreign_becomes_markup() {
+    let app = TestApp::open().await;
+    let evil = "%3Cscript%3Ealert(1)%3C/script%3E%22%27%3E%3Cimg%20src=x%20onerror=alert(1)%3E";
+    for path in [
+        format!("/services?q={evil}&ns={evil}"),
+        format!("/services/bookinfo/reviews?route={evil}&restore={evil}&applied={evil}"),
+        format!("/audit?q={evil}&actor={evil}&service={evil}&from={evil}"),
+        format!("/services/bookinfo/reviews/traffic/takeover?version={evil}"),
+        format!("/services/bookinfo/reviews/traffic/switch-back?revision={evil}"),
+        format!("/nowhere/{evil}"),
+        format!("/services/{evil}/x"),
+    ] {
+        let page = app.get(&path).await;
+        assert!(page.status < 500, "{path}: {}", page.status);
+        for bad in ["<script>alert", "<img src=x", "\"'><"] {
+            assert!(!page.body.contains(bad), "{path} holds {bad}");
+        }
+    }
+    let people = TestApp::with_people().await;
+    let login = people.get(&format!("/login?next=/{evil}")).await;
+    assert!(!login.body.contains("<script>alert"));
+    let ask = app.ask("PUT", "/api/v1/services/bookinfo/reviews/traffic").header("if-match", "\"0\"");
+    let reason = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>";
+    let body = serde_json::json!({"weights": {"v1": 90, "v2": 10}, "reason": reason, "ack": ["few_pods"]});
+    assert_eq!(ask.json(&body).send().await.status, 200);
+    let id = app.get("/api/v1/audit").await.json()["items"][0]["id"].as_i64().unwrap();
+    for path in ["/audit".to_owned(), format!("/audit/{id}"), "/services/bookinfo/reviews".to_owned()] {
+        let page = app.get(&path).await;
+        assert!(!page.body.contains("<script>alert") && !page.body.contains("<img src=x"), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn no_page_holds_inline_script_or_style() {
+    let app = TestApp::open().await;
+    app.set_reviews(0, 30, 70).await;
+    for path in [
+        "/services",
+        "/services/bookinfo/reviews",
+        "/services/bookinfo/reviews?applied=1",
+        "/services/bookinfo/reviews/traffic/takeover?version=v2",
+        "/audit",
+        "/audit/1",
+        "/api/docs",
+        "/nowhere",
+    ] {
+        let page = app.get(path).await;
+        let lower = page.body.to_lowercase();
+        for bad in [" style=\"", " onclick", " onload", "javascript:", "<style"] {
+            assert!(!lower.contains(bad), "{path} holds {bad}");
+        }
+        for script in lower.split("<script").skip(1) {
+            assert!(script.trim_start().starts_with("src="), "{path} holds an inline script");
+        }
+    }
+}
