@@ -230,7 +230,9 @@ impl Pending {
                 next.bar = yours.map(|weights| Bar::whole(&after, weights, place.slots));
                 open = 1;
             }
-            Case::Stale { refusal: _, stale } => {
+            Case::Stale { refusal, stale } => {
+                // The panel above the form is the alert; here it only says why nothing can be applied.
+                panel.problem = Some(Notice { alert: false, ..text::refused(lang, refusal) });
                 next.bar = stale.yours.as_ref().map(|weights| Bar::whole(&after, weights, place.slots));
                 conflict = Some(Conflict::of(place, stale));
                 open = 1;

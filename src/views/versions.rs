@@ -53,7 +53,7 @@ impl HtmlSafe for VersionRow {}
 pub enum Role {
     /// Has the largest declared share.
     Stable,
-    /// The newest other version that has ready pods.
+    /// The newest version with ready pods that is newer than the stable one.
     Candidate,
     Other,
 }
@@ -106,8 +106,8 @@ impl VersionRow {
         let weight = |name: &VersionName| controls.now.iter().find(|(v, _)| v == name).map_or(0, |(_, w)| *w);
         let stable =
             versions.iter().rev().max_by_key(|version| weight(&version.name)).map(|version| &version.name);
-        let ready = |version: &&Version| version.ready > 0 && Some(&version.name) != stable;
-        let candidate = versions.iter().rfind(ready).map(|version| &version.name);
+        let newer = versions.iter().skip_while(|version| Some(&version.name) != stable).skip(1);
+        let candidate = newer.filter(|version| version.ready > 0).last().map(|version| &version.name);
         versions
             .iter()
             .map(|version| {
