@@ -8,7 +8,7 @@ use crate::demo::{Demo, pages};
 use crate::domain::ids::{Namespace, VersionName};
 use crate::domain::observed::{RouteHits, Sample};
 use crate::metrics::{MetricsError, Source};
-use crate::views::demo::{Forecast, Hop, Reviews, Stars};
+use crate::views::demo::{Forecast, Hop, Next, Reviews, Stars};
 use crate::web::demo_pages::{BookinfoVisit, DemoVisits, Spread, WeatherVisit};
 
 /// The demo's mesh as a source of figures.
@@ -63,6 +63,21 @@ impl DemoVisits for Visits {
 
     fn weather_tally(&self, user: &str, times: u32) -> Spread {
         spread(self.0.weather_tally(user, times))
+    }
+
+    fn next_forecast(&self) -> Next {
+        if self.0.has_forecast_v2() { Next::Deployed } else { Next::Absent }
+    }
+
+    fn set_next_forecast(&self, next: Next) {
+        let done = match (next, self.next_forecast()) {
+            (Next::Deployed, Next::Absent) => self.0.deploy_forecast_v2(),
+            (Next::Absent, Next::Deployed) => self.0.remove_forecast_v2(),
+            _ => Ok(()),
+        };
+        if let Err(failure) = done {
+            tracing::warn!(?failure, "the demo's forecast v2 stays as it is");
+        }
     }
 }
 

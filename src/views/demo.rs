@@ -75,6 +75,15 @@ pub struct WeatherPage {
     pub advertisement: bool,
     pub hops: Vec<Hop>,
     pub tally: Option<Tally>,
+    pub next: Next,
+}
+
+/// The next version of `forecast`, which a visitor may deploy and take away again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    Absent,
+    /// Its pods run; a route decides whether requests reach it.
+    Deployed,
 }
 
 /// The answer of one version of `forecast`.

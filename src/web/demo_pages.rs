@@ -2,10 +2,11 @@
 //! routes by the actual objects. `app` joins [`DemoVisits`] with the demo; this room only shows the answer.
 
 use axum::extract::State;
-use axum::response::Response;
+use axum::response::{IntoResponse, Redirect, Response};
 
 use super::api::extract::Query;
 use super::auth::Who;
+use super::auth::form::Form;
 use super::caller::Caller;
 use super::chrome::chrome;
 use super::error::Failure;
@@ -15,7 +16,7 @@ use crate::domain::ids::{ServiceRef, VersionName};
 use crate::domain::refusal::Code;
 use crate::views::bars::Slots;
 use crate::views::chrome::Nav;
-use crate::views::demo::{Forecast, Hop, ProductPage, Reviews, Tally, WeatherPage};
+use crate::views::demo::{Forecast, Hop, Next, ProductPage, Reviews, Tally, WeatherPage};
 
 /// Views at a time.
 const MANY: u32 = 1_000;
@@ -30,6 +31,11 @@ pub trait DemoVisits: Send + Sync {
     fn bookinfo_tally(&self, user: &str, times: u32) -> Spread;
     /// Which versions of `forecast` that many views reach, and how many fail.
     fn weather_tally(&self, user: &str, times: u32) -> Spread;
+    /// Whether the next version of `forecast` is deployed.
+    fn next_forecast(&self) -> Next;
+    /// Deploys it, or takes it away, as somebody with kubectl would. Asking for what is so already changes
+    /// nothing.
+    fn set_next_forecast(&self, next: Next);
 }
 
 /// One view of the product page.
@@ -94,7 +100,26 @@ pub async fn weather(
         None => None,
     };
     let chrome = chrome(&app, &caller, Some(&who), Nav::Nowhere, "");
-    Ok(respond::html(&WeatherPage { chrome, user, forecast, advertisement, hops, tally }))
+    Ok(respond::html(&WeatherPage {
+        chrome,
+        user,
+        forecast,
+        advertisement,
+        hops,
+        tally,
+        next: visits.next_forecast(),
+    }))
+}
+
+/// `POST /demo/weather`: `next` is `deploy` or `remove`.
+pub async fn set_weather(State(app): State<App>, form: Form) -> Result<Response, Failure> {
+    let visits = app.visits.as_ref().ok_or(Code::NotFound)?;
+    visits.set_next_forecast(match form.text("next") {
+        "deploy" => Next::Deployed,
+        "remove" => Next::Absent,
+        _ => return Err(Code::NothingAsked.into()),
+    });
+    Ok(Redirect::to("/demo/weather").into_response())
 }
 
 fn visitor(query: &mut Query) -> (String, Option<u32>) {

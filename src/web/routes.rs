@@ -95,6 +95,7 @@ fn pages() -> Doors {
         .post("/logout", login::leave)
         .get("/demo/bookinfo/productpage", demo_pages::bookinfo)
         .get("/demo/weather", demo_pages::weather)
+        .post("/demo/weather", demo_pages::set_weather)
 }
 
 fn streams() -> Doors {

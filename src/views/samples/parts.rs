@@ -6,7 +6,7 @@ use crate::domain::refusal::{Check, Code, Refusal, Severity};
 use super::super::acts::{Act, ActPage, Asked, Target};
 use super::super::bars::Slots;
 use super::super::chrome::{Chrome, Nav, Theme};
-use super::super::demo::{Forecast, Hop, ProductPage, Reviews, Stars, Tally, WeatherPage};
+use super::super::demo::{Forecast, Hop, Next, ProductPage, Reviews, Stars, Tally, WeatherPage};
 use super::super::lang::Lang;
 use super::super::pending::{Case, Pending, Place};
 use super::super::rule_form::Draft;
@@ -119,7 +119,7 @@ fn demo(pages: &mut Vec<Page>, lang: Lang, theme: Theme) {
         "demo-broken",
         &ProductPage { details: false, reviews: None, tally: None, ..product(Stars::None) },
     );
-    let weather = |forecast| WeatherPage {
+    let weather = |forecast, next| WeatherPage {
         chrome: frame("/demo/weather"),
         user: String::new(),
         forecast,
@@ -130,7 +130,9 @@ fn demo(pages: &mut Vec<Page>, lang: Lang, theme: Theme) {
             hop("recommendation", Some("v1"), 1),
         ],
         tally: None,
+        next,
     };
-    push(pages, "demo-weather", &weather(Some(Forecast { version: "v2".to_owned(), recommendation: true })));
-    push(pages, "demo-weather-broken", &weather(None));
+    let v2 = Forecast { version: "v2".to_owned(), recommendation: true };
+    push(pages, "demo-weather", &weather(Some(v2), Next::Deployed));
+    push(pages, "demo-weather-broken", &weather(None, Next::Absent));
 }

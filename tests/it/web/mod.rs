@@ -11,6 +11,7 @@ mod changes;
 mod document;
 mod history;
 
+mod demo;
 mod forms;
 mod live;
 mod pages;
