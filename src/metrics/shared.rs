@@ -36,6 +36,8 @@ const AT_ONCE: usize = 4;
 const REMEMBERED: u64 = 10_000;
 /// The windows that can be asked for, seconds.
 const WINDOWS: [u32; 3] = [60, 300, 3600];
+/// The windows with which something young is looked at, longest first, so that all who look share them.
+const SINCE: [u32; 7] = [300, 120, 60, 45, 30, 20, 10];
 
 /// The metrics of all services, shared by all who look.
 #[derive(Clone)]
@@ -112,6 +114,25 @@ impl Metrics {
         Ok(samples
             .get(&at.name)
             .and_then(|samples| mapping::observed(snapshot, samples, window_s, reading.at_ms)))
+    }
+
+    /// What was seen of a service after `from_ms` and never before it, in the longest window that fits
+    /// (at most 5 min). `Ok(None)` = nothing yet, or it is too early for any window.
+    pub async fn since(&self, snapshot: &Snapshot, from_ms: i64) -> Result<Option<Observed>, Notice> {
+        let at = &snapshot.service.at;
+        let age_s = (self.0.clock.now_ms() - from_ms).div_euclid(1000);
+        for window_s in SINCE.into_iter().filter(|window_s| i64::from(*window_s) <= age_s) {
+            let reading = self.reading(&at.namespace, window_s).await?;
+            // A reading that was kept for others began earlier than one of now would.
+            if reading.at_ms - i64::from(window_s) * 1000 < from_ms {
+                continue;
+            }
+            let samples = reading.result.as_ref().map_err(|notice| *notice)?;
+            return Ok(samples
+                .get(&at.name)
+                .and_then(|samples| mapping::observed(snapshot, samples, window_s, reading.at_ms)));
+        }
+        Ok(None)
     }
 
     /// What was last seen of a service, without asking the source; `None` = nothing yet.

@@ -146,3 +146,25 @@ async fn without_a_source_there_is_a_notice_and_no_age() {
     assert_eq!(metrics.health(), Health::Absent);
     assert!(metrics.hits(&Namespace::from("bookinfo"), 300).is_empty());
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_came_before_a_moment_is_never_counted_as_after_it() {
+    let source = good();
+    let (metrics, clock) = metrics(&source);
+    let from = 1_000_000;
+    let window = async || metrics.since(&reviews(), from).await.unwrap().map(|seen| seen.window_s);
+    assert_eq!(window().await, None, "no window fits between then and now");
+    clock.advance_ms(9_999);
+    assert_eq!((window().await, source.asked()), (None, 0));
+    clock.advance_ms(1);
+    assert_eq!(window().await, Some(10));
+    // Kept from two seconds ago, a window of 20 s would begin before it: the shorter one stands in.
+    clock.advance_ms(8_000);
+    metrics.since(&reviews(), from - 2_000).await.unwrap();
+    clock.advance_ms(2_000);
+    assert_eq!(window().await, Some(10));
+    for (age_s, expected) in [(31, 30), (45, 45), (61, 60), (119, 60), (120, 120), (301, 300), (9_000, 300)] {
+        clock.advance_ms(from + age_s * 1000 - clock.now_ms());
+        assert_eq!(window().await, Some(expected), "{age_s} s later");
+    }
+}
