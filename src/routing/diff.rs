@@ -12,7 +12,7 @@ const AROUND: usize = 3;
 const LARGEST: usize = 2 << 20;
 
 /// The lines of an edit. A creation is all additions. `metadata` is shown only by what Sluice sets
-/// there (labels and annotations); `status`, `managedFields` and the server's own fields never.
+/// there (labels and annotations, without its own stamp); `status`, `managedFields` and the server's own fields never.
 /// Between two distant changes stands one line `…`.
 pub fn yaml(edit: &Edit) -> Vec<DiffLine> {
     let before = edit.before.as_deref().map(text_of).unwrap_or_default();
@@ -60,6 +60,11 @@ fn text_of(object: &Value) -> String {
     }
     if let Some(annotations) = meta.get_mut("annotations").and_then(Value::as_object_mut) {
         annotations.remove("kubectl.kubernetes.io/last-applied-configuration");
+        // Our own stamp on what is written: a preview cannot know its values, and it routes nothing.
+        annotations.retain(|key, _| !key.starts_with("sluice.io/"));
+        if annotations.is_empty() {
+            meta.remove("annotations");
+        }
     }
     shown.insert("metadata".into(), meta.into());
     if let Some(spec) = object.get("spec") {

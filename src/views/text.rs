@@ -21,11 +21,15 @@ pub struct Said {
     pub next: Option<String>,
 }
 
-/// Fills a sentence. The value `since` is milliseconds since 1970 and is said as the person's clock shows it.
+/// Fills a sentence; an empty value is none. The value `since` is milliseconds since 1970 and is said as the person's clock shows it.
 fn fill(clock: Clockface, text: Text, args: &Args) -> Text {
-    args.iter().fold(text, |text, (name, value)| match (name.as_ref(), value.parse::<i64>()) {
-        ("since", Ok(at_ms)) => text.with(name.clone(), format!("{} {}", clock.hour(at_ms), clock.zone())),
-        _ => text.with(name.clone(), value),
+    args.iter().filter(|(_, value)| !value.is_empty()).fold(text, |text, (name, value)| {
+        match (name.as_ref(), value.parse::<i64>()) {
+            ("since", Ok(at_ms)) => {
+                text.with(name.clone(), format!("{} {}", clock.hour(at_ms), clock.zone()))
+            }
+            _ => text.with(name.clone(), value),
+        }
     })
 }
 

@@ -40,7 +40,11 @@ impl Planner<'_> {
         }
         match read.fixed {
             Some(Fixed::Delegate) => {
-                return Err(Refusal::new(Code::DelegateMissing).arg("object", &read.object));
+                let trouble = self.before.troubles.iter().find(|trouble| trouble.root == read.object);
+                let delegate = trouble.map(|trouble| trouble.delegate.clone()).unwrap_or_default();
+                return Err(Refusal::new(Code::DelegateMissing)
+                    .arg("object", &read.object)
+                    .arg("delegate", delegate));
             }
             Some(Fixed::Redirect | Fixed::DirectResponse | Fixed::Empty) => {
                 return Err(Refusal::new(Code::NotShiftable)

@@ -1,5 +1,6 @@
 //! The pages as pure functions: every sample in both languages, the catalogues, the small parsers.
 
 mod pages;
+mod placeholders;
 mod rule_form;
 mod words;
