@@ -64,11 +64,11 @@ const sluice = {
 
   /** The session is over: keeps what was typed in this tab and asks for the person again. */
   signIn(form) {
-    if (form) {
+    if (form && (form.id !== 'weights' || sluice.dirty())) {
       const kept = [...new FormData(form)].filter(([name]) => !['csrf', 'request_id', 'preview_id', 'base_revision', 'ack'].includes(name));
       sessionStorage.setItem('draft:' + location.pathname, JSON.stringify(kept));
     }
-    location.assign('/login?next=' + encodeURIComponent(location.pathname + location.search));
+    location.assign('/login?ended=1&next=' + encodeURIComponent(location.pathname + location.search));
   },
 };
 
@@ -231,6 +231,7 @@ document.addEventListener('keydown', event => {
 // ---- once per page ----
 
 function dress() {
+  $$('[data-not-yet]').forEach(el => el.setAttribute('aria-disabled', 'true')); // until the first check; without scripts the server judges
   const keys = $('[data-keys]');
   if (keys) keys.setAttribute('aria-pressed', sluice.cookie('keys') !== 'off');
   if (!navigator.clipboard) $$('[data-copy]').forEach(el => { el.hidden = true; });

@@ -10,16 +10,28 @@
   const clock = at => new Date(at).toLocaleTimeString(document.documentElement.lang, { hour12: false });
   const hasField = el => el.matches('input, select, textarea') || el.querySelector('input, select, textarea');
 
+  const typing = () => document.activeElement.matches('main :is(input, select, textarea)');
+  /** While somebody edits, nothing comes or goes above: what they look at would move. */
+  const mustWait = el => el.contains(document.activeElement) || 'waits' in el.dataset && (sluice.dirty() || typing() || $('dialog[open]'));
+
   function put(id, html) {
     const old = document.getElementById(id);
     if (!old || hasField(old)) return;
-    if (old.contains(document.activeElement)) { deferred.set(id, html); return; }
+    if (mustWait(old)) { deferred.set(id, html); return; }
     const holder = document.createElement('template');
     holder.innerHTML = html;
     const fresh = holder.content.firstElementChild;
     if (!fresh || fresh.id !== id || hasField(fresh)) return;
+    if (fresh.dataset.barred !== old.dataset.barred) return follow(); // all levers of the page come or go
     old.replaceWith(fresh);
     htmx.process(fresh);
+    fresh.dispatchEvent(new Event('sluice:live', { bubbles: true }));
+  }
+
+  /** Takes this page as it is now, when nothing on it was edited. */
+  async function follow() {
+    const answer = await fetch(location.pathname + location.search, { headers: { Accept: 'text/html' } }).catch(() => null);
+    return answer?.ok && !sluice.dirty() && sluice.adopt(await answer.text());
   }
 
   /** Fetches this page again and replaces every live region once. */
@@ -84,7 +96,7 @@
       failures++;
       retryAt = Date.now() + Math.min(10000, 1000 * 2 ** Math.min(failures, 4)) * (0.8 + Math.random() * 0.4);
       paint();
-      if (failures === 3) resync(); // finds out whether the session ended
+      if (failures === 2) resync(); // finds out whether the session ended
     };
   }
 
@@ -96,12 +108,11 @@
       sluice.announce(sluice.say('elsewhere', { by }));
       return sluice.check(); // the answer carries You saw / Now / Yours
     }
-    if ($('dialog[open]') || $('main').contains(document.activeElement) && document.activeElement.matches('input, select, textarea')) {
+    if ($('dialog[open]') || typing()) {
       document.activeElement.addEventListener('blur', () => revision({ service, revision: now, by }), { once: true });
       return;
     }
-    const answer = await fetch(location.pathname + location.search, { headers: { Accept: 'text/html' } }).catch(() => null);
-    if (answer?.ok && !sluice.dirty() && sluice.adopt(await answer.text())) sluice.announce(sluice.say('elsewhere', { by }));
+    if (await follow()) sluice.announce(sluice.say('elsewhere', { by }));
   }
 
   document.addEventListener('focusout', () => setTimeout(() => {

@@ -34,6 +34,11 @@ function rebalance(base, i, x, locked, cap) {
 if (typeof module !== 'undefined') module.exports = { rebalance };
 
 if (typeof document !== 'undefined') {
+  /** Scripts run before htmx has taken the page in; until then nobody listens to a form. */
+  const taken = new Promise(done => {
+    document.addEventListener('htmx:after:process', done, { once: true });
+    addEventListener('load', () => setTimeout(done, 500));
+  });
   const wire = () => {
     const form = $('#weights');
     if (!form || form.dataset.wired) return;
@@ -120,6 +125,25 @@ if (typeof document !== 'undefined') {
       });
     });
 
+    /** Pods came or went: what can be moved changes at once, what was typed stays. */
+    form.addEventListener('sluice:live', event => {
+      const j = rows.findIndex(row => row.contains(event.target)), ready = event.target.dataset.ready;
+      if (ready === undefined || rows[j].disabled) return;
+      const before = cap[j];
+      cap[j] = +ready > 0 ? 100 : declared[j];
+      if (cap[j] === before) return;
+      const on = lock[j]?.getAttribute('aria-pressed') === 'true', stuck = cap[j] === 0 && +number[j].value === 0;
+      number[j].disabled = range[j].disabled = stuck || on;
+      kept[j].disabled = !number[j].disabled;
+      kept[j].value = number[j].value;
+      if (lock[j]) lock[j].hidden = stuck;
+      const presets = $('.pre', rows[j]);
+      if (presets) presets.hidden = cap[j] === 0;
+      rove(rows[j], +number[j].value);
+      sluice.announce(sluice.say(cap[j] < 100 ? 'onlyDown' : 'canMove', { v: name(j) }));
+      if (sluice.dirty()) check(); // a block may have gone, or come
+    });
+
     const mirror = form.elements.mirror, percent = form.elements.mirror_pct;
     const mirrored = () => { if (percent && mirror) percent.disabled = mirror.disabled || !mirror.value; };
     mirrored();
@@ -148,7 +172,7 @@ if (typeof document !== 'undefined') {
   sluice.dirty = () => $('#weights')?.dataset.dirty === '1';
 
   /** Brings back what was typed before the session ended. */
-  const restore = form => {
+  const restore = async form => {
     const key = 'draft:' + location.pathname, kept = sessionStorage.getItem(key);
     if (!kept) return;
     sessionStorage.removeItem(key);
@@ -158,6 +182,17 @@ if (typeof document !== 'undefined') {
       else if (form.elements[name] && 'value' in form.elements[name]) form.elements[name].value = value;
     }
     sluice.setWeights(weights);
+    const rules = new Map(JSON.parse(kept)).get('rules');
+    if (rules) { // edited rules travel as a list: the server renders its card
+      const answer = await fetch(form.getAttribute('action').replace(/traffic\/preview$/, 'rules/edit'), {
+        method: 'POST', body: new URLSearchParams({ rules, do: 'cancel' }), headers: { 'HX-Request': 'true', 'X-CSRF-Token': sluice.csrf() },
+      }).catch(() => null);
+      if (answer?.ok) {
+        $('#rules-card').outerHTML = await answer.text();
+        htmx.process($('#rules-card'));
+      }
+    }
+    await taken;
     check();
   };
 

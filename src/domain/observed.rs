@@ -122,3 +122,12 @@ pub struct RouteHits {
     pub when: Vec<HttpMatch>,
     pub requests: f64,
 }
+
+/// How often the rules of one service were taken.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Hits {
+    /// Requests for each rule, in the order of the rules.
+    pub rules: Vec<f64>,
+    /// Requests that no rule took: those of the default route.
+    pub rest: f64,
+}

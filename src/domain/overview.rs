@@ -8,9 +8,9 @@ use serde_json::Value;
 use super::actor::Channel;
 use super::audit::{Action, Ending, Entry};
 use super::ids::{Namespace, ObjectRef, Revision, ServiceRef};
-use super::observed::Observed;
+use super::observed::{Hits, Observed};
 use super::plan::Planned;
-use super::refusal::{Check, Code, Finding, Refusal};
+use super::refusal::{Check, Code, Finding, Refusal, Severity};
 use super::release::{Phase, ReleaseId};
 use super::routing::{Routing, Weights};
 use super::snapshot::Snapshot;
@@ -94,7 +94,28 @@ impl Overview {
     pub fn at(&self) -> &ServiceRef {
         &self.snapshot.service.at
     }
+
+    /// What makes every change of this service impossible; a weight on a version without pods, say, does
+    /// not: moving it away is what the change is for.
+    pub fn barrier(&self) -> Option<&Finding> {
+        let bars =
+            |finding: &&Finding| finding.severity == Severity::Block && BARRIERS.contains(&finding.code);
+        self.findings.iter().find(bars)
+    }
 }
+
+/// Findings that every plan answers with a refusal.
+const BARRIERS: [Code; 9] = [
+    Code::NoIstio,
+    Code::Headless,
+    Code::ExternalName,
+    Code::DelegateMissing,
+    Code::DelegateInvalid,
+    Code::HostConflict,
+    Code::OwnedByController,
+    Code::Malformed,
+    Code::Deleting,
+];
 
 /// What the person who asks may do with one service.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -113,6 +134,8 @@ pub struct Detail {
     pub back: Option<(Revision, Weights)>,
     /// The newest entries of this service, newest first, at most 10.
     pub history: Vec<Entry>,
+    /// How often each rule was taken; `None` where the source of figures cannot tell.
+    pub hits: Option<Hits>,
     /// What is wrong with our own sources (metrics down, cluster down …).
     pub notices: Vec<Check>,
 }

@@ -8,10 +8,11 @@ use futures::StreamExt;
 use crate::cluster::{Health, KindHealth, Visible};
 use crate::domain::actor::Actor;
 use crate::domain::audit::Filter;
-use crate::domain::ids::{Revision, ServiceRef};
+use crate::domain::ids::{Kind, Revision, ServiceRef};
+use crate::domain::observed::{Hits, Observed, RouteHits};
 use crate::domain::overview::{Detail, ListAsk, ListPage, Overview, Rights, Show, Sort, State};
 use crate::domain::refusal::{Check, Code, Refusal, Severity};
-use crate::domain::routing::{Routing, Weights};
+use crate::domain::routing::{Route, Routing, Rule, Weights};
 use crate::domain::snapshot::Snapshot;
 use crate::metrics::Health as Figures;
 use crate::routing;
@@ -23,6 +24,10 @@ use super::once::unavailable;
 use super::standing::standing;
 use super::traffic::last_of;
 
+/// How long proxies may take until they follow what was written.
+const SPREADING_MS: i64 = 3_000;
+/// The window in which the hits of rules are counted, seconds.
+const HITS_S: u32 = 300;
 /// How many readings are kept: a few screens' worth.
 const KEPT: usize = 2_048;
 
@@ -154,7 +159,9 @@ impl Services {
             }
         };
         let back = self.back_of(at, overview.revision).await?;
-        Ok(Detail { overview, rights: Rights { change }, back, history, notices: self.notices() })
+        let hits = self.hits(&overview);
+        let notices = self.notices();
+        Ok(Detail { overview, rights: Rights { change }, back, history, hits, notices })
     }
 
     /// The revision before this one, with its weights: what "switch back" means on the page.
@@ -189,6 +196,38 @@ impl Services {
             Overview { snapshot, routing, state, findings, observed, revision, last }
         });
         Ok(joined.collect())
+    }
+
+    /// What was seen of a service since a change was written; requests from before it do not count. `None` =
+    /// no figures at all; no versions in it = none yet.
+    pub async fn seen_since(&self, item: &Overview, written_ms: i64) -> Option<Observed> {
+        let seen = self.inner.metrics.since(&item.snapshot, written_ms + SPREADING_MS).await;
+        let none = || Observed { window_s: 0, at_ms: self.inner.clock.now_ms(), versions: Vec::new() };
+        seen.ok().map(|seen| seen.unwrap_or_else(none))
+    }
+
+    /// How often the rules of a service were taken in the last five minutes, and how often none of them;
+    /// `None` where the source of figures cannot tell.
+    pub fn hits(&self, item: &Overview) -> Option<Hits> {
+        let routing = &item.routing;
+        let holder = routing.default_route()?;
+        let counted = self.inner.metrics.hits(&holder.object.namespace, HITS_S);
+        if counted.is_empty() {
+            return None;
+        }
+        let of = |route: &Route| {
+            let held = item
+                .snapshot
+                .virtual_services
+                .iter()
+                .find(|vs| vs.object.at(Kind::VirtualService) == route.object);
+            let when =
+                held.and_then(|vs| vs.object.spec.http.get(route.index)).map(|http| http.r#match.as_slice());
+            let same = |hits: &&RouteHits| hits.object == route.object && Some(hits.when.as_slice()) == when;
+            counted.iter().find(same).map_or(0.0, |hits| hits.requests)
+        };
+        let rule = |rule: &Rule| rule.id.as_ref().and_then(|id| routing.route(id)).map_or(0.0, of);
+        Some(Hits { rules: routing.rules.iter().map(rule).collect(), rest: of(holder) })
     }
 
     /// What is missing or down among the things that Sluice reads from.

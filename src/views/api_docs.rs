@@ -5,8 +5,10 @@ use std::fmt::Write as _;
 use askama::Template;
 use serde_json::{Map, Value};
 
+use crate::domain::refusal::Code;
+
 use super::chrome::Chrome;
-use super::lang::{Rich, Text};
+use super::lang::{Lang, Rich, Text};
 
 /// The whole page.
 #[derive(Debug, Template)]
@@ -17,6 +19,18 @@ pub struct ApiPage {
     pub description: Vec<Rich>,
     pub groups: Vec<Group>,
     pub schemas: Vec<Schema>,
+    pub codes: Vec<CodeRow>,
+}
+
+/// One stable code: where `type` of a problem leads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CodeRow {
+    pub code: &'static str,
+    /// The status that a refusal with it answers; `None` for checks that refuse nothing.
+    pub status: Option<u16>,
+    pub name: String,
+    pub text: Rich,
+    pub next: Option<Rich>,
 }
 
 /// The operations of one tag.
@@ -85,9 +99,29 @@ impl ApiPage {
             schemas: entries(&document["components"]["schemas"])
                 .map(|(name, schema)| Schema::of(name, schema))
                 .collect(),
+            codes: codes(chrome.lang()),
             chrome,
         }
     }
+}
+
+/// Every code once; one that is said in two ways is explained by the first.
+fn codes(lang: Lang) -> Vec<CodeRow> {
+    let mut all: Vec<Code> = Code::ALL.to_vec();
+    all.sort_by_key(|code| code.as_str());
+    all.dedup_by_key(|code| code.as_str());
+    let row = |code: Code| {
+        let said = |part: &str| format!("code.{}.{part}", code.text_key());
+        let next = said("next");
+        CodeRow {
+            code: code.as_str(),
+            status: (code.status() >= 400).then(|| code.status()),
+            name: lang.t(&said("name")).into(),
+            text: lang.t(&said("text")).outlined().rich(),
+            next: lang.knows(&next).then(|| lang.t(&next).outlined().rich()),
+        }
+    };
+    all.into_iter().map(row).collect()
 }
 
 impl Operation {

@@ -145,9 +145,19 @@ fn facts(chrome: &Chrome, entry: &Entry) -> Vec<(String, String)> {
     if passed > 0 {
         add("checks", lang.count("audit.passed", passed).into());
     }
+    // Boxes can be sent that nothing asked for: only what stood in the way was accepted.
+    let refused = details.refusal.iter().flat_map(|no| &no.checks);
+    let asked: Vec<&str> = details
+        .checks
+        .iter()
+        .chain(refused)
+        .filter(|check| check.severity == Severity::Acknowledge)
+        .map(|check| check.code.as_str())
+        .collect();
     let accepted: Vec<String> = details
         .acknowledged
         .iter()
+        .filter(|key| asked.contains(&key.as_str()))
         .map(|key| {
             let code = crate::domain::refusal::Code::ALL.iter().find(|code| code.as_str() == key);
             code.map_or_else(|| key.clone(), |code| text::name(lang, *code).to_string())

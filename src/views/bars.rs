@@ -26,6 +26,12 @@ impl Slots {
         Self(names)
     }
 
+    /// True when there is more than one version: then a bar has a line of its own for all shares in words,
+    /// which stays when shares become too narrow or wide enough, so that nothing below it moves.
+    pub fn are_several(&self) -> bool {
+        self.0.len() > 1
+    }
+
     /// 1 to 4, or 5 for everything after the fourth and for strangers.
     pub fn slot(&self, version: &str) -> u8 {
         let at = self.0.iter().position(|name| name.as_str() == version).unwrap_or(4);
@@ -52,7 +58,9 @@ pub struct Bar {
     pub text: String,
     pub shares: Vec<Share>,
     pub mini: bool,
-    /// All shares in words, when a part is too narrow to carry its own label.
+    /// All shares in words.
+    pub words: String,
+    /// The same, when a part is too narrow to carry its own label.
     pub legend: Option<String>,
 }
 
@@ -124,7 +132,8 @@ impl Bar {
                 Share { version: (*name).to_owned(), slot: slots.slot(name), width: width(*percent), label }
             })
             .collect();
-        Self { text, shares, mini: false, legend: crowded.then(|| list(" · ")) }
+        let words = list(" · ");
+        Self { text, shares, mini: false, legend: crowded.then(|| words.clone()), words }
     }
 }
 

@@ -111,6 +111,15 @@ impl Text {
         names.into_iter().all(|name| self.args.iter().any(|(arg, _)| arg == name))
     }
 
+    /// The sentence by itself: `…` stands wherever a value belongs.
+    #[must_use]
+    pub fn outlined(mut self) -> Self {
+        let names = self.pattern.split("%{").skip(1).filter_map(|rest| rest.split('}').next());
+        let filled = names.map(|name| (Cow::Owned(name.to_owned()), "…".to_owned())).collect::<Vec<_>>();
+        self.args.extend(filled);
+        self
+    }
+
     /// The same with its marks shown.
     pub fn rich(self) -> Rich {
         Rich(self)

@@ -15,6 +15,7 @@ pub mod text;
 
 pub mod services;
 
+pub mod findings;
 pub mod pending;
 pub mod rule_form;
 pub mod rules;

@@ -78,6 +78,9 @@ pub struct ApplyBox {
     pub path: String,
     pub label: String,
     pub possible: bool,
+    /// It becomes possible by what the person does here (a number, a tick), so that without JavaScript, where
+    /// nothing follows the fields, it can be pressed and the server judges.
+    pub later: bool,
     /// Why it is not possible.
     pub why: Option<String>,
     pub oob: bool,
@@ -91,6 +94,8 @@ impl HtmlSafe for ApplyBox {}
 pub struct NextLine {
     pub lang: Lang,
     pub bar: Option<Bar>,
+    /// Keeps the place of a line with all shares in words.
+    pub several: bool,
     pub oob: bool,
 }
 
@@ -186,10 +191,11 @@ impl Pending {
             path: place.path.to_owned(),
             label: lang.t("pending.apply").into(),
             possible: false,
+            later: true,
             why: None,
             oob: false,
         };
-        let mut next = NextLine { lang, bar: None, oob: false };
+        let mut next = NextLine { lang, bar: None, several: place.slots.are_several(), oob: false };
         let after = lang.t("traffic.next").to_string();
         let mut conflict = None;
         let mut open = 0;
@@ -219,6 +225,7 @@ impl Pending {
                     .count();
                 if !nothing {
                     apply.possible = preview.refusal.is_none();
+                    apply.later = preview.refusal.as_ref().is_none_or(asks_for_a_tick);
                     apply.label = apply_label(lang, preview);
                     apply.why = preview.refusal.as_ref().map(|no| why_not(lang, no));
                     next.bar = Some(Bar::whole(&after, &effect.after, place.slots));
@@ -256,11 +263,14 @@ impl Pending {
     }
 }
 
+fn asks_for_a_tick(refusal: &Refusal) -> bool {
+    refusal.checks.iter().any(|c| c.code == refusal.code && c.severity == Severity::Acknowledge)
+}
+
 fn why_not(lang: Lang, refusal: &Refusal) -> String {
-    let tick = refusal.checks.iter().any(|c| c.code == refusal.code && c.severity == Severity::Acknowledge);
     match refusal.code {
         Code::NoReadyPods => lang.t("pending.by_itself").into(),
-        _ if tick => lang.t("pending.tick").into(),
+        _ if asks_for_a_tick(refusal) => lang.t("pending.tick").into(),
         code => text::name(lang, code).into(),
     }
 }

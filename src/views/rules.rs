@@ -6,6 +6,7 @@
 use askama::Template;
 use askama::filters::HtmlSafe;
 
+use crate::domain::observed::Hits;
 use crate::domain::refusal::Refusal;
 use crate::domain::routing::{Condition, Op, Rule, Subject};
 
@@ -14,6 +15,7 @@ use super::chrome::{Chip, Chrome, Notice, Tone};
 use super::lang::{Lang, Rich};
 use super::rule_form::Draft;
 use super::text;
+use super::traffic::thousands;
 
 /// The card with all rules; the answer to a press on one of its buttons, too.
 #[derive(Clone, Debug, PartialEq, Eq, Template)]
@@ -22,6 +24,8 @@ pub struct RulesCard {
     pub lang: Lang,
     pub path: String,
     pub rows: Vec<RuleRow>,
+    /// How many requests no rule took; `None` where nobody counts: then there is no such column.
+    pub rest: Option<HitCount>,
     /// The edited list as it travels; `None` = as it stands in the cluster.
     pub json: Option<String>,
     pub can_change: bool,
@@ -44,6 +48,8 @@ pub struct RuleRow {
     pub opaque: Vec<String>,
     pub to: Vec<(String, u8, u8)>,
     pub action: Option<String>,
+    /// How many requests the rule took; `None` for one that is not written yet.
+    pub hits: Option<HitCount>,
     /// *new*, *changed*, when the list was edited.
     pub mark: Option<Chip>,
     pub up: bool,
@@ -51,6 +57,31 @@ pub struct RuleRow {
     pub can_edit: bool,
     /// The editor stands in its place.
     pub open: bool,
+}
+
+/// How many requests were taken, by the rule at a place of the list as it stands in the cluster or by none.
+/// A live region.
+#[derive(Clone, Debug, PartialEq, Eq, Template)]
+#[template(ext = "html", source = r#"<span id="{{ self.id() }}" data-live>{{ said }}</span>"#)]
+pub struct HitCount {
+    /// `None` = everything else.
+    pub at: Option<usize>,
+    pub said: String,
+}
+
+impl HtmlSafe for HitCount {}
+
+impl HitCount {
+    /// Of every rule in order, then of everything else.
+    pub fn all(hits: &Hits) -> impl Iterator<Item = Self> {
+        let rules = hits.rules.iter().enumerate().map(|(at, n)| Self { at: Some(at), said: thousands(*n) });
+        rules.chain([Self { at: None, said: thousands(hits.rest) }])
+    }
+
+    /// The id of the element.
+    pub fn id(&self) -> String {
+        self.at.map_or_else(|| "hits-rest".to_owned(), |at| format!("hits-{at}"))
+    }
 }
 
 /// One condition in words: *header `end-user`* · *is exactly* · `jason`.
@@ -123,6 +154,7 @@ pub struct CardOf<'a> {
     /// As edited, when it was.
     pub edited: Option<&'a [Rule]>,
     pub can_change: bool,
+    pub hits: Option<&'a Hits>,
     /// The editor that is open, at its rule's place.
     pub editor: Option<RuleEditor>,
     pub refusal: Option<&'a Refusal>,
@@ -133,13 +165,19 @@ impl RulesCard {
         let rules = card.edited.unwrap_or(card.declared);
         let last = rules.len().saturating_sub(1);
         let open = card.editor.as_ref().and_then(|editor| editor.at.parse().ok());
+        let counts: Vec<HitCount> = card.hits.map(|hits| HitCount::all(hits).collect()).unwrap_or_default();
+        let count = |rule: &Rule| {
+            let place = card.declared.iter().position(|other| rule.id.is_some() && other.id == rule.id)?;
+            counts.iter().find(|count| count.at == Some(place)).cloned()
+        };
         let row = |(at, rule): (usize, &Rule)| RuleRow {
             at,
             name: rule.name.clone(),
             when: rule.when.iter().map(|all| all.iter().map(|one| in_words(lang, one)).collect()).collect(),
             opaque: rule.opaque.clone(),
             to: rule.to.iter().map(|(v, n)| (v.to_string(), card.slots.slot(v.as_str()), *n)).collect(),
-            action: rule.action.clone(),
+            action: rule.action.as_deref().map(|action| acts(lang, action)),
+            hits: count(rule),
             mark: card.edited.and_then(|_| mark(lang, rule, card.declared)),
             up: at > 0,
             down: at < last,
@@ -150,6 +188,7 @@ impl RulesCard {
             lang,
             path: card.path.to_owned(),
             rows: rules.iter().enumerate().map(row).collect(),
+            rest: counts.iter().find(|count| count.at.is_none()).cloned(),
             json: card.edited.map(|rules| serde_json::to_string(rules).unwrap_or_default()),
             can_change: card.can_change,
             editor: card.editor,
@@ -157,9 +196,26 @@ impl RulesCard {
         }
     }
 
+    /// How many columns the table has.
+    pub fn columns(&self) -> usize {
+        if self.rest.is_some() { 5 } else { 4 }
+    }
+
     /// True when the open editor is for a rule that is not in the list yet.
     pub fn adds(&self) -> bool {
         self.editor.as_ref().is_some_and(|editor| editor.at == "new")
+    }
+}
+
+/// What a rule does instead of choosing among versions, in words; a host stays as it is.
+fn acts(lang: Lang, action: &str) -> String {
+    let key = format!("rules.act.{action}");
+    if let Some(subset) = action.strip_prefix("subset ") {
+        lang.t("rules.act.subset").with("subset", subset).into()
+    } else if lang.knows(&key) {
+        lang.t(&key).into()
+    } else {
+        action.to_owned()
     }
 }
 

@@ -8,13 +8,14 @@ use askama::Template;
 
 use crate::domain::ids::{ObjectRef, Revision, VersionName};
 use crate::domain::overview::{Detail, Overview};
-use crate::domain::refusal::{Refusal, Severity};
+use crate::domain::refusal::{Check, Code, Refusal, Severity};
 use crate::domain::routing::{Rule, Weights};
 use crate::domain::split::Split;
 
 use super::audit::HistoryRow;
 use super::bars::Slots;
-use super::chrome::{Chrome, Notice, Tone};
+use super::chrome::{Chrome, Notice};
+use super::findings::Findings;
 use super::lang::{Lang, Rich};
 use super::pending::{Case, Pending, Place};
 use super::query::{Address, service_path};
@@ -35,9 +36,9 @@ pub struct ServicePage {
     pub path: String,
     pub facts: Facts,
     pub progress: Option<Progress>,
-    /// Why nothing can be changed here, if so.
-    pub barred: Option<Notice>,
-    pub findings: Vec<Notice>,
+    /// Why this person can change nothing here, if so.
+    pub denied: Option<Notice>,
+    pub findings: Findings,
     pub routes: Vec<RouteChoice>,
     pub route: String,
     pub declared: Declared,
@@ -117,8 +118,8 @@ impl ServicePage {
         let (namespace, name) = (at.namespace.to_string(), at.name.to_string());
         let path = service_path(&namespace, &name);
         let slots = Slots::of(&item.snapshot.versions);
-        let bar_refusal = barred(detail);
-        let can_change = bar_refusal.is_none();
+        let findings = Findings::of(chrome.clock, item);
+        let can_change = detail.rights.change.is_none() && !findings.barred;
         let weights = now(item, &typed.route);
         let refused_field = outcome.refusal.and_then(|refusal| refusal.field.as_deref()).unwrap_or_default();
         let said = |field: &str| {
@@ -161,6 +162,7 @@ impl ServicePage {
                 declared: &item.routing.rules,
                 edited: typed.rules.as_deref(),
                 can_change,
+                hits: detail.hits.as_ref(),
                 editor: typed.editor,
                 refusal: typed.rule_refusal.as_ref(),
             },
@@ -176,8 +178,8 @@ impl ServicePage {
         Self {
             facts: Facts::of(chrome.clock, chrome.now_ms, item),
             progress: outcome.progress,
-            barred: bar_refusal.map(|why| Notice { icon: "lock", ..text::notice(chrome.clock, &why) }),
-            findings: findings(chrome.clock, detail),
+            denied: detail.rights.change.as_ref().map(|why| denied(chrome.clock, why)),
+            findings,
             routes: routes(lang, item, &typed.route),
             route: typed.route,
             declared: Declared::of(lang, item),
@@ -216,24 +218,18 @@ pub fn back_href(path: &str, revision: Revision) -> String {
     Address::new(format!("{path}/traffic/switch-back")).with("revision", revision).to_string()
 }
 
-/// Why the service cannot be changed at all: the person may not, or a finding blocks it.
-fn barred(detail: &Detail) -> Option<crate::domain::refusal::Check> {
-    if let Some(refusal) = &detail.rights.change {
-        return Some(crate::domain::refusal::Check {
-            code: refusal.code,
-            severity: Severity::Info,
-            args: refusal.args.clone(),
-        });
+/// Why the person may not change the service. Said as a fact, not as an alarm: it is how the page is.
+fn denied(clock: Clockface, why: &Refusal) -> Notice {
+    let fact = Check { code: why.code, severity: Severity::Info, args: why.args.clone() };
+    let said = Notice { icon: "lock", ..text::notice(clock, &fact) };
+    if why.code != Code::Forbidden {
+        return said;
     }
-    let blocks = |finding: &&crate::domain::refusal::Finding| finding.severity == Severity::Block;
-    detail.overview.findings.iter().find(blocks).cloned()
-}
-
-/// Everything found, without what is said as the reason for being barred.
-fn findings(clock: Clockface, detail: &Detail) -> Vec<Notice> {
-    let said = barred(detail).map(|why| why.code);
-    let rest = detail.overview.findings.iter().filter(|finding| Some(finding.code) != said);
-    rest.map(|finding| text::notice(clock, finding)).filter(|notice| notice.tone != Tone::Ok).collect()
+    let value = |name: &str| why.args.iter().find(|(arg, _)| arg == name).map_or("–", |(_, value)| value);
+    let text = ["svc", "verb", "resource", "ns"]
+        .into_iter()
+        .fold(clock.lang.t("service.denied"), |text, name| text.with(name, value(name)));
+    Notice { text: text.rich(), ..said }
 }
 
 /// Percents now, for every version: declared on the chosen route; else as observed; else by ready pods.

@@ -5,7 +5,7 @@ use askama::Template;
 use askama::filters::HtmlSafe;
 
 use crate::domain::ids::Revision;
-use crate::domain::observed::interval;
+use crate::domain::observed::{Observed, interval};
 use crate::domain::overview::{Overview, State};
 use crate::domain::service::Protocol;
 
@@ -52,6 +52,8 @@ pub struct ObservedLine {
     /// Why there is no bar.
     pub none: String,
     pub sample: String,
+    /// All shares in words; `Some` of nothing keeps the line's place.
+    pub legend: Option<String>,
 }
 
 impl HtmlSafe for ObservedLine {}
@@ -82,6 +84,8 @@ impl HtmlSafe for Progress {}
 pub enum SeenSoFar {
     /// There are no metrics to see it by.
     Blind,
+    /// Match rules send some of them elsewhere, so that shares cannot be held against the split.
+    Mixed,
     /// Fewer requests than a share can be judged by.
     Few { requests: f64 },
     /// The share of the version that changed most is not yet inside its interval.
@@ -148,6 +152,7 @@ impl ObservedLine {
                 bar: None,
                 none: lang.t("traffic.no_metrics").into(),
                 sample: String::new(),
+                legend: None,
             };
         };
         let slots = Slots::of(&item.snapshot.versions);
@@ -161,13 +166,33 @@ impl ObservedLine {
             .collect();
         let some = seen.requests() > 0.0;
         let sample = lang.t("traffic.sample").with("window", &window).with("n", thousands(seen.requests()));
+        let bar = some.then(|| Bar::observed(&what, &shares, &slots));
+        let rest = nobody(lang, item, seen);
+        let words =
+            |bar: &Bar| if rest.is_empty() { bar.words.clone() } else { format!("{} · {rest}", bar.words) };
         Self {
             lang,
-            bar: some.then(|| Bar::observed(&what, &shares, &slots)),
+            legend: slots.are_several().then(|| bar.as_ref().map(words).unwrap_or_default()),
+            bar,
             none: lang.t("traffic.no_requests").into(),
             sample: sample.into(),
         }
     }
+}
+
+/// Requests that none of the versions took, in words: those that nobody answered, and others (a version
+/// that is gone). Empty when there are none to speak of.
+fn nobody(lang: Lang, item: &Overview, seen: &Observed) -> String {
+    let known = |name: &str| item.snapshot.versions.iter().any(|version| version.name.as_str() == name);
+    let (mut unanswered, mut others) = (0.0, 0.0);
+    for one in seen.versions.iter().filter(|one| !known(one.version.as_str())) {
+        let share = one.requests * 100.0 / seen.requests().max(1.0);
+        *(if one.version.as_str() == "unknown" { &mut unanswered } else { &mut others }) += share;
+    }
+    let say = |key: &str, share: f64| (share >= 0.05).then(|| format!("{} {share:.1}%", lang.t(key)));
+    let all: Vec<String> =
+        say("traffic.nobody", unanswered).into_iter().chain(say("traffic.others", others)).collect();
+    all.join(" · ")
 }
 
 impl Verdict {
@@ -203,7 +228,8 @@ fn verdict(lang: Lang, item: &Overview) -> Option<Chip> {
 
 /// `12,337`: a count with its thousands apart, the same in both languages.
 pub fn thousands(count: f64) -> String {
-    let digits = format!("{:.0}", count.max(0.0));
+    // The sum of nothing is -0.
+    let digits = format!("{:.0}", count.max(0.0) + 0.0);
     let mut out = String::new();
     for (at, digit) in digits.chars().enumerate() {
         if at > 0 && (digits.len() - at).is_multiple_of(3) {
@@ -238,6 +264,7 @@ impl Progress {
         };
         steps.push(match seen {
             SeenSoFar::Blind => (false, lang.t("progress.blind").into()),
+            SeenSoFar::Mixed => (false, lang.t("progress.mixed").into()),
             SeenSoFar::Few { requests } => {
                 (false, lang.t("progress.few").with("n", thousands(requests)).into())
             }

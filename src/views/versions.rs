@@ -38,10 +38,7 @@ pub struct VersionRow {
     pub cap: u8,
     /// False = shown, but disabled.
     pub can_change: bool,
-    /// Where *Take over all traffic* leads; `None` when it cannot.
-    pub take_over: Option<String>,
-    /// Why it cannot.
-    pub no_take_over: Option<String>,
+    pub take_over: TakeOver,
     /// True when this version's number was refused.
     pub wrong: bool,
 }
@@ -76,6 +73,28 @@ pub struct VersionLive {
 
 impl HtmlSafe for VersionLive {}
 
+/// *Take over all traffic* for one version, or why it cannot be pressed. A live region.
+#[derive(Clone, Debug, PartialEq, Eq, Template)]
+#[template(path = "parts/take_over.html")]
+pub struct TakeOver {
+    pub lang: Lang,
+    pub name: String,
+    pub state: Lever,
+}
+
+impl HtmlSafe for TakeOver {}
+
+/// Whether a version can take over all traffic.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Lever {
+    /// Where the button leads.
+    Free(String),
+    /// It has everything already.
+    HasAll(String),
+    /// No pod is ready.
+    NoPods(String),
+}
+
 /// Whether requests were seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Seen {
@@ -103,6 +122,7 @@ impl VersionRow {
     pub fn all(lang: Lang, item: &Overview, controls: &Controls<'_>) -> Vec<Self> {
         let versions = &item.snapshot.versions;
         let slots = Slots::of(versions);
+        let present = super::service::now(item, "");
         let weight = |name: &VersionName| controls.now.iter().find(|(v, _)| v == name).map_or(0, |(_, w)| *w);
         let stable =
             versions.iter().rev().max_by_key(|version| weight(&version.name)).map(|version| &version.name);
@@ -121,7 +141,6 @@ impl VersionRow {
                 } else {
                     Role::Other
                 };
-                let (take_over, no_take_over) = take_over(lang, version, declared, controls);
                 Self {
                     lang,
                     name: version.name.to_string(),
@@ -134,8 +153,7 @@ impl VersionRow {
                     value,
                     cap: if version.ready > 0 { 100 } else { declared },
                     can_change: controls.can_change,
-                    take_over,
-                    no_take_over,
+                    take_over: TakeOver::of(lang, controls.path, version, &present),
                     wrong: controls.wrong == Some(version.name.as_str()),
                 }
             })
@@ -167,22 +185,29 @@ impl VersionRow {
     }
 }
 
-fn take_over(
-    lang: Lang,
-    version: &Version,
-    declared: u8,
-    controls: &Controls<'_>,
-) -> (Option<String>, Option<String>) {
-    let why = |key: &str| (None, Some(lang.t(key).with("v", &version.name).to_string()));
-    if !controls.can_change {
-        (None, None)
-    } else if declared == 100 {
-        why("weights.has_all")
-    } else if version.ready == 0 {
-        why("weights.no_pods")
-    } else {
-        let address = super::query::Address::new(format!("{}/traffic/takeover", controls.path));
-        (Some(address.with("version", &version.name).to_string()), None)
+impl TakeOver {
+    /// The button of a version. `now` are the percents of the default route: that is what is taken over.
+    pub fn of(lang: Lang, path: &str, version: &Version, now: &[(VersionName, u8)]) -> Self {
+        let share = now.iter().find(|(name, _)| *name == version.name).map_or(0, |(_, weight)| *weight);
+        let why = |key: &str| lang.t(key).with("v", &version.name).to_string();
+        let state = if version.ready == 0 {
+            Lever::NoPods(why(if share == 0 { "weights.no_pods" } else { "weights.only_down" }))
+        } else if share == 100 {
+            Lever::HasAll(why("weights.has_all"))
+        } else {
+            let address = super::query::Address::new(format!("{path}/traffic/takeover"));
+            Lever::Free(address.with("version", &version.name).to_string())
+        };
+        Self { lang, name: version.name.to_string(), state }
+    }
+
+    /// The id of the element.
+    pub fn id(&self) -> String {
+        format!("take-{}", self.name)
+    }
+
+    fn has_pods(&self) -> bool {
+        !matches!(self.state, Lever::NoPods(_))
     }
 }
 

@@ -10,10 +10,12 @@ use crate::domain::observed::interval;
 use crate::domain::overview::Overview;
 use crate::views::audit::effect;
 use crate::views::chrome::Chrome;
+use crate::views::findings::Findings;
 use crate::views::lang::Lang;
+use crate::views::rules::HitCount;
 use crate::views::services::{Attention, ServiceRow};
 use crate::views::traffic::{Declared, Facts, ObservedLine, Progress, SeenSoFar, Verdict};
-use crate::views::versions::VersionLive;
+use crate::views::versions::{TakeOver, VersionLive};
 
 /// An element's id and the element.
 pub type Part = (String, String);
@@ -57,10 +59,19 @@ pub async fn service(app: &App, chrome: &Chrome, item: &Overview, applied: Optio
         ("t-declared".to_owned(), Declared::of(lang, item).to_string()),
         ("t-observed".to_owned(), ObservedLine::of(lang, item).to_string()),
         ("t-verdict".to_owned(), Verdict::of(lang, item).to_string()),
+        ("findings".to_owned(), Findings::of(chrome.clock, item).to_string()),
     ];
+    if let Some(hits) = app.services.hits(item) {
+        out.extend(HitCount::all(&hits).map(|count| (count.id(), count.to_string())));
+    }
+    let split = crate::views::service::now(item, "");
     for version in &item.snapshot.versions {
         let live = VersionLive::of(lang, version, item.observed.as_ref());
         out.push((VersionLive::id(version.name.as_str()), live.to_string()));
+        let at = item.at();
+        let path = crate::views::query::service_path(at.namespace.as_str(), &at.name);
+        let take = TakeOver::of(lang, &path, version, &split);
+        out.push((take.id(), take.to_string()));
     }
     if let Some(progress) = progress(app, lang, item, applied).await {
         out.push(("progress".to_owned(), progress.to_string()));
@@ -68,8 +79,8 @@ pub async fn service(app: &App, chrome: &Chrome, item: &Overview, applied: Optio
     out
 }
 
-/// How far a change has come: written, then seen in requests. `None` when there is no such change, or
-/// another one came after it.
+/// How far a change has come: written, then seen in requests that came after the write. `None` when there
+/// is no such change, or another one came after it.
 pub async fn progress(app: &App, lang: Lang, item: &Overview, applied: Option<Revision>) -> Option<Progress> {
     let revision = applied.filter(|revision| *revision == item.revision)?;
     let filter = Filter { service: Some(item.at().clone()), ..Filter::default() };
@@ -77,11 +88,14 @@ pub async fn progress(app: &App, lang: Lang, item: &Overview, applied: Option<Re
     let made = |entry: &&crate::domain::audit::Entry| {
         entry.outcome.as_ref().is_some_and(|outcome| outcome.revision == Some(revision))
     };
-    let effect = effect(entries.items.iter().find(made)?);
+    let entry = entries.items.iter().find(made)?;
+    let effect = effect(entry);
     // The version that changed most is the easiest to see.
     let (version, _) = effect.deltas().into_iter().max_by_key(|(_, delta)| delta.abs())?;
     let wanted = effect.after.iter().find(|(name, _)| *name == version).map_or(0, |(_, weight)| *weight);
-    let seen = match &item.observed {
+    // Only what came after the write can show it.
+    let written_ms = entry.outcome.as_ref().map_or(entry.intent.at_ms, |outcome| outcome.at_ms);
+    let seen = match app.services.seen_since(item, written_ms).await {
         None => SeenSoFar::Blind,
         Some(seen) if seen.too_few() => SeenSoFar::Few { requests: seen.requests() },
         Some(seen) => {
@@ -91,6 +105,9 @@ pub async fn progress(app: &App, lang: Lang, item: &Overview, applied: Option<Re
             let (low, high) = interval(hits, all);
             if (low..=high).contains(&f64::from(wanted)) {
                 SeenSoFar::Yes { share, low, high }
+            } else if !item.routing.rules.is_empty() {
+                // Rules send a part of the requests elsewhere before the split applies.
+                SeenSoFar::Mixed
             } else {
                 SeenSoFar::NotYet { share, low, high }
             }

@@ -115,6 +115,7 @@ test('48. a change by keys alone: e, arrows, reason, Ctrl+Enter', { timeout: 30_
   await page.keyboard.type('keys');
   await page.keyboard.press('Control+Enter');
   await until(async () => (await declared(app.url, REVIEWS)).v1 === was - 5, 'applied');
+  await page.locator('#toasts .toast').waitFor();
   await page.keyboard.press('g');
   await page.keyboard.press('a');
   await page.waitForURL('**/audit');

@@ -1,5 +1,5 @@
 // Errors and emptiness: what the demo can show of checks 44 to 46 of the browser list. Roles, sign-in and a dead API server
-// need a real API server; they are not claimed here.
+// need a real API server: cluster.test.mjs and troubles.test.mjs.
 import { after, before, test } from 'node:test';
 import assert from 'node:assert/strict';
 import { api, browser, open, sluice } from './support.mjs';
@@ -58,6 +58,10 @@ test('45. the API answers problems with a stable code, a sentence and what to do
     assert.match(answer.headers.get('content-type'), /application\/problem\+json/);
     assert.equal(answer.body.code, 'service_not_found');
     assert.match(JSON.stringify(answer.body), pattern);
+    // The type of the problem is an address that explains it.
+    const page = await open(chromium, app.url, answer.body.type, { lang: lang.slice(0, 2) });
+    assert.match(await page.locator('tr:target').innerText(), /^service_not_found\s+404\s/);
+    await page.context().close();
   }
 });
 

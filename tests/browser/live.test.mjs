@@ -170,3 +170,20 @@ test('39. first paint < 1 s, a filter swap < 200 ms, no layout shift from live u
   assert.deepEqual(page.troubles, []);
   await page.context().close();
 });
+
+for (const [width, height] of [[1440, 1000], [390, 844]]) {
+  test(`39. on the page of a service nothing moves while figures arrive (${width} px)`, { timeout: 60_000 }, async () => {
+    const page = await open(chromium, app.url, '/services/shop/catalog', { width, height });
+    await page.evaluate(() => {
+      globalThis.moved = [];
+      new PerformanceObserver((list) => {
+        for (const one of list.getEntries()) globalThis.moved.push([one.value, ...one.sources.map((source) => source.node?.id || source.node?.className || source.node?.nodeName)]);
+      }).observe({ type: 'layout-shift', buffered: false });
+    });
+    await countSwaps(page);
+    await until(() => page.evaluate(() => globalThis.swaps >= 20), 'figures are replaced', 40_000);
+    assert.deepEqual(await page.evaluate(() => globalThis.moved), []);
+    assert.deepEqual(page.troubles, []);
+    await page.context().close();
+  });
+}

@@ -141,3 +141,18 @@ test('22. changing weights leaves rules and mirror untouched; changing rules lea
   assert.deepEqual(page.troubles, []);
   await page.context().close();
 });
+
+test('21. hits rise while requests come, and move with their rule; without a source that counts there is no column', { timeout: 60_000 }, async () => {
+  const page = await open(chromium, app.url, CATALOG);
+  const hits = (id) => page.locator(`#hits-${id}`).innerText().then((text) => Number(text.replaceAll(',', '')));
+  assert.match(await page.locator('#rules-card thead').innerText(), /Matched, 5 min/);
+  const first = await hits('rest');
+  assert.ok(first > 0, `${first}`);
+  // Counted over five minutes: what falls out of the window at its other end is the past, which began with fewer.
+  await until(async () => await hits('rest') !== first, 'the count changes without a reload', 30_000);
+  await page.locator('#rule-down-0').click();
+  await checked(page);
+  assert.equal(await page.locator('#rules tr').nth(1).locator('#hits-0').count(), 1, 'the count went down with its rule');
+  assert.deepEqual(page.troubles, []);
+  await page.context().close();
+});

@@ -70,6 +70,8 @@ fn others(pages: &mut Vec<Page>, lang: Lang, theme: Theme) {
         "login",
         &LoginPage::of(nobody("/login?next=%2Fservices"), "/services/bookinfo/reviews", None),
     );
+    let ended = LoginPage::of(nobody("/login?ended=1"), "/services/bookinfo/reviews", None).ended(true);
+    push(pages, "login-ended", &ended);
     let refused = Refusal::new(Code::BadToken);
     push(pages, "login-refused", &LoginPage::of(nobody("/login"), "/", Some(&refused)));
     let wait = Refusal::new(Code::RateLimited).arg("s", 42);

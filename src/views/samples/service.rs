@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use crate::domain::ids::{Kind, ObjectRef, VersionName};
+use crate::domain::observed::Hits;
 use crate::domain::overview::{Detail, DiffLine, LastChange, Overview, Preview, Rights, Sign, Stale, State};
 use crate::domain::plan::{Effect, Plan, Planned};
 use crate::domain::refusal::{Check, Code, Refusal, Severity};
@@ -24,7 +25,8 @@ use super::{HOSTILE, Page, chrome, push, toast};
 /// The detail of an overview for somebody who may change it.
 pub fn detail(overview: Overview) -> Detail {
     let back = Some((40, weights(&[("v1", 90), ("v2", 10)])));
-    Detail { history: entries(), rights: Rights { change: None }, back, notices: Vec::new(), overview }
+    let hits = Some(Hits { rules: vec![318.0, 0.0], rest: 12_337.0 });
+    Detail { history: entries(), rights: Rights { change: None }, back, hits, notices: Vec::new(), overview }
 }
 
 /// A preview of new weights with checks of every severity.

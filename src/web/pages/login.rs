@@ -28,14 +28,19 @@ pub async fn show(
     request: Request,
 ) -> Response {
     let query = query.unwrap_or_default();
-    let next = form_urlencoded::parse(query.as_bytes()).find(|(key, _)| key == "next").map(|(_, next)| next);
+    let of = |name: &str| {
+        form_urlencoded::parse(query.as_bytes()).find(|(key, _)| key == name).map(|(_, value)| value)
+    };
+    let ended = of("ended").is_some();
+    let next = of("next");
     let next = next.as_deref().and_then(local).unwrap_or(HOME).to_owned();
     let (parts, _) = request.into_parts();
     let known = session::find(&app, &caller, &parts.headers, crate::domain::actor::Channel::Browser).await;
     if app.is_open() || known.is_ok_and(|who| who.is_some()) {
         return Redirect::to(&next).into_response();
     }
-    form_page(&app, &caller, &next, None)
+    let page = LoginPage::of(chrome(&app, &caller, None, Nav::Nowhere, ""), &next, None);
+    respond::html(&page.ended(ended))
 }
 
 /// `POST /login`: fields `token` and `next`.

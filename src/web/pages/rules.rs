@@ -51,7 +51,8 @@ pub async fn edit(
             slots: &slots,
             declared: &item.routing.rules,
             edited: edited.as_deref(),
-            can_change: detail.rights.change.is_none(),
+            can_change: detail.rights.change.is_none() && item.barrier().is_none(),
+            hits: detail.hits.as_ref(),
             editor,
             refusal: refusal.as_ref(),
         };

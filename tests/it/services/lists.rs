@@ -1,6 +1,8 @@
 //! The list: order, filters, pages, nearest name, states.
 
+use sluice::domain::ids::ServiceRef;
 use sluice::domain::overview::{ListAsk, Show, Sort, State};
+use sluice::domain::refusal::Code;
 
 use crate::support::house::{House, anna};
 
@@ -60,4 +62,18 @@ async fn a_bad_cursor_is_refused() {
         let ask = ListAsk { cursor: Some(cursor.into()), ..ListAsk::default() };
         assert_eq!(house.services.list(&anna(), &ask).await.unwrap_err().code.as_str(), "bad_cursor");
     }
+}
+
+#[tokio::test]
+async fn only_what_no_change_can_mend_bars_a_service() {
+    let house = House::new().await;
+    let barred = async |at: &str| {
+        let at = ServiceRef::parse_path(at).unwrap();
+        house.services.overview(&anna(), &at, 60).await.unwrap().barrier().map(|finding| finding.code)
+    };
+    // A weight on a subset that is missing is a reason to move it away, not a bar to it.
+    assert_eq!(barred("shop/gift-cards").await, None);
+    assert_eq!(barred("bookinfo/reviews").await, None);
+    assert_eq!(barred("shop/sessions").await, Some(Code::Headless));
+    assert_eq!(barred("shop/checkout").await, Some(Code::OwnedByController));
 }
