@@ -13,6 +13,7 @@ use crate::domain::ids::{Revision, ServiceRef};
 use crate::domain::overview::{Applied, Happening, LastChange, Preview, Refused, Stale};
 use crate::domain::plan::Plan;
 use crate::domain::refusal::{Check, Code, Refusal, Severity};
+use crate::domain::routing::Weights;
 use crate::routing;
 use crate::store::Revise;
 
@@ -98,7 +99,7 @@ impl Services {
         };
         intent.details.before = look.routing.declared();
         if ask.expected.is_some_and(|expected| expected != look.revision) {
-            let stale = self.stale(&ask, &look).await?;
+            let stale = self.stale(who, &ask, &look).await?;
             let refusal = Refusal::new(Code::StaleRevision)
                 .arg("svc", &at)
                 .arg("who", stale.by.as_ref().map_or("", |by| &by.by))
@@ -130,15 +131,16 @@ impl Services {
             let conflict = matches!(error.refusal().code, Code::Conflict);
             intent.details.error = Some(error.to_string());
             let refused = self.refuse(intent, error.refusal()).await;
-            let stale = if conflict { Some(self.stale_now(&ask, &look).await?) } else { None };
+            let stale = if conflict { Some(self.stale_now(who, &ask, &look).await?) } else { None };
             return Err(Refused { stale, ..refused });
         }
-        Box::pin(self.write(&at, intent, &ask, &look, decided)).await
+        Box::pin(self.write(who, &at, intent, &ask, &look, decided)).await
     }
 
     /// From here on the cluster is touched: intent first, outcome last.
     async fn write(
         &self,
+        who: &Actor,
         at: &ServiceRef,
         mut intent: Intent,
         ask: &ChangeAsk,
@@ -195,7 +197,7 @@ impl Services {
             }),
             Some(refusal) => {
                 let stale = match refusal.code {
-                    Code::Conflict => Some(self.stale_now(ask, look).await?),
+                    Code::Conflict => Some(self.stale_now(who, ask, look).await?),
                     _ => None,
                 };
                 Err(Refused { refusal, entry: Some(entry.id), stale, ending: outcome.ending })
@@ -255,10 +257,24 @@ impl Services {
         }
     }
 
-    async fn stale(&self, ask: &ChangeAsk, look: &Look) -> Result<Stale, Refusal> {
+    /// Somebody was faster than whoever stood on revision `base`: three splits and who it was.
+    pub async fn overtaken(
+        &self,
+        who: &Actor,
+        at: &ServiceRef,
+        base: Revision,
+        now: (Revision, Option<Weights>),
+        yours: Option<Weights>,
+    ) -> Result<Stale, Refusal> {
+        self.must_see(who, at).await?;
+        let saw = self.weights_at(at, base).await?;
+        let by = self.inner.store.revision(at).await.map_err(unavailable)?.map(last_of);
+        Ok(Stale { saw: (base, saw), now, yours, by })
+    }
+
+    async fn stale(&self, who: &Actor, ask: &ChangeAsk, look: &Look) -> Result<Stale, Refusal> {
         let at = &ask.service;
         let expected = ask.expected.unwrap_or(look.revision);
-        let saw = self.weights_at(at, expected).await?;
         let yours = match &ask.wish {
             Wish::Set(change) => {
                 change.weights.as_ref().map(|split| split.iter().map(|(v, w)| (v.clone(), w)).collect())
@@ -266,13 +282,12 @@ impl Services {
             Wish::TakeOver(version) => Some(vec![(version.clone(), 100)]),
             Wish::SwitchBack(revision) => self.weights_at(at, *revision).await?,
         };
-        let by = self.inner.store.revision(at).await.map_err(unavailable)?.map(last_of);
-        Ok(Stale { saw: (expected, saw), now: (look.revision, look.routing.declared()), yours, by })
+        self.overtaken(who, at, expected, (look.revision, look.routing.declared()), yours).await
     }
 
     /// The same after a conflict in the middle: what stands there now was read after it.
-    async fn stale_now(&self, ask: &ChangeAsk, look: &Look) -> Result<Stale, Refusal> {
-        let mut stale = self.stale(ask, look).await?;
+    async fn stale_now(&self, who: &Actor, ask: &ChangeAsk, look: &Look) -> Result<Stale, Refusal> {
+        let mut stale = self.stale(who, ask, look).await?;
         stale.saw = (look.revision, look.routing.declared());
         if let Ok(now) = self.look(&ask.service, true).await {
             stale.now = (now.revision, now.routing.declared());

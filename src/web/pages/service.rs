@@ -126,7 +126,7 @@ impl Visit {
         match draft.base.filter(|base| *base != preview.base) {
             None => Ok(Came::Checked { preview: Box::new(preview), ack: draft.ack.clone() }),
             Some(base) => {
-                let stale = self.stale(base, &preview, draft.yours.clone()).await;
+                let stale = self.stale(base, &preview, draft.yours.clone()).await?;
                 let by = stale.by.as_ref().map_or("", |last| &last.by);
                 let refusal = Refusal::new(Code::StaleRevision)
                     .arg("svc", &self.at)
@@ -138,11 +138,14 @@ impl Visit {
     }
 
     /// You saw, now, yours.
-    async fn stale(&self, base: Revision, preview: &Preview, yours: Option<Weights>) -> Stale {
-        let saw = self.made(Some(base)).await.and_then(|entry| weights(&entry).1.cloned());
-        let item = self.app.services.overview(&self.who.actor, &self.at, 60).await.ok();
-        let before = Some(preview.planned.effect.before.clone()).filter(|weights| !weights.is_empty());
-        Stale { saw: (base, saw), now: (preview.base, before), yours, by: item.and_then(|item| item.last) }
+    async fn stale(
+        &self,
+        base: Revision,
+        preview: &Preview,
+        yours: Option<Weights>,
+    ) -> Result<Stale, Refusal> {
+        let now = Some(preview.planned.effect.before.clone()).filter(|weights| !weights.is_empty());
+        self.app.services.overtaken(&self.who.actor, &self.at, base, (preview.base, now), yours).await
     }
 
     /// The whole page with a draft and what came of it.
