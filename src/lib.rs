@@ -8,7 +8,7 @@
 //!                         │   │         ├──────► store ─── SQLite
 //!                         │   ▼         ├──────► metrics ─ Prometheus
 //!                         │  views      ▼
-//!                         └────────  routing (pure) ── domain (pure)
+//!                         └────────  routing, release (pure) ── domain (pure)
 //! ```
 //!
 //! Read it in the order of the modules below: the words first, then the decisions, then the
@@ -16,7 +16,7 @@
 //!
 //! # What must stay true
 //!
-//! 1. `domain`, `routing` and `views` do no I/O, read no clock and cannot panic on input.
+//! 1. `domain`, `routing`, `release` and `views` do no I/O, read no clock and cannot panic on input.
 //! 2. A [`domain::split::Split`] sums to 100; a [`domain::plan::Plan`] cannot be built in a breaking order.
 //! 3. Nothing is written to the cluster except a plan, through `cluster::apply`.
 //! 4. Every cluster write has a durable audit row before it and exactly one outcome row after it.
@@ -24,11 +24,14 @@
 //! 6. HTML and JSON call the same `services` function; neither holds a rule that the other lacks.
 //! 7. A decision to write is made on a fresh GET, never on the watch cache.
 //!
+//! 8. A release's next state, its pending actions and its row of the history are one transaction.
+//!
 //! Which room may use which is a table in `tests/it/tidy.rs`, and a failing test when broken.
 
 rust_i18n::i18n!("templates/locales", fallback = "en");
 
 pub mod domain;
+pub mod release;
 pub mod routing;
 pub mod views;
 

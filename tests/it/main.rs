@@ -9,6 +9,7 @@ mod deploy;
 mod end_to_end;
 mod metrics;
 mod real_cluster;
+mod release;
 mod routing;
 mod services;
 mod store;

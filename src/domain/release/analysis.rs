@@ -178,6 +178,8 @@ pub enum Why {
     TooFew,
     /// The interval holds the limit.
     NotSure,
+    /// The stable version has no share of the requests any more.
+    NotComparable,
     /// The source has no number for it.
     NoData,
     /// The source failed.
@@ -193,6 +195,7 @@ impl Why {
             Self::BeyondRelative => "beyond_relative",
             Self::TooFew => "too_few",
             Self::NotSure => "not_sure",
+            Self::NotComparable => "not_comparable",
             Self::NoData => "no_data",
             Self::SourceFailed => "source_failed",
         }

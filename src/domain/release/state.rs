@@ -291,6 +291,18 @@ pub struct State {
     pub aim: Aim,
     /// Pods of the stable version when it began.
     pub stable_replicas: Option<u32>,
+    /// The same of the candidate.
+    #[serde(default)]
+    pub candidate_replicas: Option<u32>,
+    /// True once the release's first aim is what the routing says.
+    #[serde(default)]
+    pub declared: bool,
+    /// The aim shall be written once more.
+    #[serde(default)]
+    pub reassert: bool,
+    /// The row of the latest outside edit that was dealt with.
+    #[serde(default)]
+    pub seen_entry: i64,
     /// True once it scaled the stable version down.
     #[serde(default)]
     pub stable_lowered: bool,
@@ -328,6 +340,9 @@ pub struct State {
     /// Actions that were tried in vain in a row.
     #[serde(default)]
     pub tries: u32,
+    /// Nothing is tried again before this time, milliseconds since 1970.
+    #[serde(default)]
+    pub not_before_ms: Option<i64>,
 }
 
 impl State {
@@ -345,6 +360,10 @@ impl State {
             next_action: 1,
             aim: Aim::default(),
             stable_replicas: None,
+            candidate_replicas: None,
+            declared: false,
+            reassert: false,
+            seen_entry: 0,
             stable_lowered: false,
             deployed: false,
             updated: 0,
@@ -358,6 +377,7 @@ impl State {
             removed: Vec::new(),
             removing: None,
             tries: 0,
+            not_before_ms: None,
         }
     }
 
@@ -402,7 +422,7 @@ impl State {
             },
             Phase::Aborting => matches!(word, Word::Abort | Word::Retry),
             Phase::Succeeded => {
-                self.removing.is_none()
+                self.is_quiet()
                     && match word {
                         Word::Retire => !self.removed.contains(&Side::Stable),
                         Word::Rollback => true,
@@ -411,7 +431,7 @@ impl State {
             }
             Phase::RolledBack | Phase::NeedsAttention => {
                 let gone = self.removed.contains(&Side::Candidate);
-                self.removing.is_none()
+                self.is_quiet()
                     && match word {
                         Word::DeleteVersion => !gone,
                         Word::Retry | Word::Rollback => true,
@@ -420,6 +440,11 @@ impl State {
                     }
             }
         }
+    }
+
+    /// True when nothing is being done.
+    fn is_quiet(&self) -> bool {
+        self.removing.is_none() && self.pending.is_empty()
     }
 
     /// Everything that can be said to it now.

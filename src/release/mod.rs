@@ -1,0 +1,359 @@
+//! The mind of a release: one machine for every strategy, a pure function from (wish, state, observation) to
+//! (state, actions, what happened). `services` drives it; `store` keeps what it says.
+//!
+//! It must never do anything, read a clock or panic, whatever comes in. Every action is absolute (where things
+//! shall be, never by how much they change), so that a driver that died between storing and doing may do it
+//! again. What is not legal is refused and changes nothing.
+
+mod answer;
+mod back;
+mod run;
+mod told;
+
+pub mod judge;
+pub mod replay;
+
+use crate::domain::refusal::Refusal;
+use crate::domain::release::analysis::Seen;
+use crate::domain::release::state::{Action, ActionKind};
+use crate::domain::release::{
+    Command, Happened, Judgement, OnFailure, PauseReason, Paused, Phase, Spec, Stage, State, Step, Strategy,
+};
+
+/// Actions that fail are tried this often before it pauses (on the way back: without end).
+pub const TRIES: u32 = 3;
+/// Between two tries at most, milliseconds.
+const LONGEST_WAIT_MS: i64 = 16_000;
+/// How long an abort waits for the stable version to get its pods back, milliseconds.
+pub const BACK_MS: i64 = 60_000;
+/// What was written outside is written over at most this often …
+pub const REASSERTS: usize = 2;
+/// … in this time, milliseconds.
+pub const REASSERT_MS: i64 = 600_000;
+
+/// Something that was seen, and when.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Observation {
+    /// Milliseconds since 1970.
+    pub now_ms: i64,
+    pub event: Event,
+}
+
+/// What was seen.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event {
+    /// Time went by; nothing is known of the cluster.
+    Tick,
+    World(World),
+    /// A look was taken (the answer to `Measure`).
+    Measured {
+        action: u64,
+        seen: Seen,
+    },
+    /// Any other action was carried out, or not.
+    Done {
+        action: u64,
+        result: Result<(), Trouble>,
+    },
+    Told {
+        command: Command,
+        by: String,
+    },
+    /// The process began anew.
+    Restarted,
+    /// Another release took the service before this one began.
+    Superseded,
+}
+
+/// The service as it stands.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct World {
+    pub stable: Pods,
+    pub candidate: Pods,
+    /// Ready pods of a StatefulSet that run the candidate's image.
+    pub updated_ready: u32,
+    /// Percent that the routing declares for the candidate; `None` = spread by pods.
+    pub percent: Option<u8>,
+    /// The latest change that was not made here.
+    pub drift: Option<Drift>,
+}
+
+/// Pods of one version.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Pods {
+    pub wanted: u32,
+    pub ready: u32,
+}
+
+impl Pods {
+    /// True when all that are wanted are ready, and there is one.
+    pub fn all_ready(self) -> bool {
+        self.ready > 0 && self.ready >= self.wanted
+    }
+}
+
+/// A change of the routing that was not made here.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Drift {
+    /// Its row in the history: each is noticed once.
+    pub entry: i64,
+    pub managers: Vec<String>,
+    /// What it gives the candidate.
+    pub percent: Option<u8>,
+    /// An object that GitOps owns: never fought over.
+    pub gitops: bool,
+}
+
+/// Why an action was not carried out.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Trouble {
+    /// A rule says no, and will say it again.
+    Refused(Refusal),
+    /// The version that would get more has no ready pods: look again.
+    NotReady(Refusal),
+    /// In whose name it is done may not do it.
+    Forbidden(Refusal),
+    /// It broke; nothing of it remains.
+    Failed(Refusal),
+    /// Nobody knows whether it was done. Doing it again does no harm.
+    Unknown(Refusal),
+}
+
+impl Trouble {
+    /// The words of it.
+    pub fn refusal(&self) -> &Refusal {
+        match self {
+            Self::Refused(refusal)
+            | Self::NotReady(refusal)
+            | Self::Forbidden(refusal)
+            | Self::Failed(refusal)
+            | Self::Unknown(refusal) => refusal,
+        }
+    }
+}
+
+/// What an observation leads to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Transition {
+    pub state: State,
+    /// New in `state.pending`.
+    pub actions: Vec<Action>,
+    /// In order; empty = nothing that anybody needs to be told.
+    pub happened: Vec<Happened>,
+    /// A command that is not legal: the state is as it was.
+    pub refusal: Option<Refusal>,
+    pub judgement: Option<Judgement>,
+    /// The steps, where they were changed.
+    pub steps: Option<Vec<Step>>,
+}
+
+/// One step of the machine. Total: every observation has an answer in every state.
+pub fn step(spec: &Spec, state: &State, seen: &Observation) -> Transition {
+    let mut machine = Machine {
+        spec,
+        now: seen.now_ms,
+        world: None,
+        out: Transition {
+            state: state.clone(),
+            actions: Vec::new(),
+            happened: Vec::new(),
+            refusal: None,
+            judgement: None,
+            steps: None,
+        },
+    };
+    match &seen.event {
+        Event::Tick => {}
+        Event::World(world) => machine.world = Some(world),
+        Event::Measured { action, seen } => machine.measured(*action, seen),
+        Event::Done { action, result } => machine.done(*action, result),
+        Event::Told { command, by } => {
+            if let Err(refusal) = machine.told(command, by) {
+                let mut out = machine.out;
+                out.state = state.clone();
+                out.actions.clear();
+                out.happened.clear();
+                out.steps = None;
+                out.refusal = Some(refusal);
+                return out;
+            }
+        }
+        Event::Restarted => machine.restarted(),
+        Event::Superseded => machine.superseded(),
+    }
+    if let Some(steps) = machine.out.steps.clone() {
+        // The rest of this observation is judged by the new steps.
+        let changed = Spec { steps, ..spec.clone() };
+        let mut again = Machine { spec: &changed, ..machine };
+        again.advance();
+        return again.out;
+    }
+    machine.advance();
+    machine.out
+}
+
+/// A transition that is being made.
+struct Machine<'a> {
+    spec: &'a Spec,
+    now: i64,
+    world: Option<&'a World>,
+    out: Transition,
+}
+
+impl Machine<'_> {
+    fn state(&mut self) -> &mut State {
+        &mut self.out.state
+    }
+
+    fn note(&mut self, happened: Happened) {
+        self.out.happened.push(happened);
+    }
+
+    /// Stores an action.
+    fn act(&mut self, kind: ActionKind) {
+        let id = self.out.state.next_action;
+        self.out.state.next_action += 1;
+        if kind != ActionKind::Measure {
+            self.note(Happened::Decided { action: kind.clone() });
+        }
+        let action = Action { id, kind };
+        self.out.state.pending.push(action.clone());
+        self.out.actions.push(action);
+    }
+
+    /// True while an action other than a look is not answered, or while it is too early to try again.
+    fn busy(&self) -> bool {
+        let state = &self.out.state;
+        let early = state.not_before_ms.is_some_and(|at| {
+            // A clock that went back must not make this longer.
+            self.now < at && at.saturating_sub(self.now) <= LONGEST_WAIT_MS
+        });
+        early || state.pending.iter().any(|action| action.kind != ActionKind::Measure)
+    }
+
+    fn is_mesh(&self) -> bool {
+        self.spec.strategy != Strategy::Replicas
+    }
+
+    fn deadline_ms(&self) -> i64 {
+        i64::from(self.spec.policies.step_deadline_s).saturating_mul(1000)
+    }
+
+    /// Goes on as far as this observation carries. Bounded: each turn ends a step or waits.
+    fn advance(&mut self) {
+        self.notice_drift();
+        for _ in 0..=2 * self.spec.steps.len() + 16 {
+            let before = (self.out.state.phase, self.out.state.step, self.out.state.stage);
+            match self.out.state.phase {
+                Phase::Scheduled => self.wait_for_time(),
+                Phase::Running => self.run(),
+                Phase::Promoting => self.promote(),
+                Phase::Finalising => self.finalise(),
+                Phase::Aborting => self.go_back(),
+                _ => {}
+            }
+            if before == (self.out.state.phase, self.out.state.step, self.out.state.stage) {
+                break;
+            }
+        }
+        self.measure();
+    }
+
+    fn wait_for_time(&mut self) {
+        if self.out.state.due_ms.is_none_or(|due| self.now >= due) {
+            self.begin();
+        }
+    }
+
+    /// The first thing after start, approval or its time.
+    fn begin(&mut self) {
+        self.note(Happened::Began);
+        let state = self.state();
+        state.phase = Phase::Running;
+        state.due_ms = None;
+        self.begin_step(0);
+    }
+
+    /// Stands still, and gives the rest of the timer back later.
+    fn pause(&mut self, reason: PauseReason, detail: Option<Refusal>) {
+        let now = self.now;
+        let state = self.state();
+        let before = match &state.paused {
+            Some(paused) if state.phase == Phase::Paused => paused.clone(),
+            _ => Paused {
+                reason,
+                since_ms: now,
+                left_ms: state.due_ms.map(|due| (due - now).max(0)),
+                phase: state.phase,
+                detail: None,
+            },
+        };
+        state.paused = Some(Paused { reason, since_ms: now, detail, ..before });
+        state.phase = Phase::Paused;
+        state.due_ms = None;
+        state.deadline_ms = None;
+        self.note(Happened::Paused { reason });
+    }
+
+    /// What the policy says about trouble of this kind.
+    fn fall(&mut self, policy: OnFailure, reason: PauseReason, detail: Option<Refusal>) {
+        match policy {
+            OnFailure::Pause => self.pause(reason, detail),
+            OnFailure::Abort => {
+                self.note(Happened::AbortedItself { reason });
+                self.out.state.needs = detail;
+                self.turn_back();
+            }
+        }
+    }
+
+    /// Begins the way back.
+    fn turn_back(&mut self) {
+        let until = self.now.saturating_add(BACK_MS);
+        let state = self.state();
+        // What was on its way forward is not wanted any more. It may have been done: it is counted as done.
+        for action in std::mem::take(&mut state.pending) {
+            match action.kind {
+                ActionKind::Deploy { .. } => state.deployed = true,
+                ActionKind::Batch { updated, .. } => state.updated = state.updated.max(updated),
+                ActionKind::Traffic { .. } => state.declared = true,
+                _ => {}
+            }
+        }
+        state.not_before_ms = None;
+        state.reassert = false;
+        state.phase = Phase::Aborting;
+        state.stage = Stage::Preflight;
+        state.paused = None;
+        state.due_ms = None;
+        state.measure_ms = None;
+        state.deadline_ms = Some(until);
+        state.tries = 0;
+    }
+
+    fn finish(&mut self, phase: Phase) {
+        let state = self.state();
+        state.phase = phase;
+        state.paused = None;
+        state.due_ms = None;
+        state.deadline_ms = None;
+        state.measure_ms = None;
+        state.tries = 0;
+        state.not_before_ms = None;
+        // A look that is still under way is nobody's any more.
+        state.pending.retain(|action| action.kind != ActionKind::Measure);
+        self.note(Happened::Finished { phase });
+    }
+
+    fn restarted(&mut self) {
+        if self.out.state.phase.owns_service() {
+            self.note(Happened::ResumedAfterRestart);
+        }
+    }
+
+    fn superseded(&mut self) {
+        if self.out.state.phase.is_before() {
+            self.finish(Phase::Superseded);
+        }
+    }
+}

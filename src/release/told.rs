@@ -1,0 +1,196 @@
+//! What people say to a release. Whether they may say it now is [`State::may`]'s table; here is what it does.
+//!
+//! [`State::may`]: crate::domain::release::State::may
+
+use super::Machine;
+use crate::domain::refusal::{Code, Refusal};
+use crate::domain::release::state::{ActionKind, Side};
+use crate::domain::release::{Command, Happened, PauseReason, Phase, Stage, State, Step, validate};
+
+impl Machine<'_> {
+    pub(super) fn told(&mut self, command: &Command, by: &str) -> Result<(), Refusal> {
+        let word = command.word();
+        if !self.out.state.may(word) {
+            let phase = self.out.state.phase;
+            return Err(Refusal::new(Code::ReleaseIllegal)
+                .arg("command", word.as_str())
+                .arg("phase", phase.as_str()));
+        }
+        self.note(Happened::Told { word });
+        match command {
+            Command::Start => self.start(by),
+            Command::Pause => self.pause(PauseReason::User, None),
+            Command::Resume => self.resume(),
+            Command::Promote => return self.next(by),
+            Command::PromoteAll => {
+                let deadline = self.now.saturating_add(self.deadline_ms());
+                let state = self.state();
+                state.phase = Phase::Promoting;
+                state.stage = Stage::Preflight;
+                state.paused = None;
+                state.due_ms = None;
+                state.measure_ms = None;
+                state.deadline_ms = Some(deadline);
+            }
+            Command::Abort => self.abort(),
+            Command::Rollback { revision } => {
+                self.out.state.back_to = Some(*revision);
+                self.out.state.needs = None;
+                self.turn_back();
+            }
+            Command::Retry => self.retry(),
+            Command::ChangeSteps { steps } => return self.change_steps(steps),
+            Command::Retire { confirm } => return self.remove(Side::Stable, confirm),
+            Command::DeleteVersion { confirm } => return self.remove(Side::Candidate, confirm),
+        }
+        Ok(())
+    }
+
+    fn start(&mut self, by: &str) {
+        let scheduled = self.out.state.phase == Phase::Scheduled;
+        let second = self.spec.policies.second_person;
+        let state = self.state();
+        if state.started_by.is_none() {
+            state.started_by = Some(by.to_owned());
+        }
+        if scheduled {
+            self.begin();
+        } else if second {
+            self.out.state.phase = Phase::PendingApproval;
+        } else {
+            self.begin_or_schedule();
+        }
+    }
+
+    fn begin_or_schedule(&mut self) {
+        match self.spec.policies.start_at_ms {
+            Some(at) if at > self.now => {
+                self.out.state.phase = Phase::Scheduled;
+                self.out.state.due_ms = Some(at);
+            }
+            _ => self.begin(),
+        }
+    }
+
+    fn next(&mut self, by: &str) -> Result<(), Refusal> {
+        match self.out.state.phase {
+            Phase::PendingApproval => {
+                if self.out.state.started_by.as_deref() == Some(by) {
+                    return Err(Refusal::new(Code::SecondPerson));
+                }
+                self.begin_or_schedule();
+            }
+            Phase::Scheduled => self.begin(),
+            Phase::Paused if self.out.state.pause_reason() == Some(PauseReason::Gate) => self.resume(),
+            Phase::Paused => {
+                self.resume();
+                self.end_wait();
+            }
+            _ => self.end_wait(),
+        }
+        Ok(())
+    }
+
+    /// A person takes the decision that a hold or a gate waits for. Readiness of pods is not theirs to skip.
+    fn end_wait(&mut self) {
+        let waits = matches!(
+            self.spec.steps.get(self.out.state.step),
+            Some(Step::Hold { .. } | Step::Analysis { .. } | Step::Approval)
+        );
+        if waits && self.out.state.phase == Phase::Running && !self.busy() {
+            self.step_done();
+        }
+    }
+
+    fn resume(&mut self) {
+        let Some(paused) = self.out.state.paused.take() else { return };
+        let (now, deadline) = (self.now, self.deadline_ms());
+        let state = self.state();
+        state.phase = paused.phase;
+        state.tries = 0;
+        state.not_before_ms = None;
+        state.failures = 0;
+        state.measure_ms = None;
+        state.due_ms = paused.left_ms.map(|left| now.saturating_add(left));
+        state.deadline_ms = Some(state.due_ms.unwrap_or(now).saturating_add(deadline));
+        self.note(Happened::Resumed);
+        match paused.reason {
+            PauseReason::Gate => self.step_done(),
+            // Who resumes has seen the difference, and wants the release's numbers.
+            PauseReason::Drift if self.is_mesh() => self.out.state.reassert = true,
+            _ => {}
+        }
+    }
+
+    fn abort(&mut self) {
+        match self.out.state.phase {
+            Phase::Validated | Phase::PendingApproval | Phase::Scheduled => self.finish(Phase::Cancelled),
+            Phase::Aborting => {}
+            _ => {
+                self.out.state.back_to = None;
+                self.out.state.needs = None;
+                self.turn_back();
+            }
+        }
+    }
+
+    fn retry(&mut self) {
+        match self.out.state.phase {
+            Phase::Paused => self.resume(),
+            Phase::Aborting => {
+                let until = self.now.saturating_add(super::BACK_MS);
+                self.out.state.tries = 0;
+                self.out.state.not_before_ms = None;
+                self.out.state.deadline_ms = Some(until);
+            }
+            _ => {
+                let gone = self.out.state.removed.contains(&Side::Candidate);
+                let old = &self.out.state;
+                self.out.state = State {
+                    next_action: old.next_action,
+                    started_by: old.started_by.clone(),
+                    seen_entry: old.seen_entry,
+                    deployed: old.deployed && !gone,
+                    pending: old.pending.clone(),
+                    ..State::new()
+                };
+                self.begin();
+            }
+        }
+    }
+
+    fn change_steps(&mut self, steps: &[Step]) -> Result<(), Refusal> {
+        let state = &self.out.state;
+        // The step under way stays; before the start there is none.
+        let kept = if state.phase.is_before() { 0 } else { (state.step + 1).min(self.spec.steps.len()) };
+        let mut all = self.spec.steps[..kept].to_vec();
+        all.extend_from_slice(steps);
+        let refusals = validate::steps(&all, self.spec.strategy, self.spec.analysis.as_ref());
+        if let Some(refusal) = refusals.into_iter().next() {
+            return Err(refusal);
+        }
+        let count = all.len();
+        self.out.steps = Some(all);
+        self.note(Happened::StepsChanged { from: kept, count });
+        Ok(())
+    }
+
+    fn remove(&mut self, side: Side, confirm: &str) -> Result<(), Refusal> {
+        let version = match side {
+            Side::Stable => &self.spec.stable,
+            Side::Candidate => self.spec.candidate.version(),
+        };
+        let expected = format!("{} {version}", self.spec.service.name);
+        if confirm.trim() != expected {
+            return Err(Refusal::new(Code::ConfirmMismatch).field("confirm").arg("expected", expected));
+        }
+        if self.spec.candidate.is_in_place() {
+            // One workload is both versions: there is nothing that could go alone.
+            return Err(Refusal::new(Code::NoWorkload).arg("v", version));
+        }
+        self.out.state.removing = Some(side);
+        self.out.state.needs = None;
+        self.act(ActionKind::Remove { side });
+        Ok(())
+    }
+}
