@@ -150,6 +150,7 @@ impl Machine<'_> {
                     next_action: old.next_action,
                     started_by: old.started_by.clone(),
                     seen_entry: old.seen_entry,
+                    workload: old.workload.clone(),
                     deployed: old.deployed && !gone,
                     pending: old.pending.clone(),
                     ..State::new()

@@ -94,7 +94,7 @@ impl Store {
 
 /// Appends a listed row with everything that is derived from it. For an outcome, `entry.id` is the intent's
 /// row.
-async fn finish(
+pub(super) async fn finish(
     db: &mut SqliteConnection,
     kind: Kind,
     mut entry: Entry,

@@ -73,6 +73,7 @@ fn known() -> Vec<Migration> {
     vec![
         file(1, "history", include_str!("../../migrations/sqlite/0001_history.sql")),
         file(2, "doors", include_str!("../../migrations/sqlite/0002_doors.sql")),
+        file(3, "releases", include_str!("../../migrations/sqlite/0003_releases.sql")),
     ]
 }
 
@@ -137,7 +138,7 @@ mod tests {
         assert_eq!(count, 1, "the copy is from before");
         migrate(&mut db, &path, newer).await.unwrap();
         let refused = migrate(&mut db, &path, known()).await;
-        assert!(matches!(refused, Err(StoreError::NewerSchema { found: 9, known: 2 })), "{refused:?}");
+        assert!(matches!(refused, Err(StoreError::NewerSchema { found: 9, known: 3 })), "{refused:?}");
     }
 
     #[tokio::test]

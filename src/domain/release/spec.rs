@@ -154,6 +154,8 @@ pub struct Policies {
     pub stable_after: Option<u32>,
     /// Begins at this time, milliseconds since 1970; `None` = when it is started.
     pub start_at_ms: Option<i64>,
+    /// Codes of checks that are accepted for every write of this release (`gitops`, `host_shared` …).
+    pub accept: Vec<String>,
     /// Somebody other than who started it must approve the start.
     pub second_person: bool,
 }
@@ -168,6 +170,7 @@ impl Default for Policies {
             delete_after_abort: false,
             stable_after: None,
             start_at_ms: None,
+            accept: Vec::new(),
             second_person: false,
         }
     }

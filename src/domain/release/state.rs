@@ -289,6 +289,9 @@ pub struct State {
     pub next_action: u64,
     /// What traffic the release last wrote.
     pub aim: Aim,
+    /// The workload whose pods are replaced in place (`kind/name`), found when it began. The driver's note.
+    #[serde(default)]
+    pub workload: Option<String>,
     /// Pods of the stable version when it began.
     pub stable_replicas: Option<u32>,
     /// The same of the candidate.
@@ -359,6 +362,7 @@ impl State {
             pending: Vec::new(),
             next_action: 1,
             aim: Aim::default(),
+            workload: None,
             stable_replicas: None,
             candidate_replicas: None,
             declared: false,

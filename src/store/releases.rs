@@ -1,0 +1,360 @@
+//! Releases: the state that the engine goes on from, with the history's row of each transition in the same
+//! transaction. Compare-and-set by `version`, so that no two drivers move one release.
+
+use serde::{Deserialize, Serialize};
+use sqlx::sqlite::SqliteRow;
+use sqlx::{Row, SqliteConnection};
+
+use crate::domain::actor::Identity;
+use crate::domain::audit::{Entry, Intent, Outcome};
+use crate::domain::ids::{Namespace, ServiceRef};
+use crate::domain::release::{Judgement, Release, ReleaseId, TimelineEntry};
+
+use super::record::{self, Revise};
+use super::row::{Kind, unreadable};
+use super::{Store, StoreError};
+
+/// A release with what only the engine needs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Held {
+    pub release: Release,
+    /// What the next write must name.
+    pub version: i64,
+    /// In whose name it writes.
+    pub owner: Identity,
+}
+
+/// A transition as it is to be stored.
+#[derive(Clone, Debug)]
+pub struct Step {
+    /// The release after it; `seq` is taken in the transaction.
+    pub after: Held,
+    /// The transition's row of the history and its entry of the timeline; `None` = nothing to be told.
+    pub told: Option<(Intent, Outcome, TimelineEntry)>,
+    pub judgement: Option<Judgement>,
+    /// What somebody outside is to be told.
+    pub webhook: bool,
+}
+
+/// How storing a transition ended.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Stored {
+    Done(Box<Held>, Option<Entry>),
+    /// Somebody stored another one since.
+    Stale,
+    /// Another release moves this service.
+    Owned(ReleaseId),
+}
+
+/// What a message to the outside says.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Message {
+    pub id: i64,
+    pub release: ReleaseId,
+    pub body: String,
+    pub tries: u32,
+}
+
+/// Which releases are meant.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ReleaseFilter {
+    pub service: Option<ServiceRef>,
+    /// Only those in which something may still happen.
+    pub live: Option<bool>,
+    /// Only these phases; empty = all.
+    pub phases: Vec<&'static str>,
+    pub namespaces: Option<Vec<Namespace>>,
+    /// Numbers below this one.
+    pub before: Option<i64>,
+    /// A part of service, version, image or number.
+    pub text: String,
+}
+
+const COLUMNS: &str =
+    "id, seq, version, spec, state, owner, reason, created_ms, changed_ms, started_ms, ended_ms";
+
+impl Store {
+    /// Stores a new release with its first row of the history.
+    pub async fn create_release(
+        &self,
+        held: Held,
+        intent: Intent,
+        outcome: Outcome,
+        entry: TimelineEntry,
+    ) -> Result<Held, StoreError> {
+        self.write(move |db| {
+            Box::pin(async move {
+                let release = &held.release;
+                let id: i64 = sqlx::query_scalar(
+                    "INSERT INTO release (service, phase, owns, live, seq, version, spec, state, owner, reason,
+                         created_ms, changed_ms)
+                     VALUES (?1, ?2, 0, 0, 1, 1, ?3, ?4, ?5, ?6, ?7, ?7) RETURNING id",
+                )
+                .bind(release.spec.service.to_string())
+                .bind(release.state.phase.as_str())
+                .bind(serde_json::to_string(&release.spec)?)
+                .bind(serde_json::to_string(&release.state)?)
+                .bind(serde_json::to_string(&held.owner)?)
+                .bind(&release.reason)
+                .bind(release.created_ms)
+                .fetch_one(&mut *db)
+                .await?;
+                let mut held = held;
+                held.release.id = ReleaseId(id);
+                held.release.seq = 1;
+                held.version = 1;
+                tell(db, &held, intent, outcome, entry, true).await?;
+                Ok(held)
+            })
+        })
+        .await
+    }
+
+    /// Stores a transition: state, pending actions, timeline, look, message and the history's row, all or none.
+    pub async fn step_release(&self, step: Step) -> Result<Stored, StoreError> {
+        self.write(move |db| {
+            Box::pin(async move {
+                let mut held = step.after;
+                let release = &mut held.release;
+                if step.told.is_some() {
+                    release.seq += 1;
+                }
+                let phase = release.state.phase;
+                if phase.owns_service() {
+                    let other: Option<i64> =
+                        sqlx::query_scalar("SELECT id FROM release WHERE service = ?1 AND owns = 1 AND id <> ?2")
+                            .bind(release.spec.service.to_string())
+                            .bind(release.id.0)
+                            .fetch_optional(&mut *db)
+                            .await?;
+                    if let Some(other) = other {
+                        return Ok(Stored::Owned(ReleaseId(other)));
+                    }
+                }
+                let done = sqlx::query(
+                    "UPDATE release SET phase = ?3, owns = ?4, live = ?5, seq = ?6, version = version + 1, spec = ?7,
+                         state = ?8, owner = ?9, reason = ?10, changed_ms = ?11, started_ms = ?12, ended_ms = ?13
+                     WHERE id = ?1 AND version = ?2",
+                )
+                .bind(release.id.0)
+                .bind(held.version)
+                .bind(phase.as_str())
+                .bind(i64::from(phase.owns_service()))
+                .bind(i64::from(is_live(release)))
+                .bind(release.seq.cast_signed())
+                .bind(serde_json::to_string(&release.spec)?)
+                .bind(serde_json::to_string(&release.state)?)
+                .bind(serde_json::to_string(&held.owner)?)
+                .bind(&release.reason)
+                .bind(release.changed_ms)
+                .bind(release.started_ms)
+                .bind(release.ended_ms)
+                .execute(&mut *db)
+                .await?;
+                if done.rows_affected() != 1 {
+                    return Ok(Stored::Stale);
+                }
+                held.version += 1;
+                if let Some(judgement) = &step.judgement {
+                    sqlx::query("INSERT INTO release_look (release, at_ms, body) VALUES (?1, ?2, ?3)")
+                        .bind(held.release.id.0)
+                        .bind(judgement.at_ms)
+                        .bind(serde_json::to_string(judgement)?)
+                        .execute(&mut *db)
+                        .await?;
+                }
+                let entry = match step.told {
+                    Some((intent, outcome, entry)) => {
+                        Some(tell(db, &held, intent, outcome, entry, step.webhook).await?)
+                    }
+                    None => None,
+                };
+                Ok(Stored::Done(Box::new(held), entry))
+            })
+        })
+        .await
+    }
+
+    /// One release; `None` = there is no such.
+    pub async fn release(&self, id: ReleaseId) -> Result<Option<Held>, StoreError> {
+        let sql = format!("SELECT {COLUMNS} FROM release WHERE id = ?1");
+        let found =
+            sqlx::query(sqlx::AssertSqlSafe(sql)).bind(id.0).fetch_optional(&self.inner.readers).await?;
+        found.as_ref().map(read).transpose()
+    }
+
+    /// All in which something may still happen: what a driver that begins anew takes up.
+    pub async fn live_releases(&self) -> Result<Vec<Held>, StoreError> {
+        let sql = format!("SELECT {COLUMNS} FROM release WHERE live = 1 ORDER BY id");
+        let rows = sqlx::query(sqlx::AssertSqlSafe(sql)).fetch_all(&self.inner.readers).await?;
+        rows.iter().map(read).collect()
+    }
+
+    /// Releases that match, newest first, at most `limit`.
+    pub async fn releases(&self, filter: &ReleaseFilter, limit: usize) -> Result<Vec<Held>, StoreError> {
+        let sql = format!(
+            "SELECT {COLUMNS} FROM release r
+             WHERE (?1 IS NULL OR r.service = ?1) AND (?2 IS NULL OR r.live = ?2) AND (?3 IS NULL OR r.id < ?3)
+               AND (?4 = '[]' OR r.phase IN (SELECT value FROM json_each(?4)))
+               AND (?5 IS NULL OR substr(r.service, 1, instr(r.service, '/') - 1) IN
+                    (SELECT value FROM json_each(?5)))
+               AND (?6 = '' OR instr(lower(r.spec), ?6) > 0 OR instr('r-' || r.id, ?6) > 0)
+             ORDER BY r.id DESC LIMIT ?7"
+        );
+        let namespaces = filter.namespaces.as_ref().map(serde_json::to_string).transpose()?;
+        let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
+            .bind(filter.service.as_ref().map(ToString::to_string))
+            .bind(filter.live.map(i64::from))
+            .bind(filter.before)
+            .bind(serde_json::to_string(&filter.phases)?)
+            .bind(namespaces)
+            .bind(filter.text.trim().to_lowercase())
+            .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+            .fetch_all(&self.inner.readers)
+            .await?;
+        rows.iter().map(read).collect()
+    }
+
+    /// The timeline, newest first; `after` = only what came later.
+    pub async fn release_timeline(
+        &self,
+        id: ReleaseId,
+        after: Option<u64>,
+        limit: usize,
+    ) -> Result<Vec<TimelineEntry>, StoreError> {
+        let sql = "SELECT entry, body FROM release_event WHERE release = ?1 AND seq > ?2 ORDER BY seq DESC LIMIT ?3";
+        let rows = sqlx::query(sql)
+            .bind(id.0)
+            .bind(after.unwrap_or(0).cast_signed())
+            .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+            .fetch_all(&self.inner.readers)
+            .await?;
+        let mut out = Vec::with_capacity(rows.len());
+        for row in &rows {
+            let (entry, body): (i64, String) = (row.try_get(0)?, row.try_get(1)?);
+            let held: TimelineEntry =
+                serde_json::from_str(&body).map_err(|error| unreadable(entry, error))?;
+            out.push(TimelineEntry { entry: Some(entry), ..held });
+        }
+        Ok(out)
+    }
+
+    /// What was seen, newest first.
+    pub async fn release_looks(&self, id: ReleaseId, limit: usize) -> Result<Vec<Judgement>, StoreError> {
+        let sql = "SELECT body FROM release_look WHERE release = ?1 ORDER BY id DESC LIMIT ?2";
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let rows: Vec<String> =
+            sqlx::query_scalar(sql).bind(id.0).bind(limit).fetch_all(&self.inner.readers).await?;
+        rows.iter().map(|body| serde_json::from_str(body).map_err(|error| unreadable(id.0, error))).collect()
+    }
+
+    /// Messages that are due, oldest first.
+    pub async fn messages_due(&self, now_ms: i64, limit: u32) -> Result<Vec<Message>, StoreError> {
+        let sql =
+            "SELECT id, release, body, tries FROM webhook_outbox WHERE due_ms <= ?1 ORDER BY id LIMIT ?2";
+        let rows = sqlx::query(sql).bind(now_ms).bind(limit).fetch_all(&self.inner.readers).await?;
+        let mut out = Vec::with_capacity(rows.len());
+        for row in &rows {
+            let tries: i64 = row.try_get(3)?;
+            out.push(Message {
+                id: row.try_get(0)?,
+                release: ReleaseId(row.try_get(1)?),
+                body: row.try_get(2)?,
+                tries: u32::try_from(tries).unwrap_or(u32::MAX),
+            });
+        }
+        Ok(out)
+    }
+
+    /// Ends a message (`None`), or has it tried again later.
+    pub async fn message_done(&self, id: i64, again_ms: Option<i64>) -> Result<(), StoreError> {
+        self.write(move |db| {
+            Box::pin(async move {
+                let query = match again_ms {
+                    None => sqlx::query("DELETE FROM webhook_outbox WHERE id = ?1").bind(id),
+                    Some(at) => {
+                        sqlx::query("UPDATE webhook_outbox SET tries = tries + 1, due_ms = ?2 WHERE id = ?1")
+                            .bind(id)
+                            .bind(at)
+                    }
+                };
+                query.execute(db).await?;
+                Ok(())
+            })
+        })
+        .await
+    }
+}
+
+/// Something may still happen by itself.
+fn is_live(release: &Release) -> bool {
+    let phase = release.state.phase;
+    phase.owns_service()
+        || phase == crate::domain::release::Phase::Scheduled
+        || !release.state.pending.is_empty()
+}
+
+/// The history's row, the timeline's entry and the message of one transition.
+async fn tell(
+    db: &mut SqliteConnection,
+    held: &Held,
+    mut intent: Intent,
+    outcome: Outcome,
+    entry: TimelineEntry,
+    webhook: bool,
+) -> Result<Entry, StoreError> {
+    let release = &held.release;
+    if let Some(mark) = &mut intent.details.release {
+        mark.id = release.id;
+    }
+    let row = Entry { id: 0, intent, outcome: Some(outcome) };
+    let row = record::finish(db, Kind::Single, row, &Revise::Keep).await?;
+    let entry = TimelineEntry { seq: release.seq, entry: Some(row.id), ..entry };
+    let body = serde_json::to_string(&entry)?;
+    sqlx::query("INSERT INTO release_event (release, seq, entry, body) VALUES (?1, ?2, ?3, ?4)")
+        .bind(release.id.0)
+        .bind(release.seq.cast_signed())
+        .bind(row.id)
+        .bind(&body)
+        .execute(&mut *db)
+        .await?;
+    if webhook {
+        let message = serde_json::json!({
+            "release": release.id.to_string(), "service": release.spec.service.to_string(),
+            "strategy": release.spec.strategy, "stable": release.spec.stable,
+            "candidate": release.spec.candidate.version(), "phase": release.state.phase,
+            "step": release.state.step, "steps": release.spec.steps.len(), "share": release.state.aim.percent,
+            "transition": entry,
+        });
+        sqlx::query("INSERT INTO webhook_outbox (release, body, due_ms) VALUES (?1, ?2, ?3)")
+            .bind(release.id.0)
+            .bind(message.to_string())
+            .bind(entry.at_ms)
+            .execute(&mut *db)
+            .await?;
+    }
+    Ok(row)
+}
+
+fn read(row: &SqliteRow) -> Result<Held, StoreError> {
+    let id: i64 = row.try_get(0)?;
+    let seq: i64 = row.try_get(1)?;
+    let (spec, state, owner): (String, String, String) = (row.try_get(3)?, row.try_get(4)?, row.try_get(5)?);
+    let owner: Identity = serde_json::from_str(&owner).map_err(|error| unreadable(id, error))?;
+    Ok(Held {
+        release: Release {
+            id: ReleaseId(id),
+            spec: serde_json::from_str(&spec).map_err(|error| unreadable(id, error))?,
+            state: serde_json::from_str(&state).map_err(|error| unreadable(id, error))?,
+            seq: seq.cast_unsigned(),
+            created_ms: row.try_get(7)?,
+            changed_ms: row.try_get(8)?,
+            started_ms: row.try_get(9)?,
+            ended_ms: row.try_get(10)?,
+            by: owner.user.clone(),
+            reason: row.try_get(6)?,
+        },
+        version: row.try_get(2)?,
+        owner,
+    })
+}
