@@ -1,6 +1,6 @@
 //! The Kubernetes API, and the only room that names `kube`: it watches, reads anew, tries out, writes and asks
 //! who may do what. `services` calls it. It decides nothing about traffic (that is `routing`), and it writes
-//! nothing but a [`Plan`](crate::domain::plan::Plan), through [`Cluster::apply`].
+//! nothing but a [`Plan`](crate::domain::plan::Plan), through [`Cluster::apply`], and the workloads of releases.
 //!
 //! ```text
 //! watch ──rows──► state (indexes) ──► cache ──snapshot──► lists and pages
@@ -38,6 +38,7 @@ mod random;
 mod access;
 mod apply;
 mod fresh;
+mod workloads;
 mod write;
 
 use std::sync::Arc;
@@ -53,6 +54,7 @@ pub use self::access::{Ask, Visible};
 pub use self::apply::{Applied, Fate};
 pub use self::cache::{Cache, Change, Health, KindHealth};
 pub use self::error::{ApplyError, ClusterError};
+pub use self::workloads::WorkloadError;
 pub use self::write::Warning;
 
 use self::client::Clients;

@@ -14,6 +14,10 @@ pub enum Command {
     TakeOver {
         version: VersionName,
     },
+    /// What the routing says of a version without traffic goes: rules, entries, mirror, then its subsets.
+    Retire {
+        version: VersionName,
+    },
     /// Split, rules and mirror as they stood at a revision; everything else stays as it is now.
     SwitchBack {
         revision: Revision,

@@ -59,6 +59,30 @@ pub fn samples(counts: &[u8], p95: &[u8]) -> Result<Vec<Sample>, MetricsError> {
     Ok(samples)
 }
 
+/// Reads the answer to a query that is to give one number: a scalar, or a vector of one series.
+pub fn number(body: &[u8]) -> Result<Option<f64>, MetricsError> {
+    let strange = || MetricsError::Strange("not the JSON of a number");
+    let answer: serde_json::Value = serde_json::from_slice(body).map_err(|_| strange())?;
+    if answer["status"] != "success" {
+        return Err(MetricsError::Strange("its status is not success"));
+    }
+    if answer["warnings"].as_array().is_some_and(|warnings| !warnings.is_empty()) {
+        return Err(MetricsError::Partial);
+    }
+    let result = answer["data"]["result"].as_array().ok_or_else(strange)?;
+    let text = match answer["data"]["resultType"].as_str() {
+        Some("scalar") => result.get(1),
+        Some("vector") if result.len() > 1 => return Err(MetricsError::Many(result.len())),
+        Some("vector") => match result.first() {
+            Some(series) => series["value"].get(1),
+            None => return Ok(None),
+        },
+        _ => return Err(strange()),
+    };
+    let text = text.and_then(serde_json::Value::as_str).ok_or_else(strange)?;
+    Ok(text.parse::<f64>().ok().filter(|value| value.is_finite()))
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Who(Arc<str>, Arc<str>, Arc<str>);
 

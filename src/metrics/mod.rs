@@ -8,6 +8,7 @@ pub mod source;
 
 mod answer;
 mod mapping;
+pub mod post;
 pub mod prometheus;
 pub mod queries;
 

@@ -87,6 +87,10 @@ impl Source for Prometheus {
             answer::samples(&counts, &p95)
         })
     }
+
+    fn number<'a>(&'a self, query: &'a str) -> BoxFuture<'a, Result<Option<f64>, MetricsError>> {
+        Box::pin(async move { answer::number(&self.ask(query).await?) })
+    }
 }
 
 fn endpoint(base: &Url) -> Result<Url, MetricsError> {

@@ -151,6 +151,14 @@ impl Metrics {
         futures::future::join_all(all).await;
     }
 
+    /// The one number that a query of somebody's gives; `None` = no series, or no finite number.
+    pub async fn number(&self, query: &str) -> Result<Option<f64>, MetricsError> {
+        let source = self.0.source.clone().ok_or(MetricsError::NotConfigured)?;
+        let _permit = self.0.permits.acquire().await;
+        let answer = timeout(LIMIT, source.number(query)).await.unwrap_or(Err(MetricsError::Timeout))?;
+        Ok(answer.filter(|value| value.is_finite()))
+    }
+
     /// How often the routes of the namespace's routing objects were taken; empty when the source cannot
     /// tell.
     pub fn hits(&self, namespace: &Namespace, window_s: u32) -> Vec<RouteHits> {

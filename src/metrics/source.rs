@@ -5,6 +5,7 @@ use futures::future::BoxFuture;
 
 use crate::domain::ids::Namespace;
 use crate::domain::observed::{RouteHits, Sample};
+use crate::domain::refusal::{Code, Refusal};
 
 /// Something that counts requests per workload.
 pub trait Source: Send + Sync + 'static {
@@ -15,6 +16,11 @@ pub trait Source: Send + Sync + 'static {
         namespace: &'a Namespace,
         window_s: u32,
     ) -> BoxFuture<'a, Result<Vec<Sample>, MetricsError>>;
+
+    /// The one number that a query of PromQL gives; `None` = no series.
+    fn number<'a>(&'a self, _query: &'a str) -> BoxFuture<'a, Result<Option<f64>, MetricsError>> {
+        Box::pin(async { Err(MetricsError::NotConfigured) })
+    }
 
     /// How often each route of the namespace's routing objects was taken; empty when the source does not
     /// know (Istio's standard series do not say).
@@ -40,6 +46,8 @@ pub enum MetricsError {
     Strange(&'static str),
     #[error("the metrics server answered with warnings: its data may be partial")]
     Partial,
+    #[error("the query gives {0} series")]
+    Many(usize),
     #[error("the token for the metrics server cannot be read from its file")]
     Token,
     #[error("the address of the metrics server is not usable: {0}")]
@@ -49,7 +57,17 @@ pub enum MetricsError {
 impl MetricsError {
     /// True when the server as a whole gives nothing, not only for this namespace.
     pub fn is_outage(self) -> bool {
-        !matches!(self, Self::NotConfigured | Self::TooLarge)
+        !matches!(self, Self::NotConfigured | Self::TooLarge | Self::Many(_))
+    }
+
+    /// The same about a query that somebody wrote.
+    pub fn of_query(self) -> Refusal {
+        match self {
+            Self::Status(400 | 422) => Refusal::new(Code::BadPromql).arg("why", self),
+            Self::Many(n) => Refusal::new(Code::PromqlMany).arg("n", n),
+            Self::Strange(why) => Refusal::new(Code::BadPromql).arg("why", why),
+            _ => Refusal::new(Code::PromqlTimeout),
+        }
     }
 }
 

@@ -12,6 +12,7 @@ mod told;
 
 pub mod judge;
 pub mod replay;
+pub mod workload;
 
 use crate::domain::refusal::Refusal;
 use crate::domain::release::analysis::Seen;

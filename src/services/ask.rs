@@ -19,10 +19,12 @@ pub struct ChangeAsk {
     pub preview_id: Option<String>,
 }
 
-/// The three things that can be asked of a service's traffic.
+/// The things that can be asked of a service's traffic.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Wish {
     Set(TrafficChange),
     TakeOver(VersionName),
     SwitchBack(Revision),
+    /// Take a version without traffic out of the routing. Only releases ask for it.
+    Retire(VersionName),
 }

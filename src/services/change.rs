@@ -44,7 +44,7 @@ impl Wish {
     /// What the history calls it.
     pub fn action(&self) -> Action {
         match self {
-            Self::Set(_) => Action::SetTraffic,
+            Self::Set(_) | Self::Retire(_) => Action::SetTraffic,
             Self::TakeOver(_) => Action::TakeOver,
             Self::SwitchBack(_) => Action::SwitchBack,
         }
@@ -115,6 +115,7 @@ impl Services {
                 Command::Set(change.clone())
             }
             Wish::TakeOver(version) => Command::TakeOver { version: version.clone() },
+            Wish::Retire(version) => Command::Retire { version: version.clone() },
             Wish::SwitchBack(revision) => {
                 let specs = self.inner.store.specs_at(at, *revision).await.map_err(unavailable)?;
                 let specs = specs.ok_or_else(|| {

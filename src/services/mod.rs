@@ -18,6 +18,8 @@ pub mod access;
 pub mod once;
 pub mod sign_in;
 
+pub mod releases;
+
 mod happenings;
 mod outside;
 mod recovery;
@@ -41,6 +43,8 @@ use crate::store::Store;
 #[derive(Clone, Debug, Default)]
 pub struct Settings {
     pub policy: Policy,
+    /// Where transitions of releases are told to.
+    pub webhooks: Vec<releases::Webhook>,
     /// Nobody can be asked who is who: `--auth none` and the demo.
     pub open: bool,
 }
@@ -61,6 +65,7 @@ struct Inner {
     index: index::Index,
     routings: catalog::Routings,
     outside: outside::Known,
+    releases: releases::Room,
     locks: Mutex<HashMap<ServiceRef, Arc<tokio::sync::Mutex<()>>>>,
     happenings: broadcast::Sender<Happening>,
     /// When a page or call last asked for figures, milliseconds since 1970.
@@ -96,6 +101,7 @@ impl Services {
             index: index::Index::default(),
             routings: catalog::Routings::default(),
             outside: outside::Known::default(),
+            releases: releases::Room::default(),
             locks: Mutex::default(),
             happenings,
             looked_at: AtomicI64::new(0),
@@ -110,7 +116,9 @@ impl Services {
         vec![
             tokio::spawn(happenings::run(self.clone(), stop.clone())),
             tokio::spawn(happenings::keep_figures_fresh(self.clone(), stop.clone())),
-            tokio::spawn(happenings::anchor_history(self.clone(), stop)),
+            tokio::spawn(happenings::anchor_history(self.clone(), stop.clone())),
+            tokio::spawn(releases::drive(self.clone(), stop.clone())),
+            tokio::spawn(releases::deliver(self.clone(), stop)),
         ]
     }
 

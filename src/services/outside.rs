@@ -172,6 +172,7 @@ impl Services {
         let entry = self.inner.store.single(&intent, &outcome, revise).await.map_err(unavailable)?;
         self.inner.outside.learn_from(at, snapshot, routing);
         let revision = entry.outcome.as_ref().and_then(|outcome| outcome.revision);
+        self.inner.releases.note_outside(at, entry.id, &entry.intent.details.managers);
         self.announce(Happening::Service(at.clone()));
         if let Some(revision) = revision {
             self.announce(Happening::Revision { service: at.clone(), revision, by: entry.intent.actor });

@@ -2,7 +2,7 @@
 //! the objects show. Nothing is written to the cluster here: what was cut off is told, not repeated.
 
 use crate::cluster::Fate;
-use crate::domain::audit::{Details, EditRecord, Ending, Intent, Outcome, Written};
+use crate::domain::audit::{Action, Details, EditRecord, Ending, Intent, Outcome, Written};
 use crate::domain::refusal::{Code, Refusal};
 use crate::routing;
 use crate::store::Revise;
@@ -26,8 +26,28 @@ impl Services {
         Ok(open)
     }
 
+    /// A workload of a release: the release does it again, which does no harm when it was done.
+    async fn clear_up_workload(&self, id: i64, intent: &Intent) -> Result<bool, Refusal> {
+        let mut workloads = intent.details.workloads.clone();
+        for record in &mut workloads {
+            record.written = Written::Unknown;
+        }
+        let details = Details {
+            workloads,
+            error: Some("Sluice ended in the middle of this; the release looks again and goes on.".into()),
+            ..Details::default()
+        };
+        let now = self.inner.clock.now_ms();
+        let outcome = Outcome { at_ms: now, ending: Ending::Unknown, revision: None, details };
+        self.inner.store.outcome(id, intent, &outcome, Revise::Keep).await.map_err(unavailable)?;
+        Ok(true)
+    }
+
     async fn clear_up_one(&self, id: i64, intent: &Intent) -> Result<bool, Refusal> {
         let Some(at) = intent.service.clone() else { return Ok(true) };
+        if intent.action == Action::Workload {
+            return self.clear_up_workload(id, intent).await;
+        }
         let lock = self.lock_of(&at);
         let _held = lock.lock().await;
         let fates = self.inner.cluster.fate_of(&intent.change, &intent.details.edits).await;

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use crate::cluster::until;
 use crate::domain::actor::Actor;
-use crate::domain::audit::{Details, EditRecord, Ending, Entry, Intent, Outcome, Written};
+use crate::domain::audit::{Details, EditRecord, Ending, Entry, Intent, Outcome, ReleaseMark, Written};
 use crate::domain::ids::{Revision, ServiceRef};
 use crate::domain::overview::{Applied, Happening, LastChange, Preview, Refused, Stale};
 use crate::domain::plan::Plan;
@@ -39,6 +39,10 @@ impl Services {
         let look = self.look(at, false).await?;
         let Decided { planned, mut checks, observed, .. } =
             self.decide(who, at, wish, &look, "preview").await?;
+        if let Some((id, _)) = self.release_of(at) {
+            checks.push(Check::new(Severity::Block, Code::ReleaseOwnsService).arg("id", id));
+            checks.sort_by_key(|check| std::cmp::Reverse(check.severity));
+        }
         let blocked = checks.iter().any(|check| check.severity == Severity::Block);
         if !blocked && !planned.plan.is_empty() {
             checks.push(match self.inner.cluster.dry_run(&planned.plan).await {
@@ -74,7 +78,7 @@ impl Services {
     pub async fn apply(&self, who: &Actor, ask: ChangeAsk) -> Result<Applied, Refused> {
         let (this, who) = (self.clone(), who.clone());
         let deadline = tokio::time::Instant::now() + WHOLE_CHANGE;
-        let change = async move { Box::pin(this.change(&who, ask)).await };
+        let change = async move { Box::pin(this.change(&who, ask, None)).await };
         let task = tokio::spawn(until(deadline, Box::pin(change)));
         match task.await {
             Ok(answer) => answer,
@@ -85,13 +89,36 @@ impl Services {
         }
     }
 
-    async fn change(&self, who: &Actor, ask: ChangeAsk) -> Result<Applied, Refused> {
+    /// The same for a release, in its own task already.
+    pub(super) async fn change_for(
+        &self,
+        who: &Actor,
+        ask: ChangeAsk,
+        mark: ReleaseMark,
+    ) -> Result<Applied, Refused> {
+        let deadline = tokio::time::Instant::now() + WHOLE_CHANGE;
+        until(deadline, Box::pin(self.change(who, ask, Some(mark)))).await
+    }
+
+    async fn change(
+        &self,
+        who: &Actor,
+        ask: ChangeAsk,
+        mark: Option<ReleaseMark>,
+    ) -> Result<Applied, Refused> {
         let at = ask.service.clone();
         self.must_see(who, &at).await?;
         let reason = check_reason(&ask.reason, ask.wish.needs_reason())?;
         let turn = self.lock_of(&at);
         let _held = turn.lock().await;
         let mut intent = self.intent_of(who, &ask, reason);
+        let own = mark.as_ref().map(|mark| mark.id);
+        intent.details.release = mark.map(Box::new);
+        // One hand on the lever: while a release moves this service, nobody else does.
+        if let Some((id, _)) = self.release_of(&at).filter(|(id, _)| own != Some(*id)) {
+            let refusal = Refusal::new(Code::ReleaseOwnsService).arg("id", id);
+            return Err(self.refuse(intent, refusal).await);
+        }
         let look = match self.look(&at, true).await {
             Ok(look) => look,
             Err(refusal) if refusal.code == Code::ServiceNotFound => return Err(refusal.into()),
@@ -228,7 +255,7 @@ impl Services {
     }
 
     /// Records a refusal; the refusal itself is the answer even when it cannot be recorded.
-    async fn refuse(&self, mut intent: Intent, refusal: Refusal) -> Refused {
+    pub(super) async fn refuse(&self, mut intent: Intent, refusal: Refusal) -> Refused {
         intent.details.refusal = Some(refusal.clone());
         let unreachable = refusal.code.status() >= 500;
         let ending = if unreachable { Ending::Failed } else { Ending::Refused };
@@ -280,6 +307,7 @@ impl Services {
                 change.weights.as_ref().map(|split| split.iter().map(|(v, w)| (v.clone(), w)).collect())
             }
             Wish::TakeOver(version) => Some(vec![(version.clone(), 100)]),
+            Wish::Retire(_) => None,
             Wish::SwitchBack(revision) => self.weights_at(at, *revision).await?,
         };
         self.overtaken(who, at, expected, (look.revision, look.routing.declared()), yours).await
@@ -380,6 +408,7 @@ fn call_of(
         Wish::TakeOver(version) => {
             ("POST", format!("{path}/takeover"), json!({"version": version, "ack": ack, "reason": "…"}))
         }
+        Wish::Retire(version) => ("POST", format!("{path}/retire"), json!({"version": version})),
         Wish::SwitchBack(revision) => {
             ("POST", format!("{path}/switch-back"), json!({"revision": revision, "reason": "…"}))
         }

@@ -64,21 +64,24 @@ impl Drafts {
         self.0.iter().filter(|(_, draft)| draft.before.as_deref() != Some(&draft.after))
     }
 
-    /// The plan: DestinationRules first, each object with the change's name on it.
-    pub fn plan(&self, change: &ChangeStamp) -> Plan {
+    /// The plan: DestinationRules first (last, where subsets go), each object with the change's name on it.
+    pub fn plan(&self, change: &ChangeStamp, removes: bool) -> Plan {
         let mut adds = Vec::new();
         let mut switch = Vec::new();
+        let mut removed = Vec::new();
         for (at, draft) in self.changed() {
             let mut after = draft.after.clone();
             json::stamp(&mut after, change);
             let edit = Edit { object: at.clone(), before: draft.before.clone(), after };
             // Subsets before the routes that name them: a route must never name what does not exist.
             match at.kind {
+                // After the routes that named them.
+                Kind::DestinationRule if removes => removed.push(edit),
                 Kind::DestinationRule => adds.push(edit),
                 Kind::VirtualService => switch.push(edit),
             }
         }
-        Plan::new(adds, switch, Vec::new())
+        Plan::new(adds, switch, removed)
     }
 
     /// The snapshot as it would be after the plan's edits of some kinds.

@@ -27,6 +27,8 @@ mod rules;
 mod switch_back;
 mod takeover;
 
+mod retire;
+
 mod arrange;
 mod drafts;
 
@@ -61,6 +63,10 @@ pub fn plan(
         Command::Set(wish) => planner.set(wish)?,
         Command::TakeOver { version } => {
             planner.take_over(version)?;
+            planner.before.default
+        }
+        Command::Retire { version } => {
+            planner.retire(version)?;
             planner.before.default
         }
         Command::SwitchBack { specs, .. } => {
@@ -188,12 +194,14 @@ impl Planner<'_> {
         policy: &Policy,
         change: &ChangeStamp,
     ) -> Planned {
-        // Between the two stages: new subsets, old routes.
-        let added = self.drafts.applied(self.snapshot, |kind| kind == Kind::DestinationRule);
+        let removes = matches!(command, Command::Retire { .. });
+        // Between the two stages: new subsets and old routes; or, when something goes, new routes and old subsets.
+        let first = if removes { Kind::VirtualService } else { Kind::DestinationRule };
+        let added = self.drafts.applied(self.snapshot, |kind| kind == first);
         let between = inspect(&added);
         let applied = self.drafts.applied(self.snapshot, |_| true);
         let after = inspect(&applied);
-        let plan = self.drafts.plan(change);
+        let plan = self.drafts.plan(change, removes);
         let effect = self.effect(&after, target);
         let states = checks::States { before: &self.before, between: &between, after: &after };
         let checks = checks::of(&self, states, &plan, &effect, command, policy);

@@ -159,7 +159,7 @@ impl Visit {
             Wish::TakeOver(version) => Target::Version(version.as_str()),
             Wish::SwitchBack(revision) => Target::Revision(*revision),
             // Never asked for here; a page without a target would be a lie.
-            Wish::Set(_) => {
+            Wish::Set(_) | Wish::Retire(_) => {
                 return axum::response::IntoResponse::into_response(Failure::from(Code::NotFound));
             }
         };

@@ -1,0 +1,191 @@
+//! What the doors ask of releases, and what they get.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::cluster::Visible;
+use crate::domain::actor::Actor;
+use crate::domain::ids::ServiceRef;
+use crate::domain::overview::{Happening, Overview, Rights};
+use crate::domain::refusal::{Code, Refusal};
+use crate::domain::release::{Judgement, Phase, Release, ReleaseId, TimelineEntry, Word};
+use crate::services::Services;
+use crate::services::once::unavailable;
+use crate::store::{Held, ReleaseFilter};
+
+/// Which releases are meant.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ReleaseAsk {
+    pub show: ReleaseShow,
+    /// A part of service, version, image or number.
+    pub text: String,
+    pub service: Option<ServiceRef>,
+    /// 1..=500; 0 = 100.
+    pub limit: usize,
+    /// From [`ReleasePage::next`].
+    pub cursor: Option<String>,
+}
+
+/// Which phases are shown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum ReleaseShow {
+    #[default]
+    All,
+    Active,
+    /// Paused by itself, or in need of a person.
+    Attention,
+    Done,
+}
+
+/// One page of releases, newest first.
+#[derive(Clone, Debug, Default)]
+pub struct ReleasePage {
+    pub items: Vec<Release>,
+    pub next: Option<String>,
+    /// Releases that move traffic now and that the person may see.
+    pub active: usize,
+}
+
+/// One release with what its page needs besides.
+#[derive(Clone, Debug)]
+pub struct ReleaseDetail {
+    pub release: Release,
+    /// Newest first, at most 200.
+    pub timeline: Vec<TimelineEntry>,
+    /// Newest first, at most 200.
+    pub judgements: Vec<Judgement>,
+    /// The service as it stands; `None` when it is gone.
+    pub overview: Option<Overview>,
+    pub rights: Rights,
+    /// What can be said to it now.
+    pub words: Vec<Word>,
+}
+
+/// What a caller waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Until {
+    /// Paused, or at its end.
+    Settled,
+    Final,
+}
+
+impl Services {
+    /// The releases that the person may see.
+    pub async fn releases(&self, who: &Actor, ask: &ReleaseAsk) -> Result<ReleasePage, Refusal> {
+        let visible = self.visible(&who.identity).await?;
+        let of = |pick: &dyn Fn(Phase) -> bool| -> Vec<&'static str> {
+            Phase::ALL.into_iter().filter(|phase| pick(*phase)).map(Phase::as_str).collect()
+        };
+        let before = match &ask.cursor {
+            Some(cursor) => {
+                Some(cursor.parse::<i64>().map_err(|_| Refusal::new(Code::BadCursor).field("cursor"))?)
+            }
+            None => None,
+        };
+        let namespaces = match &visible {
+            Visible::All => None,
+            Visible::Some(some) => Some(some.iter().cloned().collect()),
+        };
+        let filter = ReleaseFilter {
+            service: ask.service.clone(),
+            live: None,
+            phases: match ask.show {
+                ReleaseShow::All => Vec::new(),
+                ReleaseShow::Active => of(&|phase| phase.owns_service() || phase == Phase::Scheduled),
+                ReleaseShow::Attention => of(&|phase| matches!(phase, Phase::Paused | Phase::NeedsAttention)),
+                ReleaseShow::Done => of(&Phase::is_final),
+            },
+            namespaces,
+            before,
+            text: ask.text.clone(),
+        };
+        let limit = if ask.limit == 0 { 100 } else { ask.limit.clamp(1, 500) };
+        let mut items = self.inner.store.releases(&filter, limit + 1).await.map_err(unavailable)?;
+        let more = items.len() > limit;
+        items.truncate(limit);
+        let next = items.last().filter(|_| more).map(|held| held.release.id.0.to_string());
+        let mut items: Vec<Release> = items.into_iter().map(|held| held.release).collect();
+        if ask.show == ReleaseShow::Attention {
+            items.retain(|release| {
+                release.state.pause_reason().is_none_or(crate::domain::release::PauseReason::is_trouble)
+            });
+        }
+        let active = super::locked(&self.inner.releases.owners)
+            .keys()
+            .filter(|at| visible.contains(&at.namespace))
+            .count();
+        Ok(ReleasePage { items, next, active })
+    }
+
+    /// One release.
+    pub async fn release(&self, who: &Actor, id: ReleaseId) -> Result<ReleaseDetail, Refusal> {
+        let release = self.held_release(who, id).await?.release;
+        let at = release.at().clone();
+        let timeline = self.inner.store.release_timeline(id, None, 200).await.map_err(unavailable)?;
+        let judgements = self.inner.store.release_looks(id, 200).await.map_err(unavailable)?;
+        let overview = self.overview(who, &at, 60).await.ok();
+        let rights = Rights { change: self.change_right(&who.identity, &at).await? };
+        let words = release.state.words();
+        Ok(ReleaseDetail { release, timeline, judgements, overview, rights, words })
+    }
+
+    /// What happened since.
+    pub async fn timeline(
+        &self,
+        who: &Actor,
+        id: ReleaseId,
+        after: Option<u64>,
+        limit: usize,
+    ) -> Result<Vec<TimelineEntry>, Refusal> {
+        self.held_release(who, id).await?;
+        self.inner.store.release_timeline(id, after, limit.clamp(1, 500)).await.map_err(unavailable)
+    }
+
+    /// What was seen, newest first.
+    pub async fn judgements(
+        &self,
+        who: &Actor,
+        id: ReleaseId,
+        limit: usize,
+    ) -> Result<Vec<Judgement>, Refusal> {
+        self.held_release(who, id).await?;
+        self.inner.store.release_looks(id, limit.clamp(1, 2_000)).await.map_err(unavailable)
+    }
+
+    /// Waits until a release is where the caller wants it, at most `wait` (60 s); answers as it stands then.
+    pub async fn await_release(
+        &self,
+        who: &Actor,
+        id: ReleaseId,
+        wait: Duration,
+        until: Until,
+    ) -> Result<Release, Refusal> {
+        let mut happenings = self.happenings();
+        let end = Instant::now() + wait.min(Duration::from_mins(1));
+        loop {
+            let release = self.held_release(who, id).await?.release;
+            let phase = release.state.phase;
+            let quiet = release.state.pending.is_empty();
+            let there = (phase.is_final() && quiet) || (until == Until::Settled && phase == Phase::Paused);
+            if there || Instant::now() >= end {
+                return Ok(release);
+            }
+            loop {
+                match tokio::time::timeout_at(end, happenings.recv()).await {
+                    Ok(Ok(Happening::Release { id: about, .. })) if about != id => {}
+                    Ok(Ok(Happening::Release { .. }) | Err(_)) | Err(_) => break,
+                    Ok(Ok(_)) => {}
+                }
+            }
+        }
+    }
+
+    /// The release as it is stored; the same refusal for one that is hidden and one that is not there.
+    pub(super) async fn held_release(&self, who: &Actor, id: ReleaseId) -> Result<Held, Refusal> {
+        let none = || Refusal::new(Code::ReleaseNotFound).arg("id", id);
+        let held = self.inner.store.release(id).await.map_err(unavailable)?.ok_or_else(none)?;
+        let visible = self.visible(&who.identity).await?;
+        if visible.contains(&held.release.at().namespace) { Ok(held) } else { Err(none()) }
+    }
+}

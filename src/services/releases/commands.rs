@@ -1,0 +1,145 @@
+//! Making a release, starting it, and saying things to it. Each is judged by the person's rights, and each
+//! attempt that was understood is a row of the history.
+
+use crate::domain::actor::{Actor, Identity};
+use crate::domain::audit::{Action as Act, Details, Intent};
+use crate::domain::ids::ServiceRef;
+use crate::domain::overview::Happening;
+use crate::domain::refusal::{Code, Refusal};
+use crate::domain::release::{Command, Happened, Release, ReleaseId, Spec, State};
+use crate::release::Event;
+use crate::services::Services;
+use crate::services::change::check_reason;
+use crate::services::once::unavailable;
+use crate::store::Held;
+
+use super::driver::By;
+
+impl Services {
+    /// Stores a release that can be meant, without starting it. Otherwise every refusal, each with its field.
+    pub async fn create_release(
+        &self,
+        who: &Actor,
+        spec: Spec,
+        reason: &str,
+        request_id: &str,
+    ) -> Result<Release, Vec<Refusal>> {
+        let one = |refusal: Refusal| vec![refusal];
+        self.must_see(who, &spec.service).await.map_err(one)?;
+        let reason = check_reason(reason, true).map_err(one)?;
+        if let Some(refusal) = self.change_right(&who.identity, &spec.service).await.map_err(one)? {
+            let intent = self.release_intent(who, &spec.service, &reason, request_id);
+            return Err(one(self.refuse(intent, refusal).await.refusal));
+        }
+        let plan = self.plan_release(who, &spec).await.map_err(one)?;
+        if !plan.refusals.is_empty() {
+            return Err(plan.refusals);
+        }
+        let now_ms = self.inner.clock.now_ms();
+        let release = Release {
+            id: ReleaseId(0),
+            spec,
+            state: State::new(),
+            seq: 0,
+            created_ms: now_ms,
+            changed_ms: now_ms,
+            started_ms: None,
+            ended_ms: None,
+            by: who.identity.user.clone(),
+            reason: reason.clone(),
+        };
+        let held = Held { release, version: 0, owner: Identity::clone(&who.identity) };
+        let by = By { who: Some(who.clone()), reason, request_id: request_id.to_owned(), expected: None };
+        let before = held.release.clone();
+        let (intent, outcome, entry) = self.told(&before, &held, vec![Happened::Created], now_ms, &by);
+        let stored = self.inner.store.create_release(held, intent, outcome, entry).await;
+        let release = stored.map_err(|error| one(unavailable(error)))?.release;
+        let (id, service, phase) = (release.id, release.at().clone(), release.state.phase);
+        self.announce(Happening::Release { id, service, phase });
+        Ok(release)
+    }
+
+    /// Makes a release and starts it.
+    pub async fn start_release(
+        &self,
+        who: &Actor,
+        spec: Spec,
+        reason: &str,
+        request_id: &str,
+    ) -> Result<Release, Vec<Refusal>> {
+        let release = self.create_release(who, spec, reason, request_id).await?;
+        let told = self.command_release(who, release.id, Command::Start, None, reason, request_id).await;
+        told.map_err(|refusal| vec![refusal])
+    }
+
+    /// Says something to a release. `expected` = the `seq` that the person saw; abort and pause may leave it out.
+    pub async fn command_release(
+        &self,
+        who: &Actor,
+        id: ReleaseId,
+        command: Command,
+        expected: Option<u64>,
+        reason: &str,
+        request_id: &str,
+    ) -> Result<Release, Refusal> {
+        let held = self.held_release(who, id).await?;
+        let at = held.release.at().clone();
+        let word = command.word();
+        let reason = check_reason(reason, word.needs_reason())?;
+        let mut intent = self.release_intent(who, &at, &reason, request_id);
+        let phase = held.release.state.phase;
+        intent.details.release = Some(Box::new(crate::domain::audit::ReleaseMark {
+            id,
+            from: phase,
+            to: phase,
+            step: held.release.state.step,
+            happened: vec![Happened::Told { word }],
+        }));
+        if let Some(refusal) = self.change_right(&who.identity, &at).await? {
+            return Err(self.refuse(intent, refusal).await.refusal);
+        }
+        if matches!(command, Command::Start) {
+            // What was true when it was made may not be any more.
+            let plan = self.plan_release(who, &held.release.spec).await?;
+            if let Some(refusal) = plan.refusals.into_iter().next() {
+                return Err(self.refuse(intent, refusal).await.refusal);
+            }
+        }
+        if let Command::Rollback { revision } = &command {
+            let known = self.inner.store.specs_at(&at, *revision).await.map_err(unavailable)?;
+            if known.is_none() {
+                let refusal = Refusal::new(Code::UnknownRevision).field("revision");
+                return Err(refusal.arg("r", revision).arg("svc", &at));
+            }
+        }
+        let by = By {
+            who: Some(who.clone()),
+            reason,
+            request_id: request_id.to_owned(),
+            // The way back is never too late.
+            expected: expected.filter(|_| !word.goes_back()),
+        };
+        match self.observe(id, Event::Told { command, by: who.identity.user.clone() }, by).await {
+            Ok(release) => Ok(release),
+            // A value that cannot be: nothing was attempted.
+            Err(refusal) if refusal.field.is_some() => Err(refusal),
+            Err(refusal) => Err(self.refuse(intent, refusal).await.refusal),
+        }
+    }
+
+    fn release_intent(&self, who: &Actor, at: &ServiceRef, reason: &str, request_id: &str) -> Intent {
+        Intent {
+            change: uuid::Uuid::now_v7().to_string(),
+            at_ms: self.inner.clock.now_ms(),
+            service: Some(at.clone()),
+            actor: who.identity.user.clone(),
+            groups: who.identity.groups.clone(),
+            channel: who.channel,
+            address: who.address.clone(),
+            action: Act::Release,
+            reason: reason.to_owned(),
+            request_id: request_id.to_owned(),
+            details: Details::default(),
+        }
+    }
+}

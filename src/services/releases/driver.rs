@@ -1,0 +1,289 @@
+//! The driver: takes up what is stored, looks at each release twice a second, stores what the machine says, and
+//! carries out what is pending. A crash between storing and doing repeats an absolute act; nothing else.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{MissedTickBehavior, interval, sleep};
+use tokio_util::sync::CancellationToken;
+
+use crate::domain::actor::{Actor, Channel, Identity};
+use crate::domain::audit::{Action as Act, Details, Ending, Intent, Outcome, ReleaseMark};
+use crate::domain::overview::Happening;
+use crate::domain::refusal::{Code, Refusal};
+use crate::domain::release::state::{Action, ActionKind};
+use crate::domain::release::{Happened, Release, ReleaseId, TimelineEntry};
+use crate::release::{Event, Observation, Transition, step};
+use crate::services::Services;
+use crate::services::once::unavailable;
+use crate::store::{Held, Step, Stored};
+
+use super::Slot;
+
+/// How often each release is looked at: a step comes within a second of its time.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// Who says something to a release.
+#[derive(Clone, Debug)]
+pub(super) struct By {
+    pub who: Option<Actor>,
+    pub reason: String,
+    pub request_id: String,
+    /// The `seq` that the person saw.
+    pub expected: Option<u64>,
+}
+
+impl By {
+    /// The release itself.
+    pub fn itself() -> Self {
+        Self { who: None, reason: String::new(), request_id: String::new(), expected: None }
+    }
+}
+
+/// Runs until `stop`.
+pub async fn drive(services: Services, stop: CancellationToken) {
+    let begin = async {
+        while !services.inner.settled.load(std::sync::atomic::Ordering::Acquire) {
+            sleep(Duration::from_millis(20)).await;
+        }
+        while let Err(refusal) = services.take_up().await {
+            tracing::warn!(%refusal, "the releases cannot be read yet");
+            sleep(Duration::from_secs(1)).await;
+        }
+    };
+    tokio::select! {
+        () = begin => {}
+        () = stop.cancelled() => return,
+    }
+    let mut tick = interval(LOOK);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = tick.tick() => {}
+            () = stop.cancelled() => return,
+        }
+        for (id, slot) in services.inner.releases.slots() {
+            // One that is being moved just now is looked at the next time.
+            let Ok(held) = slot.held.try_lock() else { continue };
+            let event = services.world_of(&held.release);
+            let seen = Observation { now_ms: services.inner.clock.now_ms(), event };
+            let out = step(&held.release.spec, &held.release.state, &seen);
+            let same = out.state == held.release.state && out.happened.is_empty();
+            let pending = held.release.state.pending.clone();
+            let batch = (held.release.spec.candidate.is_in_place()).then(|| held.clone());
+            drop(held);
+            if let Some(held) = batch
+                && let Err(trouble) = services.watch_batch(&held).await
+            {
+                tracing::debug!(release = %id, refusal = %trouble.refusal(), "the batch cannot be seen yet");
+            }
+            if same {
+                services.carry_out(id, &slot, pending);
+                continue;
+            }
+            if let Err(refusal) = services.observe(id, seen.event, By::itself()).await {
+                tracing::warn!(release = %id, %refusal, "a release could not be moved");
+            }
+        }
+    }
+}
+
+impl Services {
+    /// Takes up every release in which something may still happen.
+    async fn take_up(&self) -> Result<(), Refusal> {
+        for held in self.inner.store.live_releases().await.map_err(unavailable)? {
+            let (id, at) = (held.release.id, held.release.at().clone());
+            if let Some(state) = self.inner.store.revision(&at).await.map_err(unavailable)?
+                && state.action == Act::OutsideEdit
+            {
+                self.inner.releases.note_outside(&at, state.entry, &[state.by]);
+            }
+            self.inner.releases.keep(held);
+            self.observe(id, Event::Restarted, By::itself()).await?;
+        }
+        Ok(())
+    }
+
+    /// Shows an observation to the machine and stores what it says. The answer is the release afterwards.
+    pub(super) async fn observe(&self, id: ReleaseId, event: Event, by: By) -> Result<Release, Refusal> {
+        let slot = self.slot_of(id).await?;
+        for _ in 0..5 {
+            let mut held = slot.held.lock().await;
+            if by.expected.is_some_and(|expected| expected != held.release.seq) {
+                return Err(Refusal::new(Code::ReleaseStale));
+            }
+            let now_ms = self.inner.clock.now_ms();
+            let seen = Observation { now_ms, event: event.clone() };
+            let out = step(&held.release.spec, &held.release.state, &seen);
+            if let Some(refusal) = out.refusal {
+                self.forget_if_done(&held);
+                return Err(refusal);
+            }
+            if out.state == held.release.state && out.happened.is_empty() {
+                let release = held.release.clone();
+                let pending = release.state.pending.clone();
+                self.forget_if_done(&held);
+                drop(held);
+                self.carry_out(id, &slot, pending);
+                return Ok(release);
+            }
+            let wish = self.step_of(&held, out, now_ms, &by);
+            match self.inner.store.step_release(wish).await.map_err(unavailable)? {
+                Stored::Done(after, _) => {
+                    *held = *after;
+                    self.inner.releases.own(&held);
+                    let release = held.release.clone();
+                    self.forget_if_done(&held);
+                    drop(held);
+                    let (service, phase) = (release.at().clone(), release.state.phase);
+                    self.announce(Happening::Release { id, service: service.clone(), phase });
+                    self.announce(Happening::Service(service));
+                    self.carry_out(id, &slot, release.state.pending.clone());
+                    return Ok(release);
+                }
+                Stored::Owned(other) => {
+                    self.forget_if_done(&held);
+                    return Err(Refusal::new(Code::ReleaseOwnsService).arg("id", other));
+                }
+                Stored::Stale => {
+                    let stored = self.inner.store.release(id).await.map_err(unavailable)?;
+                    *held = stored.ok_or_else(|| Refusal::new(Code::ReleaseNotFound).arg("id", id))?;
+                }
+            }
+        }
+        Err(Refusal::new(Code::ReleaseStale))
+    }
+
+    async fn slot_of(&self, id: ReleaseId) -> Result<Arc<Slot>, Refusal> {
+        if let Some(slot) = self.inner.releases.slot(id) {
+            return Ok(slot);
+        }
+        let held = self.inner.store.release(id).await.map_err(unavailable)?;
+        let held = held.ok_or_else(|| Refusal::new(Code::ReleaseNotFound).arg("id", id))?;
+        Ok(self.inner.releases.keep(held))
+    }
+
+    fn forget_if_done(&self, held: &Held) {
+        let state = &held.release.state;
+        let waits = state.phase == crate::domain::release::Phase::Scheduled;
+        if !state.phase.owns_service() && !waits && state.pending.is_empty() {
+            self.inner.releases.drop_slot(held.release.id);
+        }
+    }
+
+    /// A transition as the store wants it, with its row of the history.
+    fn step_of(&self, held: &Held, out: Transition, now_ms: i64, by: &By) -> Step {
+        let before = &held.release;
+        let mut after = held.clone();
+        after.release.state = out.state;
+        if let Some(steps) = out.steps {
+            after.release.spec.steps = steps;
+        }
+        after.release.changed_ms = now_ms;
+        let phase = after.release.state.phase;
+        if phase.owns_service() && !before.state.phase.owns_service() {
+            after.release.started_ms = after.release.started_ms.or(Some(now_ms));
+            after.release.ended_ms = None;
+        }
+        if phase.is_final() && !before.state.phase.is_final() {
+            after.release.ended_ms = Some(now_ms);
+        }
+        let commanded = out.happened.iter().any(|one| matches!(one, Happened::Told { .. }));
+        if let (true, Some(who)) = (commanded, &by.who)
+            && before.state.phase.is_before()
+        {
+            after.owner = Identity::clone(&who.identity);
+        }
+        // Looks have a table of their own; a pass or an undecided one is no transition.
+        let told = out.happened.iter().any(|one| !matches!(one, Happened::Judged { .. }));
+        let told = told.then(|| self.told(before, &after, out.happened, now_ms, by));
+        Step { after, told, judgement: out.judgement, webhook: !self.inner.settings.webhooks.is_empty() }
+    }
+
+    pub(super) fn told(
+        &self,
+        before: &Release,
+        after: &Held,
+        happened: Vec<Happened>,
+        now_ms: i64,
+        by: &By,
+    ) -> (Intent, Outcome, TimelineEntry) {
+        let release = &after.release;
+        let (from, to, at) = (before.state.phase, release.state.phase, release.state.step);
+        let channel = by.who.as_ref().map_or(Channel::Automatic, |who| who.channel);
+        let actor = by.who.as_ref().map_or(&after.owner, |who| &who.identity).clone();
+        let mark = ReleaseMark { id: release.id, from, to, step: at, happened: happened.clone() };
+        let intent = Intent {
+            change: uuid::Uuid::now_v7().to_string(),
+            at_ms: now_ms,
+            service: Some(release.at().clone()),
+            actor: actor.user.clone(),
+            groups: actor.groups.clone(),
+            channel,
+            address: by.who.as_ref().and_then(|who| who.address.clone()),
+            action: Act::Release,
+            reason: by.reason.clone(),
+            request_id: by.request_id.clone(),
+            details: Details { release: Some(Box::new(mark)), ..Details::default() },
+        };
+        let outcome =
+            Outcome { at_ms: now_ms, ending: Ending::Applied, revision: None, details: Details::default() };
+        let entry = TimelineEntry {
+            seq: release.seq,
+            at_ms: now_ms,
+            by: if by.who.is_some() { actor.user } else { "release".to_owned() },
+            channel,
+            from,
+            to,
+            step: at,
+            happened,
+            reason: by.reason.clone(),
+            entry: None,
+        };
+        (intent, outcome, entry)
+    }
+
+    /// Begins what is pending and not under way.
+    fn carry_out(&self, id: ReleaseId, slot: &Arc<Slot>, pending: Vec<Action>) {
+        for action in pending {
+            if !super::locked(&slot.in_flight).insert(action.id) {
+                continue;
+            }
+            let (this, slot) = (self.clone(), slot.clone());
+            tokio::spawn(async move {
+                let event = this.perform(id, &slot, &action).await;
+                let told = match event {
+                    Some(event) => this.observe(id, event, By::itself()).await.map(|_| ()),
+                    None => Ok(()),
+                };
+                // After the answer is stored: until then it must not be begun again.
+                super::locked(&slot.in_flight).remove(&action.id);
+                if let Err(refusal) = told {
+                    tracing::warn!(release = %id, %refusal, "what an action led to could not be stored");
+                }
+            });
+        }
+    }
+
+    /// Carries out one action. `None` = it is not wanted any more.
+    async fn perform(&self, id: ReleaseId, slot: &Slot, action: &Action) -> Option<Event> {
+        let held = slot.held.lock().await.clone();
+        if !held.release.state.pending.iter().any(|pending| pending.id == action.id) {
+            return None;
+        }
+        if action.kind == ActionKind::Measure {
+            let seen = self.look_at(&held.release).await;
+            return Some(Event::Measured { action: action.id, seen });
+        }
+        let result = match &action.kind {
+            ActionKind::Traffic { .. } | ActionKind::SwitchBack { .. } => {
+                self.move_traffic(&held, action).await
+            }
+            _ => self.move_workload(&held, action).await,
+        };
+        if let Err(trouble) = &result {
+            tracing::warn!(release = %id, action = action.id, refusal = %trouble.refusal(), "not done");
+        }
+        Some(Event::Done { action: action.id, result })
+    }
+}

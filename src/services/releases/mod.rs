@@ -1,0 +1,103 @@
+//! Releases: the use cases of people (list, plan, start, command) and the driver that moves them. The machine
+//! is pure (`crate::release`); here its observations are made and its actions carried out, each through the
+//! same change path as a person's.
+//!
+//! Nothing here decides about traffic: it observes, asks the machine, stores the answer (state, pending
+//! actions and the history's row in one transaction), and only then acts.
+
+mod ask;
+mod commands;
+mod drafts;
+mod driver;
+mod observe;
+mod plan;
+mod traffic;
+mod webhooks;
+mod workloads;
+
+pub use ask::{ReleaseAsk, ReleaseDetail, ReleasePage, ReleaseShow, Until};
+pub use plan::ReleasePlan;
+pub use webhooks::{Webhook, signature};
+
+pub(super) use driver::drive;
+pub(super) use webhooks::deliver;
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::domain::ids::ServiceRef;
+use crate::domain::release::{Phase, ReleaseId};
+use crate::release::Drift;
+use crate::store::Held;
+
+/// What the driver holds in memory: a copy of what is stored, never ahead of it.
+#[derive(Default)]
+pub(super) struct Room {
+    live: Mutex<HashMap<ReleaseId, Arc<Slot>>>,
+    owners: Mutex<HashMap<ServiceRef, (ReleaseId, Phase)>>,
+    outside: Mutex<HashMap<ServiceRef, Drift>>,
+    /// Ready (and labelled) pods of a batch, by release.
+    updated: Mutex<HashMap<ReleaseId, u32>>,
+}
+
+/// One release that something may still happen to.
+pub(super) struct Slot {
+    held: tokio::sync::Mutex<Held>,
+    /// Actions that are being carried out.
+    in_flight: Mutex<HashSet<u64>>,
+}
+
+impl Slot {
+    fn new(held: Held) -> Self {
+        Self { held: tokio::sync::Mutex::new(held), in_flight: Mutex::default() }
+    }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Room {
+    /// Remembers a change that was not made here, for the release that moves the service.
+    pub fn note_outside(&self, at: &ServiceRef, entry: i64, managers: &[String]) {
+        let drift = Drift { entry, managers: managers.to_vec(), percent: None, gitops: false };
+        locked(&self.outside).insert(at.clone(), drift);
+    }
+
+    fn slots(&self) -> Vec<(ReleaseId, Arc<Slot>)> {
+        locked(&self.live).iter().map(|(id, slot)| (*id, slot.clone())).collect()
+    }
+
+    fn slot(&self, id: ReleaseId) -> Option<Arc<Slot>> {
+        locked(&self.live).get(&id).cloned()
+    }
+
+    /// Takes a release up that was not live.
+    fn keep(&self, held: Held) -> Arc<Slot> {
+        let id = held.release.id;
+        self.own(&held);
+        locked(&self.live).entry(id).or_insert_with(|| Arc::new(Slot::new(held))).clone()
+    }
+
+    /// Who owns the service after a transition.
+    fn own(&self, held: &Held) {
+        let (id, at, phase) = (held.release.id, held.release.at(), held.release.state.phase);
+        let mut owners = locked(&self.owners);
+        if phase.owns_service() {
+            owners.insert(at.clone(), (id, phase));
+        } else if owners.get(at).is_some_and(|(owner, _)| *owner == id) {
+            owners.remove(at);
+        }
+    }
+
+    fn drop_slot(&self, id: ReleaseId) {
+        locked(&self.live).remove(&id);
+    }
+}
+
+impl super::Services {
+    /// The release that alone moves this service's traffic now.
+    pub fn release_of(&self, at: &ServiceRef) -> Option<(ReleaseId, Phase)> {
+        locked(&self.inner.releases.owners).get(at).copied()
+    }
+}

@@ -1,0 +1,124 @@
+//! Observations: the service as the cache has it, and what the source of figures says of its versions. Nothing
+//! here is what a write is decided on: the change path reads anew.
+
+use crate::domain::ids::VersionName;
+use crate::domain::observed::Observed;
+use crate::domain::refusal::Refusal;
+use crate::domain::release::analysis::{Counts, Seen};
+use crate::domain::release::{Metric, Release, Strategy};
+use crate::domain::snapshot::Snapshot;
+use crate::metrics::Health;
+use crate::release::{Event, Pods, World};
+use crate::services::Services;
+
+use super::locked;
+
+impl Services {
+    /// The service as it stands, cheaply; `Tick` when nothing is known of it.
+    pub(super) fn world_of(&self, release: &Release) -> Event {
+        let at = release.at();
+        let Some(snapshot) = self.inner.cache.snapshot(at) else { return Event::Tick };
+        let candidate = release.spec.candidate.version();
+        let mut world = World {
+            stable: pods(&snapshot, &release.spec.stable),
+            candidate: pods(&snapshot, candidate),
+            ..World::default()
+        };
+        if release.spec.candidate.is_in_place() {
+            // One workload is both versions, whatever its template says just now.
+            let both = [world.stable, world.candidate];
+            world.stable = Pods {
+                wanted: both.iter().map(|pods| pods.wanted).sum(),
+                ready: both.iter().map(|pods| pods.ready).sum(),
+            };
+            world.candidate = world.stable;
+            let updated = locked(&self.inner.releases.updated).get(&release.id).copied();
+            world.updated_ready = updated.unwrap_or(0);
+        }
+        if release.spec.strategy != Strategy::Replicas {
+            let routing = self.inner.routings.of(&snapshot);
+            let declared = routing.declared();
+            world.percent = declared.map(|weights| {
+                weights.iter().find(|(version, _)| version == candidate).map_or(0, |(_, weight)| *weight)
+            });
+            world.drift = locked(&self.inner.releases.outside).get(at).cloned();
+            if let Some(drift) = &mut world.drift {
+                drift.percent = world.percent;
+                drift.gitops = is_gitops(&snapshot);
+            }
+        }
+        Event::World(world)
+    }
+
+    /// Takes one look at the figures.
+    pub(super) async fn look_at(&self, release: &Release) -> Seen {
+        let failed = |error: String| Seen { error: Some(error), ..Seen::default() };
+        let Some(analysis) = &release.spec.analysis else { return Seen::default() };
+        let Some(snapshot) = self.inner.cache.snapshot(release.at()) else {
+            return failed("the service is not known".to_owned());
+        };
+        let observed = match self.inner.metrics.observed(&snapshot, analysis.window_s).await {
+            Ok(observed) => observed,
+            Err(notice) => return failed(notice.error.to_string()),
+        };
+        let candidate = release.spec.candidate.version();
+        let of = |version: &VersionName| observed.as_ref().and_then(|seen| counts(seen, version));
+        let mut seen = Seen { candidate: of(candidate), stable: of(&release.spec.stable), ..Seen::default() };
+        for metric in &analysis.metrics {
+            let answer = match metric {
+                Metric::Custom { query, .. } => {
+                    let ask = async |version: &VersionName| {
+                        let query = filled(query, release, version, analysis.window_s);
+                        self.inner.metrics.number(&query).await.ok().flatten()
+                    };
+                    (ask(candidate).await, ask(&release.spec.stable).await)
+                }
+                _ => (None, None),
+            };
+            seen.custom.push(answer);
+        }
+        seen
+    }
+
+    /// Tries a query of somebody's once: does it parse, answer in time, and give one number?
+    pub(super) async fn try_query(&self, release: &Release, query: &str) -> Result<(), Refusal> {
+        if self.inner.metrics.health() == Health::Absent {
+            return Ok(());
+        }
+        let query = filled(query, release, &release.spec.stable, 60);
+        match self.inner.metrics.number(&query).await {
+            Ok(_) => Ok(()),
+            Err(error) => Err(error.of_query()),
+        }
+    }
+}
+
+/// A query with the names of what it is about, as values: they can never end a string.
+fn filled(query: &str, release: &Release, version: &VersionName, window_s: u32) -> String {
+    let escape = crate::metrics::queries::escape;
+    query
+        .replace("{{service}}", &escape(&release.at().name))
+        .replace("{{namespace}}", &escape(release.at().namespace.as_str()))
+        .replace("{{version}}", &escape(version.as_str()))
+        .replace("{{window}}", &format!("{window_s}s"))
+}
+
+fn counts(seen: &Observed, version: &VersionName) -> Option<Counts> {
+    let found = seen.of(version.as_str())?;
+    Some(Counts { requests: found.requests, errors: found.errors, p95_ms: found.p95_ms, ..Counts::default() })
+}
+
+fn pods(snapshot: &Snapshot, version: &VersionName) -> Pods {
+    snapshot.versions.iter().find(|known| known.name == *version).map_or_else(Pods::default, |known| Pods {
+        wanted: known.workloads.iter().map(|workload| workload.wanted).sum(),
+        ready: known.ready,
+    })
+}
+
+fn is_gitops(snapshot: &Snapshot) -> bool {
+    let reverts = |owner: &Option<crate::domain::owner::Owner>| {
+        owner.as_ref().is_some_and(|owner| owner.tool.reverts())
+    };
+    snapshot.virtual_services.iter().any(|held| reverts(&held.object.meta.owner))
+        || snapshot.destination_rules.iter().any(|held| reverts(&held.object.meta.owner))
+}

@@ -1,0 +1,241 @@
+//! What a wish would do, held against the service as it stands: the wizard's live plan, and the last look before a
+//! release is stored or started. Writes nothing.
+
+use crate::cluster::Ask;
+use crate::domain::actor::Actor;
+use crate::domain::refusal::{Check, Code, Refusal, Severity};
+use crate::domain::release::{
+    Candidate, Metric, Phase, Release, ReleaseId, Spec, State, Step, Strategy, validate,
+};
+use crate::domain::service::WorkloadKind;
+use crate::metrics::Health;
+use crate::release::workload;
+use crate::services::Services;
+use crate::services::change::Look;
+
+use super::workloads::source_of;
+
+/// A wish, thought through.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ReleasePlan {
+    /// Why it cannot be started, each with its field; empty = it can.
+    pub refusals: Vec<Refusal>,
+    /// Good to know.
+    pub checks: Vec<Check>,
+    /// The candidate's share over time: seconds from the start (approvals take none), percent.
+    pub shares: Vec<(u64, u8)>,
+    /// Objects that are made, changed and (where the policies say so) deleted: `Deployment shop/reviews-v2`.
+    pub creates: Vec<String>,
+    pub changes: Vec<String>,
+    pub deletes: Vec<String>,
+}
+
+/// Findings with which no mesh release can move traffic.
+const UNROUTABLE: [Code; 6] = [
+    Code::NoIstio,
+    Code::Headless,
+    Code::ExternalName,
+    Code::NoWorkloads,
+    Code::OwnedByController,
+    Code::HostConflict,
+];
+
+impl Services {
+    /// What a wish would do, and everything that stands in its way.
+    pub async fn plan_release(&self, who: &Actor, spec: &Spec) -> Result<ReleasePlan, Refusal> {
+        self.must_see(who, &spec.service).await?;
+        let mut plan = ReleasePlan { refusals: validate::validate(spec), ..ReleasePlan::default() };
+        plan.shares = shares(spec);
+        if let Some((id, _)) = self.release_of(&spec.service) {
+            plan.refusals.push(Refusal::new(Code::ReleaseOwnsService).field("service").arg("id", id));
+        }
+        let look = self.look(&spec.service, false).await?;
+        against(spec, &look, &mut plan);
+        self.figures(who, spec, &look, &mut plan).await?;
+        Ok(plan)
+    }
+
+    async fn figures(
+        &self,
+        who: &Actor,
+        spec: &Spec,
+        look: &Look,
+        plan: &mut ReleasePlan,
+    ) -> Result<(), Refusal> {
+        let Some(analysis) = &spec.analysis else { return Ok(()) };
+        if self.inner.metrics.health() == Health::Absent {
+            plan.refusals.push(Refusal::new(Code::AnalysisWithoutMetrics).field("analysis"));
+            return Ok(());
+        }
+        let observed = self.inner.metrics.observed(&look.snapshot, analysis.window_s).await.ok().flatten();
+        let stable = observed.as_ref().and_then(|seen| seen.of(spec.stable.as_str()));
+        for (at, metric) in analysis.metrics.iter().enumerate() {
+            let now = match metric {
+                Metric::SuccessRate { .. } => {
+                    stable.and_then(|seen| seen.success()).map(|share| share * 100.0)
+                }
+                Metric::Latency { quantile: 95, .. } => stable.and_then(|seen| seen.p95_ms),
+                _ => None,
+            };
+            if let (Some(now), Some(limit)) = (now, metric.limit().absolute) {
+                let worse = match metric {
+                    Metric::SuccessRate { .. } => now < limit,
+                    _ => now > limit,
+                };
+                if worse {
+                    plan.checks.push(
+                        Check::new(Severity::Info, Code::LimitBelowNow)
+                            .arg("v", &spec.stable)
+                            .arg("now", format!("{now:.1}"))
+                            .arg("limit", limit),
+                    );
+                }
+            }
+            if let Metric::Custom { query, .. } = metric {
+                let field = format!("analysis.metrics.{at}.query");
+                let ask = Ask {
+                    verb: "create",
+                    group: "sluice.io",
+                    resource: "promql",
+                    namespace: None,
+                    name: None,
+                };
+                let allowed = self.inner.cluster.allowed(&who.identity, ask).await;
+                if !allowed.map_err(|error| error.refusal())? {
+                    plan.refusals.push(Refusal::new(Code::PromqlForbidden).field(field));
+                    continue;
+                }
+                if let Err(refusal) = self.try_query(&imagined(spec), query).await {
+                    plan.refusals.push(refusal.field(field));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The release that a wish would be.
+fn imagined(spec: &Spec) -> Release {
+    Release {
+        id: ReleaseId(0),
+        spec: spec.clone(),
+        state: State { phase: Phase::Draft, ..State::new() },
+        seq: 0,
+        created_ms: 0,
+        changed_ms: 0,
+        started_ms: None,
+        ended_ms: None,
+        by: String::new(),
+        reason: String::new(),
+    }
+}
+
+/// The wish against the service as it stands.
+fn against(spec: &Spec, look: &Look, plan: &mut ReleasePlan) {
+    let refuse = |code: Code, field: &str| Refusal::new(code).field(field);
+    let versions = &look.snapshot.versions;
+    let namespace = &spec.service.namespace;
+    let candidate = spec.candidate.version();
+    let source = source_of(&look.snapshot, &spec.stable);
+    if let Err(refusal) = &source {
+        plan.refusals.push(refusal.clone().field("stable"));
+    }
+    let there = versions.iter().any(|version| version.name == *candidate);
+    match &spec.candidate {
+        Candidate::Adopt { version } if !there => {
+            plan.refusals.push(refuse(Code::UnknownVersion, "candidate.version").arg("v", version));
+        }
+        Candidate::Adopt { .. } => {}
+        Candidate::Image { version, image, in_place, .. } => {
+            if there {
+                plan.refusals.push(refuse(Code::VersionTaken, "candidate.version").arg("v", version));
+            }
+            if let Ok((stable, source)) = &source {
+                if *source.image == **image {
+                    plan.refusals.push(refuse(Code::SameImage, "candidate.image").arg("image", image));
+                }
+                let kind = match source.kind {
+                    WorkloadKind::Deployment => "Deployment",
+                    WorkloadKind::StatefulSet => "StatefulSet",
+                };
+                if *in_place {
+                    if source.kind != WorkloadKind::StatefulSet {
+                        plan.refusals
+                            .push(refuse(Code::NotStateful, "candidate.in_place").arg("v", &spec.stable));
+                    }
+                    plan.changes.push(format!("{kind} {namespace}/{}", source.name));
+                } else {
+                    let name = workload::name_of(&source.name, &spec.stable, version);
+                    let made = format!("{kind} {namespace}/{name}");
+                    if spec.policies.delete_after_abort {
+                        plan.deletes.push(made.clone());
+                    }
+                    plan.creates.push(made);
+                    // Pods of a copy that the service does not choose would never get a request.
+                    let key = super::workloads::key_of(stable);
+                    if look.snapshot.service.selector.contains_key(key) {
+                        plan.refusals
+                            .push(refuse(Code::NoLabel, "service").arg("v", version).arg("key", key));
+                    }
+                }
+            }
+            let tag = image.rsplit('/').next().is_some_and(|name| !name.contains('@'));
+            if tag {
+                plan.checks.push(Check::new(Severity::Info, Code::ImageTag).arg("image", image));
+            }
+        }
+    }
+    if spec.strategy == Strategy::Replicas {
+        let total: u32 = versions.iter().map(|version| version.total).sum();
+        let step = spec.steps.iter().find_map(|step| match step {
+            Step::Replicas { candidate, stable } => Some((*candidate, stable.unwrap_or(total))),
+            _ => None,
+        });
+        if let Some((n, beside)) = step.filter(|_| !spec.candidate.is_in_place()) {
+            let all = n.saturating_add(beside).max(1);
+            plan.checks.push(
+                Check::new(Severity::Info, Code::NoMesh)
+                    .arg("n", n)
+                    .arg("all", all)
+                    .arg("percent", n * 100 / all)
+                    .arg("cost", 100),
+            );
+        }
+        return;
+    }
+    for finding in look.routing.findings.iter().filter(|finding| UNROUTABLE.contains(&finding.code)) {
+        plan.refusals.push(Refusal {
+            code: finding.code,
+            args: finding.args.clone(),
+            field: Some("service".to_owned()),
+            checks: Vec::new(),
+        });
+    }
+    for (version, weight) in look.routing.declared().unwrap_or_default() {
+        if weight > 0 && version != spec.stable && version != *candidate {
+            plan.refusals.push(refuse(Code::StillServing, "stable").arg("v", version).arg("n", weight));
+        }
+    }
+    plan.changes.extend(look.routing.objects.iter().map(ToString::to_string));
+}
+
+fn shares(spec: &Spec) -> Vec<(u64, u8)> {
+    let mut at = 0_u64;
+    let mut out = vec![(0, 0)];
+    for step in &spec.steps {
+        match step {
+            Step::Weight { percent } => out.push((at, *percent)),
+            Step::Replicas { candidate, stable: Some(stable) } if spec.strategy == Strategy::Replicas => {
+                let all = candidate.saturating_add(*stable).max(1);
+                out.push((at, u8::try_from(u64::from(*candidate) * 100 / u64::from(all)).unwrap_or(100)));
+            }
+            Step::Hold { seconds } => at = at.saturating_add(*seconds),
+            Step::Analysis { passes } => {
+                let interval = spec.analysis.as_ref().map_or(0, |analysis| analysis.interval_s);
+                at = at.saturating_add(u64::from(*passes) * u64::from(interval));
+            }
+            _ => {}
+        }
+    }
+    out
+}

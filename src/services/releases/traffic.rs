@@ -1,0 +1,161 @@
+//! Traffic for a release: the aim of the machine as a change like a person's, through the same path.
+
+use std::sync::Arc;
+
+use crate::domain::actor::{Actor, Channel, Identity};
+use crate::domain::audit::{Ending, ReleaseMark};
+use crate::domain::command::{MirrorWish, TrafficChange};
+use crate::domain::overview::Refused;
+use crate::domain::refusal::{Code, Refusal};
+use crate::domain::release::Happened;
+use crate::domain::release::state::{Action, ActionKind, Aim};
+use crate::domain::routing::Rule;
+use crate::domain::split::Split;
+use crate::release::Trouble;
+use crate::services::Services;
+use crate::services::ask::{ChangeAsk, Wish};
+use crate::services::change::Look;
+use crate::store::Held;
+
+/// Checks that a person accepts for a release in its wish (`policies.accept`), or not at all.
+const ASKED: [Code; 3] = [Code::GitOps, Code::HostShared, Code::SharedDelegate];
+
+impl Services {
+    /// Writes what an action wants of the routing.
+    pub(super) async fn move_traffic(&self, held: &Held, action: &Action) -> Result<(), Trouble> {
+        let wish = match &action.kind {
+            ActionKind::SwitchBack { revision } => Wish::SwitchBack(*revision),
+            ActionKind::Traffic { aim } => {
+                let look =
+                    self.look(held.release.at(), false).await.map_err(|refusal| of_refusal(&refusal))?;
+                Wish::Set(change_of(held, aim, &look)?)
+            }
+            _ => return Ok(()),
+        };
+        self.write_traffic(held, action, wish).await
+    }
+
+    /// One change in the release's name. Nothing to do is done.
+    pub(super) async fn write_traffic(
+        &self,
+        held: &Held,
+        action: &Action,
+        wish: Wish,
+    ) -> Result<(), Trouble> {
+        let release = &held.release;
+        let aim = match &action.kind {
+            ActionKind::Traffic { aim } => aim.clone(),
+            _ => Aim::default(),
+        };
+        let back = aim == Aim::default();
+        let accepted = &release.spec.policies.accept;
+        let ack = Code::ALL
+            .iter()
+            .filter(|code| back || !ASKED.contains(code) || accepted.iter().any(|word| word == code.as_str()))
+            .map(|code| code.as_str().to_owned())
+            .collect();
+        let step = (release.state.step + 1).min(release.spec.steps.len());
+        let ask = ChangeAsk {
+            service: release.at().clone(),
+            wish,
+            expected: None,
+            reason: format!("{} {step}/{}", release.id, release.spec.steps.len()),
+            ack,
+            request_id: format!("{}-{}", release.id, action.id),
+            preview_id: None,
+        };
+        let phase = release.state.phase;
+        let mark = ReleaseMark {
+            id: release.id,
+            from: phase,
+            to: phase,
+            step: release.state.step,
+            happened: vec![Happened::Decided { action: action.kind.clone() }],
+        };
+        match self.change_for(&actor_of(held, back), ask, mark).await {
+            Ok(_) => Ok(()),
+            Err(refused) if refused.refusal.code == Code::NothingAsked => Ok(()),
+            Err(refused) => Err(of_refused(refused)),
+        }
+    }
+}
+
+/// In whose name a release writes: who started it, by whose rights it is judged anew each time. The way back is
+/// always the release's to go.
+pub(super) fn actor_of(held: &Held, back: bool) -> Actor {
+    let identity = Identity { unrestricted: held.owner.unrestricted || back, ..held.owner.clone() };
+    Actor { identity: Arc::new(identity), channel: Channel::Automatic, address: None }
+}
+
+fn change_of(held: &Held, aim: &Aim, look: &Look) -> Result<TrafficChange, Trouble> {
+    let release = &held.release;
+    let (stable, candidate) = (&release.spec.stable, release.spec.candidate.version());
+    let known = look.snapshot.versions.iter().any(|version| version.name == *candidate);
+    if aim.touches_candidate() && !known {
+        return Err(Trouble::NotReady(Refusal::new(Code::UnknownVersion).arg("v", candidate)));
+    }
+    let percent = aim.percent.min(100);
+    let split = if known {
+        Split::new(vec![(stable.clone(), 100 - percent), (candidate.clone(), percent)])
+    } else {
+        Ok(Split::all_to(stable.clone()))
+    };
+    // Retired: the stable version may be gone while the candidate has everything.
+    let gone = !look.snapshot.versions.iter().any(|version| version.name == *stable);
+    let split = if gone && percent == 100 { Ok(Split::all_to(candidate.clone())) } else { split };
+    let split = split.map_err(Trouble::Refused)?;
+    let name = release.id.to_string().to_lowercase();
+    let ours = |rule: &Rule| rule.name.as_deref() == Some(name.as_str());
+    let held_rule = look.routing.rules.iter().find(|rule| ours(rule));
+    let rules = if aim.when.is_empty() && held_rule.is_none() {
+        None
+    } else {
+        let mut rules: Vec<Rule> = look.routing.rules.iter().filter(|rule| !ours(rule)).cloned().collect();
+        if !aim.when.is_empty() {
+            let rule = Rule {
+                id: held_rule.and_then(|rule| rule.id.clone()),
+                name: Some(name.clone()),
+                when: aim.when.clone(),
+                opaque: Vec::new(),
+                to: vec![(candidate.clone(), 100)],
+                action: None,
+            };
+            // First match wins: a rule behind another might never be asked.
+            rules.insert(0, rule);
+        }
+        Some(rules)
+    };
+    let mirrored = look.routing.mirror.as_ref().and_then(|mirror| mirror.version()) == Some(candidate);
+    let mirror = match aim.mirror {
+        0 if mirrored => Some(None),
+        0 => None,
+        percent => Some(Some(MirrorWish { version: candidate.clone(), percent: f64::from(percent) })),
+    };
+    Ok(TrafficChange { route: None, weights: Some(split), rules, mirror })
+}
+
+fn of_refused(refused: Refused) -> Trouble {
+    match refused.ending {
+        Ending::Unknown => Trouble::Unknown(refused.refusal),
+        Ending::Partial | Ending::Failed => match of_refusal(&refused.refusal) {
+            Trouble::Forbidden(refusal) => Trouble::Forbidden(refusal),
+            Trouble::Refused(refusal) if refused.ending == Ending::Failed => Trouble::Refused(refusal),
+            other => Trouble::Failed(other.refusal().clone()),
+        },
+        _ => of_refusal(&refused.refusal),
+    }
+}
+
+/// What a refusal means for a release.
+pub(super) fn of_refusal(refusal: &Refusal) -> Trouble {
+    // Without the list of checks: what decided is enough to be kept with the state.
+    let refusal = Refusal { checks: Vec::new(), ..refusal.clone() };
+    match refusal.code {
+        Code::NoReadyPods | Code::UnknownVersion => Trouble::NotReady(refusal),
+        Code::Forbidden | Code::ClusterForbids => Trouble::Forbidden(refusal),
+        Code::Conflict | Code::StaleRevision | Code::WorkloadConflict => Trouble::Failed(refusal),
+        Code::OutcomeUnknown => Trouble::Unknown(refusal),
+        code if code.status() >= 500 => Trouble::Failed(refusal),
+        _ => Trouble::Refused(refusal),
+    }
+}
