@@ -116,19 +116,19 @@ impl Controller {
         }
         let stateful = workload["kind"] == "StatefulSet";
         if stateful {
-            // A name can be taken once: the old pod goes before the new one comes.
-            old.drain(..).for_each(|pod| self.delete_pod(&pod));
+            self.replace_one(workload, &new, &mut old, wanted);
         }
         let ready = new.iter().filter(|pod| pods::is_ready(pod)).count();
         // An old pod goes when a new one is ready, so that there are never fewer than wanted.
-        let keep = wanted.saturating_sub(ready).min(old.len());
+        let keep = if stateful { old.len() } else { wanted.saturating_sub(ready).min(old.len()) };
         for pod in old.drain(keep..) {
             self.delete_pod(&pod);
         }
-        let taken: Vec<String> = new.iter().map(|pod| text(pod, "/metadata/name")).collect();
+        let taken: Vec<String> = new.iter().chain(&old).map(|pod| text(pod, "/metadata/name")).collect();
         let name = text(workload, "/metadata/name");
         let mut ordinal = 0..;
-        for _ in new.len()..wanted {
+        let there = if stateful { new.len() + old.len() } else { new.len() };
+        for _ in there..wanted {
             self.pods_made += 1;
             let pod_name = if stateful {
                 let free = |n: &usize| !taken.contains(&format!("{name}-{n}"));
@@ -142,6 +142,30 @@ impl Controller {
                 tracing::warn!(pod = pod_name, ?failure, "the demo could not make a pod");
             }
         }
+    }
+
+    /// Of a StatefulSet: a name can be taken once, so an old pod goes before the new one comes; from the last ordinal
+    /// down to the partition, one at a time and only while all others are ready.
+    fn replace_one(&self, set: &Value, new: &[Value], old: &mut Vec<Value>, wanted: usize) {
+        let ordinal = |pod: &Value| {
+            let name = text(pod, "/metadata/name");
+            name.rsplit('-').next().and_then(|number| number.parse::<usize>().ok()).unwrap_or(0)
+        };
+        let (gone, mut kept): (Vec<Value>, Vec<Value>) =
+            old.drain(..).partition(|pod| ordinal(pod) >= wanted);
+        for pod in &gone {
+            self.delete_pod(pod);
+        }
+        let partition = set["spec"]["updateStrategy"]["rollingUpdate"]["partition"].as_u64().unwrap_or(0);
+        let due = |pod: &Value| u64::try_from(ordinal(pod)).unwrap_or(u64::MAX) >= partition;
+        let broken = kept.iter().any(|pod| !pods::is_ready(pod) && due(pod));
+        if broken || new.iter().all(pods::is_ready) {
+            let last = (0..kept.len()).filter(|at| due(&kept[*at])).max_by_key(|at| ordinal(&kept[*at]));
+            if let Some(last) = last {
+                self.delete_pod(&kept.remove(last));
+            }
+        }
+        *old = kept;
     }
 
     /// Lets pods become ready whose time has come.
@@ -163,22 +187,33 @@ impl Controller {
 
     fn tell_status<'a>(&self, workloads: impl Iterator<Item = &'a Value>) {
         let mut counts: BTreeMap<(String, String), (u64, u64)> = BTreeMap::new();
+        let mut made_by: BTreeMap<(String, String), BTreeMap<String, u64>> = BTreeMap::new();
         for pod in values(&self.api, "Pod") {
             let Some(owner) = pods::workload_of(&pod) else { continue };
-            let count = counts.entry((text(&pod, "/metadata/namespace"), owner)).or_default();
+            let key = (text(&pod, "/metadata/namespace"), owner);
+            let hash = text(&pod, "/metadata/labels/pod-template-hash");
+            *made_by.entry(key.clone()).or_default().entry(hash).or_default() += 1;
+            let count = counts.entry(key).or_default();
             count.0 += 1;
             count.1 += u64::from(pods::is_ready(&pod));
         }
         for workload in workloads {
             let key = (text(workload, "/metadata/namespace"), text(workload, "/metadata/name"));
             let (all, ready) = counts.get(&key).copied().unwrap_or_default();
+            let hash = template_hash(&workload["spec"]["template"]);
+            let updated = made_by.get(&key).and_then(|by| by.get(&hash)).copied().unwrap_or_default();
             let available = if all > 0 && ready == all { "True" } else { "False" };
-            let status = json!({
+            let mut status = json!({
                 "observedGeneration": workload["metadata"]["generation"],
-                "replicas": all, "updatedReplicas": all,
+                "replicas": all, "updatedReplicas": updated,
                 "readyReplicas": ready, "availableReplicas": ready, "unavailableReplicas": all - ready,
                 "conditions": [{ "type": "Available", "status": available }],
             });
+            if workload["kind"] == "StatefulSet"
+                && let Some(fields) = status.as_object_mut()
+            {
+                fields.remove("unavailableReplicas");
+            }
             if workload["status"] != status {
                 let kind = workload["kind"].as_str().unwrap_or_default();
                 drop(self.api.put_status(kind, &key.0, &key.1, status, MANAGER));

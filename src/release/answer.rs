@@ -62,13 +62,14 @@ impl Machine<'_> {
                 self.out.state.declared = true;
                 self.out.state.reassert = false;
                 match phase {
-                    Phase::Aborting => {
-                        // An action of the way forward may be answered on the way back.
-                        if self.out.state.aim == Aim::default() && self.out.state.stage == Stage::Applying {
-                            self.out.state.stage = Stage::Converging;
-                        }
+                    // An action of the way forward may be answered on the way back.
+                    Phase::Aborting
+                        if self.out.state.aim == Aim::default()
+                            && self.out.state.stage == Stage::Applying =>
+                    {
+                        self.out.state.stage = Stage::Converging;
                     }
-                    _ if going && !(first && !forward) => self.step_done_or_later(),
+                    _ if going && (forward || !first) => self.step_done_or_later(),
                     _ => {}
                 }
             }

@@ -200,10 +200,9 @@ impl Machine<'_> {
             matches!(self.spec.steps.get(state.step), Some(Step::Hold { .. } | Step::Analysis { .. }));
         let reason = match state.latest {
             _ if !waits_for_verdict => PauseReason::Deadline,
-            Some(Verdict::Undecided) => PauseReason::Inconclusive,
             Some(Verdict::Fail) => PauseReason::Failed,
             // A pass would have gone on; a gate that wants more of them did not get them in time.
-            Some(Verdict::Pass) => PauseReason::Inconclusive,
+            Some(Verdict::Undecided | Verdict::Pass) => PauseReason::Inconclusive,
             Some(Verdict::Error) | None => PauseReason::NoData,
         };
         let detail = (reason == PauseReason::Deadline).then(|| {

@@ -39,7 +39,7 @@ pub struct Step {
 /// How storing a transition ended.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Stored {
-    Done(Box<Held>, Option<Entry>),
+    Done(Box<Held>),
     /// Somebody stored another one since.
     Stale,
     /// Another release moves this service.
@@ -163,13 +163,10 @@ impl Store {
                         .execute(&mut *db)
                         .await?;
                 }
-                let entry = match step.told {
-                    Some((intent, outcome, entry)) => {
-                        Some(tell(db, &held, intent, outcome, entry, step.webhook).await?)
-                    }
-                    None => None,
-                };
-                Ok(Stored::Done(Box::new(held), entry))
+                if let Some((intent, outcome, entry)) = step.told {
+                    tell(db, &held, intent, outcome, entry, step.webhook).await?;
+                }
+                Ok(Stored::Done(Box::new(held)))
             })
         })
         .await

@@ -269,6 +269,7 @@ pub enum Side {
 
 /// Everything that a release remembers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own about what was written")]
 pub struct State {
     pub phase: Phase,
     /// The step under way (from 0); the number of steps when all are done.

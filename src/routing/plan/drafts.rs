@@ -68,7 +68,7 @@ impl Drafts {
     pub fn plan(&self, change: &ChangeStamp, removes: bool) -> Plan {
         let mut adds = Vec::new();
         let mut switch = Vec::new();
-        let mut removed = Vec::new();
+        let mut last = Vec::new();
         for (at, draft) in self.changed() {
             let mut after = draft.after.clone();
             json::stamp(&mut after, change);
@@ -76,12 +76,12 @@ impl Drafts {
             // Subsets before the routes that name them: a route must never name what does not exist.
             match at.kind {
                 // After the routes that named them.
-                Kind::DestinationRule if removes => removed.push(edit),
+                Kind::DestinationRule if removes => last.push(edit),
                 Kind::DestinationRule => adds.push(edit),
                 Kind::VirtualService => switch.push(edit),
             }
         }
-        Plan::new(adds, switch, removed)
+        Plan::new(adds, switch, last)
     }
 
     /// The snapshot as it would be after the plan's edits of some kinds.

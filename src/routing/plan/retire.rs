@@ -70,7 +70,7 @@ impl Planner<'_> {
                 continue;
             }
             let namer = self.before.namer(0);
-            let names: Vec<String> = self.snapshot.destination_rules[at]
+            let gone: Vec<String> = self.snapshot.destination_rules[at]
                 .object
                 .spec
                 .subsets
@@ -78,13 +78,13 @@ impl Planner<'_> {
                 .map(|subset| subset.name.to_string())
                 .filter(|name| namer.subset(name) == Dest::Version(version.clone()))
                 .collect();
-            if names.is_empty() {
+            if gone.is_empty() {
                 continue;
             }
             let held = self.drafts.open(self.snapshot, &object)?;
             if let Some(subsets) = json::subsets_mut(held) {
                 subsets.retain(|subset| {
-                    subset["name"].as_str().is_none_or(|name| !names.iter().any(|gone| gone == name))
+                    subset["name"].as_str().is_none_or(|name| !gone.iter().any(|other| other == name))
                 });
             }
         }

@@ -129,7 +129,7 @@ impl Services {
             }
             let wish = self.step_of(&held, out, now_ms, &by);
             match self.inner.store.step_release(wish).await.map_err(unavailable)? {
-                Stored::Done(after, _) => {
+                Stored::Done(after) => {
                     *held = *after;
                     self.inner.releases.own(&held);
                     let release = held.release.clone();
@@ -196,12 +196,11 @@ impl Services {
         }
         // Looks have a table of their own; a pass or an undecided one is no transition.
         let told = out.happened.iter().any(|one| !matches!(one, Happened::Judged { .. }));
-        let told = told.then(|| self.told(before, &after, out.happened, now_ms, by));
+        let told = told.then(|| Self::told(before, &after, out.happened, now_ms, by));
         Step { after, told, judgement: out.judgement, webhook: !self.inner.settings.webhooks.is_empty() }
     }
 
     pub(super) fn told(
-        &self,
         before: &Release,
         after: &Held,
         happened: Vec<Happened>,

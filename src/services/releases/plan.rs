@@ -3,6 +3,7 @@
 
 use crate::cluster::Ask;
 use crate::domain::actor::Actor;
+use crate::domain::observed::VersionTraffic;
 use crate::domain::refusal::{Check, Code, Refusal, Severity};
 use crate::domain::release::{
     Candidate, Metric, Phase, Release, ReleaseId, Spec, State, Step, Strategy, validate,
@@ -72,7 +73,7 @@ impl Services {
         for (at, metric) in analysis.metrics.iter().enumerate() {
             let now = match metric {
                 Metric::SuccessRate { .. } => {
-                    stable.and_then(|seen| seen.success()).map(|share| share * 100.0)
+                    stable.and_then(VersionTraffic::success).map(|share| share * 100.0)
                 }
                 Metric::Latency { quantile: 95, .. } => stable.and_then(|seen| seen.p95_ms),
                 _ => None,

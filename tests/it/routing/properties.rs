@@ -165,7 +165,7 @@ proptest! {
         let about_weights = match &command {
             Command::TakeOver { .. } => true,
             Command::Set(wish) => wish.weights.is_some(),
-            Command::SwitchBack { .. } => false,
+            Command::SwitchBack { .. } | Command::Retire { .. } => false,
         };
         let Ok(planned) = world.plan(&command) else { return Ok(()) };
         for edit in planned.plan.edits() {

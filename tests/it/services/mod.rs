@@ -3,5 +3,7 @@
 mod lists;
 mod outside;
 mod recovery;
+mod releases;
+mod releases_trouble;
 mod traffic;
 mod troubles;

@@ -15,7 +15,7 @@ use sluice::domain::command::TrafficChange;
 use sluice::domain::ids::{ServiceRef, VersionName};
 use sluice::domain::overview::{Applied, Refused};
 use sluice::domain::split::Split;
-use sluice::metrics::Metrics;
+use sluice::metrics::{Metrics, Source};
 use sluice::services::ask::{ChangeAsk, Wish};
 use sluice::services::{Services, Settings};
 use sluice::store::Store;
@@ -29,6 +29,10 @@ pub struct House {
     pub clock: Clock,
     folder: Arc<tempfile::TempDir>,
     stop: CancellationToken,
+    settings: Settings,
+    source: Option<Arc<dyn Source>>,
+    /// Keeps the cluster's own loops going.
+    pods: Option<Arc<tokio_util::sync::DropGuard>>,
 }
 
 impl Drop for House {
@@ -42,27 +46,45 @@ impl House {
     pub async fn new() -> Self {
         let clock = Clock::System;
         let (demo, _) = Demo::still(clock.clone(), 1);
-        Self::on(demo.api, clock, Arc::new(tempfile::tempdir().unwrap())).await
+        let folder = Arc::new(tempfile::tempdir().unwrap());
+        Self::on(demo.api, clock, folder, Settings::default(), None, None).await
     }
 
-    async fn on(api: ApiServer, clock: Clock, folder: Arc<tempfile::TempDir>) -> Self {
+    /// The same with pods that come and go, and figures from a source.
+    pub async fn alive(source: Option<Arc<dyn Source>>, settings: Settings) -> Self {
+        let clock = Clock::System;
+        let (demo, controller) = Demo::still(clock.clone(), 1);
+        let stop = CancellationToken::new();
+        tokio::spawn(controller.run(stop.clone()));
+        let folder = Arc::new(tempfile::tempdir().unwrap());
+        Self::on(demo.api, clock, folder, settings, source, Some(Arc::new(stop.drop_guard()))).await
+    }
+
+    async fn on(
+        api: ApiServer,
+        clock: Clock,
+        folder: Arc<tempfile::TempDir>,
+        settings: Settings,
+        source: Option<Arc<dyn Source>>,
+        pods: Option<Arc<tokio_util::sync::DropGuard>>,
+    ) -> Self {
         let target = Target::InProcess(client::in_process(api.service()));
         let cluster =
             Cluster::connect(target, Options { clock: clock.clone(), ..Options::default() }).await.unwrap();
         let stop = CancellationToken::new();
         let cache = cluster.watch(stop.clone());
         let store = Store::open(&folder.path().join("sluice.db"), clock.clone()).await.unwrap();
-        let metrics = Metrics::new(None, clock.clone());
+        let metrics = Metrics::new(source.clone(), clock.clone());
         let services = Services::new(
             cluster.clone(),
             cache.clone(),
             store.clone(),
             metrics,
             clock.clone(),
-            Settings::default(),
+            settings.clone(),
         );
         services.spawn(stop.clone());
-        let house = Self { api, cache, store, services, clock, folder, stop };
+        let house = Self { api, cache, store, services, clock, folder, stop, settings, source, pods };
         house.until("it is ready", async |house| house.services.ready().ok()).await;
         house
     }
@@ -71,12 +93,18 @@ impl House {
     /// and history.
     pub async fn crash_and_restart(self) -> Self {
         let (api, clock, folder) = (self.api.clone(), self.clock.clone(), self.folder.clone());
+        let (settings, source, pods) = (self.settings.clone(), self.source.clone(), self.pods.clone());
         self.stop.cancel();
         self.store.close().await;
         drop(self);
         // Its tasks hold the history's lock until they have ended.
         tokio::time::sleep(Duration::from_millis(300)).await;
-        Self::on(api, clock, folder).await
+        Self::on(api, clock, folder, settings, source, pods).await
+    }
+
+    /// The file of the history.
+    pub fn history_file(&self) -> std::path::PathBuf {
+        self.folder.path().join("sluice.db")
     }
 
     /// Asks until there is an answer, at most 20 s.

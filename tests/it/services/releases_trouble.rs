@@ -1,0 +1,282 @@
+//! Releases to which something happens: bad versions, edits by others, processes that die, wishes that cannot be,
+//! and receivers that are told.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+
+use futures::future::BoxFuture;
+use serde_json::{Value, json};
+use sluice::domain::ids::Namespace;
+use sluice::domain::observed::Sample;
+use sluice::domain::release::{Command, PauseReason, Phase, Verdict};
+use sluice::metrics::{MetricsError, Source};
+use sluice::services::Settings;
+use sluice::services::releases::{Webhook, signature};
+
+use super::releases::wish;
+use crate::support::house::{House, anna, at};
+
+/// What a test says that was counted.
+struct Said {
+    errors_percent: AtomicU32,
+    down: std::sync::atomic::AtomicBool,
+}
+
+impl Source for Said {
+    fn namespace<'a>(&'a self, _: &'a Namespace, _: u32) -> BoxFuture<'a, Result<Vec<Sample>, MetricsError>> {
+        let bad = f64::from(self.errors_percent.load(Ordering::SeqCst));
+        let down = self.down.load(Ordering::SeqCst);
+        Box::pin(async move {
+            if down {
+                return Err(MetricsError::Unreachable);
+            }
+            let of = |version: &str, errors: f64| Sample {
+                service: "reviews".into(),
+                workload: format!("reviews-{version}").into(),
+                version: version.into(),
+                requests: 1_000.0,
+                errors,
+                p95_ms: Some(20.0),
+            };
+            Ok(vec![of("v1", 0.0), of("v9", bad * 10.0)])
+        })
+    }
+
+    fn number<'a>(&'a self, query: &'a str) -> BoxFuture<'a, Result<Option<f64>, MetricsError>> {
+        Box::pin(async move {
+            match query {
+                "many" => Err(MetricsError::Many(7)),
+                "slow" => Err(MetricsError::Timeout),
+                "wrong(" => Err(MetricsError::Status(400)),
+                _ => Ok(Some(1.0)),
+            }
+        })
+    }
+}
+
+fn said(errors_percent: u32) -> Arc<Said> {
+    Arc::new(Said { errors_percent: AtomicU32::new(errors_percent), down: false.into() })
+}
+
+fn analysis() -> Value {
+    json!({"interval_s": 5, "window_s": 60, "min_requests": 100, "failures": 1,
+        "metrics": [{"metric": "success_rate", "limit": {"absolute": 99.0, "relative": 1.0}}]})
+}
+
+#[tokio::test]
+async fn a_version_that_answers_errors_is_stopped_and_traffic_goes_back() {
+    let house = House::alive(Some(said(5)), Settings::default()).await;
+    let spec = wish(|w| {
+        w["analysis"] = analysis();
+        w["steps"] = json!([{"kind": "weight", "percent": 30}, {"kind": "hold", "seconds": 600},
+            {"kind": "weight", "percent": 100}]);
+    });
+    let id = house.start(spec).await.id;
+    let ended = house.until_final(id, Phase::RolledBack).await;
+    assert_eq!(house.weight_of("v9"), 0);
+    let looks = house.services.judgements(&anna(), id, 10).await.unwrap();
+    assert_eq!(looks[0].verdict, Verdict::Fail);
+    assert!((looks[0].seen.candidate.unwrap().errors - 50.0).abs() < 0.001);
+    let back_ms = ended.ended_ms.unwrap() - looks[0].at_ms;
+    assert!(back_ms <= 5_000, "back on the good one {back_ms} ms after the verdict");
+}
+
+#[tokio::test]
+async fn without_figures_it_holds_and_an_abort_still_works() {
+    let source = said(0);
+    let house = House::alive(Some(source.clone()), Settings::default()).await;
+    let spec = wish(|w| {
+        w["analysis"] = analysis();
+        w["policies"] = json!({"step_deadline_s": 30});
+        w["steps"] = json!([{"kind": "weight", "percent": 30}, {"kind": "analysis", "passes": 1},
+            {"kind": "weight", "percent": 100}]);
+    });
+    source.down.store(true, Ordering::SeqCst);
+    let id = house.start(spec).await.id;
+    house
+        .until("a look failed", async |house| {
+            let looks = house.services.judgements(&anna(), id, 10).await.unwrap();
+            looks.first().map(|look| assert_eq!(look.verdict, Verdict::Error))
+        })
+        .await;
+    let held = house.phase(id).await;
+    assert_eq!((held.state.phase, held.share()), (Phase::Running, 30));
+    house.say(id, Command::Abort).await.unwrap();
+    house.until_final(id, Phase::RolledBack).await;
+    assert_eq!(house.weight_of("v9"), 0);
+}
+
+#[tokio::test]
+async fn an_outside_edit_pauses_it_and_resuming_writes_the_aim_again() {
+    let house = House::alive(None, Settings::default()).await;
+    let id = house
+        .start(wish(|w| {
+            w["steps"] = json!([{"kind": "weight", "percent": 30}, {"kind": "hold", "seconds": 600},
+                {"kind": "weight", "percent": 100}]);
+        }))
+        .await
+        .id;
+    house
+        .until("it holds", async |house| {
+            let state = house.phase(id).await.state;
+            (state.step == 1 && state.due_ms.is_some()).then_some(())
+        })
+        .await;
+    house.edit_outside("VirtualService", "bookinfo", "reviews", |object| {
+        for entry in object["spec"]["http"][0]["route"].as_array_mut().unwrap() {
+            let v9 = entry["destination"]["subset"] == "v9";
+            let v1 = entry["destination"]["subset"] == "v1";
+            entry["weight"] = json!(if v9 {
+                80
+            } else if v1 {
+                20
+            } else {
+                0
+            });
+        }
+    });
+    let paused = house.until_paused(id, PauseReason::Drift).await;
+    assert!(paused.state.paused.unwrap().left_ms.is_some_and(|left| left > 500_000));
+    assert_eq!(house.weight_of("v9"), 80, "nobody is fought");
+    house.say(id, Command::Resume).await.unwrap();
+    house.until("the aim is written again", async |house| (house.weight_of("v9") == 30).then_some(())).await;
+    house.say(id, Command::Abort).await.unwrap();
+    house.until_final(id, Phase::RolledBack).await;
+}
+
+#[tokio::test]
+async fn a_process_that_dies_goes_on_where_it_was() {
+    let mut house = House::alive(None, Settings::default()).await;
+    let id = house.start(wish(|_| ())).await.id;
+    for _ in 0..4 {
+        tokio::time::sleep(std::time::Duration::from_millis(170)).await;
+        house = house.crash_and_restart().await;
+    }
+    house.until_paused(id, PauseReason::Gate).await;
+    house = house.crash_and_restart().await;
+    house
+        .until("it owns its service again", async |house| {
+            house.services.release_of(&at("bookinfo", "reviews")).map(|_| ())
+        })
+        .await;
+    house.say(id, Command::Promote).await.unwrap();
+    house = house.crash_and_restart().await;
+    house.until_final(id, Phase::Succeeded).await;
+    assert_eq!((house.weight_of("v1"), house.weight_of("v9")), (0, 100));
+    let report = sluice::store::verify::verify(&house.history_file(), None).await.unwrap();
+    assert!(report.is_good(), "{report}");
+}
+
+#[tokio::test]
+async fn wishes_that_do_not_fit_the_service_are_refused_with_their_field() {
+    let house = House::alive(Some(said(0)), Settings::default()).await;
+    let check = async |change: &dyn Fn(&mut Value), code: &str, field: &str| {
+        let refusals =
+            house.services.create_release(&anna(), wish(|w| change(w)), "r", "q").await.unwrap_err();
+        let found: Vec<_> =
+            refusals.iter().map(|r| (r.code.as_str(), r.field.as_deref().unwrap_or_default())).collect();
+        assert!(found.contains(&(code, field)), "{found:?}");
+    };
+    check(&|w| w["candidate"]["version"] = json!("v2"), "version_taken", "candidate.version").await;
+    check(&|w| w["stable"] = json!("v7"), "unknown_version", "stable").await;
+    let same = json!("istio/examples-bookinfo-reviews-v1:1.20.3");
+    check(&|w| w["candidate"]["image"] = same.clone(), "same_image", "candidate.image").await;
+    check(
+        &|w| w["candidate"] = json!({"from": "adopt", "version": "v7"}),
+        "unknown_version",
+        "candidate.version",
+    )
+    .await;
+    check(&|w| w["service"]["name"] = json!("mongodb"), "still_serving", "stable").await;
+    for (query, code) in [("many", "promql_many"), ("slow", "promql_timeout"), ("wrong(", "bad_promql")] {
+        let custom = |w: &mut Value| {
+            w["analysis"] = analysis();
+            w["analysis"]["metrics"] = json!([{"metric": "custom", "name": "q", "query": query,
+                "direction": "at_most", "limit": {"absolute": 1.0}}]);
+            w["steps"][1] = json!({"kind": "hold", "seconds": 60});
+        };
+        check(&custom, code, "analysis.metrics.0.query").await;
+    }
+    let none = house.services.release(&anna(), sluice::domain::release::ReleaseId(99)).await.unwrap_err();
+    assert_eq!(none.code.as_str(), "release_not_found");
+}
+
+#[tokio::test]
+async fn two_starts_at_one_moment_are_one_release() {
+    let house = House::alive(None, Settings::default()).await;
+    let who = anna();
+    let (first, second) = tokio::join!(
+        house.services.start_release(&who, wish(|_| ()), "a", "1"),
+        house.services.start_release(&who, wish(|_| ()), "b", "2"),
+    );
+    let started = [first.is_ok(), second.is_ok()].iter().filter(|ok| **ok).count();
+    assert_eq!(started, 1);
+    let refused = first.err().or(second.err()).unwrap();
+    assert_eq!(refused[0].code.as_str(), "release_owns_service");
+}
+
+#[tokio::test]
+async fn drafts_are_kept_and_two_tabs_notice_each_other() {
+    let house = House::new().await;
+    let who = anna();
+    let draft = house.services.new_draft(&who, json!({"steps": "1"})).await.unwrap();
+    let saved = house.services.save_draft(&who, &draft.id, Some(1), json!({"steps": "2"})).await.unwrap();
+    assert_eq!(saved.seq, 2);
+    let stale = house.services.save_draft(&who, &draft.id, Some(1), json!({})).await.unwrap_err();
+    assert_eq!(stale.code.as_str(), "draft_stale");
+    assert_eq!(house.services.draft(&who, &draft.id).await.unwrap().fields, json!({"steps": "2"}));
+    house.services.delete_draft(&who, &draft.id).await.unwrap();
+    assert_eq!(house.services.draft(&who, &draft.id).await.unwrap_err().code.as_str(), "draft_not_found");
+}
+
+#[test]
+fn messages_are_signed_as_rfc_2104_says() {
+    // By another implementation (Python's hmac), over "1700000000.{}".
+    let known = "e4f8e2ecae2295b2ddb2f0b5584c8275e226c0ebe9b3b819e70156bb67122e3e";
+    let ours = signature(b"0123456789abcdef", 1_700_000_000, "{}");
+    assert_eq!(ours, known);
+    assert_ne!(ours, signature(b"0123456789abcdef", 1_700_000_001, "{}"));
+    assert_ne!(ours, signature(b"0123456789abcdee", 1_700_000_000, "{}"));
+}
+
+#[tokio::test]
+async fn every_transition_is_told_to_a_receiver_that_can_check_it() {
+    let heard: Arc<Mutex<Vec<(String, String, String)>>> = Arc::default();
+    let keep = heard.clone();
+    let app = axum::Router::new().route(
+        "/hook",
+        axum::routing::post(async move |headers: axum::http::HeaderMap, body: String| {
+            let text = |name: &str| headers[name].to_str().unwrap().to_owned();
+            keep.lock().unwrap().push((text("x-sluice-timestamp"), text("x-sluice-signature"), body));
+        }),
+    );
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/hook", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    let secret: Arc<[u8]> = b"a secret of enough bytes".as_slice().into();
+    let webhook = Webhook { url: url.parse().unwrap(), secret: secret.clone() };
+    let house = House::alive(None, Settings { webhooks: vec![webhook], ..Settings::default() }).await;
+    let id = house.start(wish(|_| ())).await.id;
+    house.until_paused(id, PauseReason::Gate).await;
+    house.say(id, Command::Abort).await.unwrap();
+    house.until_final(id, Phase::RolledBack).await;
+    let last = house
+        .until("the end is told", async |_| {
+            let heard = heard.lock().unwrap();
+            heard.iter().find(|(_, _, body)| body.contains("\"phase\":\"rolled_back\"")).cloned()
+        })
+        .await;
+    let expected = format!("sha256={}", signature(&secret, last.0.parse().unwrap(), &last.2));
+    assert_eq!(last.1, expected);
+    let phases: Vec<String> = heard
+        .lock()
+        .unwrap()
+        .iter()
+        .map(|(_, _, body)| {
+            let body: Value = serde_json::from_str(body).unwrap();
+            assert_eq!(body["release"], json!(id.to_string()));
+            body["phase"].as_str().unwrap().to_owned()
+        })
+        .collect();
+    assert_eq!(phases.first().map(String::as_str), Some("validated"));
+}
