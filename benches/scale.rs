@@ -49,6 +49,7 @@ impl Drop for Sluice {
 
 #[tokio::main]
 async fn main() {
+    sluice::cluster::client::install_crypto();
     let services = std::env::args().skip(1).find(|a| a != "--bench").map_or(1_000, |n| n.parse().unwrap());
     let Some(cluster) = RealCluster::start(Options::default()) else { std::process::exit(1) };
     let client = cluster.client("admin").await;

@@ -41,6 +41,7 @@ type Notes = mpsc::UnboundedReceiver<(usize, Instant, usize)>;
 
 #[tokio::main(worker_threads = 1)]
 async fn main() {
+    sluice::cluster::client::install_crypto();
     let arguments: Vec<String> = std::env::args().skip(1).filter(|a| a != "--bench").collect();
     match arguments.first().map(String::as_str) {
         Some("product") => {

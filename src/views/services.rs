@@ -3,6 +3,9 @@
 //! `web` renders [`ServicesPage`] whole, its block `results` for a changed filter, and a single
 //! [`ServiceRow`] for a live update.
 
+use std::fmt::{self, Display};
+use std::sync::Arc;
+
 use askama::Template;
 use askama::filters::HtmlSafe;
 
@@ -28,7 +31,7 @@ pub struct ServicesPage {
     pub attention: Attention,
     pub namespaces: Vec<String>,
     pub tabs: Vec<Tab>,
-    pub rows: Vec<ServiceRow>,
+    pub rows: Vec<Row>,
     pub total: usize,
     pub next: Option<String>,
     pub empty: Option<Empty>,
@@ -105,6 +108,25 @@ pub struct ServiceRow {
 
 impl HtmlSafe for ServiceRow {}
 
+/// A rendered row, to be shown as often as one likes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Row(Arc<str>);
+
+impl From<&ServiceRow> for Row {
+    fn from(row: &ServiceRow) -> Self {
+        Self(row.to_string().into())
+    }
+}
+
+impl Display for Row {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// It was escaped when it was rendered.
+impl HtmlSafe for Row {}
+
 /// A success rate below this is shown as bad.
 pub const POOR: f64 = 0.99;
 
@@ -157,9 +179,9 @@ impl Filter {
 }
 
 impl ServicesPage {
-    /// The page for an answer of the catalogue.
-    pub fn of(chrome: Chrome, ask: &ListAsk, page: &ListPage) -> Self {
-        let (lang, clock, now) = (chrome.lang(), chrome.clock, chrome.now_ms);
+    /// The page for an answer of the catalogue, with the rows of its services.
+    pub fn of(ask: &ListAsk, page: &ListPage, rows: Vec<Row>, chrome: Chrome) -> Self {
+        let lang = chrome.lang();
         let filter = Filter::of(ask);
         let tab = |show, key: &str, count| Tab {
             label: lang.t(key).into(),
@@ -181,7 +203,7 @@ impl ServicesPage {
             attention: Attention::of(lang, &page.attention),
             namespaces: page.namespaces.iter().map(ToString::to_string).collect(),
             tabs,
-            rows: page.items.iter().map(|item| ServiceRow::of(clock, now, item)).collect(),
+            rows,
             total: page.total,
             next: page.next.as_ref().map(|cursor| filter.address().with("cursor", cursor).to_string()),
             empty: page.items.is_empty().then(|| Empty::of(lang, &filter, page)),

@@ -24,13 +24,18 @@ pub type Part = (String, String);
 pub fn stamp(items: &[Overview]) -> u64 {
     let mut hasher = DefaultHasher::new();
     for item in items {
-        (item.at(), item.revision, item.state, &item.routing.fingerprint).hash(&mut hasher);
-        for version in &item.snapshot.versions {
-            (&version.name, version.ready, version.total, &version.cause).hash(&mut hasher);
-        }
-        item.observed.as_ref().map(|seen| seen.at_ms).hash(&mut hasher);
+        stamp_one(item, &mut hasher);
     }
     hasher.finish()
+}
+
+/// What the live parts of one service show.
+pub fn stamp_one(item: &Overview, hasher: &mut DefaultHasher) {
+    (item.at(), item.revision, item.state, &item.routing.fingerprint).hash(hasher);
+    for version in &item.snapshot.versions {
+        (&version.name, version.ready, version.total, &version.cause).hash(hasher);
+    }
+    item.observed.as_ref().map(|seen| seen.at_ms).hash(hasher);
 }
 
 /// The notices on top of every page.

@@ -30,6 +30,7 @@ mod export;
 
 mod events;
 mod live;
+mod rows;
 
 pub mod demo_pages;
 mod pages;

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::demo_pages::DemoVisits;
 use super::events::Hub;
 use super::listen::Limits;
+use super::rows::Rows;
 use super::throttle::Throttle;
 use crate::clock::Clock;
 use crate::config::{Auth, Web};
@@ -36,6 +37,7 @@ pub struct Site {
     /// The sample applications of the demo.
     pub visits: Option<Arc<dyn DemoVisits>>,
     pub hub: Hub,
+    pub rows: Rows,
     pub(super) at_once: Semaphore,
     pub(super) back_at_once: Semaphore,
     pub(super) exports: Arc<Semaphore>,
@@ -61,6 +63,7 @@ impl App {
         let minute = Duration::from_mins(1);
         let changes = settings.max_changes_per_minute.map(|most| Throttle::new(most.get(), minute));
         Self(Arc::new(Site {
+            rows: Rows::default(),
             hub: Hub::new(settings.max_streams, settings.max_streams_per_session),
             services,
             settings,

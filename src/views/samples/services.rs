@@ -6,9 +6,15 @@ use crate::domain::refusal::{Check, Code, Severity};
 
 use super::super::chrome::{Chrome, Nav, Theme};
 use super::super::lang::Lang;
-use super::super::services::ServicesPage;
+use super::super::services::{Row, ServiceRow, ServicesPage};
 use super::world::{Service, five, longest, reviews, seen, version};
 use super::{HOSTILE, Page, all_notices, chrome, push};
+
+/// The page with its rows, as `web` puts it together.
+fn listed(chrome: Chrome, ask: &ListAsk, page: &ListPage) -> ServicesPage {
+    let row = |item| Row::from(&ServiceRow::of(chrome.clock, chrome.now_ms, item));
+    ServicesPage::of(ask, page, page.items.iter().map(row).collect(), chrome)
+}
 
 fn some() -> Vec<Overview> {
     let two = |a: &str, b: &str| vec![version(a, "x", 6, 6, None), version(b, "x", 2, 2, None)];
@@ -72,7 +78,7 @@ fn page(items: Vec<Overview>) -> ListPage {
 pub fn add(pages: &mut Vec<Page>, lang: Lang, theme: Theme) {
     let frame = |here: &str| chrome(lang, theme, Nav::Services, here);
     let all = ListAsk::default();
-    push(pages, "services", &ServicesPage::of(frame("/services"), &all, &page(some())));
+    push(pages, "services", &listed(frame("/services"), &all, &page(some())));
 
     let down =
         Chrome { notices: all_notices(), demo: true, env: Some("DEMO".to_owned()), ..frame("/services") };
@@ -80,11 +86,11 @@ pub fn add(pages: &mut Vec<Page>, lang: Lang, theme: Theme) {
     for item in &mut blind.items {
         item.observed = None;
     }
-    push(pages, "services-down", &ServicesPage::of(down, &all, &blind));
+    push(pages, "services-down", &listed(down, &all, &blind));
 
-    push(pages, "services-no-namespace", &ServicesPage::of(frame("/services"), &all, &ListPage::default()));
+    push(pages, "services-no-namespace", &listed(frame("/services"), &all, &ListPage::default()));
     let nothing = ListPage { namespaces: vec!["bookinfo".into()], ..ListPage::default() };
-    push(pages, "services-none", &ServicesPage::of(frame("/services"), &all, &nothing));
+    push(pages, "services-none", &listed(frame("/services"), &all, &nothing));
 
     let typo = ListAsk { text: "reveiws".to_owned(), ..ListAsk::default() };
     let found = ListPage {
@@ -92,13 +98,9 @@ pub fn add(pages: &mut Vec<Page>, lang: Lang, theme: Theme) {
         items: Vec::new(),
         ..page(Vec::new())
     };
-    push(pages, "services-filter-empty", &ServicesPage::of(frame("/services?q=reveiws"), &typo, &found));
+    push(pages, "services-filter-empty", &listed(frame("/services?q=reveiws"), &typo, &found));
     let calm = ListAsk { show: Show::Attention, ..ListAsk::default() };
-    push(
-        pages,
-        "services-calm",
-        &ServicesPage::of(frame("/services?show=attention"), &calm, &page(Vec::new())),
-    );
+    push(pages, "services-calm", &listed(frame("/services?show=attention"), &calm, &page(Vec::new())));
 
     let evil = Service::new(HOSTILE, HOSTILE, vec![version(HOSTILE, HOSTILE, 1, 1, Some(HOSTILE))])
         .declared(&[(HOSTILE, 100)])
@@ -113,6 +115,6 @@ pub fn add(pages: &mut Vec<Page>, lang: Lang, theme: Theme) {
     push(
         pages,
         "services-hostile",
-        &ServicesPage::of(frame(&format!("/services?q={HOSTILE}")), &asked, &page(vec![evil])),
+        &listed(frame(&format!("/services?q={HOSTILE}")), &asked, &page(vec![evil])),
     );
 }

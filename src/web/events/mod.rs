@@ -230,13 +230,13 @@ impl Line {
     async fn pass_on(&mut self, update: &Update) {
         match update {
             Update::Resync => self.queue.push_back(event("resync", &json!({}))),
-            Update::Frag { service, id, html, hash } => {
+            Update::Frag { service, id, data, hash } => {
                 let may_show = match service {
                     Some(at) => self.may_show(at).await,
                     None => true,
                 };
                 if may_show && self.has.insert(id.clone(), *hash) != Some(*hash) {
-                    self.queue.push_back(event("frag", &json!({"id": id, "html": html})));
+                    self.queue.push_back(Event::default().event("frag").data(data));
                 }
             }
             Update::Revision { service, revision, by } => {

@@ -32,7 +32,8 @@ pub enum Update {
     Frag {
         service: Option<ServiceRef>,
         id: Arc<str>,
-        html: Arc<str>,
+        /// What is sent, written once for everybody.
+        data: Arc<str>,
         hash: u64,
     },
     Revision {
@@ -272,5 +273,6 @@ pub fn frag(service: Option<&ServiceRef>, (id, html): (String, String)) -> Updat
     let mut hasher = DefaultHasher::new();
     html.hash(&mut hasher);
     let hash = hasher.finish();
-    Update::Frag { service: service.cloned(), id: id.into(), html: html.into(), hash }
+    let data = serde_json::json!({"id": id, "html": html}).to_string().into();
+    Update::Frag { service: service.cloned(), id: id.into(), data, hash }
 }

@@ -35,7 +35,7 @@ pub async fn list(
     let window_s = if ask.window_s == 0 { 60 } else { ask.window_s };
     let topic = Topic::Services { query, window_s }.stamped(live::stamp(&page.items));
     let chrome = chrome(&app, &caller, Some(&who), Nav::Services, &topic);
-    let view = ServicesPage::of(chrome, &ask, &page);
+    let view = ServicesPage::of(&ask, &page, app.rows.of(&chrome, &page.items), chrome);
     Ok(if caller.door == Door::Fragment { respond::html(&view.as_results()) } else { respond::html(&view) })
 }
 
