@@ -71,7 +71,12 @@ func isRight(o *unstructured.Unstructured) bool {
 func (a *applier) files(ctx context.Context, paths []string, wanted func(*unstructured.Unstructured) bool) error {
 	var namespaces, others []func() error
 	for _, path := range paths {
-		objects, err := readObjects(path)
+		file, err := os.Open(path)
+		if err != nil {
+			return err
+		}
+		objects, err := readObjects(path, file)
+		file.Close()
 		if err != nil {
 			return err
 		}
@@ -102,6 +107,20 @@ func (a *applier) files(ctx context.Context, paths []string, wanted func(*unstru
 		group.Go(create)
 	}
 	return group.Wait()
+}
+
+// text creates the objects of a text.
+func (a *applier) text(ctx context.Context, name string, text io.Reader) error {
+	objects, err := readObjects(name, text)
+	if err != nil {
+		return err
+	}
+	for _, o := range objects {
+		if err := a.create(ctx, o); err != nil {
+			return fmt.Errorf("%s: %s %s: %w", name, o.GetKind(), o.GetName(), err)
+		}
+	}
+	return nil
 }
 
 // create writes one object. What Argo CD tracks is written under the name that Argo CD uses, as
@@ -220,12 +239,8 @@ func deployFiles(root string) []string {
 	return files
 }
 
-func readObjects(path string) ([]*unstructured.Unstructured, error) {
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return nil, err
-	}
-	decoder := utilyaml.NewYAMLOrJSONDecoder(bytes.NewReader(text), 4096)
+func readObjects(name string, text io.Reader) ([]*unstructured.Unstructured, error) {
+	decoder := utilyaml.NewYAMLOrJSONDecoder(text, 4096)
 	var objects []*unstructured.Unstructured
 	for {
 		o := &unstructured.Unstructured{}
@@ -233,7 +248,7 @@ func readObjects(path string) ([]*unstructured.Unstructured, error) {
 		case errors.Is(err, io.EOF):
 			return objects, nil
 		case err != nil:
-			return nil, fmt.Errorf("%s: %w", path, err)
+			return nil, fmt.Errorf("%s: %w", name, err)
 		case len(o.Object) > 0:
 			objects = append(objects, o)
 		}

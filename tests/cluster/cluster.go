@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 )
@@ -17,10 +18,17 @@ type cluster struct {
 	processes []*process
 	seconds   map[string]float64 // since up was called, when each step was done
 	server    *process
+
+	proxying sync.Mutex // held while the set of proxies changes
+	networks int
+	proxies  map[string]*proxy
+	istiod   *process
+	metrics  *process
+	loads    loads
 }
 
 func newCluster(o options) *cluster {
-	return &cluster{options: o, seconds: map[string]float64{}}
+	return &cluster{options: o, seconds: map[string]float64{}, proxies: map[string]*proxy{}, loads: loads{running: map[int]*runningLoad{}}}
 }
 
 func (c *cluster) started() []*process {
@@ -76,14 +84,24 @@ func (c *cluster) start(ctx context.Context) (report, error) {
 	if err := c.fill(ctx, people); err != nil {
 		return report{}, err
 	}
+	if c.Mesh {
+		if err := c.startTraffic(ctx); err != nil {
+			return report{}, err
+		}
+	}
 	if err := forward(fdAPI, "api", apiServerAddress); err != nil {
 		return report{}, err
 	}
 	if err := c.serveControl(); err != nil {
 		return report{}, err
 	}
+	metrics := ""
+	if c.Mesh {
+		metrics = c.Metrics
+	}
 	return report{
 		Ready:      true,
+		Prometheus: metrics,
 		Kubeconfig: c.path("admin.kubeconfig"),
 		Server:     fmt.Sprintf("https://%s", net.JoinHostPort("127.0.0.1", fmt.Sprint(c.HostPort))),
 		CA:         c.path("ca.crt"),
@@ -92,6 +110,46 @@ func (c *cluster) start(ctx context.Context) (report, error) {
 		Dir:        c.Dir,
 		Seconds:    c.seconds,
 	}, nil
+}
+
+// startIstiod comes before the samples, so that Istio judges them too.
+func (c *cluster) startIstiod(ctx context.Context, a *applier) error {
+	const namespace = "{apiVersion: v1, kind: Namespace, metadata: {name: istio-system}}"
+	if err := a.text(ctx, "istio-system", strings.NewReader(namespace)); err != nil {
+		return err
+	}
+	p, err := istiod(c.options)
+	if err != nil {
+		return err
+	}
+	if c.istiod, err = c.run(ctx, p); err != nil {
+		return err
+	}
+	if err := a.mesh(ctx, c.options); err != nil {
+		return fmt.Errorf("mesh: %w", err)
+	}
+	c.done("mesh")
+	return nil
+}
+
+// startTraffic starts the proxies and what counts their requests.
+func (c *cluster) startTraffic(ctx context.Context) error {
+	if err := c.writeTargets(); err != nil {
+		return err
+	}
+	p, err := prometheus(c.options)
+	if err != nil {
+		return err
+	}
+	for _, name := range c.Proxies {
+		if err := c.startProxy(ctx, name); err != nil {
+			return err
+		}
+	}
+	if c.metrics, err = c.run(ctx, p); err != nil {
+		return err
+	}
+	return forward(fdMetrics, "metrics", prometheusAddress)
 }
 
 // fill puts in what every cluster of the tests has: Istio's kinds, the roles that deploy/ gives,
@@ -106,6 +164,11 @@ func (c *cluster) fill(ctx context.Context, tokens map[string]string) error {
 			return fmt.Errorf("Istio's kinds: %w", err)
 		}
 		c.done("crds")
+	}
+	if c.Mesh {
+		if err := c.startIstiod(ctx, a); err != nil {
+			return err
+		}
 	}
 	if !c.WithoutRights {
 		if err := a.files(ctx, deployFiles(c.Root), isRight); err != nil {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"flag"
 	"fmt"
 	"net/netip"
@@ -35,13 +36,22 @@ const (
 //	…broken…    the container waits with ImagePullBackOff, the pod stays Pending
 //	…unready…   the container runs and never becomes ready
 //	otherwise   running and ready at once
+//
+// With a mesh something answers on the pods' addresses too (backend.go).
 func kubeletPart(o options) part {
-	return part{name: "kubelet", args: []string{"--kubeconfig=" + o.path("kubelet.kubeconfig")}}
+	p := part{name: "kubelet", args: []string{"--kubeconfig=" + o.path("kubelet.kubeconfig")}}
+	if o.Mesh {
+		p.args = append(p.args, "--backends", "--certificate="+o.path("tls.crt"), "--key="+o.path("tls.key"))
+	}
+	return p
 }
 
 func kubelet(args []string) int {
 	flags := flag.NewFlagSet("kubelet", flag.ContinueOnError)
 	kubeconfig := flags.String("kubeconfig", "", "how to reach the API server")
+	answering := flags.Bool("backends", false, "answer on the pods' addresses")
+	certificate := flags.String("certificate", "", "shown by backends that speak TLS")
+	key := flags.String("key", "", "of the certificate")
 	if err := flags.Parse(args); err != nil {
 		return exitUsage
 	}
@@ -59,6 +69,16 @@ func kubelet(args []string) int {
 		return fail(err)
 	}
 	k := &standIn{client: client, queue: workqueue.NewTypedRateLimitingQueue(workqueue.DefaultTypedControllerRateLimiter[string]()), addresses: map[string]netip.Addr{}}
+	if *answering {
+		pair, err := tls.LoadX509KeyPair(*certificate, *key)
+		if err != nil {
+			return fail(err)
+		}
+		k.backends = newBackends(pair)
+		if err := k.backends.serveCounts(); err != nil {
+			return fail(err)
+		}
+	}
 	k.watch(ctx)
 	return 0
 }
@@ -88,6 +108,8 @@ type standIn struct {
 	queue  workqueue.TypedRateLimitingInterface[string]
 	pods   cache.Store
 
+	backends *backends // nil: nothing answers
+
 	mu        sync.Mutex
 	last      netip.Addr
 	addresses map[string]netip.Addr // by uid of the pod
@@ -114,6 +136,9 @@ func (k *standIn) watch(ctx context.Context) {
 			}
 			if pod, ok := o.(*corev1.Pod); ok {
 				k.release(string(pod.UID))
+				if k.backends != nil {
+					k.backends.end(string(pod.UID))
+				}
 			}
 		},
 	})
@@ -149,6 +174,14 @@ func (k *standIn) tend(ctx context.Context, key string) error {
 		return k.client.CoreV1().Pods(pod.Namespace).Delete(ctx, pod.Name, metav1.DeleteOptions{GracePeriodSeconds: &now, Preconditions: metav1.NewUIDPreconditions(string(pod.UID))})
 	}
 	status := k.statusOf(pod)
+	if k.backends != nil {
+		// Before anybody hears that the pod is ready.
+		answering := pod.DeepCopy()
+		answering.Status = *status
+		if err := k.backends.tend(answering); err != nil {
+			return err
+		}
+	}
 	if sameStatus(&pod.Status, status) {
 		return nil
 	}

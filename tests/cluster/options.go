@@ -23,9 +23,17 @@ type options struct {
 	APIServerArgs []string // more flags for kube-apiserver
 	Timeout       time.Duration
 
+	// The mesh: istiod with its webhook, backends on the pods' addresses, proxies, Prometheus.
+	Mesh       bool
+	Proxies    []string // to start with: NAMESPACE/APP for a sidecar, or gateway
+	Istiod     string   // the programs; tests/cluster/parts finds them
+	Envoy      string
+	Prometheus string
+
 	// Filled in by up.
 	Dir      string
 	HostPort int
+	Metrics  string // URL of Prometheus on the host's loopback
 	Control  string // URL of the control endpoint
 	Secret   string // the path below which it answers
 	Started  time.Time
@@ -50,12 +58,20 @@ func parseOptions(args []string) (options, error) {
 	flags.BoolVar(&o.WithoutRights, "without-rights", false, "leave out the ServiceAccount and roles of deploy/ (no token for sluice then)")
 	flags.BoolVar(&o.Samples, "samples", false, "apply tests/cluster/samples and wait for their pods")
 	flags.Var((*repeated)(&o.APIServerArgs), "apiserver-arg", "one more flag for kube-apiserver (repeatable)")
+	flags.BoolVar(&o.Mesh, "mesh", false, "start istiod, its webhook, Prometheus, and something that answers for every pod")
+	flags.Var((*repeated)(&o.Proxies), "proxy", "start an Envoy with the mesh: NAMESPACE/APP, or gateway (repeatable)")
+	flags.StringVar(&o.Istiod, "istiod", "", "the program pilot-discovery")
+	flags.StringVar(&o.Envoy, "envoy", "", "the program envoy")
+	flags.StringVar(&o.Prometheus, "prometheus", "", "the program prometheus")
 	flags.DurationVar(&o.Timeout, "timeout", 2*time.Minute, "give up when not ready by then")
 	if err := flags.Parse(args); err != nil {
 		return o, err
 	}
 	if flags.NArg() > 0 {
 		return o, fmt.Errorf("%q is not understood", flags.Arg(0))
+	}
+	if o.Mesh && (o.Istiod == "" || o.Envoy == "" || o.Prometheus == "") {
+		return o, fmt.Errorf("a mesh needs --istiod, --envoy and --prometheus")
 	}
 	root, err := filepath.Abs(o.Root)
 	if err != nil {
@@ -97,6 +113,7 @@ type report struct {
 	CA         string             `json:"ca,omitempty"`
 	Tokens     map[string]string  `json:"tokens,omitempty"`
 	Control    string             `json:"control,omitempty"`
+	Prometheus string             `json:"prometheus,omitempty"`
 	Dir        string             `json:"dir,omitempty"`
 	Pid        int                `json:"pid,omitempty"` // `nsenter -t PID -n` enters the cluster's network
 	Seconds    map[string]float64 `json:"seconds,omitempty"`

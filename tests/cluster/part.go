@@ -18,6 +18,9 @@ type part struct {
 	name    string // of its log, and of its subcommand when it is one of ours
 	program string // another program; empty: this one, with name as subcommand
 	args    []string
+	env     []string                    // besides our own
+	dir     string                      // where it runs; empty: where we do
+	network *network                    // where it runs; nil: in the box itself
 	ready   func(context.Context) error // asked again and again until it returns nil; nil: at once
 }
 
@@ -64,7 +67,12 @@ func (p *process) spawn() error {
 		cmd = &exec.Cmd{Path: "/proc/self/exe", Args: append([]string{"cluster", p.name}, p.args...)}
 	}
 	cmd.Stdout, cmd.Stderr = log, log
-	if err := cmd.Start(); err != nil {
+	cmd.Dir, cmd.Env = p.dir, append(os.Environ(), p.env...)
+	start := cmd.Start
+	if p.network != nil {
+		start = func() error { return p.network.do(cmd.Start) }
+	}
+	if err := start(); err != nil {
 		return err
 	}
 	done := make(chan struct{})

@@ -37,6 +37,8 @@ var parts = []struct{ file, name string }{
 	{"scheduler", "system:kube-scheduler"},
 	{"kubelet", "system:node:" + nodeName},
 	{"writer", "tests"},
+	{"istiod", "system:serviceaccount:istio-system:istiod"},
+	{"box", "tests-box"},
 }
 
 // makePeople writes the file of tokens and the kubeconfigs of the parts; it returns the people's tokens.

@@ -64,11 +64,16 @@ func up(args []string) int {
 	if err != nil {
 		return fail(err)
 	}
+	metrics, err := listen(0)
+	if err != nil {
+		return fail(err)
+	}
 	o.HostPort = portOf(api)
+	o.Metrics = fmt.Sprintf("http://127.0.0.1:%d", portOf(metrics))
 	o.Secret = randomHex()
 	o.Control = fmt.Sprintf("http://127.0.0.1:%d/%s", portOf(control), o.Secret)
 
-	child, err := startBox(o, lock, api, control)
+	child, err := startBox(o, lock, api, control, metrics)
 	if errors.Is(err, syscall.EPERM) || errors.Is(err, syscall.ENOSPC) {
 		fmt.Fprintln(os.Stderr, "cluster: no network namespace for us here: be root, or allow user namespaces")
 		return exitImpossible
@@ -93,9 +98,10 @@ const (
 	fdLock
 	fdAPI
 	fdControl
+	fdMetrics
 )
 
-func startBox(o options, lock, api, control *os.File) (*child, error) {
+func startBox(o options, lock, api, control, metrics *os.File) (*child, error) {
 	lifelineEnd, lifeline, err := os.Pipe()
 	if err != nil {
 		return nil, err
@@ -113,7 +119,7 @@ func startBox(o options, lock, api, control *os.File) (*child, error) {
 		Args:       []string{"cluster", boxCommand},
 		Env:        append(os.Environ(), encoded),
 		Stderr:     os.Stderr,
-		ExtraFiles: []*os.File{lifelineEnd, reportsEnd, lock, api, control},
+		ExtraFiles: []*os.File{lifelineEnd, reportsEnd, lock, api, control, metrics},
 		SysProcAttr: &syscall.SysProcAttr{
 			Setpgid:    true, // Ctrl-C is for us; we end the box in order
 			Cloneflags: syscall.CLONE_NEWNET | syscall.CLONE_NEWPID | syscall.CLONE_NEWIPC,
@@ -127,7 +133,7 @@ func startBox(o options, lock, api, control *os.File) (*child, error) {
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
-	for _, f := range []*os.File{lifelineEnd, reportsEnd, api, control} {
+	for _, f := range []*os.File{lifelineEnd, reportsEnd, api, control, metrics} {
 		f.Close()
 	}
 	return &child{cmd: cmd, lifeline: lifeline, reports: reports}, nil
