@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use serde_json::Value;
-use tokio::time::{Instant, sleep};
+use tokio::sync::broadcast::error::RecvError;
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::domain::audit::{EditRecord, Ending, Written};
 use crate::domain::ids::ObjectRef;
@@ -220,7 +221,22 @@ impl<'a> Run<'a> {
                 tracing::warn!(%object, version, "our own watch has not told of a write yet");
             }
         }
-        sleep(self.cluster.limits().grace).await;
+        self.quiet(wait + self.cluster.limits().grace).await;
+    }
+
+    /// Lets proxies hear of it. Istio pushes once nothing has moved for 100 ms, or after 10 s; what is written
+    /// before that goes out in one push, in which a route may arrive before the subset that it names. So the
+    /// grace begins anew with everything that moves in the cluster.
+    async fn quiet(&self, end: Instant) {
+        let grace = self.cluster.limits().grace;
+        let mut changes = self.cache.changes();
+        while Instant::now() < end {
+            match timeout(grace, changes.recv()).await {
+                Ok(Ok(_) | Err(RecvError::Lagged(_))) => {}
+                Ok(Err(RecvError::Closed)) => return sleep(grace).await,
+                Err(_) => return,
+            }
+        }
     }
 
     /// Puts back what was written, last first. Stops at the first object that cannot be put back: what was written

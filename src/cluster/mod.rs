@@ -112,7 +112,8 @@ pub struct Limits {
     pub change: Duration,
     /// How long to wait until our own watch has heard of a write before the next stage.
     pub barrier: Duration,
-    /// What proxies get on top of that between two stages: Istio waits 100 ms for more before it pushes.
+    /// What proxies get on top of that between two stages, counted from when nothing moves any more: Istio waits
+    /// for 100 quiet milliseconds before it pushes.
     pub grace: Duration,
     /// The API server ends each watch after this time; a silent one is dropped 5 s later.
     pub watch: Duration,
