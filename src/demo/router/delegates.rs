@@ -12,35 +12,33 @@ use super::matching::{concerns, fits};
 use super::{Caller, Request};
 use crate::domain::istio::{HttpMatch, HttpRoute, StringMatch};
 
-/// One route with the alternatives that are left of its matches.
+/// One alternative of a route, which is a route of its own for the proxy.
 pub struct Candidate<'a> {
     pub rules: &'a Rules,
     pub route: &'a HttpRoute,
     pub extra: &'a Extra,
     pub when: &'a Arc<[HttpMatch]>,
-    /// The namespace in which names of the root's matches are meant.
-    root_namespace: &'a str,
-    /// Each: the match of the root (when there is one) and of the route; both must hold. Empty = everything.
-    either: Vec<(Option<&'a HttpMatch>, Option<&'a HttpMatch>)>,
+    /// The match of the root (when there is one) and of the route; both must hold.
+    both: Pair<'a>,
 }
 
 impl Candidate<'_> {
-    /// True when the route takes every request that reaches it.
+    /// True when it takes every request that reaches it.
     pub fn is_catch_all(&self) -> bool {
         let everything = |when: Option<&HttpMatch>| when.is_none_or(takes_all);
-        self.either.is_empty() || self.either.iter().any(|(root, own)| everything(*root) && everything(*own))
+        everything(self.both.0) && everything(self.both.1)
     }
 
     /// Whether, and how, the request fits.
     pub fn matches(&self, world: &World, request: &Request<'_>) -> Option<Fit> {
-        if self.either.is_empty() {
-            return Some(Fit::Whole);
-        }
-        let fit = |when: Option<&HttpMatch>| when.is_none_or(|when| fits(world, when, request));
-        let (root, own) = self.either.iter().find(|(root, own)| fit(*root) && fit(*own))?;
+        let (root, own) = self.both;
+        let fits = |when: Option<&HttpMatch>| when.is_none_or(|when| fits(world, when, request));
         let uri = own.and_then(|own| own.uri.as_ref()).or_else(|| root.and_then(|root| root.uri.as_ref()));
-        let prefix = uri.and_then(|uri| uri.prefix.as_ref());
-        Some(prefix.map_or(Fit::Whole, |prefix| Fit::Prefix(prefix.len())))
+        (fits(root) && fits(own)).then(|| match uri {
+            // A match without a path is one of the prefix `/` for the proxy.
+            None => Fit::Prefix(1),
+            Some(uri) => uri.prefix.as_ref().map_or(Fit::Whole, |prefix| Fit::Prefix(prefix.len())),
+        })
     }
 }
 
@@ -65,42 +63,32 @@ fn takes_all(when: &HttpMatch) -> bool {
     rest.is_everything()
 }
 
-/// The routes of one object for a client, in order.
+/// The routes of one object for a client, in order; nothing after the first that takes everything.
 pub fn routes<'a>(world: &'a World, rules: &'a Rules, from: &Caller, port: u16) -> Vec<Candidate<'a>> {
     let mut found = Vec::new();
+    let root_namespace = rules.at.namespace.as_str();
     for (route, extra, when) in in_order(rules) {
-        let root_namespace = rules.at.namespace.as_str();
-        match &route.delegate {
-            None => {
-                let either = route.r#match.iter().map(|own| (None, Some(own))).collect();
-                push(
-                    &mut found,
-                    Candidate { rules, route, extra, when, root_namespace, either },
-                    route.r#match.is_empty(),
-                    from,
-                    port,
-                );
+        let Some(delegate) = &route.delegate else {
+            let either = route.r#match.iter().map(|own| (None, Some(own))).collect();
+            if push(&mut found, (rules, route, extra, when), either, root_namespace, from, port) {
+                return found;
             }
-            Some(delegate) => {
-                let namespace = delegate.namespace.as_deref().unwrap_or(root_namespace);
-                let leaf = world.virtual_services.iter().find(|leaf| {
-                    leaf.at.namespace.as_str() == namespace
-                        && *leaf.at.name == *delegate.name
-                        && leaf.spec.hosts.is_empty()
-                        && visible(&leaf.spec.export_to, namespace, root_namespace)
-                });
-                let Some(leaf) = leaf else { continue };
-                for (route_of_leaf, extra, when) in in_order(leaf) {
-                    let Some(either) = merged(&route.r#match, &route_of_leaf.r#match) else { continue };
-                    let all = either.is_empty();
-                    let candidate =
-                        Candidate { rules: leaf, route: route_of_leaf, extra, when, root_namespace, either };
-                    push(&mut found, candidate, all, from, port);
-                }
+            continue;
+        };
+        let namespace = delegate.namespace.as_deref().unwrap_or(root_namespace);
+        let leaf = world.virtual_services.iter().find(|leaf| {
+            leaf.at.namespace.as_str() == namespace
+                && *leaf.at.name == *delegate.name
+                && leaf.spec.hosts.is_empty()
+                && visible(&leaf.spec.export_to, namespace, root_namespace)
+        });
+        let Some(leaf) = leaf else { continue };
+        for (route_of_leaf, extra, when) in in_order(leaf) {
+            let Some(either) = merged(&route.r#match, &route_of_leaf.r#match) else { continue };
+            let of = (leaf, route_of_leaf, extra, when);
+            if push(&mut found, of, either, root_namespace, from, port) {
+                return found;
             }
-        }
-        if found.last().is_some_and(Candidate::is_catch_all) {
-            break;
         }
     }
     found
@@ -116,22 +104,37 @@ fn in_order(rules: &Rules) -> impl Iterator<Item = (&HttpRoute, &Extra, &Arc<[Ht
         .map(|((route, extra), when)| (route, extra, when))
 }
 
-/// Leaves out the alternatives that do not concern the client, and the route when none is left.
+type Of<'a> = (&'a Rules, &'a HttpRoute, &'a Extra, &'a Arc<[HttpMatch]>);
+
+/// Adds the alternatives of a route that concern the client; none at all = everything. True once one of them
+/// takes everything: proxies get nothing that comes after it.
 fn push<'a>(
     found: &mut Vec<Candidate<'a>>,
-    mut candidate: Candidate<'a>,
-    all: bool,
+    (rules, route, extra, when): Of<'a>,
+    mut either: Vec<Pair<'a>>,
+    root_namespace: &str,
     from: &Caller,
     port: u16,
-) {
-    let (root, own) = (candidate.root_namespace, candidate.rules.at.namespace.as_str());
+) -> bool {
+    let own_namespace = rules.at.namespace.as_str();
     let concerned = |when: Option<&HttpMatch>, namespace: &str| {
         when.is_none_or(|when| concerns(when, namespace, from, port))
     };
-    candidate.either.retain(|pair| concerned(pair.0, root) && concerned(pair.1, own));
-    if all || !candidate.either.is_empty() {
-        found.push(candidate);
+    if either.is_empty() {
+        either.push((None, None));
     }
+    for both in either {
+        if !concerned(both.0, root_namespace) || !concerned(both.1, own_namespace) {
+            continue;
+        }
+        let candidate = Candidate { rules, route, extra, when, both };
+        let last = candidate.is_catch_all();
+        found.push(candidate);
+        if last {
+            return true;
+        }
+    }
+    false
 }
 
 type Pair<'a> = (Option<&'a HttpMatch>, Option<&'a HttpMatch>);

@@ -134,5 +134,6 @@ fn a_rewrite_replaces_what_the_prefix_took_or_the_whole_path() {
     };
     assert_eq!(path(json!({ "uri": { "prefix": "/old" } }), "/old/page"), "/new/page");
     assert_eq!(path(json!({ "uri": { "exact": "/old" } }), "/old"), "/new");
-    assert_eq!(path(json!({ "method": { "exact": "GET" } }), "/old/page"), "/new");
+    // Without a path in the match Envoy has the prefix `/` and replaces that; tests/it/traffic asked it.
+    assert_eq!(path(json!({ "method": { "exact": "GET" } }), "/old/page"), "/newold/page");
 }
