@@ -6,10 +6,10 @@ use crate::domain::ids::{Kind, ObjectRef, VersionName};
 use crate::domain::istio::{HttpMatch, HttpRoute, Meta};
 use crate::domain::refusal::{Check, Code, Finding, Severity};
 use crate::domain::routing::{Dest, RouteKind};
-use crate::domain::service::Shape;
+use crate::domain::service::{Shape, Version};
 
 use super::super::lookup::ANY_OTHER;
-use super::{Inspected, destination_rule, virtual_service};
+use super::{Inspected, destination_rule, shares, virtual_service};
 
 /// All findings, the gravest first, each once.
 pub fn of(inspected: &Inspected<'_>) -> Vec<Finding> {
@@ -28,6 +28,20 @@ pub fn of(inspected: &Inspected<'_>) -> Vec<Finding> {
 
 fn found(severity: Severity, code: Code) -> Finding {
     Check::new(severity, code)
+}
+
+/// Pods alone decide: what that makes now, and what one percent for the smallest would cost.
+fn by_pods(versions: &[Version]) -> Finding {
+    let out = found(Severity::Info, Code::SpreadByPods);
+    let ready: Vec<(&VersionName, u32)> =
+        versions.iter().filter(|one| one.ready > 0).map(|one| (&one.name, one.ready)).collect();
+    let [_, _, ..] = ready[..] else { return out };
+    let counts: Vec<i64> = ready.iter().map(|(_, pods)| i64::from(*pods)).collect();
+    let list: Vec<String> =
+        ready.iter().zip(shares(&counts)).map(|((name, _), share)| format!("{name} {share}%")).collect();
+    let all: i64 = counts.iter().sum();
+    let smallest = ready.iter().min_by_key(|(_, pods)| *pods).map_or("", |(name, _)| name.as_str());
+    out.arg("list", list.join(", ")).arg("v", smallest).arg("n", 100).arg("m", all)
 }
 
 fn shape(inspected: &Inspected<'_>, out: &mut Vec<Finding>) {
@@ -50,13 +64,13 @@ fn shape(inspected: &Inspected<'_>, out: &mut Vec<Finding>) {
         _ => {}
     }
     if inspected.routing.routes.is_empty() {
-        out.push(found(Severity::Info, Code::SpreadByPods));
+        out.push(by_pods(&snapshot.versions));
     } else if inspected.default.is_none() {
         let check = if inspected.claimed_in_mesh {
             let object = inspected.routing.routes.first().map(|route| route.object.to_string());
             found(Severity::Acknowledge, Code::NoDefaultRoute).arg("object", object.unwrap_or_default())
         } else {
-            found(Severity::Info, Code::SpreadByPods)
+            by_pods(&snapshot.versions)
         };
         out.push(check);
     }
