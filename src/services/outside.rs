@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
+use crate::cluster::Fate;
 use crate::domain::actor::Channel;
 use crate::domain::audit::{Action, Details, EditRecord, Ending, Intent, Outcome, Written};
 use crate::domain::ids::{Kind, ObjectRef, Revision, ServiceRef};
@@ -122,6 +123,9 @@ impl Services {
             self.inner.outside.learn_from(at, snapshot, routing);
             return Ok(None);
         }
+        if self.is_cut_off(at).await? {
+            return Ok(None);
+        }
         let last = self.revision_of(at).await?;
         let recorded = self.inner.store.specs_at(at, last).await.map_err(unavailable)?;
         let known = self.inner.outside.seen(at);
@@ -178,6 +182,19 @@ impl Services {
             self.announce(Happening::Revision { service: at.clone(), revision, by: entry.intent.actor });
         }
         Ok(revision)
+    }
+
+    /// True when a change of ours that a crash cut off has written some of what differs. Nobody else did that:
+    /// clearing up will tell it, as soon as it can know all of it.
+    async fn is_cut_off(&self, at: &ServiceRef) -> Result<bool, Refusal> {
+        let open = self.inner.store.open_intents().await.map_err(unavailable)?;
+        for (_, intent) in open.iter().filter(|(_, intent)| intent.service.as_ref() == Some(at)) {
+            let fates = self.inner.cluster.fate_of(&intent.change, &intent.details.edits).await;
+            if fates.iter().any(|(_, fate)| matches!(fate, Fate::Carries)) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// The weights of the default route at a revision, as the history knows them.
