@@ -43,8 +43,7 @@ type tally struct {
 	App       string       `json:"app"`
 	Version   string       `json:"version"`
 	Pod       string       `json:"pod"`
-	Requests  atomic.Int64 `json:"-"` // meant for it
-	Copies    atomic.Int64 `json:"-"` // of a mirror
+	Requests  atomic.Int64 `json:"-"` // copies of a mirror too: Istio marks them no more
 	Opened    atomic.Int64 `json:"-"` // connections that spoke no HTTP
 }
 
@@ -141,11 +140,7 @@ func (b *backends) start(pod *corev1.Pod) (*backend, error) {
 
 func (o *backend) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	now := o.behaviour.Load()
-	if host, _, found := strings.Cut(r.Host, ":"); strings.HasSuffix(host, "-shadow") || (!found && strings.HasSuffix(r.Host, "-shadow")) {
-		o.Copies.Add(1)
-	} else {
-		o.Requests.Add(1)
-	}
+	o.Requests.Add(1)
 	if now.latency > 0 {
 		time.Sleep(now.latency)
 	}
@@ -237,13 +232,12 @@ func (b *backends) serveCounts() error {
 		type line struct {
 			*tally
 			Requests int64 `json:"requests"`
-			Copies   int64 `json:"copies"`
 			Opened   int64 `json:"opened"`
 		}
 		lines := []line{}
 		b.mu.Lock()
 		for _, t := range b.counted {
-			lines = append(lines, line{t, t.Requests.Load(), t.Copies.Load(), t.Opened.Load()})
+			lines = append(lines, line{t, t.Requests.Load(), t.Opened.Load()})
 		}
 		b.mu.Unlock()
 		_ = json.NewEncoder(w).Encode(lines)

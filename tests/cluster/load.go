@@ -40,7 +40,6 @@ type ask struct {
 
 // answer is what came back for one request.
 type answer struct {
-	At       int64   `json:"at"`     // ms since 1970, when it came
 	Status   int     `json:"status"` // 0: none, see Error
 	App      string  `json:"app"`
 	Version  string  `json:"version"`
@@ -67,18 +66,12 @@ func (a answer) key() string {
 
 // outcome is what a load amounted to.
 type outcome struct {
-	Sent     int                  `json:"sent"`
-	Took     float64              `json:"took"` // seconds
-	Answers  map[string]int       `json:"answers"`
-	Millis   map[string]float64   `json:"millis"`   // p50, p99, max
-	Slices   map[int64]sliceCount `json:"slices"`   // answers in each 10 ms, by its first ms since 1970
-	Failures []answer             `json:"failures"` // the first 20 that are no 2xx or 3xx
-	Each     []answer             `json:"each,omitempty"`
+	Sent     int                `json:"sent"`
+	Answers  map[string]int     `json:"answers"`
+	Millis   map[string]float64 `json:"millis"`   // p50, p99, max
+	Failures []answer           `json:"failures"` // the first 20 that are no 2xx or 3xx
+	Each     []answer           `json:"each,omitempty"`
 }
-
-type sliceCount map[string]int
-
-const sliceOf = 10 // ms
 
 // load runs one order inside the network of its proxy until it is done or ctx ends.
 func (c *cluster) load(ctx context.Context, o order) (outcome, error) {
@@ -127,13 +120,13 @@ func (c *cluster) load(ctx context.Context, o order) (outcome, error) {
 				}
 				asked := time.Now()
 				a := speak(o.Requests[n%int64(len(o.Requests))])
-				a.At, a.Millis = time.Now().UnixMilli(), float64(time.Since(asked).Microseconds())/1000
+				a.Millis = float64(time.Since(asked).Microseconds()) / 1000
 				parts[s] = append(parts[s], turned{n, a})
 			}
 		})
 	}
 	group.Wait()
-	return summary(parts, time.Since(started), o.Each), nil
+	return summary(parts, o.Each), nil
 }
 
 // turned is an answer and whose turn it was.
@@ -142,8 +135,8 @@ type turned struct {
 	answer
 }
 
-func summary(parts [][]turned, took time.Duration, each bool) outcome {
-	r := outcome{Took: took.Seconds(), Answers: map[string]int{}, Millis: map[string]float64{}, Slices: map[int64]sliceCount{}, Failures: []answer{}}
+func summary(parts [][]turned, each bool) outcome {
+	r := outcome{Answers: map[string]int{}, Millis: map[string]float64{}, Failures: []answer{}}
 	all := slices.Concat(parts...)
 	r.Sent = len(all)
 	times := make([]float64, 0, len(all))
@@ -151,11 +144,6 @@ func summary(parts [][]turned, took time.Duration, each bool) outcome {
 		key := a.key()
 		r.Answers[key]++
 		times = append(times, a.Millis)
-		at := a.At / sliceOf * sliceOf
-		if r.Slices[at] == nil {
-			r.Slices[at] = sliceCount{}
-		}
-		r.Slices[at][key]++
 		if (a.Status < 200 || a.Status >= 400) && len(r.Failures) < 20 {
 			r.Failures = append(r.Failures, a.answer)
 		}

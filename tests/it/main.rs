@@ -15,5 +15,6 @@ mod services;
 mod store;
 mod support;
 mod tidy;
+mod traffic;
 mod views;
 mod web;

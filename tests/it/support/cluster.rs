@@ -20,6 +20,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 pub struct Options {
     pub samples: Samples,
     pub istio: Istio,
+    pub mesh: Mesh,
     /// More flags for kube-apiserver.
     pub api_server: &'static [&'static str],
 }
@@ -39,6 +40,24 @@ pub enum Istio {
     NotInstalled,
 }
 
+/// Whether requests can be made (`support::mesh`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mesh {
+    #[default]
+    None,
+    /// istiod with its webhook, backends for every pod, Prometheus, and Envoy where a test asks for one.
+    Started,
+}
+
+impl Options {
+    fn layer(self) -> &'static str {
+        match self.mesh {
+            Mesh::None => "the real API server",
+            Mesh::Started => "the real API server with Istio, Envoy and Prometheus",
+        }
+    }
+}
+
 /// The line that `tests/cluster/up` prints; `report` in its options.go.
 #[derive(Deserialize)]
 struct Report {
@@ -49,6 +68,8 @@ struct Report {
     server: String,
     #[serde(default)]
     control: String,
+    #[serde(default)]
+    prometheus: String,
     #[serde(default)]
     dir: PathBuf,
     #[serde(default)]
@@ -70,7 +91,7 @@ impl RealCluster {
     /// standard error, and is a panic when `CI=true`. Also `None` when `SLUICE_TEST_LAYERS=fake`.
     pub fn start(options: Options) -> Option<Self> {
         if std::env::var_os("SLUICE_TEST_LAYERS").is_some_and(|layers| layers == "fake") {
-            say("SLUICE_TEST_LAYERS=fake");
+            say(options.layer(), "SLUICE_TEST_LAYERS=fake");
             return None;
         }
         let mut command = Command::new("bash");
@@ -81,13 +102,16 @@ impl RealCluster {
         if options.istio == Istio::NotInstalled {
             command.arg("--without-istio");
         }
+        if options.mesh == Mesh::Started {
+            command.arg("--mesh");
+        }
         for argument in options.api_server {
             command.arg(format!("--apiserver-arg={argument}"));
         }
         let child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
         let mut child = match child {
             Ok(child) => child,
-            Err(error) => return skipped(&format!("bash: {error}")),
+            Err(error) => return skipped(options.layer(), &format!("bash: {error}")),
         };
         let mut errors = child.stderr.take().expect("piped");
         let said = std::thread::spawn(move || {
@@ -100,10 +124,10 @@ impl RealCluster {
         output.read_line(&mut line).expect("standard output of tests/cluster/up");
         if line.is_empty() {
             let status = child.wait().expect("tests/cluster/up ends");
-            return skipped(&format!(
-                "tests/cluster/up ended with {status}\n{}",
-                said.join().unwrap_or_default()
-            ));
+            return skipped(
+                options.layer(),
+                &format!("tests/cluster/up ended with {status}\n{}", said.join().unwrap_or_default()),
+            );
         }
         let report: Report = serde_json::from_str(&line).expect("the line of tests/cluster/up");
         let mut cluster = Self { report, child, said: Some(said) };
@@ -122,6 +146,17 @@ impl RealCluster {
         SHARED
             .get_or_init(|| Self::start(Options { samples: Samples::Applied, ..Options::default() }))
             .as_ref()
+    }
+
+    /// One cluster with a mesh for all tests that make requests, each in namespaces of its own.
+    pub fn with_mesh() -> Option<&'static Self> {
+        static SHARED: OnceLock<Option<RealCluster>> = OnceLock::new();
+        SHARED.get_or_init(|| Self::start(Options { mesh: Mesh::Started, ..Options::default() })).as_ref()
+    }
+
+    /// URL of Prometheus; empty without a mesh.
+    pub fn prometheus(&self) -> &str {
+        &self.report.prometheus
     }
 
     /// URL of the API server.
@@ -202,22 +237,40 @@ impl RealCluster {
     }
 
     async fn control(&self, action: &str) {
+        self.ask(action, "", Duration::from_mins(1)).await;
+    }
+
+    /// Asks the cluster's control endpoint; `control.go` lists what it knows.
+    pub async fn ask(&self, action: &str, body: &str, limit: Duration) -> String {
         let url = url::Url::parse(&self.report.control).expect("control address");
         let (host, port) = (url.host_str().expect("host"), url.port().expect("port"));
         let asked = async {
             let mut stream = tokio::net::TcpStream::connect((host, port)).await?;
-            let head =
-                format!("POST {}/{action} HTTP/1.0\r\nHost: {host}\r\nContent-Length: 0\r\n\r\n", url.path());
-            stream.write_all(head.as_bytes()).await?;
+            let head = format!(
+                "POST {}/{action} HTTP/1.0\r\nHost: {host}\r\nContent-Length: {}\r\n\r\n",
+                url.path(),
+                body.len()
+            );
+            stream.write_all(format!("{head}{body}").as_bytes()).await?;
             let mut answer = String::new();
             stream.read_to_string(&mut answer).await?;
             std::io::Result::Ok(answer)
         };
-        let answer = tokio::time::timeout(Duration::from_mins(1), asked)
-            .await
-            .expect("control in time")
-            .expect("control");
+        let answer = tokio::time::timeout(limit, asked).await.expect("control in time").expect("control");
         assert!(answer.split(' ').nth(1) == Some("200"), "{action}: {answer}");
+        answer.split_once("\r\n\r\n").expect("an answer of HTTP").1.trim_end().to_owned()
+    }
+
+    /// The same without waiting for its words, for those who cannot wait.
+    pub fn tell(&self, action: &str) {
+        let url = url::Url::parse(&self.report.control).expect("control address");
+        let (host, port) = (url.host_str().expect("host"), url.port().expect("port"));
+        let head =
+            format!("POST {}/{action} HTTP/1.0\r\nHost: {host}\r\nContent-Length: 0\r\n\r\n", url.path());
+        if let Ok(mut stream) = std::net::TcpStream::connect((host, port)) {
+            let _ = stream.write_all(head.as_bytes());
+            let _ = stream.read_to_end(&mut Vec::new());
+        }
     }
 
     fn end(&mut self) {
@@ -237,14 +290,14 @@ pub fn repository() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
 
-fn skipped(reason: &str) -> Option<RealCluster> {
+fn skipped(layer: &str, reason: &str) -> Option<RealCluster> {
     let in_ci = std::env::var_os("CI").is_some_and(|ci| ci == "true");
-    assert!(!in_ci, "the real API server layer cannot run: {reason}");
-    say(reason);
+    assert!(!in_ci, "the layer of {layer} cannot run: {reason}");
+    say(layer, reason);
     None
 }
 
 /// Written past the test harness, which would keep it from whoever runs a passing test.
-fn say(reason: &str) {
-    let _ = writeln!(std::io::stderr(), "SKIPPED: real API server layer: {reason}");
+fn say(layer: &str, reason: &str) {
+    let _ = writeln!(std::io::stderr(), "SKIPPED: the layer of {layer}: {reason}");
 }

@@ -4,6 +4,7 @@ pub mod app;
 pub mod cluster;
 pub mod deploy;
 pub mod house;
+pub mod mesh;
 pub mod served;
 
 use std::time::Duration;

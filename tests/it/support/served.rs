@@ -15,6 +15,22 @@ pub struct Served {
     child: Child,
     folder: tempfile::TempDir,
     client: reqwest::Client,
+    arguments: Vec<String>,
+}
+
+/// The process and its address.
+fn spawn(arguments: &[String]) -> (Child, String) {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_sluice"))
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::inherit())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let url = line.trim().strip_prefix("Sluice is at ").expect("the address").to_owned();
+    (child, url)
 }
 
 impl Drop for Served {
@@ -28,29 +44,47 @@ impl Served {
     /// Starts it and waits until it is ready.
     pub async fn on(cluster: &RealCluster, more: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let history = format!("sqlite://{}", folder.path().join("sluice.db").display());
-        let mut child = Command::new(env!("CARGO_BIN_EXE_sluice"))
-            .args(["serve", "--listen", "127.0.0.1:0", "--auth", "token", "--database-url", &history])
-            .arg("--kubeconfig")
-            .arg(cluster.kubeconfig("sluice"))
-            .args(more)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::inherit())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let url = line.trim().strip_prefix("Sluice is at ").expect("the address").to_owned();
+        Self::start(folder, &cluster.kubeconfig("sluice"), more).await
+    }
+
+    /// The same with a kubeconfig and a folder for the history.
+    pub async fn start(folder: tempfile::TempDir, kubeconfig: &Path, more: &[&str]) -> Self {
         sluice::cluster::client::install_crypto();
-        let client = reqwest::Client::new();
-        let served = Self { url, child, folder, client };
+        let history = format!("sqlite://{}", folder.path().join("sluice.db").display());
+        let mut arguments: Vec<String> = [
+            "serve",
+            "--listen",
+            "127.0.0.1:0",
+            "--auth",
+            "token",
+            "--database-url",
+            &history,
+            "--kubeconfig",
+        ]
+        .map(str::to_owned)
+        .to_vec();
+        arguments.push(kubeconfig.display().to_string());
+        arguments.extend(more.iter().map(|&argument| argument.to_owned()));
+        let (child, url) = spawn(&arguments);
+        let served = Self { url, child, folder, client: reqwest::Client::new(), arguments };
+        served.is_ready().await;
+        served
+    }
+
+    /// Kills it as a power cut would, and starts it again on the same history.
+    pub async fn kill_and_restart(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+        (self.child, self.url) = spawn(&self.arguments);
+        self.is_ready().await;
+    }
+
+    async fn is_ready(&self) {
         wait_for("sluice is ready", async || {
-            let answer = served.client.get(format!("{}/readyz", served.url)).send().await.ok()?;
+            let answer = self.client.get(format!("{}/readyz", self.url)).send().await.ok()?;
             answer.status().is_success().then_some(())
         })
         .await;
-        served
     }
 
     /// One call. `body` is sent as JSON; `headers` are name and value.
