@@ -6,6 +6,7 @@ use k8s_openapi::api::core::v1::Service;
 use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind, PostParams};
 use serde_json::{Value, json};
 
+use crate::services::releases_real::releases_on_a_real_api_server;
 use crate::support::cluster::{Istio, Options, RealCluster, Samples};
 use crate::support::deploy::{rights_granted, rights_used};
 use crate::support::served::{Served, verify};
@@ -127,6 +128,8 @@ async fn the_main_job_on_a_real_api_server() {
 
     others_are_kept_out(&cluster, &sluice).await;
     a_stateful_service_and_objects_elsewhere(&cluster, &sluice).await;
+
+    releases_on_a_real_api_server(&cluster).await;
 
     // Every right of deploy/ was needed, and no other.
     assert_eq!(rights_used(&cluster), rights_granted());

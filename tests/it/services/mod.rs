@@ -4,6 +4,7 @@ mod lists;
 mod outside;
 mod recovery;
 mod releases;
+pub mod releases_real;
 mod releases_trouble;
 mod traffic;
 mod troubles;
