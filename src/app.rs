@@ -13,17 +13,19 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::cluster::{Cluster, Options, Target, client};
-use crate::config::{Audit, Command, Demo as DemoOptions, Serve, Web};
+use crate::config::{Audit, Command, Demo as DemoOptions, Release, Serve, Web};
 use crate::demo::Demo;
 use crate::domain::ids::Namespace;
 use crate::domain::versions::VersionKeys;
 use crate::metrics::{Metrics, Prometheus, Source};
+use crate::services::releases::Webhook;
 use crate::services::{Services, Settings};
 use crate::store::Store;
 use crate::web::demo_pages::DemoVisits;
 use crate::web::{self, App};
 
 mod demo_glue;
+mod replay;
 
 /// Does what the command line asks. The code is what the shell sees.
 pub async fn run(command: Command) -> anyhow::Result<ExitCode> {
@@ -31,6 +33,10 @@ pub async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Demo(options) => demo(options).await.map(|()| ExitCode::SUCCESS),
         Command::Serve(options) => serve(*options).await.map(|()| ExitCode::SUCCESS),
         Command::Audit(Audit::Verify { file }) => verify(&file).await,
+        Command::Release(Release::Replay { file, release, success, latency, failures, min_requests }) => {
+            let limits = replay::Limits { success, latency, failures, min_requests };
+            replay::run(&file, &release, &limits).await
+        }
     }
 }
 
@@ -47,7 +53,8 @@ async fn serve(options: Serve) -> anyhow::Result<()> {
         Some(url) => Some(Arc::new(Prometheus::new(&url.0, None)?) as Arc<dyn Source>),
         None => None,
     };
-    let parts = Parts { cluster, store, source, clock, settings, demo: None };
+    let webhooks = webhooks(&options)?;
+    let parts = Parts { cluster, store, source, clock, settings, webhooks, demo: None };
     let listener = TcpListener::bind(options.listen)
         .await
         .with_context(|| format!("cannot listen on {}", options.listen))?;
@@ -63,6 +70,7 @@ async fn demo(options: DemoOptions) -> anyhow::Result<()> {
         .await
         .with_context(|| format!("cannot keep the history in {}", temporary.path.display()))?;
     let demo = Demo::start(clock.clone(), &stop);
+    demo.add_release_services();
     let cluster = Cluster::connect(
         Target::InProcess(client::in_process(demo.api.service())),
         Options { clock: clock.clone(), ..Options::default() },
@@ -70,7 +78,15 @@ async fn demo(options: DemoOptions) -> anyhow::Result<()> {
     .await?;
     let source: Arc<dyn Source> = Arc::new(demo_glue::Figures(demo.clone()));
     let listener = listen_somewhere(options.listen).await?;
-    let parts = Parts { cluster, store, source: Some(source), clock, settings, demo: Some(demo) };
+    let parts = Parts {
+        cluster,
+        store,
+        source: Some(source),
+        clock,
+        settings,
+        webhooks: Vec::new(),
+        demo: Some(demo),
+    };
     parts.serve(listener, stop).await
 }
 
@@ -81,6 +97,7 @@ struct Parts {
     source: Option<Arc<dyn Source>>,
     clock: Clock,
     settings: Web,
+    webhooks: Vec<Webhook>,
     demo: Option<Demo>,
 }
 
@@ -88,9 +105,12 @@ impl Parts {
     async fn serve(self, listener: TcpListener, stop: CancellationToken) -> anyhow::Result<()> {
         let cache = self.cluster.watch(stop.clone());
         let metrics = Metrics::new(self.source, self.clock.clone());
-        let services =
-            Services::new(self.cluster, cache, self.store, metrics, self.clock.clone(), Settings::default());
-        let tasks = services.spawn(stop.clone());
+        let settings = Settings { webhooks: self.webhooks, ..Settings::default() };
+        let services = Services::new(self.cluster, cache, self.store, metrics, self.clock.clone(), settings);
+        let mut tasks = services.spawn(stop.clone());
+        if self.demo.is_some() {
+            tasks.push(tokio::spawn(demo_glue::begin_releases(services.clone())));
+        }
         let visits = self.demo.map(|demo| Arc::new(demo_glue::Visits(demo)) as Arc<dyn DemoVisits>);
         let is_demo = visits.is_some();
         let app = App::new(services, self.settings, self.clock, visits, stop.clone());
@@ -114,6 +134,17 @@ fn announce(address: SocketAddr, demo: bool) {
         );
         println!("This is a demo in memory. End it with Ctrl-C.");
     }
+}
+
+/// The receivers of messages; a secret that is too short is refused.
+fn webhooks(options: &Serve) -> anyhow::Result<Vec<Webhook>> {
+    let Some(file) = &options.webhook_secret_file else { return Ok(Vec::new()) };
+    let secret = std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
+    let secret: Arc<[u8]> = secret.trim_ascii().into();
+    if secret.len() < 16 {
+        bail!("the secret in {} is shorter than 16 bytes", file.display());
+    }
+    Ok(options.webhook_url.iter().map(|url| Webhook { url: url.0.clone(), secret: secret.clone() }).collect())
 }
 
 fn cluster_options(options: &Serve, clock: Clock) -> anyhow::Result<Options> {

@@ -27,9 +27,36 @@ pub enum Command {
     Demo(Demo),
     /// Serves the pages and the API for a cluster.
     Serve(Box<Serve>),
+    /// Works on past releases, offline.
+    #[command(subcommand)]
+    Release(Release),
     /// Works on the history, offline.
     #[command(subcommand)]
     Audit(Audit),
+}
+
+/// Work on past releases.
+#[derive(Debug, Subcommand)]
+pub enum Release {
+    /// Judges what a past release saw against other limits, and says where it would have stopped.
+    Replay {
+        /// The SQLite file; it is opened read-only.
+        file: PathBuf,
+        /// The release: `R-12`.
+        release: String,
+        /// Success rate in percent that the new version must have had.
+        #[arg(long, value_name = "PERCENT")]
+        success: Option<f64>,
+        /// 95th percentile in milliseconds that it must not have exceeded.
+        #[arg(long, value_name = "MS")]
+        latency: Option<f64>,
+        /// Failures in a row that end it.
+        #[arg(long, value_name = "N")]
+        failures: Option<u32>,
+        /// Requests below which nothing is said.
+        #[arg(long, value_name = "N")]
+        min_requests: Option<u32>,
+    },
 }
 
 /// Work on the history.
@@ -84,6 +111,18 @@ pub struct Serve {
     /// Prometheus with Istio's standard metrics. Without it, observed shares are not shown.
     #[arg(long, env = "SLUICE_PROMETHEUS_URL", value_name = "URL")]
     pub prometheus_url: Option<HttpUrl>,
+    /// Where transitions of releases are posted, signed (may be given several times).
+    #[arg(
+        long,
+        env = "SLUICE_WEBHOOK_URL",
+        value_delimiter = ',',
+        requires = "webhook_secret_file",
+        value_name = "URL"
+    )]
+    pub webhook_url: Vec<HttpUrl>,
+    /// A file with the secret (at least 16 bytes) that signs them: HMAC-SHA-256 over `<timestamp>.<body>`.
+    #[arg(long, env = "SLUICE_WEBHOOK_SECRET_FILE", value_name = "FILE")]
+    pub webhook_secret_file: Option<PathBuf>,
     /// Who may come in. `token`: people and programs with a Kubernetes token, judged by Kubernetes' own RBAC.
     /// `none`: everybody who reaches the address may do everything; loopback addresses only.
     #[arg(long, env = "SLUICE_AUTH", default_value = "token", value_name = "MODE")]

@@ -1,13 +1,21 @@
 //! Joins the demo with the rooms that do not know it: its counters are a source of figures like
 //! Prometheus, its applications can be visited by a browser.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use futures::future::BoxFuture;
 
 use crate::demo::pages::{Hop as DemoHop, Stars as DemoStars, Tally};
+use crate::demo::seed::RELEASED;
 use crate::demo::{Demo, pages};
-use crate::domain::ids::{Namespace, VersionName};
+use crate::domain::actor::{Actor, Channel, Identity};
+use crate::domain::ids::{Namespace, ServiceRef, VersionName};
 use crate::domain::observed::{RouteHits, Sample};
+use crate::domain::release::{Analysis, Candidate, OnFailure, Spec, Step, Strategy, Template};
 use crate::metrics::{MetricsError, Source};
+use crate::services::Services;
+use crate::services::releases::ReleaseAsk;
 use crate::views::demo::{Forecast, Hop, Next, Reviews, Stars};
 use crate::web::demo_pages::{BookinfoVisit, DemoVisits, Spread, WeatherVisit};
 
@@ -105,4 +113,62 @@ fn hop(hop: &DemoHop) -> Hop {
 fn spread(tally: Tally) -> Spread {
     let answered = tally.answered.into_iter().map(|(version, n)| (VersionName::trusted(version), n));
     Spread { answered: answered.collect(), failed: tally.failed }
+}
+
+/// Begins two releases: one to a version that works, and one that will pause itself because its version answers
+/// errors. A history that knows releases already is left as it is.
+pub(super) async fn begin_releases(services: Services) {
+    let who =
+        Actor { identity: Arc::new(Identity::local("demo")), channel: Channel::Automatic, address: None };
+    while services.ready().is_err() {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let known = services.releases(&who, &ReleaseAsk::default()).await;
+    if !known.is_ok_and(|page| page.items.is_empty()) {
+        return;
+    }
+    for spec in [good(), bad()] {
+        let at = spec.service.clone();
+        // Its pods need a moment before the first look finds them.
+        for _ in 0..50 {
+            match services.start_release(&who, spec.clone(), "Shown in the demo", "demo").await {
+                Ok(_) => break,
+                Err(refusals) => tracing::debug!(service = %at, ?refusals, "the demo's release waits"),
+            }
+            tokio::time::sleep(Duration::from_millis(300)).await;
+        }
+    }
+}
+
+fn good() -> Spec {
+    let step = |percent, seconds| [Step::Weight { percent }, Step::Hold { seconds }];
+    let mut steps: Vec<Step> = [step(10, 120), step(25, 300), step(50, 600)].into_iter().flatten().collect();
+    steps.push(Step::Approval);
+    steps.push(Step::Weight { percent: 100 });
+    release_of(RELEASED[0], steps)
+}
+
+fn bad() -> Spec {
+    let steps =
+        vec![Step::Weight { percent: 20 }, Step::Hold { seconds: 600 }, Step::Weight { percent: 100 }];
+    let mut spec = release_of(RELEASED[1], steps);
+    spec.policies.on_failure = OnFailure::Pause;
+    spec
+}
+
+fn release_of(name: &str, steps: Vec<Step>) -> Spec {
+    Spec {
+        service: ServiceRef::new("shop", name),
+        strategy: Strategy::Canary,
+        stable: "v1".into(),
+        candidate: Candidate::Image {
+            version: "v2".into(),
+            image: format!("shop/{name}:v2"),
+            replicas: None,
+            in_place: false,
+        },
+        steps,
+        analysis: Some(Analysis { min_requests: 50, ..Template::Quick.analysis() }),
+        policies: Template::Quick.policies(),
+    }
 }

@@ -70,6 +70,15 @@ impl Demo {
         demo
     }
 
+    /// Adds the services that two releases are about.
+    pub fn add_release_services(&self) {
+        for seeded in seed::being_released() {
+            if let Err(failure) = self.api.put_as(seeded.object, seeded.manager) {
+                tracing::error!(?failure, "the demo could not store an object");
+            }
+        }
+    }
+
     /// The same without any task: nothing moves unless it is called. For tests.
     pub fn still(clock: Clock, seed: u64) -> (Self, Controller) {
         let api = ApiServer::new(clock.clone());

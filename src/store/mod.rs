@@ -40,6 +40,7 @@ pub use error::StoreError;
 pub use once::Begin;
 pub use read::{Count, Page};
 pub use record::Revise;
+pub use releases::past_release;
 pub use releases::{Held, Message, ReleaseFilter, Step, Stored};
 pub use schema::{LEAST_SQLITE, check_sqlite};
 pub use state::ServiceState;

@@ -8,7 +8,7 @@ use sqlx::{Row, SqliteConnection};
 use crate::domain::actor::Identity;
 use crate::domain::audit::{Entry, Intent, Outcome};
 use crate::domain::ids::{Namespace, ServiceRef};
-use crate::domain::release::{Judgement, Release, ReleaseId, TimelineEntry};
+use crate::domain::release::{Judgement, Release, ReleaseId, Spec, TimelineEntry};
 
 use super::record::{self, Revise};
 use super::row::{Kind, unreadable};
@@ -281,6 +281,24 @@ impl Store {
         })
         .await
     }
+}
+
+/// A past release in a file (or a copy of one), oldest look first; `None` = there is no such. Reads only.
+pub async fn past_release(
+    path: &std::path::Path,
+    id: ReleaseId,
+) -> Result<Option<(Spec, Vec<Judgement>)>, StoreError> {
+    let mut db = super::verify::open_read_only(path).await?;
+    let spec: Option<String> = sqlx::query_scalar("SELECT spec FROM release WHERE id = ?1")
+        .bind(id.0)
+        .fetch_optional(&mut db)
+        .await?;
+    let Some(spec) = spec else { return Ok(None) };
+    let sql = "SELECT body FROM release_look WHERE release = ?1 ORDER BY id";
+    let rows: Vec<String> = sqlx::query_scalar(sql).bind(id.0).fetch_all(&mut db).await?;
+    let looks: Result<Vec<Judgement>, _> = rows.iter().map(|body| serde_json::from_str(body)).collect();
+    let spec = serde_json::from_str(&spec).map_err(|error| unreadable(id.0, error))?;
+    Ok(Some((spec, looks.map_err(|error| unreadable(id.0, error))?)))
 }
 
 /// Something may still happen by itself.

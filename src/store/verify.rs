@@ -82,17 +82,7 @@ pub async fn told(path: &Path, anchor: Option<&str>) -> (String, bool) {
 
 /// Verifies a database file. With an anchor, also that the history still holds that row.
 pub async fn verify(path: &Path, anchor: Option<&Head>) -> Result<Report, StoreError> {
-    let meta = |path: &Path| std::fs::metadata(path);
-    meta(path).map_err(|source| StoreError::File { path: path.to_owned(), source })?;
-    // A copy has no log beside it and may lie on a medium that cannot be written: nothing but the file is touched.
-    let live = meta(&schema::beside(path, "-wal")).is_ok_and(|log| log.len() > 0);
-    let options = SqliteConnectOptions::new()
-        .filename(path)
-        .read_only(true)
-        .immutable(!live)
-        .pragma("query_only", "ON")
-        .disable_statement_logging();
-    let mut db = options.connect().await?;
+    let mut db = open_read_only(path).await?;
     let mut tx = db.begin().await?;
     let mut check = Check { anchor, ..Check::default() };
     let first_bad = match check.all(&mut tx).await {
@@ -104,6 +94,21 @@ pub async fn verify(path: &Path, anchor: Option<&Head>) -> Result<Report, StoreE
     db.close().await?;
     let head = (check.rows > 0).then(|| Head { seq: check.rows, hash: hex::encode(check.hash) });
     Ok(Report { rows: check.rows, open: check.open.len(), first_bad, head })
+}
+
+/// Opens a database file, or a copy of one, so that nothing of it can change.
+pub(super) async fn open_read_only(path: &Path) -> Result<SqliteConnection, StoreError> {
+    let meta = |path: &Path| std::fs::metadata(path);
+    meta(path).map_err(|source| StoreError::File { path: path.to_owned(), source })?;
+    // A copy has no log beside it and may lie on a medium that cannot be written: nothing but the file is touched.
+    let live = meta(&schema::beside(path, "-wal")).is_ok_and(|log| log.len() > 0);
+    let options = SqliteConnectOptions::new()
+        .filename(path)
+        .read_only(true)
+        .immutable(!live)
+        .pragma("query_only", "ON")
+        .disable_statement_logging();
+    Ok(options.connect().await?)
 }
 
 /// Why checking ended early.

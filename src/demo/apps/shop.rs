@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::demo::router::Caller;
-use crate::demo::seed::LONGEST_NAME;
+use crate::demo::seed::{LONGEST_NAME, RELEASED};
 use crate::demo::traffic::mesh::{Answer, Call, Mesh, headers_of};
 
 /// One visit by `user` (empty = a guest).
@@ -34,8 +34,12 @@ fn storefront(mesh: &mut Mesh<'_>, from: &Caller, headers: &BTreeMap<String, Str
         (LONGEST_NAME, "/estimate", "GET", 20.0),
         ("gift-cards", "/balance", "GET", 15.0),
         ("legacy-invoices", "/invoices", "GET", 8.0),
+        // Only there while the demo shows releases.
+        (RELEASED[0], "/price", "GET", 90.0),
+        (RELEASED[1], "/subscribe", "POST", 70.0),
     ] {
-        if !mesh.percent(percent) {
+        let there = !RELEASED.contains(&service) || mesh.knows("shop", service);
+        if !there || !mesh.percent(percent) {
             continue;
         }
         let call = Call { authority: service, port: 8080, method, path, headers: &beta };

@@ -9,7 +9,7 @@ mod weather;
 
 use serde_json::Value;
 
-pub use shop::LONGEST_NAME;
+pub use shop::{LONGEST_NAME, RELEASED, being_released};
 pub use weather::forecast_v2;
 
 /// An object and who is said to have written it.

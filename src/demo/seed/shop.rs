@@ -12,6 +12,8 @@ const NS: &str = NAMESPACE;
 const HTTP: (&str, u16) = ("http", 8080);
 /// 63 characters, as long as a name may be.
 pub const LONGEST_NAME: &str = "international-shipping-cost-and-customs-duty-estimation-service";
+/// See [`being_released`].
+pub const RELEASED: [&str; 2] = ["pricing", "newsletter"];
 const LONG_VERSION: &str = "2026.11.20-release-candidate.4-with-hotfix-for-customs-duties";
 
 pub fn objects() -> Vec<Seeded> {
@@ -25,6 +27,18 @@ pub fn objects() -> Vec<Seeded> {
     all.extend(search());
     all.extend(invoices());
     all.extend(sessions());
+    all
+}
+
+/// Two services that are being released when the demo is shown: one to a good version, one to a bad one.
+pub fn being_released() -> Vec<Seeded> {
+    let mut all = Vec::new();
+    for name in RELEASED {
+        all.extend(app(name, &[("v1", 2)]));
+        all.push(destination_rule(NS, name, name, &["v1"]));
+        let routes = json!([{ "route": [to(name, "v1", 100)] }]);
+        all.push(virtual_service(NS, name, json!({ "hosts": [name], "http": routes })));
+    }
     all
 }
 

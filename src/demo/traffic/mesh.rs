@@ -9,6 +9,7 @@ use super::counters::{Counted, Counters, Who};
 use crate::demo::random::Random;
 use crate::demo::router::{self, Caller, End, Proxy, Request, Routed};
 use crate::demo::world::{Endpoint, World};
+use crate::domain::ids::ServiceRef;
 
 /// Everything that a request needs on its way.
 pub struct Mesh<'a> {
@@ -166,6 +167,11 @@ impl<'a> Mesh<'a> {
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "small and not negative")]
         let whole = wanted.trunc() as u32;
         whole + extra
+    }
+
+    /// True when there is such a service.
+    pub fn knows(&self, namespace: &str, name: &str) -> bool {
+        self.world.services.contains_key(&ServiceRef::new(namespace, name))
     }
 
     /// True in `percent` of 100 cases.
