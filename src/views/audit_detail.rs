@@ -5,7 +5,7 @@ use askama::filters::HtmlSafe;
 use serde_json::Value;
 use similar::{ChangeTag, TextDiff};
 
-use crate::domain::audit::{Action, Entry, Written};
+use crate::domain::audit::{Action, Ending, Entry, Written};
 use crate::domain::overview::{DiffLine, Sign};
 use crate::domain::refusal::{Refusal, Severity};
 
@@ -60,8 +60,13 @@ impl AuditDetail {
         let lang = chrome.lang();
         let (intent, details) = (&entry.intent, details(entry));
         let effect = effect(entry);
-        let moved = text::moves(lang, text::Tense::Past, &effect.deltas(), effect.moved())
-            .filter(|_| !effect.before.is_empty());
+        let ending = entry.outcome.as_ref().map(|outcome| outcome.ending);
+        let tense = match ending {
+            Some(Ending::Applied | Ending::Outside) => text::Tense::Past,
+            _ => text::Tense::Wanted,
+        };
+        let moved =
+            text::moves(lang, tense, &effect.deltas(), effect.moved()).filter(|_| !effect.before.is_empty());
         let title = moved.map_or_else(|| text::action(lang, intent.action), String::from);
         let error = details.error.as_ref().map(|error| Notice {
             more: Some(error.clone()),

@@ -6,6 +6,7 @@
 use askama::Template;
 use askama::filters::HtmlSafe;
 
+use crate::domain::audit::Ending;
 use crate::domain::overview::{DiffLine, Preview, Sign, Stale};
 use crate::domain::refusal::{Check, Code, Refusal, Severity};
 use crate::domain::routing::Weights;
@@ -153,6 +154,8 @@ pub enum Case<'a> {
     Checked { preview: &'a Preview, acknowledged: &'a [String] },
     /// The change cannot even be previewed; `yours` is the split if one could be read.
     Refused { refusal: &'a Refusal, yours: Option<&'a Weights> },
+    /// It was begun and did not end well; `request` names the request in log and history.
+    Broke { refusal: &'a Refusal, yours: Option<&'a Weights>, ending: Ending, request: &'a str },
     /// It stood on an older revision.
     Stale { refusal: &'a Refusal, stale: &'a Stale },
 }
@@ -237,6 +240,14 @@ impl Pending {
                 next.bar = yours.map(|weights| Bar::whole(&after, weights, place.slots));
                 open = 1;
             }
+            Case::Broke { refusal, yours, ending, request } => {
+                panel.problem = Some(broke(lang, refusal, ending, request));
+                panel.checks = refusal.checks.iter().map(|check| CheckItem::of(lang, check, &[])).collect();
+                next.bar = yours.map(|weights| Bar::whole(&after, weights, place.slots));
+                // Nothing of it is in the cluster, so it can be pressed again as it is.
+                apply.possible = ending == Ending::Failed;
+                open = 1;
+            }
             Case::Stale { refusal, stale } => {
                 // The panel above the form is the alert; here it only says why nothing can be applied.
                 panel.problem = Some(Notice { alert: false, ..text::refused(lang, refusal) });
@@ -261,6 +272,19 @@ impl Pending {
         }
         PendingFragment { pending: self }
     }
+}
+
+/// What became of it comes first where that is known, then why, then the request to ask about.
+fn broke(lang: Lang, refusal: &Refusal, ending: Ending, request: &str) -> Notice {
+    let said = text::refusal(lang, refusal);
+    let mut more = vec![said.text];
+    more.extend(said.next);
+    more.push(format!("({} {request})", lang.t("error.request")));
+    let notice = text::refused(lang, refusal);
+    if ending == Ending::Failed {
+        return Notice { text: lang.t("pending.failed").rich(), more: Some(more.join(" ")), ..notice };
+    }
+    Notice { more: Some(more[1..].join(" ")), ..notice }
 }
 
 fn asks_for_a_tick(refusal: &Refusal) -> bool {

@@ -157,16 +157,21 @@ fn weights_effect(lang: Lang, effect: &Effect) -> Option<Text> {
     moves(lang, Tense::Future, &effect.deltas(), effect.moved())
 }
 
-/// Whether a change is about to happen or has happened.
+/// Whether a change is about to happen, has happened, or was only wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tense {
     Future,
     Past,
+    Wanted,
 }
 
 /// *70% of requests move from v1 to v2*; `None` when nothing moves.
 pub fn moves(lang: Lang, tense: Tense, deltas: &[(VersionName, i32)], moved: u8) -> Option<Text> {
-    let group = if tense == Tense::Past { "past" } else { "sum" };
+    let group = match tense {
+        Tense::Future => "sum",
+        Tense::Past => "past",
+        Tense::Wanted => "wanted",
+    };
     let two = |from: &VersionName, to: &VersionName| {
         let text = lang.t(&format!("{group}.two")).with("n", moved);
         Some(text.with("a", short(from.as_str())).with("b", short(to.as_str())))

@@ -108,7 +108,8 @@ for (const lang of ['en', 'zh']) {
     try {
       await page.locator('#apply-btn').click();
       await page.locator('#preview [role=alert], main .note.bad[role=alert], #preview .note.bad').first().waitFor({ timeout: 30_000 });
-      assert.match(await page.locator('#preview').innerText(), lang === 'en' ? /The Kubernetes API does not answer\. Nothing was changed\./ : /Kubernetes API 无响应。没有做任何更改。/);
+      assert.match(await page.locator('#preview').innerText(), lang === 'en' ? /Not applied\. Traffic has not changed\.[\s\S]*The Kubernetes API does not answer\.[\s\S]*request [0-9a-f-]{36}/ : /未应用，流量没有变化。[\s\S]*Kubernetes API 无响应/);
+      assert.equal(await page.locator('#apply-btn').getAttribute('aria-disabled'), null, 'it can be pressed again');
       assert.deepEqual([await number(page, 'v2').inputValue(), await page.locator('#why').inputValue()], ['20', 'while it is away']);
       await picture(page, `real-away-${lang}`, { fullPage: true });
       // The list is still there, says since when, and the history can be read.
@@ -147,19 +148,24 @@ test('18. the second object is refused: the first is put back, "nothing was chan
     await page.locator('#apply-btn').click();
     const said = page.locator('#preview [role=alert]');
     await said.waitFor({ timeout: 30_000 });
-    assert.match(await said.innerText(), /Kubernetes refused VirtualService bookinfo\/reviews[\s\S]*routes are frozen until Monday[\s\S]*Nothing was changed/);
+    assert.match(await said.innerText(), /Not applied\. Traffic has not changed\.[\s\S]*Kubernetes refused VirtualService bookinfo\/reviews[\s\S]*routes are frozen until Monday[\s\S]*Nothing was changed/);
     assert.equal(await number(page, 'v3').inputValue(), '10');
     assert.equal(await page.locator('#why').inputValue(), 'a first share for v3');
     await picture(page, 'real-put-back', { fullPage: true });
   } finally { allow('no-routes'); }
   assert.deepEqual(real.get('destinationrule', 'bookinfo', 'reviews').spec, before, 'the subset is gone again');
+  // Pressed again, as it stands: once nobody refuses it, it is written.
+  await until(async () => !inForce('routes are frozen until Monday'), 'the policy is gone', 30_000);
+  await page.locator('#apply-btn').click();
+  await page.locator('#toasts .toast').waitFor({ timeout: 20_000 });
+  assert.deepEqual(real.weights('bookinfo', 'reviews'), { v1: 90, v2: 0, v3: 10 });
   await page.goto(`${app.url}/audit?result=failed`);
   await page.locator('#entries [data-detail]').first().click();
   await page.locator('tr.detail').waitFor();
   const detail = await page.locator('tr.detail').innerText();
   assert.match(detail, /DestinationRule bookinfo\/reviews · written and undone/);
   assert.match(detail, /VirtualService bookinfo\/reviews · not written/);
-  assert.match(detail, /routes are frozen until Monday/);
+  assert.match(detail, /10% of requests were to move from v1 to v3\.[\s\S]*routes are frozen until Monday/);
   await picture(page, 'real-audit-failed', { fullPage: true });
   await page.context().close();
 });
@@ -178,7 +184,7 @@ for (const lang of ['en', 'zh']) {
       const said = page.locator('#preview [role=alert]');
       await said.waitFor({ timeout: 30_000 });
       assert.match(await said.innerText(), lang === 'en' ? /A part of the change is in the cluster, and it could not be undone[\s\S]*no new routes today/ : /变更[\s\S]*no new routes today/);
-      assert.doesNotMatch(await page.locator('#preview').innerText(), /Nothing was changed|未作任何更改/);
+      assert.doesNotMatch(await page.locator('#preview').innerText(), /Traffic has not changed|Nothing was changed|没有变化|没有做任何更改/);
       await picture(page, `real-partly-${lang}`, { fullPage: true });
     } finally { allow('no-new-routes'); }
     await page.goto(`${app.url}/audit?result=partial`);

@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use crate::domain::audit::Ending;
 use crate::domain::ids::{Kind, ObjectRef, VersionName};
 use crate::domain::observed::Hits;
 use crate::domain::overview::{Detail, DiffLine, LastChange, Overview, Preview, Rights, Sign, Stale, State};
@@ -163,7 +164,12 @@ pub fn add(pages: &mut Vec<Page>, lang: Lang, theme: Theme) {
         frame(),
         &one,
         mine(),
-        outcome(Case::Refused { refusal: &cluster, yours: Some(&stale_yours(&stale)) }),
+        outcome(Case::Broke {
+            refusal: &cluster,
+            yours: Some(&stale_yours(&stale)),
+            ending: Ending::Failed,
+            request: "01a1fb10-7d54-713d-9f9e-4dcb51222606",
+        }),
     );
 
     let done = Progress::of(lang, 42, None, "v2", SeenSoFar::NotYet { share: 64.2, low: 62.1, high: 66.3 });

@@ -6,7 +6,7 @@ use url::form_urlencoded;
 
 use super::draft::Draft;
 use super::services::window;
-use crate::domain::audit::{Entry, Filter};
+use crate::domain::audit::{Ending, Entry, Filter};
 use crate::domain::ids::{Revision, ServiceRef};
 use crate::domain::overview::{Detail, Preview, Refused, Stale};
 use crate::domain::refusal::{Code, Refusal};
@@ -42,6 +42,7 @@ pub enum Came {
     Untouched,
     Checked { preview: Box<Preview>, ack: Vec<String> },
     Refused { refusal: Refusal, yours: Option<Weights> },
+    Broke { refusal: Refusal, yours: Option<Weights>, ending: Ending, request: String },
     Stale { refusal: Refusal, stale: Stale },
 }
 
@@ -163,7 +164,12 @@ impl Visit {
         if let Some(stale) = refused.stale {
             return self.page(draft, Came::Stale { refusal: refused.refusal, stale }, status).await;
         }
-        let refusal = refused.refusal;
+        let (refusal, ending) = (refused.refusal, refused.ending);
+        if ending != Ending::Refused {
+            let request = self.caller.request_id.to_string();
+            let yours = draft.yours.clone();
+            return self.page(draft, Came::Broke { refusal, yours, ending, request }, status).await;
+        }
         let shows = refusal.field.is_some() || !refusal.checks.is_empty();
         let came = match self.check(&draft).await {
             Ok(Came::Checked { preview, ack }) if shows => {
@@ -254,6 +260,9 @@ impl Came {
             Self::Untouched => Case::Untouched,
             Self::Checked { preview, ack } => Case::Checked { preview, acknowledged: ack },
             Self::Refused { refusal, yours } => Case::Refused { refusal, yours: yours.as_ref() },
+            Self::Broke { refusal, yours, ending, request } => {
+                Case::Broke { refusal, yours: yours.as_ref(), ending: *ending, request }
+            }
             Self::Stale { refusal, stale } => Case::Stale { refusal, stale },
         }
     }
@@ -261,7 +270,9 @@ impl Came {
     /// The refusal, to be said at its field.
     pub fn refusal(&self) -> Option<&Refusal> {
         match self {
-            Self::Refused { refusal, .. } | Self::Stale { refusal, .. } => Some(refusal),
+            Self::Refused { refusal, .. } | Self::Broke { refusal, .. } | Self::Stale { refusal, .. } => {
+                Some(refusal)
+            }
             Self::Untouched | Self::Checked { .. } => None,
         }
     }
