@@ -5,6 +5,7 @@ use askama::filters::HtmlSafe;
 use serde_json::Value;
 use similar::{ChangeTag, TextDiff};
 
+use crate::domain::actor::Channel;
 use crate::domain::audit::{Action, Ending, Entry, Written};
 use crate::domain::overview::{DiffLine, Sign};
 use crate::domain::refusal::{Refusal, Severity};
@@ -85,7 +86,7 @@ impl AuditDetail {
             id: entry.id,
             title,
             problem,
-            edits: edits.iter().map(|edit| EditView::of(lang, edit)).collect(),
+            edits: edits.iter().map(|edit| EditView::of(lang, edit, intent.channel)).collect(),
             facts: facts(chrome, entry),
             checks: checks
                 .iter()
@@ -190,12 +191,13 @@ fn restore(lang: Lang, entry: &Entry) -> Vec<(String, String)> {
 }
 
 impl EditView {
-    fn of(lang: Lang, edit: &crate::domain::audit::EditRecord) -> Self {
-        let written = match edit.written {
-            Written::No => "no",
-            Written::Yes => "yes",
-            Written::Undone => "undone",
-            Written::Unknown => "unknown",
+    fn of(lang: Lang, edit: &crate::domain::audit::EditRecord, channel: Channel) -> Self {
+        let written = match (channel, edit.written) {
+            (Channel::Outside, _) => "outside",
+            (_, Written::No) => "no",
+            (_, Written::Yes) => "yes",
+            (_, Written::Undone) => "undone",
+            (_, Written::Unknown) => "unknown",
         };
         Self {
             object: edit.object.to_string(),

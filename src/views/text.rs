@@ -42,7 +42,8 @@ pub fn name(lang: Lang, code: Code) -> Text {
 /// known and the catalogue has a sentence without it (`bare`), that one is said.
 pub fn sentence(clock: Clockface, code: Code, args: &Args) -> Text {
     let of = |part: &str| format!("code.{}.{part}", code.text_key());
-    let full = fill(clock, clock.lang.t(&of("text")), args);
+    let single = args.iter().any(|(name, value)| name == "n" && value == "1") && clock.lang.knows(&of("one"));
+    let full = fill(clock, clock.lang.t(&of(if single { "one" } else { "text" })), args);
     if full.is_complete() || !clock.lang.knows(&of("bare")) {
         return full;
     }
@@ -120,6 +121,8 @@ pub fn ending(lang: Lang, ending: Option<Ending>, refused_by: Option<Code>) -> C
     };
     let word = lang.t(&format!("ending.{}", ending.as_str()));
     let text = match refused_by {
+        // Said already by the word itself.
+        Some(Code::PartlyApplied | Code::OutcomeUnknown) => word,
         Some(code) if ending != Ending::Applied => {
             lang.t("ending.because").with("ending", word).with("why", name(lang, code))
         }
