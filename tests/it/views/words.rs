@@ -137,8 +137,8 @@ fn values_are_escaped_and_cannot_bring_marks_or_placeholders_of_their_own() {
 
 #[test]
 fn a_value_that_is_missing_shows_a_dash() {
-    let said = text::refusal(Lang::En, &Refusal::new(Code::NoReadyPods));
-    assert_eq!(said.text, "– has 0 of – pods ready. These requests would fail with 503.");
+    let said = text::refusal(Lang::En, &Refusal::new(Code::UnknownVersion));
+    assert!(said.text.contains('–'), "{}", said.text);
 }
 
 #[test]
