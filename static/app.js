@@ -97,7 +97,7 @@ document.addEventListener('submit', async event => {
     const twin = form.hasAttribute('data-twin') && !answer.redirected;
     const url = answer.redirected ? answer.url : twin ? action : null;
     if (!sluice.adopt(await answer.text(), url, twin ? 'push' : 'replace')) return lost();
-    const at = $('main [role=alert], main [aria-invalid=true]') || $('main h1');
+    const at = (button?.dataset.focus && $(button.dataset.focus)) || $('main [role=alert], main [aria-invalid=true]') || $('main h1');
     if (at) {
       if (!at.matches('input, textarea, select')) at.tabIndex = -1;
       at.focus();

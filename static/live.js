@@ -88,7 +88,7 @@
     const behind = failures > 0 || off;
     source.onopen = () => { opened = true; if (behind && !off) resync(); alive(); paint(); };
     on('frag', ({ id, html }) => put(id, html));
-    on('ping', () => paint());
+    on('ping', ({ at }) => { sluice.skew = at - Date.now(); paint(); });
     on('resync', resync);
     on('revision', revision);
     source.onerror = () => { // our own retry: the browser gives up for ever on an error status, and hammers on others

@@ -61,6 +61,8 @@ pub struct AuditRow {
     pub time: String,
     pub zone_time: String,
     pub service: Option<(String, String)>,
+    /// The release that it belongs to: address and number.
+    pub release: Option<(String, String)>,
     pub who: String,
     pub channel: String,
     pub what: String,
@@ -223,6 +225,13 @@ pub fn channel(lang: Lang, entry: &Entry) -> String {
     }
 }
 
+/// The release that an entry belongs to.
+pub fn release(entry: &Entry) -> Option<(String, String)> {
+    let late = entry.outcome.as_ref().and_then(|outcome| outcome.details.release.as_ref());
+    let mark = late.or(entry.intent.details.release.as_ref())?;
+    Some((format!("/releases/{}", mark.id), mark.id.to_string()))
+}
+
 /// Who acted; for outside edits, that it was not through here.
 pub fn who(lang: Lang, entry: &Entry) -> String {
     match entry.intent.channel {
@@ -256,6 +265,7 @@ impl AuditRow {
             service: entry.intent.service.as_ref().map(|at| {
                 (service_path(at.namespace.as_str(), &at.name), format!("{} / {}", at.namespace, at.name))
             }),
+            release: release(entry),
             who: who(lang, entry),
             channel: channel(lang, entry),
             what: text::action(lang, entry.intent.action),

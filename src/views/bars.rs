@@ -32,6 +32,20 @@ impl Slots {
         self.0.len() > 1
     }
 
+    /// Slots in the order in which they are given.
+    pub fn listed(names: impl IntoIterator<Item = VersionName>) -> Self {
+        Self(names.into_iter().collect())
+    }
+
+    /// The same with one more version after the others, unless it is among them.
+    #[must_use]
+    pub fn and(mut self, version: &VersionName) -> Self {
+        if !self.0.contains(version) {
+            self.0.push(version.clone());
+        }
+        self
+    }
+
     /// 1 to 4, or 5 for everything after the fourth and for strangers.
     pub fn slot(&self, version: &str) -> u8 {
         let at = self.0.iter().position(|name| name.as_str() == version).unwrap_or(4);

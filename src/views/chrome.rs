@@ -50,6 +50,7 @@ pub struct Person {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Nav {
     Services,
+    Releases,
     Audit,
     Api,
     #[default]

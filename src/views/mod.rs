@@ -23,6 +23,10 @@ pub mod service;
 pub mod traffic;
 pub mod versions;
 
+pub mod release;
+pub mod releases;
+pub mod wizard;
+
 pub mod acts;
 pub mod audit;
 pub mod audit_detail;

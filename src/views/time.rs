@@ -52,6 +52,18 @@ impl Clockface {
         self.format(at_ms, "%H:%M")
     }
 
+    /// Reads `2026-11-20T22:00` as this person means it; milliseconds since 1970.
+    pub fn read_local(self, text: &str) -> Option<i64> {
+        let at = text.parse::<jiff::civil::DateTime>().ok()?;
+        let offset = Offset::from_seconds(i32::from(self.offset_min) * 60).ok()?;
+        Some(at.to_zoned(TimeZone::fixed(offset)).ok()?.timestamp().as_millisecond())
+    }
+
+    /// `14:23:19`, in the person's zone.
+    pub fn second(self, at_ms: i64) -> String {
+        self.format(at_ms, "%H:%M:%S")
+    }
+
     /// The moment as it is shown in lists: *4 min ago* below a day, *12 d ago* above, exact time as title.
     pub fn moment(self, at_ms: i64, now_ms: i64) -> Moment {
         let iso = Timestamp::from_millisecond(at_ms).map(|at| at.to_string()).unwrap_or_default();

@@ -4,6 +4,7 @@
 
 mod audit;
 mod parts;
+mod releases;
 mod service;
 mod services;
 mod world;
@@ -34,6 +35,7 @@ pub fn pages(lang: Lang, theme: Theme) -> Vec<Page> {
     service::add(&mut pages, lang, theme);
     parts::add(&mut pages, lang, theme);
     audit::add(&mut pages, lang, theme);
+    releases::add(&mut pages, lang, theme);
     others(&mut pages, lang, theme);
     pages
 }

@@ -1,0 +1,221 @@
+//! The questions before a command that moves traffic or deletes something: a dialog on the page and, at the
+//! same address, a page of its own. Going back needs no reason; deleting needs the name typed.
+
+use askama::Template;
+use askama::filters::HtmlSafe;
+
+use super::after::deletes;
+use super::buttons::{next_share, why_not};
+use super::{Given, said, slots};
+use crate::domain::ids::Revision;
+use crate::domain::refusal::Refusal;
+use crate::domain::release::{PauseReason, Phase, Verdict, Word};
+use crate::views::bars::{Bar, short};
+use crate::views::chrome::{Chrome, Notice, Tone};
+use crate::views::lang::{Lang, Rich};
+use crate::views::text;
+
+/// A question.
+#[derive(Clone, Debug, PartialEq, Eq, Template)]
+#[template(path = "release/ask.html")]
+pub struct Ask {
+    pub lang: Lang,
+    pub csrf: String,
+    /// Where *Cancel* leads.
+    pub path: String,
+    pub action: String,
+    pub request_id: String,
+    /// The `seq` that the question stands on.
+    pub seq: u64,
+    pub title: String,
+    pub effect: Vec<Rich>,
+    pub bar: Option<Bar>,
+    pub deletes: Vec<String>,
+    pub notes: Vec<Notice>,
+    pub problem: Option<Notice>,
+    /// Revisions to go back to, newest first, and the chosen one.
+    pub revisions: Option<(Vec<(Revision, String)>, String)>,
+    pub revision_error: Option<String>,
+    pub confirm: Option<Confirm>,
+    pub reason: Reason,
+    pub cancel: String,
+    pub button: String,
+    pub class: &'static str,
+    /// Back is fast: the action has the focus. Forward is careful: *Cancel* has it.
+    pub goes_back: bool,
+    pub possible: bool,
+}
+
+impl HtmlSafe for Ask {}
+
+/// What must be typed exactly.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Confirm {
+    pub expected: String,
+    pub typed: String,
+    pub error: Option<String>,
+}
+
+/// Why, in the person's words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reason {
+    pub required: bool,
+    pub typed: String,
+    pub error: Option<String>,
+}
+
+/// The same as a page.
+#[derive(Debug, Template)]
+#[template(path = "release/ask_page.html")]
+pub struct AskPage {
+    pub chrome: Chrome,
+    pub id: String,
+    pub path: String,
+    pub ask: Ask,
+}
+
+/// What was typed, and what came of it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Typed<'a> {
+    pub reason: &'a str,
+    pub confirm: &'a str,
+    pub revision: &'a str,
+    pub refusal: Option<&'a Refusal>,
+    pub request_id: &'a str,
+    /// Revisions that the service had, newest first, with what each was.
+    pub revisions: &'a [(Revision, String)],
+}
+
+impl Ask {
+    /// The question of a command.
+    pub fn of(chrome: &Chrome, given: Given<'_>, word: Word, typed: Typed<'_>) -> Self {
+        let (lang, release) = (chrome.lang(), given.release);
+        let (spec, state) = (&release.spec, &release.state);
+        let (stable, candidate) = (short(spec.stable.as_str()), short(spec.candidate.version().as_str()));
+        let key = key(given, word);
+        let next = next_share(release);
+        let of = |part: &str| {
+            lang.t(&format!("release.ask.{key}.{part}"))
+                .with("service", format!("{} / {}", release.at().namespace, release.at().name))
+                .with("name", &release.at().name)
+                .with("v", &candidate)
+                .with("stable", &stable)
+                .with("n", next.unwrap_or(100))
+                .with("more", next.unwrap_or(100).saturating_sub(release.share()))
+                .with("now", release.share())
+        };
+        let share = match word {
+            Word::Promote => next,
+            Word::PromoteAll => Some(100),
+            Word::Abort if !state.phase.is_before() => Some(0),
+            _ => None,
+        };
+        let bar = share.map(|share| {
+            let weights = [(spec.stable.clone(), 100 - share), (spec.candidate.version().clone(), share)];
+            Bar::whole(&lang.t("traffic.next").to_string(), &weights, &slots(given))
+        });
+        let removed = match word {
+            Word::Retire => Some(&spec.stable),
+            Word::DeleteVersion => Some(spec.candidate.version()),
+            _ => None,
+        };
+        let field = |name: &str| {
+            let no = typed.refusal.filter(|no| no.field.as_deref() == Some(name));
+            no.map(|no| text::refusal(lang, no).text)
+        };
+        let problem = typed
+            .refusal
+            .filter(|no| !matches!(no.field.as_deref(), Some("reason" | "confirm" | "revision")));
+        let why_not = why_not(lang, given, word);
+        let impossible = why_not.map(|why| {
+            Notice::new(Tone::Bad, crate::views::lang::Text::verbatim("%{why}").with("why", why).rich())
+        });
+        let danger = removed.is_some() || word == Word::Abort;
+        Self {
+            lang,
+            csrf: chrome.csrf.clone(),
+            path: said::path(release),
+            action: said::word_path(release, word),
+            request_id: typed.request_id.to_owned(),
+            seq: release.seq,
+            title: of("title").into(),
+            effect: vec![of("effect").rich()],
+            bar,
+            deletes: removed.map(|version| deletes(lang, given, version)).unwrap_or_default(),
+            notes: notes(lang, given, word),
+            possible: impossible.is_none(),
+            problem: problem.map(|no| text::refused(lang, no)).or(impossible),
+            revisions: (word == Word::Rollback)
+                .then(|| (typed.revisions.to_vec(), typed.revision.to_owned())),
+            revision_error: field("revision"),
+            confirm: removed.map(|version| Confirm {
+                expected: format!("{} {version}", release.at().name),
+                typed: typed.confirm.to_owned(),
+                error: field("confirm"),
+            }),
+            reason: Reason {
+                required: word.needs_reason(),
+                typed: typed.reason.to_owned(),
+                error: field("reason"),
+            },
+            cancel: of("cancel").into(),
+            button: of("button").into(),
+            class: if danger { "bad solid" } else { "pri" },
+            goes_back: matches!(word, Word::Abort | Word::Rollback),
+        }
+    }
+}
+
+/// Which sentences a command has in this state.
+fn key(given: Given<'_>, word: Word) -> &'static str {
+    let (phase, reason) = (given.release.state.phase, given.release.state.pause_reason());
+    match word {
+        Word::Start => "start",
+        Word::Promote if phase == Phase::PendingApproval => "approve_start",
+        Word::Promote if phase == Phase::Scheduled => "start_now",
+        Word::Promote if reason == Some(PauseReason::Gate) && next_share(given.release).is_some() => {
+            "approve_to"
+        }
+        Word::Promote if reason == Some(PauseReason::Gate) => "approve",
+        Word::Promote if next_share(given.release).is_some() => "promote_to",
+        Word::PromoteAll => "promote_all",
+        Word::Abort if phase.is_before() => "cancel",
+        Word::Abort => "abort",
+        Word::Rollback => "rollback",
+        Word::Retry if phase == Phase::RolledBack => "retry_all",
+        Word::Retry => "retry",
+        Word::Retire => "retire",
+        Word::DeleteVersion => "delete_version",
+        Word::Promote | Word::Pause | Word::Resume | Word::ChangeSteps => "promote",
+    }
+}
+
+/// What is good to know before going forward.
+fn notes(lang: Lang, given: Given<'_>, word: Word) -> Vec<Notice> {
+    let mut out = Vec::new();
+    if matches!(word, Word::Promote | Word::PromoteAll) {
+        if let Some(look) = given.judgements.first().filter(|look| look.verdict != Verdict::Pass) {
+            let word = said::verdict(lang, look.verdict).text;
+            let tone = if look.verdict == Verdict::Fail { Tone::Bad } else { Tone::Warn };
+            out.push(Notice::new(tone, lang.t("release.ask.latest").with("verdict", word).rich()));
+        }
+        let candidate = given.release.candidate();
+        let version = given
+            .overview
+            .and_then(|item| item.snapshot.versions.iter().find(|version| version.name == *candidate));
+        if let Some(version) = version.filter(|version| version.ready < version.total) {
+            let text = lang.t("release.ask.pods").with("v", short(candidate.as_str()));
+            let text = text.with("n", version.ready).with("of", version.total);
+            out.push(Notice::new(Tone::Warn, text.rich()));
+        }
+    }
+    out
+}
+
+impl AskPage {
+    /// The page of a question.
+    pub fn of(chrome: Chrome, given: Given<'_>, word: Word, typed: Typed<'_>) -> Self {
+        let ask = Ask::of(&chrome, given, word, typed);
+        Self { id: given.release.id.to_string(), path: said::path(given.release), ask, chrome }
+    }
+}

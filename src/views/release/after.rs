@@ -1,0 +1,99 @@
+//! The card below: what becomes of the version that is left over. Lists what would be deleted, and says
+//! what it waits for while it is not possible.
+
+use askama::Template;
+use askama::filters::HtmlSafe;
+
+use super::buttons::why_not;
+use super::{Given, said};
+use crate::domain::ids::VersionName;
+use crate::domain::release::state::Side;
+use crate::domain::release::{Phase, Word};
+use crate::domain::service::WorkloadKind;
+use crate::views::bars::short;
+use crate::views::lang::{Lang, Rich};
+
+/// The card.
+#[derive(Clone, Debug, PartialEq, Eq, Template)]
+#[template(path = "release/after.html")]
+pub struct After {
+    pub lang: Lang,
+    pub title: String,
+    pub text: Rich,
+    /// *Deployment reviews-v1, 3 pods*.
+    pub deletes: Vec<String>,
+    /// `None` = it is gone already.
+    pub button: Option<(String, Result<String, String>)>,
+}
+
+impl HtmlSafe for After {}
+
+impl After {
+    pub fn of(lang: Lang, given: Given<'_>) -> Self {
+        let release = given.release;
+        let state = &release.state;
+        let went_back = matches!(state.phase, Phase::RolledBack | Phase::NeedsAttention | Phase::Aborting);
+        let (word, side, version) = if went_back {
+            (Word::DeleteVersion, Side::Candidate, release.candidate())
+        } else {
+            (Word::Retire, Side::Stable, &release.spec.stable)
+        };
+        let name = short(version.as_str());
+        let group = if went_back { "delete" } else { "retire" };
+        let of = |part: &str| lang.t(&format!("release.after.{group}_{part}")).with("v", &name);
+        let title = of("title").into();
+        if state.removed.contains(&side) {
+            return Self { lang, title, text: of("gone").rich(), deletes: Vec::new(), button: None };
+        }
+        if state.removing == Some(side) {
+            return Self { lang, title, text: of("going").rich(), deletes: Vec::new(), button: None };
+        }
+        let why = why_not(lang, given, word);
+        let text = match (&why, state.phase) {
+            (Some(_), Phase::Succeeded | Phase::RolledBack | Phase::NeedsAttention) | (None, _) => {
+                of("text").rich()
+            }
+            (Some(_), _) => of("later").with("w", short(release.candidate().as_str())).rich(),
+        };
+        let button = match why {
+            None => Ok(said::word_path(release, word)),
+            Some(why) => Err(why),
+        };
+        Self {
+            lang,
+            title,
+            text,
+            deletes: deletes(lang, given, version),
+            button: Some((of("button").into(), button)),
+        }
+    }
+}
+
+/// What goes with a version: workloads with their pods, the subset, rules and copies.
+pub fn deletes(lang: Lang, given: Given<'_>, version: &VersionName) -> Vec<String> {
+    let Some(item) = given.overview else { return Vec::new() };
+    let mut out = Vec::new();
+    let found = item.snapshot.versions.iter().find(|one| one.name == *version);
+    for workload in found.iter().flat_map(|one| &one.workloads) {
+        let kind = match workload.kind {
+            WorkloadKind::Deployment => "Deployment",
+            WorkloadKind::StatefulSet => "StatefulSet",
+        };
+        let what = format!("{kind} {}", workload.name);
+        out.push(lang.count("release.after.workload", workload.wanted).with("what", what).into());
+    }
+    out.push(lang.t("release.after.subset").with("v", short(version.as_str())).into());
+    let rules = item
+        .routing
+        .rules
+        .iter()
+        .filter(|rule| rule.to.iter().any(|(to, n)| to == version && *n > 0))
+        .count();
+    if rules > 0 {
+        out.push(lang.count("release.after.rules", rules).into());
+    }
+    if item.routing.mirror.as_ref().is_some_and(|mirror| mirror.version() == Some(version)) {
+        out.push(lang.t("release.after.mirror").into());
+    }
+    out
+}

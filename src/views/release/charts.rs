@@ -1,0 +1,296 @@
+//! The analysis: one small chart a metric (drawn by the server), and the same as a table with sample sizes.
+
+use askama::Template;
+use askama::filters::HtmlSafe;
+
+use super::{Given, said, slots};
+use crate::domain::release::{Judgement, Metric, MetricJudgement, OnFailure, Verdict};
+use crate::views::bars::short;
+use crate::views::chrome::Chip;
+use crate::views::lang::Lang;
+use crate::views::time::Clockface;
+
+/// Width and height of a chart's drawing area.
+const WIDE: f64 = 240.0;
+const HIGH: f64 = 80.0;
+/// Looks that a chart shows.
+const LOOKS: usize = 60;
+/// Looks that the table shows as ticks.
+const TICKS: usize = 12;
+
+/// All charts.
+#[derive(Clone, Debug, PartialEq, Eq, Template)]
+#[template(path = "release/charts.html")]
+pub struct Charts {
+    pub lang: Lang,
+    pub hint: String,
+    pub charts: Vec<Chart>,
+}
+
+impl HtmlSafe for Charts {}
+
+/// One metric over time: candidate against stable, with the limit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Chart {
+    pub name: String,
+    pub verdict: Option<Chip>,
+    pub candidate: (String, u8, String),
+    pub stable: (String, u8, String),
+    /// What the picture says, in words.
+    pub text: String,
+    /// `points` of the lines; empty = nothing yet.
+    pub candidate_line: String,
+    pub stable_line: String,
+    /// Height of the limit.
+    pub limit_y: Option<String>,
+    pub limit: String,
+    pub range: String,
+    pub from: String,
+    pub to: String,
+}
+
+/// The same as a table.
+#[derive(Clone, Debug, PartialEq, Eq, Template)]
+#[template(path = "release/numbers.html")]
+pub struct Numbers {
+    pub lang: Lang,
+    pub stable: String,
+    pub candidate: String,
+    pub rows: Vec<Row>,
+}
+
+impl HtmlSafe for Numbers {}
+
+/// One metric in numbers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Row {
+    pub name: String,
+    pub stable: String,
+    pub candidate: String,
+    pub interval: Option<String>,
+    pub limit: String,
+    /// Oldest first.
+    pub ticks: Vec<Verdict>,
+    pub ticks_text: String,
+    pub verdict: Option<Chip>,
+    pub why: String,
+    pub sample: String,
+    pub query: Option<String>,
+}
+
+impl Charts {
+    /// `None` when nothing is measured.
+    pub fn of(clock: Clockface, given: Given<'_>) -> Option<Self> {
+        let (lang, spec) = (clock.lang, &given.release.spec);
+        let analysis = spec.analysis.as_ref()?;
+        let then = match spec.policies.on_failure {
+            OnFailure::Pause => lang.t("release.chart.then_pause"),
+            OnFailure::Abort => lang.t("release.chart.then_abort").with("v", short(spec.stable.as_str())),
+        };
+        let hint = lang
+            .t("release.chart.hint")
+            .with("v", short(spec.candidate.version().as_str()))
+            .with("w", short(spec.stable.as_str()))
+            .with("span", said::long_span(lang, u64::from(analysis.interval_s)))
+            .with("n", analysis.failures)
+            .with("then", then);
+        let charts = analysis
+            .metrics
+            .iter()
+            .enumerate()
+            .map(|(at, metric)| Chart::of(clock, given, at, metric))
+            .collect();
+        Some(Self { lang, hint: hint.into(), charts })
+    }
+}
+
+/// The judgements of one metric, newest first.
+fn looks(given: Given<'_>, at: usize) -> impl Iterator<Item = (&Judgement, &MetricJudgement)> {
+    given.judgements.iter().filter_map(move |look| {
+        look.metrics.iter().find(|metric| metric.metric == at).map(|metric| (look, metric))
+    })
+}
+
+/// The limit in words: *≥ 99.5%*, *≤ 1.5 × v1*.
+fn limit(lang: Lang, given: Given<'_>, metric: &Metric) -> String {
+    let stable = short(given.release.spec.stable.as_str());
+    let (absolute, relative) = (metric.limit().absolute, metric.limit().relative);
+    let least = match metric {
+        Metric::SuccessRate { .. } => true,
+        Metric::Latency { .. } => false,
+        Metric::Custom { direction, .. } => *direction == crate::domain::release::Direction::AtLeast,
+    };
+    let sign = if least { "≥" } else { "≤" };
+    let mut words = Vec::new();
+    words.extend(absolute.map(|value| format!("{sign} {}", said::value(lang, metric, value))));
+    words.extend(relative.map(|value| {
+        let n = crate::views::text::percent(value);
+        let text = match metric {
+            Metric::SuccessRate { .. } => lang.count("release.chart.points", n),
+            _ => lang.t("release.chart.times").with("sign", sign).with("n", n),
+        };
+        text.with("w", &stable).to_string()
+    }));
+    words.join(&lang.t("sum.comma").to_string())
+}
+
+impl Chart {
+    fn of(clock: Clockface, given: Given<'_>, at: usize, metric: &Metric) -> Self {
+        let (lang, spec) = (clock.lang, &given.release.spec);
+        let slots = slots(given);
+        let (candidate, stable) = (spec.candidate.version(), &spec.stable);
+        let shown: Vec<_> = looks(given, at).take(LOOKS).collect();
+        let latest = shown.first().map(|(_, metric)| *metric);
+        let say = |value: Option<f64>| {
+            value.map_or_else(|| "–".to_owned(), |value| said::value(lang, metric, value))
+        };
+        let absolute = metric.limit().absolute;
+        let values = shown
+            .iter()
+            .flat_map(|(_, one)| [one.value, one.beside])
+            .chain([absolute, latest.and_then(|one| one.limit)])
+            .flatten()
+            .filter(|value| value.is_finite());
+        let (low, high) = bounds(metric, values);
+        let y = |value: f64| (1.0 - (value - low) / (high - low)) * (HIGH - 8.0) + 4.0;
+        let (first, last) =
+            (shown.last().map_or(0, |(look, _)| look.at_ms), shown.first().map_or(0, |(look, _)| look.at_ms));
+        let x = |at_ms: i64| {
+            let whole = ms(last - first).max(1.0);
+            ms(at_ms - first) / whole * WIDE
+        };
+        let line = |of: fn(&MetricJudgement) -> Option<f64>| {
+            let points: Vec<String> = shown
+                .iter()
+                .rev()
+                .filter_map(|(look, one)| {
+                    let value = of(one).filter(|value| value.is_finite())?;
+                    Some(format!("{:.1},{:.1}", x(look.at_ms), y(value)))
+                })
+                .collect();
+            match points.as_slice() {
+                // One look is a dot, drawn as a short line so that it can be seen.
+                [one] => format!("{one} {}", one.replacen("0.0,", "4.0,", 1)),
+                points => points.join(" "),
+            }
+        };
+        let bound = latest.and_then(|one| one.limit).or(absolute);
+        let words = limit(lang, given, metric);
+        let text = lang
+            .t("release.chart.text")
+            .with("name", said::metric(lang, metric))
+            .with("v", short(candidate.as_str()))
+            .with("value", say(latest.and_then(|one| one.value)))
+            .with("w", short(stable.as_str()))
+            .with("beside", say(latest.and_then(|one| one.beside)))
+            .with("limit", &words);
+        let hour = |at_ms: i64| if shown.is_empty() { String::new() } else { clock.hour(at_ms) };
+        Self {
+            name: said::metric(lang, metric),
+            verdict: latest.map(|one| said::verdict(lang, one.verdict)),
+            candidate: (
+                short(candidate.as_str()),
+                slots.slot(candidate.as_str()),
+                say(latest.and_then(|one| one.value)),
+            ),
+            stable: (
+                short(stable.as_str()),
+                slots.slot(stable.as_str()),
+                say(latest.and_then(|one| one.beside)),
+            ),
+            text: text.into(),
+            candidate_line: line(|one| one.value),
+            stable_line: line(|one| one.beside),
+            limit_y: bound.filter(|value| value.is_finite()).map(|value| format!("{:.1}", y(value))),
+            limit: words,
+            range: if shown.is_empty() {
+                String::new()
+            } else {
+                format!("{} – {}", said::value(lang, metric, low), said::value(lang, metric, high))
+            },
+            from: hour(first),
+            to: hour(last),
+        }
+    }
+}
+
+/// Lowest and highest value of the picture, never the same.
+fn bounds(metric: &Metric, values: impl Iterator<Item = f64>) -> (f64, f64) {
+    let (mut low, mut high) =
+        values.fold((f64::MAX, f64::MIN), |(low, high), value| (low.min(value), high.max(value)));
+    if low > high {
+        (low, high) = (0.0, 1.0);
+    }
+    match metric {
+        // Success is close to 100; nothing is above it.
+        Metric::SuccessRate { .. } => {
+            high = 100.0;
+            low = (low - (high - low) * 0.15).clamp(0.0, 99.9);
+        }
+        Metric::Latency { .. } => {
+            low = 0.0;
+            high *= 1.15;
+        }
+        Metric::Custom { .. } => {
+            let room = (high - low) * 0.15;
+            (low, high) = (low - room, high + room);
+        }
+    }
+    if high - low < 1e-9 { (low, low + 1.0) } else { (low, high) }
+}
+
+/// Milliseconds as a number to calculate with; a release is shorter than a century.
+fn ms(of: i64) -> f64 {
+    f64::from(i32::try_from(of / 100).unwrap_or(i32::MAX))
+}
+
+impl Numbers {
+    /// `None` when nothing is measured.
+    pub fn of(lang: Lang, given: Given<'_>) -> Option<Self> {
+        let spec = &given.release.spec;
+        let analysis = spec.analysis.as_ref()?;
+        let row = |(at, metric): (usize, &Metric)| {
+            let latest = looks(given, at).next();
+            let say = |value: Option<f64>| {
+                value.map_or_else(|| "–".to_owned(), |value| said::value(lang, metric, value))
+            };
+            let mut ticks: Vec<Verdict> = looks(given, at).take(TICKS).map(|(_, one)| one.verdict).collect();
+            ticks.reverse();
+            let failed = ticks.iter().filter(|verdict| **verdict == Verdict::Fail).count();
+            let one = latest.map(|(_, one)| one);
+            let interval = one.and_then(|one| one.interval).map(|(low, high)| {
+                format!("{} – {}", said::value(lang, metric, low), said::value(lang, metric, high))
+            });
+            let sample =
+                latest.map_or(0.0, |(look, _)| look.seen.candidate.map_or(0.0, |counts| counts.requests));
+            Row {
+                name: said::metric(lang, metric),
+                stable: say(one.and_then(|one| one.beside)),
+                candidate: say(one.and_then(|one| one.value)),
+                interval,
+                limit: limit(lang, given, metric),
+                ticks_text: lang
+                    .t("release.chart.ticks")
+                    .with("n", ticks.len())
+                    .with("failed", failed)
+                    .into(),
+                ticks,
+                verdict: one.map(|one| said::verdict(lang, one.verdict)),
+                why: one.map_or_else(String::new, |one| {
+                    lang.t(&format!("release.why_judged.{}", one.why.as_str())).into()
+                }),
+                sample: crate::views::traffic::thousands(sample),
+                query: match metric {
+                    Metric::Custom { query, .. } => Some(query.clone()),
+                    _ => None,
+                },
+            }
+        };
+        Some(Self {
+            lang,
+            stable: short(spec.stable.as_str()),
+            candidate: short(spec.candidate.version().as_str()),
+            rows: analysis.metrics.iter().enumerate().map(row).collect(),
+        })
+    }
+}

@@ -1,0 +1,244 @@
+//! The page of one release, `/releases/R-…`: where it stands, the step rail, the timer, what is declared
+//! and observed, the analysis, the events, and what can be said to it now.
+//!
+//! `web` renders [`ReleasePage`] whole; live updates render its parts alone ([`ReleasePage::shared`], [`ReleasePage::own`]).
+
+pub mod said;
+pub mod stages;
+
+mod after;
+mod buttons;
+mod charts;
+mod log;
+mod now;
+mod rail;
+
+pub mod acts;
+pub mod change_steps;
+
+use askama::Template;
+use askama::filters::HtmlSafe;
+
+use crate::domain::overview::{Overview, Rights};
+use crate::domain::release::{Judgement, PauseReason, Phase, Release, TimelineEntry};
+
+use super::bars::{Slots, short};
+use super::chrome::{Chip, Chrome, Notice, Tone};
+use super::lang::Lang;
+use super::query::service_path;
+use super::text;
+use super::time::{Clockface, Moment};
+use super::traffic::{Declared, ObservedLine, Verdict};
+
+pub use after::After;
+pub use buttons::{Actions, Button, Dock, How};
+pub use charts::{Charts, Numbers};
+pub use log::Log;
+pub use now::Now;
+pub use rail::Rail;
+
+/// Everything that the page is made of, as the use case answers it.
+#[derive(Clone, Copy, Debug)]
+pub struct Given<'a> {
+    pub release: &'a Release,
+    /// Newest first.
+    pub timeline: &'a [TimelineEntry],
+    /// Newest first.
+    pub judgements: &'a [Judgement],
+    /// `None` when the service is not there any more.
+    pub overview: Option<&'a Overview>,
+    pub rights: &'a Rights,
+}
+
+/// The whole page.
+#[derive(Debug, Template)]
+#[template(path = "release.html")]
+pub struct ReleasePage {
+    pub chrome: Chrome,
+    pub id: String,
+    pub path: String,
+    pub service: String,
+    pub service_href: String,
+    /// `v1 → v2`.
+    pub versions: String,
+    /// A fresh key for the buttons that act at once.
+    pub request_id: String,
+    pub head: Head,
+    pub banner: Banner,
+    pub actions: Actions,
+    pub dock: Dock,
+    pub rail: Rail,
+    pub now: Now,
+    pub bars: Option<(Declared, ObservedLine, Verdict)>,
+    pub charts: Option<Charts>,
+    pub numbers: Option<Numbers>,
+    pub after: After,
+    pub log: Log,
+}
+
+/// The line below the title.
+#[derive(Clone, Debug, PartialEq, Eq, Template)]
+#[template(path = "release/head.html")]
+pub struct Head {
+    pub lang: Lang,
+    pub state: Chip,
+    pub strategy: String,
+    pub namespace: String,
+    pub started: Option<Moment>,
+    pub by: String,
+    pub reason: String,
+}
+
+impl HtmlSafe for Head {}
+
+/// What somebody must know before anything else: why it stands still, what is wrong.
+#[derive(Clone, Debug, PartialEq, Eq, Template)]
+#[template(
+    ext = "html",
+    source = r#"<div class="notes" id="rel-banner" data-live>{% for notice in notices %}{{ notice }}{% endfor %}</div>"#
+)]
+pub struct Banner {
+    pub notices: Vec<Notice>,
+}
+
+impl HtmlSafe for Banner {}
+
+impl ReleasePage {
+    /// The page for a release as it stands.
+    pub fn of(chrome: Chrome, given: Given<'_>, request_id: String) -> Self {
+        let release = given.release;
+        let (lang, at) = (chrome.lang(), release.at());
+        let bars = given
+            .overview
+            .map(|item| (Declared::of(lang, item), ObservedLine::of(lang, item), Verdict::of(lang, item)));
+        let actions = Actions::of(lang, given);
+        Self {
+            id: release.id.to_string(),
+            path: said::path(release),
+            service: at.name.to_string(),
+            service_href: service_path(at.namespace.as_str(), &at.name),
+            versions: format!(
+                "{} → {}",
+                short(release.spec.stable.as_str()),
+                short(release.candidate().as_str())
+            ),
+            request_id,
+            head: Head::of(chrome.clock, chrome.now_ms, release),
+            banner: Banner::of(chrome.clock, given),
+            dock: Dock::of(&actions),
+            actions,
+            rail: Rail::of(chrome.clock, given),
+            now: Now::of(chrome.clock, chrome.now_ms, given),
+            bars,
+            charts: Charts::of(chrome.clock, given),
+            numbers: Numbers::of(lang, given),
+            after: After::of(lang, given),
+            log: Log::of(chrome.clock, given),
+            chrome,
+        }
+    }
+
+    /// The parts that change while somebody looks and that everybody sees alike, with their ids.
+    pub fn shared(clock: Clockface, now_ms: i64, given: Given<'_>) -> Vec<(String, String)> {
+        let lang = clock.lang;
+        let mut out = vec![
+            ("rel-state", Head::of(clock, now_ms, given.release).to_string()),
+            ("rel-steps", Rail::of(clock, given).to_string()),
+            ("rel-now", Now::of(clock, now_ms, given).to_string()),
+            ("rel-log", Log::of(clock, given).to_string()),
+        ];
+        out.extend(Charts::of(clock, given).map(|charts| ("rel-charts", charts.to_string())));
+        out.extend(Numbers::of(lang, given).map(|numbers| ("rel-numbers", numbers.to_string())));
+        if let Some(item) = given.overview {
+            out.push(("t-declared", Declared::of(lang, item).to_string()));
+            out.push(("t-observed", ObservedLine::of(lang, item).to_string()));
+            out.push(("t-verdict", Verdict::of(lang, item).to_string()));
+        }
+        out.into_iter().map(|(id, html)| (id.to_owned(), html)).collect()
+    }
+
+    /// Those that depend on what the person may do.
+    pub fn own(clock: Clockface, given: Given<'_>) -> Vec<(String, String)> {
+        let actions = Actions::of(clock.lang, given);
+        vec![
+            ("rel-banner".to_owned(), Banner::of(clock, given).to_string()),
+            ("rel-dock".to_owned(), Dock::of(&actions).to_string()),
+            ("rel-actions".to_owned(), actions.to_string()),
+            ("rel-after".to_owned(), After::of(clock.lang, given).to_string()),
+        ]
+    }
+
+    /// What the analysis does, in one sentence.
+    pub fn analysis_hint(&self) -> String {
+        self.charts.as_ref().map_or_else(String::new, |charts| charts.hint.clone())
+    }
+}
+
+/// Colours of the versions: those of the service, and the candidate's even before it is there.
+fn slots(given: Given<'_>) -> Slots {
+    let (stable, candidate) = (&given.release.spec.stable, given.release.candidate());
+    match given.overview {
+        Some(item) => Slots::of(&item.snapshot.versions).and(stable).and(candidate),
+        None => Slots::listed([stable.clone(), candidate.clone()]),
+    }
+}
+
+impl Head {
+    fn of(clock: Clockface, now_ms: i64, release: &Release) -> Self {
+        let state = said::state(clock, release);
+        Self {
+            lang: clock.lang,
+            state,
+            strategy: said::strategy(clock.lang, release.spec.strategy.as_str()),
+            namespace: release.at().namespace.to_string(),
+            started: release.started_ms.map(|at| clock.moment(at, now_ms)),
+            by: release.state.started_by.clone().unwrap_or_else(|| release.by.clone()),
+            reason: release.reason.clone(),
+        }
+    }
+}
+
+impl Banner {
+    fn of(clock: Clockface, given: Given<'_>) -> Self {
+        let (lang, release) = (clock.lang, given.release);
+        let state = &release.state;
+        let mut notices = Vec::new();
+        if let Some(why) = &given.rights.change {
+            let notice = text::refused(lang, why);
+            notices.push(Notice { icon: "lock", alert: false, tone: Tone::Info, ..notice });
+        }
+        if let Some(paused) = state.paused.as_ref().filter(|_| state.phase == Phase::Paused) {
+            let key = format!("release.why.{}", paused.reason.as_str());
+            let candidate = short(release.candidate().as_str());
+            let said = lang.t(&key).with("v", candidate).with("time", clock.hour(paused.since_ms)).with(
+                "who",
+                given.timeline.iter().find(|e| e.to == Phase::Paused).map_or("?", |e| e.by.as_str()),
+            );
+            let tone = if paused.reason.is_trouble() { Tone::Bad } else { Tone::Warn };
+            let more = paused.detail.as_ref().map(|detail| {
+                let said = text::refusal(lang, detail);
+                [Some(said.text), said.next].into_iter().flatten().collect::<Vec<_>>().join(" ")
+            });
+            let at = release.at();
+            let link = (paused.reason == PauseReason::Drift).then(|| {
+                (service_path(at.namespace.as_str(), &at.name), lang.t("release.see_service").to_string())
+            });
+            let icon = if paused.reason == PauseReason::Drift { "drift" } else { "pause" };
+            notices.push(Notice { icon, more, link, ..Notice::new(tone, said.rich()) });
+        }
+        if let Some(needs) = &state.needs {
+            notices.push(Notice { alert: false, ..text::refused(lang, needs) });
+        }
+        if state.phase == Phase::RolledBack && said::failed_itself(release) {
+            let text = lang.t("release.went_back").with("v", short(release.spec.stable.as_str()));
+            notices.push(Notice::new(Tone::Bad, text.rich()));
+        }
+        if state.phase == Phase::Superseded {
+            notices.push(Notice::new(Tone::Info, lang.t("release.superseded").rich()));
+        }
+        if given.overview.is_none() {
+            notices.push(Notice::new(Tone::Warn, lang.t("release.no_service").rich()));
+        }
+        Self { notices }
+    }
+}

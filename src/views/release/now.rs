@@ -1,0 +1,153 @@
+//! Where the release stands: share, timer, analysis. The timer is counted down by the browser from the
+//! deadline; the server's time wins at each event.
+
+use askama::Template;
+use askama::filters::HtmlSafe;
+
+use super::{Given, said};
+use crate::domain::release::state::Stage;
+use crate::domain::release::{PauseReason, Phase, Step, Verdict};
+use crate::views::bars::short;
+use crate::views::lang::Lang;
+use crate::views::time::Clockface;
+
+/// Three figures.
+#[derive(Clone, Debug, PartialEq, Eq, Template)]
+#[template(path = "release/now.html")]
+pub struct Now {
+    pub lang: Lang,
+    pub share_label: String,
+    pub share: String,
+    pub observed: String,
+    pub timer: Timer,
+    pub analysis: Option<(String, String)>,
+}
+
+impl HtmlSafe for Now {}
+
+/// What it waits for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Timer {
+    pub label: String,
+    /// `06:12`, or a word when nothing counts down.
+    pub shown: String,
+    /// Milliseconds since 1970, when something counts down.
+    pub due_ms: Option<i64>,
+    /// How long the whole wait is, milliseconds.
+    pub whole_ms: Option<i64>,
+    /// How far it is, percent.
+    pub done: Option<u8>,
+    pub below: String,
+}
+
+impl Now {
+    pub fn of(clock: Clockface, now_ms: i64, given: Given<'_>) -> Self {
+        let (lang, release) = (clock.lang, given.release);
+        let spec = &release.spec;
+        let candidate = short(release.candidate().as_str());
+        let seen = given.overview.and_then(|item| item.observed.as_ref());
+        let observed = match seen {
+            None => lang.t("traffic.no_metrics").to_string(),
+            Some(seen) if seen.requests() <= 0.0 => lang.t("traffic.no_requests").into(),
+            Some(seen) if seen.too_few() => lang.t("traffic.too_few").into(),
+            Some(seen) => {
+                let share = seen.share(release.candidate().as_str()).unwrap_or_default();
+                lang.t("release.now.observed").with("n", format!("{share:.1}")).into()
+            }
+        };
+        let analysis = spec.analysis.as_ref().map(|analysis| {
+            let latest = given.judgements.first();
+            let all = analysis.metrics.len();
+            let passed = latest.map_or(0, |look| {
+                look.metrics.iter().filter(|metric| metric.verdict == Verdict::Pass).count()
+            });
+            let below = match latest {
+                None => lang.t("release.now.no_look").to_string(),
+                Some(look) => {
+                    let requests = look.seen.candidate.map_or(0.0, |counts| counts.requests);
+                    let word = said::verdict(lang, look.verdict).text;
+                    lang.t("release.now.latest")
+                        .with("verdict", word)
+                        .with("n", crate::views::traffic::thousands(requests))
+                        .into()
+                }
+            };
+            let shown = if latest.is_none() { "–".to_owned() } else { format!("{passed} / {all}") };
+            (shown, below)
+        });
+        Self {
+            lang,
+            share_label: lang.t("release.now.on").with("v", &candidate).into(),
+            share: format!("{}%", release.share()),
+            observed,
+            timer: Timer::of(clock, now_ms, given),
+            analysis,
+        }
+    }
+}
+
+impl Timer {
+    fn of(clock: Clockface, now_ms: i64, given: Given<'_>) -> Self {
+        let (lang, release) = (clock.lang, given.release);
+        let (spec, state) = (&release.spec, &release.state);
+        let still = |label: &str, shown: String, below: String| Self {
+            label: lang.t(label).into(),
+            shown,
+            due_ms: None,
+            whole_ms: None,
+            done: None,
+            below,
+        };
+        let word = |key: &str| lang.t(key).to_string();
+        let whole_ms = match spec.steps.get(state.step) {
+            Some(Step::Hold { seconds }) => i64::try_from(*seconds).ok().and_then(|s| s.checked_mul(1_000)),
+            _ => None,
+        };
+        let percent = |left: i64| {
+            let whole = whole_ms.filter(|whole| *whole > 0)?;
+            u8::try_from(((whole - left).clamp(0, whole)) * 100 / whole).ok()
+        };
+        match state.phase {
+            Phase::Paused if state.pause_reason() == Some(PauseReason::Gate) => {
+                still("release.now.next", word("release.now.approval"), word("release.now.gate"))
+            }
+            Phase::Paused => match state.paused.as_ref().and_then(|paused| paused.left_ms) {
+                Some(left) => {
+                    let below = word("release.now.stopped");
+                    Self { done: percent(left), ..still("release.now.left", said::countdown(left), below) }
+                }
+                None => still("release.now.next", word("release.phase.paused"), word("release.now.stopped")),
+            },
+            Phase::Running | Phase::Scheduled => match (state.due_ms, state.stage) {
+                (Some(due), _) => Self {
+                    label: word(if state.phase == Phase::Scheduled {
+                        "release.now.starts"
+                    } else {
+                        "release.now.next"
+                    }),
+                    shown: said::countdown(due - now_ms),
+                    due_ms: Some(due),
+                    whole_ms,
+                    done: percent(due - now_ms),
+                    below: lang.t("release.now.at").with("time", clock.hour(due)).into(),
+                },
+                (None, Stage::Gate) => {
+                    still("release.now.next", word("release.now.verdict"), word("release.now.verdict_more"))
+                }
+                (None, other) => {
+                    let key = match other {
+                        Stage::Preflight => "preflight",
+                        Stage::Applying => "applying",
+                        _ => "converging",
+                    };
+                    still("release.now.next", word("release.now.soon"), word(&format!("release.now.{key}")))
+                }
+            },
+            phase if phase.is_final() => {
+                let took = said::took(lang, release, now_ms).unwrap_or_else(|| "–".to_owned());
+                still("release.now.took", took, said::phase(lang, phase))
+            }
+            phase => still("release.now.next", word("release.now.soon"), said::phase(lang, phase)),
+        }
+    }
+}

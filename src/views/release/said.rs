@@ -1,0 +1,277 @@
+//! Words of a release: its state as a chip, its steps, its commands, what happened, in both languages.
+//! The list, the page, the history and the dialogs say the same.
+
+use crate::domain::release::state::{ActionKind, Side};
+use crate::domain::release::{Happened, Metric, PauseReason, Phase, Release, Spec, Step, Verdict, Word};
+use crate::views::bars::short;
+use crate::views::chrome::{Chip, Tone};
+use crate::views::lang::{Lang, Text};
+use crate::views::services::duration;
+use crate::views::text;
+use crate::views::time::{Clockface, span};
+
+/// `/releases/R-1042`.
+pub fn path(release: &Release) -> String {
+    format!("/releases/{}", release.id)
+}
+
+/// `/releases/R-1042/promote-all`.
+pub fn word_path(release: &Release, word: Word) -> String {
+    format!("{}/{}", path(release), segment(word))
+}
+
+/// A command as the last segment of an address.
+pub fn segment(word: Word) -> String {
+    word.as_str().replace('_', "-")
+}
+
+/// A strategy's name.
+pub fn strategy(lang: Lang, word: &str) -> String {
+    lang.t(&format!("release.strategy.{word}")).into()
+}
+
+/// A command's name.
+pub fn word(lang: Lang, word: Word) -> String {
+    lang.t(&format!("release.word.{}", word.as_str())).into()
+}
+
+/// A phase's name.
+pub fn phase(lang: Lang, phase: Phase) -> String {
+    lang.t(&format!("release.phase.{}", phase.as_str())).into()
+}
+
+/// Why it paused, in a few words.
+pub fn pause(lang: Lang, reason: PauseReason) -> String {
+    lang.t(&format!("release.pause.{}", reason.as_str())).into()
+}
+
+/// How a release stands, as a chip. `clock` says times in the person's zone.
+pub fn state(clock: Clockface, release: &Release) -> Chip {
+    let lang = clock.lang;
+    let (state, spec) = (&release.state, &release.spec);
+    let plain = || lang.t(&format!("release.phase.{}", state.phase.as_str()));
+    let stable = short(spec.stable.as_str());
+    match state.phase {
+        Phase::Draft | Phase::Validated | Phase::Cancelled | Phase::Superseded => {
+            Chip::new(Tone::Line, "", plain())
+        }
+        Phase::PendingApproval => Chip::new(Tone::Warn, "user", plain()),
+        Phase::Scheduled => {
+            let text = match state.due_ms {
+                Some(at) => lang.t("release.starts_at").with("time", clock.exact(at)),
+                None => plain(),
+            };
+            Chip::new(Tone::Info, "clock", text)
+        }
+        Phase::Running => {
+            let n = (state.step + 1).min(spec.steps.len());
+            let text = lang.t("release.running").with("n", n).with("of", spec.steps.len());
+            Chip::new(Tone::Info, "run", text)
+        }
+        Phase::Promoting | Phase::Finalising => Chip::new(Tone::Info, "run", plain()),
+        Phase::Succeeded => {
+            let key =
+                if state.removed.contains(&Side::Stable) { "release.done_retired" } else { "release.done" };
+            Chip::new(Tone::Ok, "ok", lang.t(key))
+        }
+        Phase::Paused => match state.pause_reason() {
+            Some(PauseReason::Gate) => Chip::new(Tone::Warn, "user", lang.t("release.waiting")),
+            Some(reason) if reason.is_trouble() => {
+                let text = lang.t("release.paused_itself").with("why", pause(lang, reason));
+                Chip::new(Tone::Bad, "pause", text)
+            }
+            _ => Chip::new(Tone::Warn, "pause", plain()),
+        },
+        Phase::Aborting => Chip::new(Tone::Warn, "back", lang.t("release.aborting").with("v", stable)),
+        Phase::RolledBack => {
+            let key = if failed_itself(release) { "release.back_itself" } else { "release.back" };
+            let tone = if failed_itself(release) { Tone::Bad } else { Tone::Plain };
+            Chip::new(tone, "back", lang.t(key).with("v", stable))
+        }
+        Phase::NeedsAttention => Chip::new(Tone::Bad, "bad", plain()),
+    }
+}
+
+/// True when the analysis, not a person, ended it.
+pub fn failed_itself(release: &Release) -> bool {
+    let most = release.spec.analysis.as_ref().map_or(u32::MAX, |analysis| analysis.failures);
+    release.state.latest == Some(Verdict::Fail) && release.state.failures >= most
+}
+
+/// A stretch of time, exact where that matters: `1 h 30 min`, `90 s` is `1 min 30 s`.
+pub fn long_span(lang: Lang, seconds: u64) -> String {
+    let parts = [(86_400, "time.d"), (3_600, "time.h"), (60, "time.min"), (1, "time.s")];
+    let mut left = seconds;
+    let mut words: Vec<String> = Vec::new();
+    for (unit, key) in parts {
+        if left >= unit && words.len() < 2 {
+            words.push(lang.t(key).with("n", left / unit).into());
+            left %= unit;
+        }
+    }
+    if words.is_empty() { lang.t("time.s").with("n", 0).into() } else { words.join(" ") }
+}
+
+/// `06:12`, `1:06:12`: what is left of a timer.
+pub fn countdown(ms: i64) -> String {
+    let s = (ms.max(0) + 999) / 1_000;
+    let (hours, minutes, seconds) = (s / 3_600, s / 60 % 60, s % 60);
+    if hours > 0 {
+        format!("{hours}:{minutes:02}:{seconds:02}")
+    } else {
+        format!("{minutes:02}:{seconds:02}")
+    }
+}
+
+/// What a step gives the new version: *v2 25%*, *v2 3 pods*, *10% copied to v2*.
+pub fn step(lang: Lang, spec: &Spec, step: &Step) -> Text {
+    let v = short(spec.candidate.version().as_str());
+    match step {
+        Step::Weight { percent } => lang.t("release.step.weight").with("v", v).with("n", percent),
+        Step::Replicas { candidate, .. } if spec.candidate.is_in_place() => {
+            lang.t("release.step.batch").with("n", candidate)
+        }
+        Step::Replicas { candidate, .. } => lang.count("release.step.replicas", candidate).with("v", v),
+        Step::Rules { when } if when.is_empty() => lang.t("release.step.rules_off").with("v", v),
+        Step::Rules { .. } => lang.t("release.step.rules").with("v", v),
+        Step::Mirror { percent: 0 } => lang.t("release.step.mirror_off").with("v", v),
+        Step::Mirror { percent } => lang.t("release.step.mirror").with("v", v).with("n", percent),
+        Step::Hold { seconds } => lang.t("release.step.hold").with("span", long_span(lang, *seconds)),
+        Step::Approval => lang.t("release.step.approval"),
+        Step::Analysis { passes } => lang.count("release.step.analysis", passes),
+    }
+}
+
+/// What is measured: *Success rate*, *p95 latency*, the query's name.
+pub fn metric(lang: Lang, metric: &Metric) -> String {
+    match metric {
+        Metric::SuccessRate { .. } => lang.t("release.metric.success_rate").into(),
+        Metric::Latency { quantile, .. } => lang.t("release.metric.latency").with("q", quantile).into(),
+        Metric::Custom { name, .. } => name.clone(),
+    }
+}
+
+/// A value of a metric in its unit.
+pub fn value(lang: Lang, metric: &Metric, value: f64) -> String {
+    match metric {
+        Metric::SuccessRate { .. } => format!("{}%", text::percent((value * 100.0).floor() / 100.0)),
+        Metric::Latency { .. } => duration(lang, value),
+        Metric::Custom { .. } => text::percent(value),
+    }
+}
+
+/// A verdict as a chip: shape, word, colour.
+pub fn verdict(lang: Lang, verdict: Verdict) -> Chip {
+    let (tone, icon) = match verdict {
+        Verdict::Pass => (Tone::Ok, "ok"),
+        Verdict::Undecided => (Tone::Warn, "warn"),
+        Verdict::Error => (Tone::Warn, "off"),
+        Verdict::Fail => (Tone::Bad, "bad"),
+    };
+    Chip::new(tone, icon, lang.t(&format!("release.verdict.{}", verdict.as_str())))
+}
+
+fn side(spec: &Spec, side: Side) -> String {
+    match side {
+        Side::Stable => short(spec.stable.as_str()),
+        Side::Candidate => short(spec.candidate.version().as_str()),
+    }
+}
+
+/// What an action does, in a few words.
+pub fn action(lang: Lang, spec: &Spec, action: &ActionKind) -> Text {
+    let v = short(spec.candidate.version().as_str());
+    match action {
+        ActionKind::Deploy { .. } => lang.t("release.do.deploy").with("v", v),
+        ActionKind::Scale { side: which, replicas } => {
+            lang.count("release.do.scale", replicas).with("v", side(spec, *which))
+        }
+        ActionKind::Batch { updated, number } => {
+            lang.t("release.do.batch").with("n", updated).with("batch", number)
+        }
+        ActionKind::Traffic { aim } if aim.mirror > 0 => {
+            lang.t("release.do.traffic_mirror").with("v", v).with("n", aim.percent).with("m", aim.mirror)
+        }
+        ActionKind::Traffic { aim } => lang.t("release.do.traffic").with("v", v).with("n", aim.percent),
+        ActionKind::SwitchBack { revision } => lang.t("release.do.switch_back").with("n", revision),
+        ActionKind::Measure => lang.t("release.do.measure"),
+        ActionKind::Remove { side: which } => lang.t("release.do.remove").with("v", side(spec, *which)),
+    }
+}
+
+/// One line of the events: icon, tone and sentence. `None` for what only the machine cares about.
+pub fn happened(lang: Lang, spec: &Spec, one: &Happened) -> Option<(&'static str, Tone, Text)> {
+    let named = |key: &str| lang.t(&format!("release.happened.{key}"));
+    let step_word =
+        |n: &usize| spec.steps.get(*n).map_or_else(String::new, |known| step(lang, spec, known).to_string());
+    Some(match one {
+        Happened::Created => ("release", Tone::Plain, named("created")),
+        Happened::Told { word: told } => {
+            let icon = if told.goes_back() { "back" } else { "user" };
+            (icon, Tone::Plain, named("told").with("word", word(lang, *told)))
+        }
+        Happened::Began => ("run", Tone::Info, named("began")),
+        Happened::StepBegan { step } => {
+            ("next", Tone::Info, named("step_began").with("n", step + 1).with("step", step_word(step)))
+        }
+        Happened::StepDone { step } => {
+            ("ok", Tone::Ok, named("step_done").with("n", step + 1).with("step", step_word(step)))
+        }
+        Happened::Decided { .. } | Happened::Done { action: ActionKind::Measure } => return None,
+        Happened::Done { action: done } => {
+            ("ok", Tone::Ok, named("done").with("action", action(lang, spec, done)))
+        }
+        Happened::NotDone { action: tried, refusal } => {
+            let why = text::refusal(lang, refusal).text;
+            ("bad", Tone::Bad, named("not_done").with("action", action(lang, spec, tried)).with("why", why))
+        }
+        Happened::Ready => {
+            ("ok", Tone::Ok, named("ready").with("v", short(spec.candidate.version().as_str())))
+        }
+        Happened::Judged { verdict: said, failures } => {
+            let chip = verdict(lang, *said);
+            let text = if *said == Verdict::Fail {
+                named("judged_fail").with("n", failures)
+            } else {
+                named("judged").with("verdict", chip.text)
+            };
+            (chip.icon, chip.tone, text)
+        }
+        Happened::Paused { reason } => {
+            let tone = if reason.is_trouble() { Tone::Bad } else { Tone::Warn };
+            ("pause", tone, named("paused").with("why", pause(lang, *reason)))
+        }
+        Happened::Resumed => ("run", Tone::Info, named("resumed")),
+        Happened::ResumedAfterRestart => ("run", Tone::Info, named("restarted")),
+        Happened::Drift { managers, percent } => {
+            let by = if managers.is_empty() { "?".to_owned() } else { managers.join(", ") };
+            let text = match percent {
+                Some(n) => named("drift_to").with("n", n).with("v", short(spec.candidate.version().as_str())),
+                None => named("drift"),
+            };
+            ("drift", Tone::Warn, text.with("by", by))
+        }
+        Happened::Reasserted => ("drift", Tone::Info, named("reasserted")),
+        Happened::Adopted { percent } => ("drift", Tone::Info, named("adopted").with("n", percent)),
+        Happened::AbortedItself { reason } => {
+            ("back", Tone::Bad, named("aborted_itself").with("why", pause(lang, *reason)))
+        }
+        Happened::StepsChanged { from, count } => {
+            ("edit", Tone::Plain, named("steps_changed").with("n", from + 1).with("count", count))
+        }
+        Happened::Finished { phase: end } => {
+            let (icon, tone) = match end {
+                Phase::Succeeded => ("ok", Tone::Ok),
+                Phase::NeedsAttention => ("bad", Tone::Bad),
+                _ => ("back", Tone::Plain),
+            };
+            (icon, tone, named("finished").with("phase", phase(lang, *end)))
+        }
+    })
+}
+
+/// How long a release took, or has been going on.
+pub fn took(lang: Lang, release: &Release, now_ms: i64) -> Option<String> {
+    let from = release.started_ms?;
+    Some(span(lang, release.ended_ms.unwrap_or(now_ms) - from))
+}

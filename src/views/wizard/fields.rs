@@ -1,0 +1,463 @@
+//! What stands in the wizard's form: everything as it was typed, also what makes no sense yet. A draft is
+//! these fields; a wish is read from them by [`super::read`].
+
+use serde_json::{Map, Value};
+
+use crate::domain::release::{
+    Analysis, Candidate, Direction, Metric, OnDrift, OnFailure, OwnTemplate, Policies, Spec, Step, Strategy,
+    Template,
+};
+use crate::domain::routing::{Condition, Op, Subject};
+use crate::views::release::stages::stages;
+
+/// Rows that the form takes; more are left out when it is read, and the wish is then refused for its length.
+const MOST_ROWS: usize = 60;
+
+/// The form.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a check box of the form")]
+pub struct Fields {
+    pub strategy: String,
+    /// `namespace/name`.
+    pub service: String,
+    pub stable: String,
+    /// `image` or `adopt`.
+    pub from: String,
+    pub version: String,
+    pub image: String,
+    pub replicas: String,
+    pub in_place: bool,
+    pub adopt: String,
+    /// A template's word, or `own:` and its name.
+    pub template: String,
+    pub rows: Vec<Row>,
+    pub analyse: bool,
+    pub interval: String,
+    pub window: String,
+    pub min_requests: String,
+    pub failures: String,
+    pub metrics: Vec<MetricField>,
+    pub on_failure: String,
+    pub on_deadline: String,
+    pub on_drift: String,
+    /// Minutes.
+    pub deadline: String,
+    pub delete_after_abort: bool,
+    pub stable_after: String,
+    /// `2026-11-20T22:00`, in the person's zone; empty = when it is started.
+    pub start_at: String,
+    pub second_person: bool,
+    pub reason: String,
+    /// The name under which the steps are to be kept.
+    pub template_name: String,
+}
+
+/// A stage of the release as a row of the table.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Row {
+    /// `weight`, `replicas`, `mirror`, `rules` or `wait`.
+    pub kind: String,
+    pub percent: String,
+    pub candidate: String,
+    pub stable: String,
+    /// Conditions that this form cannot show, as JSON.
+    pub when: String,
+    pub subject: String,
+    pub name: String,
+    pub op: String,
+    pub value: String,
+    pub hold: String,
+    /// `s`, `min` or `h`.
+    pub unit: String,
+    pub passes: String,
+    pub approval: bool,
+}
+
+/// One metric.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MetricField {
+    pub on: bool,
+    /// `success_rate`, `latency` or `custom`.
+    pub kind: String,
+    pub quantile: String,
+    pub name: String,
+    pub query: String,
+    /// `at_most` or `at_least`.
+    pub direction: String,
+    pub absolute: String,
+    pub relative: String,
+}
+
+/// The number without needless decimals.
+fn plain(number: f64) -> String {
+    format!("{number}")
+}
+
+fn some(number: Option<f64>) -> String {
+    number.map(plain).unwrap_or_default()
+}
+
+impl Row {
+    fn hold_of(&mut self, seconds: u64) {
+        let (n, unit) = match seconds {
+            s if s % 3_600 == 0 && s > 0 => (s / 3_600, "h"),
+            s if s % 60 == 0 && s > 0 => (s / 60, "min"),
+            s => (s, "s"),
+        };
+        (self.hold, self.unit) = (n.to_string(), unit.to_owned());
+    }
+
+    fn aim_of(&mut self, step: &Step) {
+        match step {
+            Step::Weight { percent } | Step::Mirror { percent } => {
+                step.kind().clone_into(&mut self.kind);
+                self.percent = percent.to_string();
+            }
+            Step::Replicas { candidate, stable } => {
+                "replicas".clone_into(&mut self.kind);
+                self.candidate = candidate.to_string();
+                self.stable = stable.map(|n| n.to_string()).unwrap_or_default();
+            }
+            Step::Rules { when } => {
+                "rules".clone_into(&mut self.kind);
+                match when.as_slice() {
+                    [] => {}
+                    [all] if all.len() == 1 => self.condition_of(&all[0]),
+                    _ => self.when = serde_json::to_string(when).unwrap_or_default(),
+                }
+            }
+            Step::Hold { .. } | Step::Approval | Step::Analysis { .. } => {}
+        }
+    }
+
+    fn condition_of(&mut self, one: &Condition) {
+        let (subject, name) = match &one.on {
+            Subject::Header(name) => ("header", name.as_str()),
+            Subject::Cookie(name) => ("cookie", name.as_str()),
+            Subject::Query(name) => ("query", name.as_str()),
+            Subject::Path => ("path", ""),
+            Subject::Method => ("method", ""),
+        };
+        (self.subject, self.name) = (subject.to_owned(), name.to_owned());
+        (self.op, self.value) = (one.op.as_str().to_owned(), one.value.clone());
+    }
+
+    /// The conditions as the wish has them; empty when nothing is typed.
+    pub fn conditions(&self) -> Value {
+        if !self.when.is_empty() {
+            return serde_json::from_str(&self.when).unwrap_or(Value::Null);
+        }
+        if self.value.is_empty() && self.name.is_empty() && self.op != Op::Present.as_str() {
+            return Value::Array(Vec::new());
+        }
+        let mut on = Map::from_iter([("in".to_owned(), Value::from(self.subject.as_str()))]);
+        if matches!(self.subject.as_str(), "header" | "cookie" | "query") {
+            on.insert("name".to_owned(), Value::from(self.name.as_str()));
+        }
+        let op = if self.op.is_empty() { "exact" } else { &self.op };
+        serde_json::json!([[{"on": on, "op": op, "value": self.value}]])
+    }
+
+    /// Rows for a list of steps.
+    pub fn of_steps(steps: &[Step]) -> Vec<Self> {
+        let row = |stage: crate::views::release::stages::StageOf| {
+            let mut row = Self { kind: "wait".to_owned(), unit: "min".to_owned(), ..Self::default() };
+            if let Some(step) = stage.aim.and_then(|at| steps.get(at)) {
+                row.aim_of(step);
+            }
+            if let Some(seconds) = stage.hold {
+                row.hold_of(seconds);
+            }
+            row.passes = stage.passes.map(|n| n.to_string()).unwrap_or_default();
+            row.approval = stage.approval;
+            row
+        };
+        stages(steps).into_iter().map(row).collect()
+    }
+}
+
+impl MetricField {
+    fn of(metric: &Metric) -> Self {
+        let limit = metric.limit();
+        let mut out = Self {
+            on: true,
+            kind: metric.kind().to_owned(),
+            absolute: some(limit.absolute),
+            relative: some(limit.relative),
+            direction: "at_most".to_owned(),
+            ..Self::default()
+        };
+        match metric {
+            Metric::SuccessRate { .. } => {}
+            Metric::Latency { quantile, .. } => out.quantile = quantile.to_string(),
+            Metric::Custom { name, query, direction, .. } => {
+                out.name.clone_from(name);
+                out.query.clone_from(query);
+                if *direction == Direction::AtLeast {
+                    "at_least".clone_into(&mut out.direction);
+                }
+            }
+        }
+        out
+    }
+
+    /// Metrics that can be switched on, after those that are.
+    fn offered(mut given: Vec<Self>) -> Vec<Self> {
+        let off = |kind: &str, quantile: &str| Self {
+            kind: kind.to_owned(),
+            quantile: quantile.to_owned(),
+            direction: "at_most".to_owned(),
+            ..Self::default()
+        };
+        for (kind, quantile) in [("success_rate", ""), ("latency", "95"), ("latency", "99"), ("custom", "")] {
+            if !given.iter().any(|one| one.kind == kind && (kind != "latency" || one.quantile == quantile)) {
+                given.push(off(kind, quantile));
+            }
+        }
+        given
+    }
+}
+
+impl Fields {
+    /// An empty form with a template's steps: the start of a new release.
+    pub fn new(service: &str, stable: &str) -> Self {
+        let mut out = Self {
+            strategy: Strategy::Canary.as_str().to_owned(),
+            service: service.to_owned(),
+            stable: stable.to_owned(),
+            from: "image".to_owned(),
+            ..Self::default()
+        };
+        out.take_template(Template::Careful, 3);
+        out
+    }
+
+    /// Takes steps, analysis and policies of a template; `replicas` = pods of the stable version.
+    pub fn take_template(&mut self, template: Template, replicas: u32) {
+        let strategy = Strategy::parse(&self.strategy).unwrap_or(Strategy::Canary);
+        template.as_str().clone_into(&mut self.template);
+        self.rows = Row::of_steps(&template.steps(strategy, replicas.max(1)));
+        self.take_analysis(Some(&template.analysis()));
+        self.take_policies(&template.policies());
+    }
+
+    /// The same from a template of one's own.
+    pub fn take_own(&mut self, own: &OwnTemplate) {
+        self.template = format!("own:{}", own.name);
+        own.strategy.as_str().clone_into(&mut self.strategy);
+        self.rows = Row::of_steps(&own.steps);
+        self.take_analysis(own.analysis.as_ref());
+        self.take_policies(&own.policies);
+    }
+
+    fn take_analysis(&mut self, analysis: Option<&Analysis>) {
+        self.analyse = analysis.is_some();
+        let standard = Template::Careful.analysis();
+        let held = analysis.unwrap_or(&standard);
+        self.interval = held.interval_s.to_string();
+        self.window = held.window_s.to_string();
+        self.min_requests = held.min_requests.to_string();
+        self.failures = held.failures.to_string();
+        self.metrics = MetricField::offered(held.metrics.iter().map(MetricField::of).collect());
+    }
+
+    fn take_policies(&mut self, held: &Policies) {
+        let word = |what: OnFailure| if what == OnFailure::Pause { "pause" } else { "abort" };
+        word(held.on_failure).clone_into(&mut self.on_failure);
+        word(held.on_deadline).clone_into(&mut self.on_deadline);
+        let drift = match held.on_drift {
+            OnDrift::Pause => "pause",
+            OnDrift::Reassert => "reassert",
+            OnDrift::Adopt => "adopt",
+        };
+        drift.clone_into(&mut self.on_drift);
+        self.deadline = plain(f64::from(held.step_deadline_s) / 60.0);
+        self.delete_after_abort = held.delete_after_abort;
+        self.stable_after = held.stable_after.map(|n| n.to_string()).unwrap_or_default();
+        self.second_person = held.second_person;
+    }
+
+    /// The form for a wish.
+    pub fn of_spec(spec: &Spec) -> Self {
+        let mut out = Self::new(&spec.service.to_string(), spec.stable.as_str());
+        spec.strategy.as_str().clone_into(&mut out.strategy);
+        out.template.clear();
+        match &spec.candidate {
+            Candidate::Image { version, image, replicas, in_place } => {
+                out.version = version.to_string();
+                out.image.clone_from(image);
+                out.replicas = replicas.map(|n| n.to_string()).unwrap_or_default();
+                out.in_place = *in_place;
+            }
+            Candidate::Adopt { version } => (out.from, out.adopt) = ("adopt".to_owned(), version.to_string()),
+        }
+        out.rows = Row::of_steps(&spec.steps);
+        out.take_analysis(spec.analysis.as_ref());
+        out.take_policies(&spec.policies);
+        out
+    }
+
+    /// The form in a draft: its own fields, or a wish that was kept through the API.
+    pub fn of_draft(kept: &Value) -> Option<Self> {
+        if let Ok(spec) = serde_json::from_value::<Spec>(kept.clone()) {
+            return Some(Self::of_spec(&spec));
+        }
+        let pairs: Option<Vec<(String, String)>> = kept
+            .as_object()?
+            .iter()
+            .map(|(name, value)| value.as_str().map(|value| (name.clone(), value.to_owned())))
+            .collect();
+        Some(Self::of_pairs(&pairs?))
+    }
+
+    /// Reads the form as it was sent. Fields that are not known are left out.
+    pub fn of_pairs(pairs: &[(String, String)]) -> Self {
+        let of = |name: &str| {
+            pairs
+                .iter()
+                .find(|(field, _)| field == name)
+                .map(|(_, value)| value.trim().to_owned())
+                .unwrap_or_default()
+        };
+        let on = |name: &str| !of(name).is_empty();
+        let count = |group: &str, part: &str| {
+            let has = |at: usize| pairs.iter().any(|(field, _)| *field == format!("{group}.{at}.{part}"));
+            (0..MOST_ROWS).take_while(|at| has(*at)).count()
+        };
+        let row = |at: usize| {
+            let of = |part: &str| of(&format!("s.{at}.{part}"));
+            Row {
+                kind: of("kind"),
+                percent: of("percent"),
+                candidate: of("candidate"),
+                stable: of("stable"),
+                when: of("when"),
+                subject: of("in"),
+                name: of("name"),
+                op: of("op"),
+                value: of("value"),
+                hold: of("hold"),
+                unit: of("unit"),
+                passes: of("passes"),
+                approval: of("then") == "approval",
+            }
+        };
+        let metric = |at: usize| {
+            let of = |part: &str| of(&format!("m.{at}.{part}"));
+            MetricField {
+                on: !of("on").is_empty(),
+                kind: of("kind"),
+                quantile: of("quantile"),
+                name: of("name"),
+                query: of("query"),
+                direction: of("direction"),
+                absolute: of("absolute"),
+                relative: of("relative"),
+            }
+        };
+        Self {
+            strategy: of("strategy"),
+            service: of("service"),
+            stable: of("stable"),
+            from: of("from"),
+            version: of("version"),
+            image: of("image"),
+            replicas: of("replicas"),
+            in_place: on("in_place"),
+            adopt: of("adopt"),
+            template: of("template"),
+            rows: (0..count("s", "kind")).map(row).collect(),
+            analyse: on("analyse"),
+            interval: of("interval"),
+            window: of("window"),
+            min_requests: of("min_requests"),
+            failures: of("failures"),
+            metrics: (0..count("m", "kind")).map(metric).collect(),
+            on_failure: of("on_failure"),
+            on_deadline: of("on_deadline"),
+            on_drift: of("on_drift"),
+            deadline: of("deadline"),
+            delete_after_abort: on("delete_after_abort"),
+            stable_after: of("stable_after"),
+            start_at: of("start_at"),
+            second_person: on("second_person"),
+            reason: of("reason"),
+            template_name: of("template_name"),
+        }
+    }
+
+    /// What a draft keeps: the fields by name, as texts.
+    pub fn to_draft(&self) -> Value {
+        let mut map = Map::new();
+        let mut put = |name: &str, value: &str| {
+            if !value.is_empty() {
+                map.insert(name.to_owned(), Value::from(value));
+            }
+        };
+        let flag = |on: bool| if on { "1" } else { "" };
+        for (name, value) in [
+            ("strategy", &self.strategy),
+            ("service", &self.service),
+            ("stable", &self.stable),
+            ("from", &self.from),
+            ("version", &self.version),
+            ("image", &self.image),
+            ("replicas", &self.replicas),
+            ("adopt", &self.adopt),
+            ("template", &self.template),
+            ("interval", &self.interval),
+            ("window", &self.window),
+            ("min_requests", &self.min_requests),
+            ("failures", &self.failures),
+            ("on_failure", &self.on_failure),
+            ("on_deadline", &self.on_deadline),
+            ("on_drift", &self.on_drift),
+            ("deadline", &self.deadline),
+            ("stable_after", &self.stable_after),
+            ("start_at", &self.start_at),
+            ("reason", &self.reason),
+            ("template_name", &self.template_name),
+        ] {
+            put(name, value);
+        }
+        put("in_place", flag(self.in_place));
+        put("analyse", flag(self.analyse));
+        put("delete_after_abort", flag(self.delete_after_abort));
+        put("second_person", flag(self.second_person));
+        for (at, row) in self.rows.iter().enumerate() {
+            let kind = if row.kind.is_empty() { "weight" } else { &row.kind };
+            for (part, value) in [
+                ("kind", kind),
+                ("percent", &row.percent),
+                ("candidate", &row.candidate),
+                ("stable", &row.stable),
+                ("when", &row.when),
+                ("in", &row.subject),
+                ("name", &row.name),
+                ("op", &row.op),
+                ("value", &row.value),
+                ("hold", &row.hold),
+                ("unit", &row.unit),
+                ("passes", &row.passes),
+                ("then", if row.approval { "approval" } else { "" }),
+            ] {
+                put(&format!("s.{at}.{part}"), value);
+            }
+        }
+        for (at, metric) in self.metrics.iter().enumerate() {
+            for (part, value) in [
+                ("on", flag(metric.on)),
+                ("kind", &metric.kind),
+                ("quantile", &metric.quantile),
+                ("name", &metric.name),
+                ("query", &metric.query),
+                ("direction", &metric.direction),
+                ("absolute", &metric.absolute),
+                ("relative", &metric.relative),
+            ] {
+                put(&format!("m.{at}.{part}"), value);
+            }
+        }
+        Value::Object(map)
+    }
+}

@@ -1,0 +1,295 @@
+//! The wizard, `/releases/new` and `/releases/drafts/{id}`: one page of six sections with a saved draft and
+//! a live plan. Works as a plain form; with JavaScript every change saves and plans again.
+
+pub mod fields;
+pub mod plan;
+pub mod read;
+
+mod choices;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use askama::Template;
+use askama::filters::HtmlSafe;
+
+use super::chrome::{Chrome, Notice, Tone};
+use super::lang::{Lang, Rich};
+use super::release::said;
+use super::text;
+use crate::domain::refusal::Refusal;
+
+pub use choices::{Choice, Choices, Known};
+pub use fields::{Fields, MetricField, Row};
+pub use plan::{Plan, Planned};
+pub use read::{Wish, section};
+
+/// `/releases/drafts/{id}`.
+pub fn path(draft: &str) -> String {
+    format!("/releases/drafts/{}", super::query::segment(draft))
+}
+
+/// The whole page.
+#[derive(Debug, Template)]
+#[template(path = "wizard.html")]
+pub struct WizardPage {
+    pub chrome: Chrome,
+    pub marks: Marks,
+    /// When the draft was saved.
+    pub saved: Option<String>,
+    pub fields: Fields,
+    pub choices: Choices,
+    pub errors: Errors,
+    pub plan: Plan,
+    pub start: Start,
+    pub rail: Rail,
+    pub request_id: String,
+    /// Somebody saved this draft elsewhere.
+    pub stale: Option<Notice>,
+}
+
+/// The answer to a change of a field: the plan, and what is said at the fields, out of band.
+#[derive(Debug, Template)]
+#[template(path = "wizard/fragment.html")]
+pub struct WizardFragment {
+    pub plan: Plan,
+    pub slots: Vec<Slot>,
+    pub start: Start,
+    pub rail: Rail,
+    pub marks: Marks,
+    pub stale: Option<Notice>,
+}
+
+/// Which draft this is, and which save of it the form stands on.
+#[derive(Clone, Debug, PartialEq, Eq, Template)]
+#[template(
+    ext = "html",
+    source = r#"<div id="draft-marks" data-url="{{ url }}" hidden{% if oob %} hx-swap-oob="true"{% endif %}><input type="hidden" name="draft" value="{{ draft }}" form="draft"><input type="hidden" name="seq" value="{{ seq }}" form="draft"></div>"#
+)]
+pub struct Marks {
+    pub draft: String,
+    pub seq: String,
+    /// The draft's page.
+    pub url: String,
+    pub oob: bool,
+}
+
+impl HtmlSafe for Marks {}
+
+/// The place of a refusal beside its field; always there, hidden when there is none.
+#[derive(Clone, Debug, PartialEq, Eq, Template)]
+#[template(
+    ext = "html",
+    source = r#"<p class="err" id="err-{{ id }}"{% if oob %} hx-swap-oob="true"{% endif %}{% if text.is_empty() %} hidden{% endif %}><i class="ic i-bad" aria-hidden="true"></i><span>{{ text }}</span></p>"#
+)]
+pub struct Slot {
+    pub id: String,
+    pub text: String,
+    pub oob: bool,
+}
+
+impl HtmlSafe for Slot {}
+
+/// What it comes to, and the button.
+#[derive(Clone, Debug, PartialEq, Eq, Template)]
+#[template(path = "wizard/start.html")]
+pub struct Start {
+    pub lang: Lang,
+    pub say: Option<Rich>,
+    /// *1 thing to fix*, and the section of the first.
+    pub fix: Option<(String, u8)>,
+    pub oob: bool,
+}
+
+impl HtmlSafe for Start {}
+
+/// The sections with how they stand.
+#[derive(Clone, Debug, PartialEq, Eq, Template)]
+#[template(path = "wizard/rail.html")]
+pub struct Rail {
+    pub lang: Lang,
+    /// Number, title key, problems.
+    pub sections: Vec<(u8, String, usize)>,
+    pub oob: bool,
+}
+
+impl HtmlSafe for Rail {}
+
+/// Refusals by slot. A field that nobody has filled in yet counts, but is not scolded for it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Errors {
+    all: BTreeMap<String, String>,
+    unsaid: BTreeSet<String>,
+}
+
+impl Errors {
+    /// What is said at which place. The first refusal of a place is said.
+    pub fn of(lang: Lang, wish: &Wish, refusals: &[Refusal]) -> Self {
+        let mut all = BTreeMap::new();
+        for refusal in refusals {
+            let said = text::refusal(lang, refusal);
+            let text = [Some(said.text), said.next].into_iter().flatten().collect::<Vec<_>>().join(" ");
+            all.entry(wish.slot(refusal)).or_insert(text);
+        }
+        Self { all, unsaid: BTreeSet::new() }
+    }
+
+    fn of_given(lang: Lang, given: &Given<'_>) -> Self {
+        let mut out = Self::of(lang, given.wish, given.refusals);
+        if !given.loud {
+            let fields = &given.fields;
+            let empty = [
+                ("service", fields.service.is_empty()),
+                ("version", fields.version.is_empty()),
+                ("image", fields.image.is_empty()),
+                ("adopt", fields.adopt.is_empty()),
+                ("reason", fields.reason.is_empty()),
+            ];
+            let empty = empty.into_iter().filter(|(_, empty)| *empty).map(|(slot, _)| slot.to_owned());
+            out.unsaid = empty.collect();
+            if fields.service.is_empty() {
+                // Without a service nothing else can be judged.
+                out.unsaid.insert("start".to_owned());
+            }
+        }
+        out
+    }
+
+    /// The slot, with what is wrong there.
+    pub fn slot(&self, id: &str) -> Slot {
+        let text = self.all.get(id).filter(|_| !self.unsaid.contains(id)).cloned();
+        Slot { id: id.to_owned(), text: text.unwrap_or_default(), oob: false }
+    }
+
+    /// True when something is said there.
+    pub fn has(&self, id: &str) -> bool {
+        self.all.contains_key(id) && !self.unsaid.contains(id)
+    }
+
+    fn count(&self) -> usize {
+        self.all.len()
+    }
+
+    fn first(&self) -> Option<u8> {
+        self.all.keys().map(|slot| section(slot)).min()
+    }
+
+    fn of_section(&self, n: u8) -> usize {
+        self.all.keys().filter(|slot| section(slot) == n).count()
+    }
+}
+
+/// What a page or fragment is made of.
+pub struct Given<'a> {
+    pub fields: Fields,
+    pub known: Known<'a>,
+    pub wish: &'a Wish,
+    /// Everything that stands in the way.
+    pub refusals: &'a [Refusal],
+    pub planned: &'a Planned,
+    /// The draft's id, the save it stands on, when that was.
+    pub draft: Option<(&'a str, u64, i64)>,
+    /// The draft was saved elsewhere since.
+    pub stale: bool,
+    /// Start was pressed: fields that are still empty are named too.
+    pub loud: bool,
+    pub request_id: String,
+}
+
+/// The places at which something can be said, for a form with so many rows and metrics.
+fn slots(fields: &Fields) -> Vec<String> {
+    let fixed = [
+        "service", "version", "image", "replicas", "adopt", "steps", "analysis", "policies", "reason",
+        "start",
+    ];
+    let rows = (0..fields.rows.len()).map(|at| format!("row-{at}"));
+    let metrics = (0..fields.metrics.len()).map(|at| format!("metric-{at}"));
+    fixed.into_iter().map(str::to_owned).chain(rows).chain(metrics).collect()
+}
+
+fn stale(lang: Lang, given: &Given<'_>) -> Option<Notice> {
+    let (draft, ..) = given.draft.filter(|_| given.stale)?;
+    let link = (path(draft), lang.t("wizard.stale_load").to_string());
+    Some(Notice { alert: true, link: Some(link), ..Notice::new(Tone::Warn, lang.t("wizard.stale").rich()) })
+}
+
+impl Marks {
+    fn of(given: &Given<'_>, oob: bool) -> Self {
+        let (draft, seq) = given
+            .draft
+            .map_or((String::new(), String::new()), |(id, seq, _)| (id.to_owned(), seq.to_string()));
+        let url = given.draft.map_or_else(|| "/releases/new".to_owned(), |(id, ..)| path(id));
+        Self { draft, seq, url, oob }
+    }
+}
+
+impl Start {
+    fn of(lang: Lang, given: &Given<'_>, errors: &Errors, oob: bool) -> Self {
+        let fields = &given.fields;
+        let version = if fields.from == "adopt" { &fields.adopt } else { &fields.version };
+        let approvals = fields.rows.iter().filter(|row| row.approval).count();
+        let seconds = given.planned.shares.last().map_or(0, |(at, _)| *at);
+        let say =
+            (!fields.service.is_empty() && !version.is_empty() && !fields.stable.is_empty()).then(|| {
+                let name = fields.service.rsplit('/').next().unwrap_or_default();
+                lang.t("wizard.say")
+                    .with("service", name)
+                    .with("stable", &fields.stable)
+                    .with("v", version)
+                    .with("steps", lang.count("wizard.steps_n", fields.rows.len()))
+                    .with("span", said::long_span(lang, seconds))
+                    .with("approvals", lang.count("wizard.approvals", approvals))
+                    .rich()
+            });
+        let fix = errors.first().map(|section| {
+            (lang.count("wizard.fix", errors.count()).with("section", section).to_string(), section)
+        });
+        Self { lang, say, fix, oob }
+    }
+}
+
+impl Rail {
+    fn of(lang: Lang, errors: &Errors, oob: bool) -> Self {
+        let sections =
+            (1..=6).map(|n| (n, lang.t(&format!("wizard.section.n{n}")).into(), errors.of_section(n)));
+        Self { lang, sections: sections.collect(), oob }
+    }
+}
+
+impl WizardPage {
+    pub fn of(chrome: Chrome, given: Given<'_>) -> Self {
+        let lang = chrome.lang();
+        let errors = Errors::of_given(lang, &given);
+        Self {
+            marks: Marks::of(&given, false),
+            saved: given.draft.map(|(_, _, at)| chrome.clock.second(at)),
+            choices: Choices::of(lang, &given.fields, &given.known),
+            plan: Plan::of(lang, &given.fields, given.planned),
+            start: Start::of(lang, &given, &errors, false),
+            rail: Rail::of(lang, &errors, false),
+            stale: stale(lang, &given),
+            request_id: given.request_id,
+            fields: given.fields,
+            errors,
+            chrome,
+        }
+    }
+
+    /// The number of a row that a slot or field belongs to, as people count.
+    pub fn row_number(&self, at: &usize) -> usize {
+        at + 1
+    }
+}
+
+impl WizardFragment {
+    pub fn of(lang: Lang, given: &Given<'_>) -> Self {
+        let errors = Errors::of_given(lang, given);
+        Self {
+            plan: Plan::of(lang, &given.fields, given.planned),
+            slots: slots(&given.fields).iter().map(|id| Slot { oob: true, ..errors.slot(id) }).collect(),
+            start: Start::of(lang, given, &errors, true),
+            rail: Rail::of(lang, &errors, true),
+            marks: Marks::of(given, true),
+            stale: stale(lang, given),
+        }
+    }
+}
