@@ -14,7 +14,7 @@ use crate::domain::split::Split;
 
 use super::audit::HistoryRow;
 use super::bars::Slots;
-use super::chrome::{Chrome, Notice};
+use super::chrome::{Chrome, Notice, Tone};
 use super::findings::Findings;
 use super::lang::{Lang, Rich};
 use super::pending::{Case, Pending, Place};
@@ -34,6 +34,9 @@ pub struct ServicePage {
     pub name: String,
     /// `/services/ns/name`.
     pub path: String,
+    /// The wizard for this service, and the list of its releases.
+    pub start: String,
+    pub releases: String,
     pub facts: Facts,
     pub progress: Option<Progress>,
     /// Why this person can change nothing here, if so.
@@ -176,6 +179,8 @@ impl ServicePage {
             said("mirror"),
         );
         Self {
+            start: Address::new("/releases/new").with("service", at).to_string(),
+            releases: Address::new("/releases").with("service", at).to_string(),
             facts: Facts::of(chrome.clock, chrome.now_ms, item),
             progress: outcome.progress,
             denied: detail.rights.change.as_ref().map(|why| denied(chrome.clock, why)),
@@ -218,8 +223,18 @@ pub fn back_href(path: &str, revision: Revision) -> String {
     Address::new(format!("{path}/traffic/switch-back")).with("revision", revision).to_string()
 }
 
-/// Why the person may not change the service. Said as a fact, not as an alarm: it is how the page is.
+/// Why the person may not change the service. Said as a fact, not as an alarm: it is how the page is. A
+/// release that controls the weights is one press away.
 fn denied(clock: Clockface, why: &Refusal) -> Notice {
+    let id = why.args.iter().find(|(name, _)| name == "id").map(|(_, id)| id.as_str());
+    if let Some(id) = id.filter(|_| why.code == Code::ReleaseOwnsService) {
+        let lang = clock.lang;
+        return Notice {
+            icon: "release",
+            link: Some((format!("/releases/{id}"), lang.t("releases.see").with("id", id).into())),
+            ..Notice::new(Tone::Info, lang.t("releases.controls").with("id", id).rich())
+        };
+    }
     let fact = Check { code: why.code, severity: Severity::Info, args: why.args.clone() };
     let said = Notice { icon: "lock", ..text::notice(clock, &fact) };
     if why.code != Code::Forbidden {

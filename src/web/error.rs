@@ -10,6 +10,7 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::api::effect::Stale;
+use super::api::release_shape::FieldError;
 use super::api::values::Check;
 use super::auth::{self, Who};
 use super::caller::{Caller, Door};
@@ -30,6 +31,8 @@ pub struct Failure {
     refused: Arc<Refused>,
     /// What a dry run would have answered besides.
     preview: Option<Arc<Value>>,
+    /// Everything that was wrong, when it was more than one thing.
+    all: Arc<Vec<Refusal>>,
 }
 
 impl Failure {
@@ -38,6 +41,12 @@ impl Failure {
     pub fn with_preview(mut self, preview: Value) -> Self {
         self.preview = Some(Arc::new(preview));
         self
+    }
+
+    /// Several refusals at once: the first decides the status, all are told with their fields.
+    pub fn all(refusals: Vec<Refusal>) -> Self {
+        let first = refusals.first().cloned().unwrap_or_else(|| Refusal::new(Code::Internal));
+        Self { all: Arc::new(refusals), ..Self::from(first) }
     }
 
     /// Why.
@@ -70,13 +79,15 @@ impl Failure {
             entry: refused.entry,
             stale: refused.stale.as_ref().map(Stale::of),
             preview: self.preview.as_deref().cloned(),
+            errors: (self.all.len() > 1)
+                .then(|| self.all.iter().map(|one| FieldError::of(lang, one)).collect()),
         }
     }
 }
 
 impl From<Refused> for Failure {
     fn from(refused: Refused) -> Self {
-        Self { refused: Arc::new(refused), preview: None }
+        Self { refused: Arc::new(refused), preview: None, all: Arc::default() }
     }
 }
 
@@ -147,6 +158,9 @@ pub struct Problem {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<super::api::effect::Preview>)]
     pub preview: Option<Value>,
+    /// Everything that is wrong with a release, each with its field, when it is more than one thing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub errors: Option<Vec<FieldError>>,
 }
 
 /// Gives a failure its body. Everything else passes through.

@@ -3,15 +3,20 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use super::events::room::nobody;
+use super::pages::releases::given;
 use super::site::App;
 use crate::domain::audit::Filter;
 use crate::domain::ids::Revision;
 use crate::domain::observed::interval;
 use crate::domain::overview::Overview;
+use crate::domain::release::Release;
+use crate::services::releases::ReleaseDetail;
 use crate::views::audit::effect;
 use crate::views::chrome::Chrome;
 use crate::views::findings::Findings;
 use crate::views::lang::Lang;
+use crate::views::release::ReleasePage;
+use crate::views::releases::ReleaseRow;
 use crate::views::rules::HitCount;
 use crate::views::services::{Attention, ServiceRow};
 use crate::views::traffic::{Declared, Facts, ObservedLine, Progress, SeenSoFar, Verdict};
@@ -36,6 +41,39 @@ pub fn stamp_one(item: &Overview, hasher: &mut DefaultHasher) {
         (&version.name, version.ready, version.total, &version.cause).hash(hasher);
     }
     item.observed.as_ref().map(|seen| seen.at_ms).hash(hasher);
+}
+
+/// The same for a release's page.
+pub fn release_stamp(detail: &ReleaseDetail) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    detail.release.seq.hash(&mut hasher);
+    detail.judgements.first().map(|look| look.at_ms).hash(&mut hasher);
+    detail.overview.as_ref().map(|item| stamp(std::slice::from_ref(item))).hash(&mut hasher);
+    hasher.finish()
+}
+
+/// The same for the list of releases.
+pub fn releases_stamp(items: &[Release]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    for item in items {
+        (item.id, item.seq).hash(&mut hasher);
+    }
+    hasher.finish()
+}
+
+/// A row of the list of releases.
+pub fn release_row(chrome: &Chrome, release: &Release) -> Part {
+    (format!("rel-{}", release.id), ReleaseRow::of(chrome.clock, chrome.now_ms, release).to_string())
+}
+
+/// The parts of a release's page that everybody sees alike.
+pub fn release_shared(chrome: &Chrome, detail: &ReleaseDetail) -> Vec<Part> {
+    ReleasePage::shared(chrome.clock, chrome.now_ms, given(detail))
+}
+
+/// Those that depend on what the person may do.
+pub fn release_own(chrome: &Chrome, detail: &ReleaseDetail) -> Vec<Part> {
+    ReleasePage::own(chrome.clock, given(detail))
 }
 
 /// The notices on top of every page.

@@ -13,7 +13,7 @@ use tower_http::compression::CompressionLayer;
 
 use super::api::document;
 use super::error::Failure;
-use super::pages::{acts, apply, audit, docs, login, rules, service, services};
+use super::pages::{acts, apply, audit, docs, login, releases, rules, service, services, wizard};
 use super::site::App;
 use super::{assets, auth, demo_pages, events, frame, guard, health};
 use crate::domain::refusal::Code;
@@ -86,6 +86,14 @@ fn pages() -> Doors {
         .get("/services/{namespace}/{name}/traffic/switch-back", acts::ask_switch_back)
         .post("/services/{namespace}/{name}/traffic/switch-back", acts::switch_back)
         .post("/services/{namespace}/{name}/rules/edit", rules::edit)
+        .get("/releases", releases::list)
+        .post("/releases", wizard::start)
+        .get("/releases/new", wizard::new)
+        .post("/releases/drafts", wizard::keep)
+        .get("/releases/drafts/{draft}", wizard::draft)
+        .get("/releases/{id}", releases::show)
+        .get("/releases/{id}/{word}", releases::ask)
+        .post("/releases/{id}/{word}", releases::tell)
         .get("/audit", audit::list)
         .get("/audit/{id}", audit::one)
         .post("/audit/{id}/reason", audit::add_reason)
@@ -108,7 +116,12 @@ pub fn routes() -> Vec<RouteInfo> {
     let mut list: Vec<RouteInfo> =
         [open(), pages(), streams()].into_iter().flat_map(|doors| doors.list).collect();
     for (path, item) in &document.paths.paths {
-        let methods = [(Method::GET, &item.get), (Method::PUT, &item.put), (Method::POST, &item.post)];
+        let methods = [
+            (Method::GET, &item.get),
+            (Method::PUT, &item.put),
+            (Method::POST, &item.post),
+            (Method::DELETE, &item.delete),
+        ];
         for (method, operation) in methods {
             if operation.is_some() {
                 list.push(RouteInfo { method, path: path.clone(), access: Access::Api });

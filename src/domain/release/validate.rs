@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::analysis::{Analysis, Metric};
 use super::spec::{Candidate, Policies, Spec, Step, Strategy};
-use crate::domain::ids::is_dns_label;
+use crate::domain::ids::{is_dns_label, is_label_value};
 use crate::domain::refusal::{Code, Refusal};
 
 /// Steps a release may have.
@@ -62,6 +62,7 @@ pub fn read(value: &Value) -> Result<Spec, Vec<Refusal>> {
 /// Everything that is wrong with a wish; empty = nothing.
 pub fn validate(spec: &Spec) -> Vec<Refusal> {
     let mut out = Vec::new();
+    names(spec, &mut out);
     candidate(spec, &mut out);
     out.extend(steps(&spec.steps, spec.strategy, spec.analysis.as_ref()));
     if let Some(held) = &spec.analysis {
@@ -73,6 +74,23 @@ pub fn validate(spec: &Spec) -> Vec<Refusal> {
 
 fn too_many(n: usize) -> Refusal {
     Refusal::new(Code::TooManySteps).field("steps").arg("n", n).arg("max", MAX_STEPS)
+}
+
+/// Names that cannot be anybody's: the JSON of a wish is read without looking at them.
+fn names(spec: &Spec, out: &mut Vec<Refusal>) {
+    let mut refuse = |field: &str, name: &str, good: bool| {
+        if !good {
+            let shown: String = name.chars().take(80).collect();
+            out.push(Refusal::new(Code::BadName).field(field).arg("name", shown));
+        }
+    };
+    let (namespace, name) = (spec.service.namespace.as_str(), &*spec.service.name);
+    refuse("service.namespace", namespace, is_dns_label(namespace));
+    refuse("service.name", name, is_dns_label(name));
+    refuse("stable", spec.stable.as_str(), is_label_value(spec.stable.as_str()));
+    if let Candidate::Adopt { version } = &spec.candidate {
+        refuse("candidate.version", version.as_str(), is_label_value(version.as_str()));
+    }
 }
 
 fn candidate(spec: &Spec, out: &mut Vec<Refusal>) {

@@ -14,6 +14,7 @@ use super::words::{Key, Name, Tag};
 use crate::domain::ids::{Revision, ServiceRef};
 use crate::domain::overview::Refused;
 use crate::domain::refusal::{Code, Refusal};
+use crate::domain::release::Word;
 use crate::services::ask::{ChangeAsk, Wish};
 use crate::services::check_reason;
 use crate::services::once::Once;
@@ -226,6 +227,13 @@ async fn run(
 pub fn permit(app: &App, who: &Who, wish: &Wish) -> Result<(), Refusal> {
     let counted = app.changes.as_ref().filter(|_| !matches!(wish, Wish::SwitchBack(_)));
     let Some(throttle) = counted else { return Ok(()) };
+    let user = &who.actor.identity.user;
+    throttle.take(user, app.clock.now_ms()).map_err(|s| Refusal::new(Code::RateLimited).arg("s", s))
+}
+
+/// The same for what is said to a release.
+pub fn permit_word(app: &App, who: &Who, word: Word) -> Result<(), Refusal> {
+    let Some(throttle) = app.changes.as_ref().filter(|_| !word.goes_back()) else { return Ok(()) };
     let user = &who.actor.identity.user;
     throttle.take(user, app.clock.now_ms()).map_err(|s| Refusal::new(Code::RateLimited).arg("s", s))
 }

@@ -20,7 +20,7 @@ use utoipa_axum::routes;
 
 use super::shape::Rule;
 use super::values::Weights;
-use super::{audit, changes, services};
+use super::{audit, changes, release_drafts, releases, services};
 use crate::web::error::Problem;
 use crate::web::site::App;
 
@@ -114,6 +114,16 @@ pub fn build() -> (Router<App>, OpenApi) {
         .routes(routes!(changes::set))
         .routes(routes!(changes::take_over))
         .routes(routes!(changes::switch_back))
+        .routes(routes!(releases::list, releases::create))
+        .routes(routes!(releases::plan))
+        .routes(routes!(release_drafts::list, release_drafts::create))
+        .routes(routes!(release_drafts::one, release_drafts::save, release_drafts::delete))
+        .routes(routes!(release_drafts::templates))
+        .routes(routes!(release_drafts::save_template, release_drafts::delete_template))
+        .routes(routes!(releases::one))
+        .routes(routes!(releases::command))
+        .routes(routes!(releases::timeline))
+        .routes(routes!(releases::judgements))
         .routes(routes!(audit::list))
         .routes(routes!(audit::export))
         .routes(routes!(audit::one))
@@ -140,7 +150,10 @@ const SHARED: &[(&str, &str)] = &[
     ),
     ("401", "Nobody is known by this token: `unauthenticated`, `bad_token`."),
     ("403", "Not allowed: `forbidden`; or a browser sent it for another site: `csrf`."),
-    ("404", "There is none, or none that you may see: `service_not_found`, `entry_not_found`."),
+    (
+        "404",
+        "There is none, or none that you may see: `service_not_found`, `entry_not_found`, `release_not_found`, `draft_not_found`, `template_not_found`.",
+    ),
     ("429", "Too often: `rate_limited`. `Retry-After` says how many seconds to wait."),
     ("500", "A fault of Sluice: `internal`."),
     (
@@ -163,9 +176,12 @@ const WITH_BODY: &[(&str, &str)] = &[
 const CHANGING: &[(&str, &str)] = &[
     (
         "409",
-        "Somebody else is at it: `conflict`, `host_conflict`, `owned_by_controller`, `gitops`, `object_deleting`.",
+        "Somebody else is at it: `conflict`, `host_conflict`, `owned_by_controller`, `gitops`, `object_deleting`, `release_owns_service`; or not now: `release_illegal`.",
     ),
-    ("412", "The service is at another revision: `stale_revision`, with both splits in `stale`."),
+    (
+        "412",
+        "Something has changed since: `stale_revision`, with both splits in `stale`; `release_stale`, `draft_stale`.",
+    ),
     ("428", "`If-Match` is missing where it is required: `precondition_required`."),
 ];
 
@@ -182,8 +198,13 @@ fn complete(document: &mut OpenApi) {
     schemas.push((Problem::name().into_owned(), Problem::schema()));
     components.schemas.extend(schemas);
     for (path, item) in &mut document.paths.paths {
-        let conditions = path.contains("/traffic");
-        let operations = [(&mut item.get, false), (&mut item.put, true), (&mut item.post, true)];
+        let conditions = path.contains("/traffic") || path.contains("/releases");
+        let operations = [
+            (&mut item.get, false),
+            (&mut item.put, true),
+            (&mut item.post, true),
+            (&mut item.delete, false),
+        ];
         for (operation, body) in operations {
             let Some(operation) = operation else { continue };
             share(operation, SHARED);

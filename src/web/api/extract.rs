@@ -10,6 +10,7 @@ use url::form_urlencoded;
 use super::json::{self, Node};
 use crate::domain::ids::{Revision, ServiceRef};
 use crate::domain::refusal::{Code, Refusal};
+use crate::domain::release::{ReleaseId, Word};
 use crate::web::error::Failure;
 use crate::web::guard::BODY;
 
@@ -45,6 +46,74 @@ impl<S: Send + Sync> FromRequestParts<S> for EntryId {
         let id = text.parse::<i64>().ok().filter(|id| *id > 0 && text.bytes().all(|b| b.is_ascii_digit()));
         let shown: String = text.chars().take(80).collect();
         Ok(Self(id.ok_or_else(|| Refusal::new(Code::EntryNotFound).arg("id", shown))?))
+    }
+}
+
+/// A parameter of the path, as text.
+async fn path_text<S: Send + Sync>(parts: &mut Parts, state: &S, name: &str) -> String {
+    let params = RawPathParams::from_request_parts(parts, state).await;
+    let found =
+        params.ok().and_then(|params| params.iter().find(|(key, _)| *key == name).map(|(_, v)| v.to_owned()));
+    found.unwrap_or_default()
+}
+
+/// The release that the path names: `R-1042` or `1042`.
+#[derive(Clone, Copy, Debug)]
+pub struct ReleaseAt(pub ReleaseId);
+
+impl<S: Send + Sync> FromRequestParts<S> for ReleaseAt {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
+        Ok(Self(ReleaseId::parse(&path_text(parts, state, "id").await)?))
+    }
+}
+
+/// What is said to a release, from the address of a page: `promote-all`.
+#[derive(Clone, Copy, Debug)]
+pub struct Said(pub Word);
+
+impl<S: Send + Sync> FromRequestParts<S> for Said {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
+        let text = path_text(parts, state, "word").await;
+        let word = Word::parse(&text.replace('-', "_")).filter(|_| !text.contains('_'));
+        word.map(Self).ok_or_else(|| Code::NotFound.into())
+    }
+}
+
+/// The draft that the path names.
+#[derive(Clone, Debug)]
+pub struct DraftId(pub String);
+
+impl<S: Send + Sync> FromRequestParts<S> for DraftId {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
+        let text = path_text(parts, state, "draft").await;
+        let good =
+            (1..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+        if good { Ok(Self(text)) } else { Err(Code::DraftNotFound.into()) }
+    }
+}
+
+/// The template that the path names.
+#[derive(Clone, Debug)]
+pub struct TemplateName(pub String);
+
+impl<S: Send + Sync> FromRequestParts<S> for TemplateName {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
+        let name = path_text(parts, state, "template").await;
+        let shown: String = name.chars().take(80).collect();
+        let good = !name.trim().is_empty() && name.chars().count() <= 64;
+        if good {
+            Ok(Self(name))
+        } else {
+            Err(Refusal::new(Code::TemplateNotFound).arg("name", shown).into())
+        }
     }
 }
 

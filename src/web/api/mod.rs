@@ -10,6 +10,11 @@ pub mod entry;
 pub mod shape;
 pub mod values;
 
+pub mod release_body;
+pub mod release_drafts;
+pub mod release_shape;
+pub mod releases;
+
 pub mod audit;
 pub mod changes;
 pub mod document;

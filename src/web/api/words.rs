@@ -48,6 +48,17 @@ shape!(
     matching("^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$").min_length(Some(1)).max_length(Some(63))
 );
 shape!(Show, one_of(["all", "attention", "not_routable"]));
+shape!(ReleaseShow, one_of(["all", "active", "attention", "done"]));
+shape!(
+    /// A release's number.
+    ReleaseName,
+    matching("^(R-)?[0-9]{1,18}$").examples([json!("R-1042")])
+);
+shape!(
+    /// A draft's id.
+    DraftName,
+    matching("^[A-Za-z0-9-]{1,64}$")
+);
 shape!(Sort, one_of(["worst", "name"]));
 shape!(Format, one_of(["json", "csv"]));
 shape!(ActionWord, one_of(Action::ALL.map(Action::as_str)));

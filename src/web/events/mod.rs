@@ -28,10 +28,12 @@ use super::caller::Caller;
 use super::chrome::chrome;
 use super::error::Failure;
 use super::live;
+use super::pages::releases;
 use super::pages::services::ask_of;
 use super::site::App;
 use crate::domain::ids::ServiceRef;
 use crate::domain::refusal::Code;
+use crate::domain::release::ReleaseId;
 use crate::views::chrome::Nav;
 
 /// How often the line shows that it is alive.
@@ -108,6 +110,14 @@ pub async fn open(
             let page = app.services.list(&who.actor, &ask_of(query)).await?;
             (page.items.iter().map(|item| item.at().clone()).collect(), true)
         }
+        Topic::Release { id } => {
+            let detail = app.services.release(&who.actor, *id).await?;
+            (HashSet::from([detail.release.at().clone()]), false)
+        }
+        Topic::Releases { query } => {
+            let page = app.services.releases(&who.actor, &releases::ask_of(query).1).await?;
+            (page.items.iter().map(|item| item.at().clone()).collect(), false)
+        }
         Topic::Notices => (HashSet::new(), false),
     };
     // Entered before looking: what happens from here on comes through the room.
@@ -139,6 +149,22 @@ async fn missed(
     let chrome = chrome(app, caller, Some(who), Nav::Nowhere, "");
     Ok(match topic {
         Topic::Notices => Vec::new(),
+        Topic::Release { id } => {
+            let detail = app.services.release(&who.actor, *id).await?;
+            if stamp == Some(live::release_stamp(&detail)) {
+                return Ok(Vec::new());
+            }
+            let parts =
+                live::release_shared(&chrome, &detail).into_iter().chain(live::release_own(&chrome, &detail));
+            parts.map(|part| frag(Some(detail.release.at()), part)).collect()
+        }
+        Topic::Releases { query } => {
+            let page = app.services.releases(&who.actor, &releases::ask_of(query).1).await?;
+            if stamp == Some(live::releases_stamp(&page.items)) {
+                return Ok(Vec::new());
+            }
+            page.items.iter().map(|item| frag(Some(item.at()), live::release_row(&chrome, item))).collect()
+        }
         Topic::Service { at, window_s, applied } => {
             let item = app.services.overview(&who.actor, at, *window_s).await?;
             if stamp == Some(live::stamp(std::slice::from_ref(&item))) {
@@ -239,12 +265,26 @@ impl Line {
                     self.queue.push_back(Event::default().event("frag").data(data));
                 }
             }
+            Update::Release { service, id } => {
+                if self.may_show(service).await {
+                    self.show_own(*id).await;
+                }
+            }
             Update::Revision { service, revision, by } => {
                 if self.may_show(service).await {
                     let said = json!({"service": service.to_string(), "revision": revision, "by": by});
                     self.queue.push_back(event("revision", &said));
                 }
             }
+        }
+    }
+
+    /// The parts of a release's page that differ from person to person.
+    async fn show_own(&mut self, id: ReleaseId) {
+        let Ok(detail) = self.app.services.release(&self.who.actor, id).await else { return };
+        let chrome = chrome(&self.app, &self.caller, Some(&self.who), Nav::Nowhere, "");
+        for (id, html) in live::release_own(&chrome, &detail) {
+            self.queue.push_back(event("frag", &json!({"id": id, "html": html})));
         }
     }
 

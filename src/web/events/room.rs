@@ -15,6 +15,7 @@ use super::topic::Topic;
 use crate::domain::actor::{Actor, Channel, Identity};
 use crate::domain::ids::{Revision, ServiceRef};
 use crate::domain::overview::Happening;
+use crate::domain::release::ReleaseId;
 use crate::views::chrome::Chrome;
 use crate::views::lang::Lang;
 use crate::views::time::Clockface;
@@ -41,6 +42,11 @@ pub enum Update {
         revision: Revision,
         by: Arc<str>,
     },
+    /// A release made a transition: each page shows the buttons that its own person may press.
+    Release {
+        service: ServiceRef,
+        id: ReleaseId,
+    },
     /// Too much changed, or was missed: fetch the page again.
     Resync,
 }
@@ -57,6 +63,8 @@ pub struct Key {
 enum What {
     Rows { window_s: u32 },
     Service { at: ServiceRef, window_s: u32, applied: Option<Revision> },
+    Releases,
+    Release { id: ReleaseId },
     Notices,
 }
 
@@ -65,6 +73,8 @@ impl Key {
         let what = match topic.clone() {
             Topic::Services { window_s, .. } => What::Rows { window_s },
             Topic::Service { at, window_s, applied } => What::Service { at, window_s, applied },
+            Topic::Releases { .. } => What::Releases,
+            Topic::Release { id } => What::Release { id },
             Topic::Notices => What::Notices,
         };
         Self { what, lang: clock.lang, offset_min: clock.offset_min }
@@ -174,6 +184,7 @@ async fn follow(app: App, room: Weak<Room>, mut happenings: broadcast::Receiver<
 struct News {
     services: Vec<ServiceRef>,
     revisions: Vec<(ServiceRef, Revision, String)>,
+    releases: Vec<(ReleaseId, ServiceRef)>,
     figures: bool,
     resync: bool,
 }
@@ -199,7 +210,10 @@ fn gather(
                 news.revisions.push((service, revision, by));
             }
             // The service page says who controls its weights.
-            Happening::Release { service, .. } => {
+            Happening::Release { id, service, .. } => {
+                if !news.releases.iter().any(|(known, _)| *known == id) {
+                    news.releases.push((id, service.clone()));
+                }
                 if !news.services.contains(&service) {
                     news.services.push(service);
                 }
@@ -239,6 +253,14 @@ async fn render(app: &App, room: &Room, news: News) -> Vec<Update> {
     }
     match what {
         What::Notices => {}
+        What::Releases => {
+            for (id, service) in news.releases {
+                if let Ok(detail) = app.services.release(&nobody(), id).await {
+                    out.push(frag(Some(&service), live::release_row(&chrome, &detail.release)));
+                }
+            }
+        }
+        What::Release { id } => release(app, &chrome, *id, &news, &mut out).await,
         What::Rows { window_s } => {
             let rows: Vec<ServiceRef> = {
                 let on_screen = room.on_screen.lock().unwrap_or_else(PoisonError::into_inner);
@@ -266,6 +288,22 @@ async fn render(app: &App, room: &Room, news: News) -> Vec<Update> {
         }
     }
     out
+}
+
+/// The parts of a release's page that all its viewers share; those of the person are rendered by each stream.
+async fn release(app: &App, chrome: &Chrome, id: ReleaseId, news: &News, out: &mut Vec<Update>) {
+    let Ok(detail) = app.services.release(&nobody(), id).await else { return };
+    let at = detail.release.at().clone();
+    let told = news.releases.iter().any(|(known, _)| *known == id);
+    if !told && !news.figures && !news.services.contains(&at) {
+        return;
+    }
+    for part in live::release_shared(chrome, &detail) {
+        out.push(frag(Some(&at), part));
+    }
+    if told {
+        out.push(Update::Release { service: at, id });
+    }
 }
 
 /// An update for one element.

@@ -6,6 +6,7 @@ use std::fmt;
 use url::form_urlencoded;
 
 use crate::domain::ids::{Revision, ServiceRef};
+use crate::domain::release::ReleaseId;
 use crate::views::query::Address;
 
 /// One page's interest.
@@ -15,6 +16,10 @@ pub enum Topic {
     Services { query: String, window_s: u32 },
     /// One service; `applied` = how far this revision has come is shown too.
     Service { at: ServiceRef, window_s: u32, applied: Option<Revision> },
+    /// Rows of the list of releases. `query` is the page's own query.
+    Releases { query: String },
+    /// One release.
+    Release { id: ReleaseId },
     /// Nothing but notices.
     Notices,
 }
@@ -51,7 +56,12 @@ impl Topic {
         };
         match name {
             "services" if query.len() <= 2000 => Some(Self::Services { query: query.to_owned(), window_s }),
+            "releases" if query.len() <= 2000 => Some(Self::Releases { query: query.to_owned() }),
             "audit" => Some(Self::Notices),
+            other if other.starts_with("release:") => {
+                let id = ReleaseId::parse(other.strip_prefix("release:")?).ok()?;
+                query.is_empty().then_some(Self::Release { id })
+            }
             other => {
                 let at = ServiceRef::parse_path(other.strip_prefix("service:")?).ok()?;
                 let applied = of("applied").map(|revision| revision.parse()).transpose().ok()?;
@@ -71,6 +81,9 @@ impl fmt::Display for Topic {
                 let applied = applied.map(|revision| revision.to_string()).unwrap_or_default();
                 Address::new(format!("service:{at}")).with("win", window).with("applied", applied).fmt(f)
             }
+            Self::Releases { query } if query.is_empty() => f.write_str("releases"),
+            Self::Releases { query } => write!(f, "releases?{query}"),
+            Self::Release { id } => write!(f, "release:{id}"),
             Self::Notices => f.write_str("audit"),
         }
     }
@@ -88,6 +101,9 @@ mod tests {
             Topic::Services { query: "ns=shop&win=300".into(), window_s: 300 },
             Topic::Service { at: at.clone(), window_s: 60, applied: None },
             Topic::Service { at, window_s: 3600, applied: Some(42) },
+            Topic::Releases { query: String::new() },
+            Topic::Releases { query: "show=active&q=x".into() },
+            Topic::Release { id: ReleaseId(1042) },
             Topic::Notices,
         ] {
             assert_eq!(Topic::parse(&topic.to_string()).as_ref(), Some(&topic));
@@ -102,6 +118,9 @@ mod tests {
             "",
             "services2",
             "service:",
+            "release:",
+            "release:x",
+            "release:R-1?x=1",
             "service:a",
             "service:../x",
             "service:A/b",

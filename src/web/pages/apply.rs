@@ -65,7 +65,7 @@ pub async fn make(visit: &Visit, form: &Form, ask: ChangeAsk) -> Result<Revision
     let fields: Vec<&(String, String)> = form.0.iter().filter(|(name, _)| name != "csrf").collect();
     let path = visit.caller.here.split('?').next().unwrap_or_default();
     let hash = request_hash("POST", path, ask.expected, format!("{fields:?}").as_bytes());
-    let ticket = match begin(visit, key, &hash).await.map_err(boxed)? {
+    let ticket = match begin(&visit.app, &visit.who, key, &hash).await.map_err(boxed)? {
         Once::Fresh(ticket) => ticket,
         Once::Replay { body, .. } => {
             return body.parse().map_err(|_| boxed(Refusal::new(Code::PreviewMismatch)));
@@ -94,10 +94,11 @@ pub async fn make(visit: &Visit, form: &Form, ask: ChangeAsk) -> Result<Revision
     }
 }
 
-async fn begin(visit: &Visit, key: &str, hash: &str) -> Result<Once, Refusal> {
+/// Begins a form's request; waits while the same one is still under way.
+pub async fn begin(app: &App, who: &Who, key: &str, hash: &str) -> Result<Once, Refusal> {
     let until = tokio::time::Instant::now() + PATIENCE;
     loop {
-        match visit.app.services.begin_once(&visit.who.actor, key, hash).await {
+        match app.services.begin_once(&who.actor, key, hash).await {
             // The first press is still under way: its answer is the answer.
             Err(refusal) if refusal.code == Code::Conflict && tokio::time::Instant::now() < until => {
                 tokio::time::sleep(Duration::from_millis(100)).await;

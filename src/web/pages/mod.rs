@@ -10,6 +10,9 @@ pub mod acts;
 pub mod apply;
 pub mod rules;
 
+pub mod releases;
+pub mod wizard;
+
 pub mod audit;
 pub mod docs;
 pub mod login;

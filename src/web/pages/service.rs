@@ -73,7 +73,7 @@ pub async fn show(
             Err(refusal) => came = Came::Refused { refusal, yours: None },
         }
     }
-    let detail = visit.app.services.detail(&visit.who.actor, &visit.at, window_s).await?;
+    let detail = visit.detail(window_s).await?;
     let mut chrome = visit.chrome(&detail, window_s, applied);
     if let Some(entry) = visit.made(applied).await {
         chrome.toast = Some(visit.toast(&detail, &entry));
@@ -112,6 +112,15 @@ pub async fn preview(
 }
 
 impl Visit {
+    /// The service with what its page needs; nobody else moves its traffic while a release does.
+    pub async fn detail(&self, window_s: u32) -> Result<Detail, Failure> {
+        let mut detail = self.app.services.detail(&self.who.actor, &self.at, window_s).await?;
+        if let Some((id, _)) = self.app.services.release_of(&self.at) {
+            detail.rights.change = Some(Refusal::new(Code::ReleaseOwnsService).arg("id", id));
+        }
+        Ok(detail)
+    }
+
     /// What the draft would do now.
     pub async fn check(&self, draft: &Draft) -> Result<Came, Failure> {
         let refused = |refusal: Refusal| Came::Refused { refusal, yours: draft.yours.clone() };
@@ -151,7 +160,7 @@ impl Visit {
 
     /// The whole page with a draft and what came of it.
     pub async fn page(&self, draft: Draft, came: Came, status: u16) -> Result<Response, Failure> {
-        let detail = self.app.services.detail(&self.who.actor, &self.at, 60).await?;
+        let detail = self.detail(60).await?;
         let chrome = self.chrome(&detail, 60, None);
         let outcome =
             Outcome { case: came.case(), refusal: came.refusal(), request_id: key(), progress: None };
@@ -181,7 +190,7 @@ impl Visit {
     }
 
     async fn page_with(&self, draft: Draft, came: Came, refusal: Refusal) -> Result<Response, Failure> {
-        let detail = self.app.services.detail(&self.who.actor, &self.at, 60).await?;
+        let detail = self.detail(60).await?;
         let chrome = self.chrome(&detail, 60, None);
         let status = refusal.code.status();
         let outcome =

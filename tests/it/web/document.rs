@@ -46,12 +46,12 @@ async fn every_operation_names_its_refusals_and_needs_an_identity() {
         for status in ["200", "400", "401", "403", "404", "429", "500", "503"] {
             assert!(operation["responses"][status].is_object(), "{} {} {status}", route.method, route.path);
         }
-        if route.method != "GET" {
+        if route.method != "GET" && route.method != "DELETE" {
             assert!(operation["responses"]["422"].is_object() && operation["requestBody"].is_object());
         }
         count += 1;
     }
-    assert_eq!(count, 11);
+    assert_eq!(count, 26);
 }
 
 #[tokio::test]

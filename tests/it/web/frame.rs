@@ -9,6 +9,9 @@ use crate::support::app::{RELEASER, TestApp};
 pub fn filled(path: &str) -> String {
     path.replace("{namespace}", "bookinfo")
         .replace("{id}", "1")
+        .replace("{word}", "abort")
+        .replace("{draft}", "d1")
+        .replace("{template}", "Weekend")
         .replace("/static/{name}", "/static/app.css")
         .replace("{name}", "reviews")
 }

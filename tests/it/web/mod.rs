@@ -15,3 +15,4 @@ mod demo;
 mod forms;
 mod live;
 mod pages;
+mod releases;

@@ -1,0 +1,374 @@
+//! `/releases`, `/releases/{id}` and what can be said to a release: each question is a dialog and a page at
+//! the same address; pause and resume act at once.
+
+use axum::extract::{RawQuery, State};
+use axum::response::{IntoResponse, Redirect, Response};
+use serde_json::Value;
+use url::form_urlencoded;
+
+use super::apply::begin;
+use super::service::key;
+use crate::domain::audit::Filter as AuditFilter;
+use crate::domain::ids::{Revision, ServiceRef};
+use crate::domain::refusal::{Code, Refusal};
+use crate::domain::release::{Command, ReleaseId, Word};
+use crate::services::once::Once;
+use crate::services::releases::{ReleaseAsk, ReleaseDetail, ReleaseShow};
+use crate::views::audit::weights;
+use crate::views::bars::in_words;
+use crate::views::chrome::{Chrome, Nav};
+use crate::views::release::acts::{Ask, AskPage, Typed};
+use crate::views::release::change_steps::{ChangeStepsPage, open_rows};
+use crate::views::release::{Given, ReleasePage};
+use crate::views::releases::{Filter, ReleasesPage, Which};
+use crate::views::wizard::{Fields, Wish};
+use crate::web::api::changes::permit_word;
+use crate::web::api::extract::{ReleaseAt, Said, request_hash};
+use crate::web::auth::Who;
+use crate::web::auth::form::Form;
+use crate::web::caller::{Caller, Door};
+use crate::web::chrome::chrome;
+use crate::web::error::Failure;
+use crate::web::events::topic::Topic;
+use crate::web::live;
+use crate::web::respond;
+use crate::web::site::App;
+
+/// Releases on a page.
+const ROWS: usize = 50;
+/// Revisions that the question before a roll back offers.
+const REVISIONS: usize = 20;
+
+/// `GET /releases?show=&service=&q=&cursor=`.
+pub async fn list(
+    State(app): State<App>,
+    who: Who,
+    caller: Caller,
+    RawQuery(query): RawQuery,
+) -> Result<Response, Failure> {
+    let query = query.unwrap_or_default();
+    let (filter, ask) = ask_of(&query);
+    let page = app.services.releases(&who.actor, &ask).await?;
+    let drafts: Vec<(String, i64, String)> = app
+        .services
+        .drafts(&who.actor)
+        .await?
+        .into_iter()
+        .take(5)
+        .map(|draft| (about(&draft.fields), draft.changed_ms, draft.id))
+        .collect();
+    let topic = Topic::Releases { query: filter_query(&query) }.stamped(live::releases_stamp(&page.items));
+    let chrome = chrome(&app, &caller, Some(&who), Nav::Releases, &topic);
+    let view = ReleasesPage::of(chrome, filter, &page.items, page.next.as_deref(), page.active, &drafts);
+    Ok(if caller.door == Door::Fragment { respond::html(&view.as_results()) } else { respond::html(&view) })
+}
+
+/// What a draft is about, as far as that is known.
+fn about(fields: &Value) -> String {
+    let known = Fields::of_draft(fields).unwrap_or_default();
+    let version = if known.from == "adopt" { &known.adopt } else { &known.version };
+    let words = [known.service.as_str(), version.as_str()];
+    let words: Vec<&str> = words.into_iter().filter(|word| !word.is_empty()).collect();
+    if words.is_empty() { "–".to_owned() } else { words.join(" → ") }
+}
+
+fn filter_query(query: &str) -> String {
+    if query.len() <= 1_000 { query.to_owned() } else { String::new() }
+}
+
+/// The filters of a query. What cannot be read is left out: a link that somebody shortened still works.
+pub fn ask_of(query: &str) -> (Filter, ReleaseAsk) {
+    let mut filter = Filter::default();
+    let mut ask = ReleaseAsk { limit: ROWS, ..ReleaseAsk::default() };
+    for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+        match &*name {
+            "show" => filter.show = Which::parse(&value).unwrap_or_default(),
+            "q" => filter.text = value.trim().chars().take(200).collect(),
+            "service" => {
+                ask.service = ServiceRef::parse_path(&value).ok();
+                filter.service = ask.service.as_ref().map(ToString::to_string).unwrap_or_default();
+            }
+            "cursor" if !value.is_empty() => ask.cursor = Some(value.into_owned()),
+            _ => {}
+        }
+    }
+    ask.text.clone_from(&filter.text);
+    ask.show = match filter.show {
+        Which::All => ReleaseShow::All,
+        Which::Active => ReleaseShow::Active,
+        Which::Attention => ReleaseShow::Attention,
+        Which::Done => ReleaseShow::Done,
+    };
+    (filter, ask)
+}
+
+/// What the view takes of an answer.
+pub fn given(detail: &ReleaseDetail) -> Given<'_> {
+    Given {
+        release: &detail.release,
+        timeline: &detail.timeline,
+        judgements: &detail.judgements,
+        overview: detail.overview.as_ref(),
+        rights: &detail.rights,
+    }
+}
+
+/// `GET /releases/{id}`.
+pub async fn show(
+    State(app): State<App>,
+    who: Who,
+    caller: Caller,
+    ReleaseAt(id): ReleaseAt,
+) -> Result<Response, Failure> {
+    let visit = Visit { app, who, caller, id };
+    let detail = visit.detail().await?;
+    Ok(respond::html(&ReleasePage::of(visit.chrome(&detail), given(&detail), key())))
+}
+
+/// `GET /releases/{id}/{word}`: the question.
+pub async fn ask(
+    State(app): State<App>,
+    who: Who,
+    caller: Caller,
+    ReleaseAt(id): ReleaseAt,
+    Said(word): Said,
+) -> Result<Response, Failure> {
+    let visit = Visit { app, who, caller, id };
+    if matches!(word, Word::Pause | Word::Resume) {
+        return Ok(Redirect::to(&format!("/releases/{id}")).into_response());
+    }
+    if word == Word::ChangeSteps {
+        let detail = visit.detail().await?;
+        let fields = steps_form(&detail);
+        return Ok(visit.steps_page(&detail, fields, &[], 200));
+    }
+    visit.question(word, &Form::default(), None, 200).await
+}
+
+/// `POST /releases/{id}/{word}`.
+pub async fn tell(
+    State(app): State<App>,
+    who: Who,
+    caller: Caller,
+    ReleaseAt(id): ReleaseAt,
+    Said(word): Said,
+    form: Form,
+) -> Result<Response, Failure> {
+    let visit = Visit { app, who, caller, id };
+    if word == Word::ChangeSteps {
+        return visit.change_steps(&form).await;
+    }
+    let about = match word {
+        Word::Rollback => visit.detail().await?.release.at().to_string(),
+        _ => String::new(),
+    };
+    let command = match command_of(word, &form, &about) {
+        Ok(command) => command,
+        Err(refusal) => {
+            let status = refusal.code.status();
+            return visit.question(word, &form, Some(refusal), status).await;
+        }
+    };
+    match visit.tell(command, &form).await {
+        Ok(to) => Ok(Redirect::to(&to).into_response()),
+        Err(refusal) if refusal.code == Code::ReleaseNotFound => Err(refusal.into()),
+        // Nothing was asked: the page says why, on top.
+        Err(refusal) if matches!(word, Word::Pause | Word::Resume) => Err(refusal.into()),
+        Err(refusal) => {
+            let status = refusal.code.status();
+            visit.question(word, &form, Some(refusal), status).await
+        }
+    }
+}
+
+/// Reads the command of a form; `about` is the service, for what is said of a revision.
+fn command_of(word: Word, form: &Form, about: &str) -> Result<Command, Refusal> {
+    let confirm = || form.text("confirm").trim().to_owned();
+    Ok(match word {
+        Word::Start => Command::Start,
+        Word::Pause => Command::Pause,
+        Word::Resume => Command::Resume,
+        Word::Promote => Command::Promote,
+        Word::PromoteAll => Command::PromoteAll,
+        Word::Abort => Command::Abort,
+        Word::Retry => Command::Retry,
+        Word::Rollback => {
+            let typed = form.text("revision").trim();
+            let shown: String = typed.chars().take(40).collect();
+            let known = typed.parse::<Revision>().ok().filter(|revision| i64::try_from(*revision).is_ok());
+            let none =
+                || Refusal::new(Code::UnknownRevision).field("revision").arg("r", shown).arg("svc", about);
+            Command::Rollback { revision: known.ok_or_else(none)? }
+        }
+        Word::Retire => Command::Retire { confirm: confirm() },
+        Word::DeleteVersion => Command::DeleteVersion { confirm: confirm() },
+        Word::ChangeSteps => Command::ChangeSteps { steps: Vec::new() },
+    })
+}
+
+/// One request about one release.
+struct Visit {
+    app: App,
+    who: Who,
+    caller: Caller,
+    id: ReleaseId,
+}
+
+impl Visit {
+    async fn detail(&self) -> Result<ReleaseDetail, Failure> {
+        Ok(self.app.services.release(&self.who.actor, self.id).await?)
+    }
+
+    fn chrome(&self, detail: &ReleaseDetail) -> Chrome {
+        let topic = Topic::Release { id: self.id }.stamped(live::release_stamp(detail));
+        let chrome = chrome(&self.app, &self.caller, Some(&self.who), Nav::Releases, &topic);
+        Chrome { here: chrome.here.split("/change-steps").next().unwrap_or_default().to_owned(), ..chrome }
+    }
+
+    async fn question(
+        &self,
+        word: Word,
+        form: &Form,
+        refusal: Option<Refusal>,
+        status: u16,
+    ) -> Result<Response, Failure> {
+        let detail = self.detail().await?;
+        let revisions =
+            if word == Word::Rollback { self.revisions(detail.release.at()).await } else { Vec::new() };
+        let chrome = Chrome { topic: String::new(), ..self.chrome(&detail) };
+        let fresh = key();
+        let typed = Typed {
+            reason: form.text("reason"),
+            confirm: form.text("confirm"),
+            revision: form.text("revision"),
+            refusal: refusal.as_ref(),
+            request_id: &fresh,
+            revisions: &revisions,
+        };
+        if self.caller.door == Door::Fragment {
+            return Ok(respond::html_with(status, &Ask::of(&chrome, given(&detail), word, typed)));
+        }
+        Ok(respond::html_with(status, &AskPage::of(chrome, given(&detail), word, typed)))
+    }
+
+    /// The service's latest revisions with their splits.
+    async fn revisions(&self, at: &ServiceRef) -> Vec<(Revision, String)> {
+        let filter = AuditFilter { service: Some(at.clone()), ..AuditFilter::default() };
+        let Ok(page) = self.app.services.entries(&self.who.actor, &filter, None, 200).await else {
+            return Vec::new();
+        };
+        let named = page.items.iter().filter_map(|entry| {
+            let revision = entry.outcome.as_ref()?.revision?;
+            let split = weights(entry).1.map(|weights| in_words(weights)).unwrap_or_default();
+            let time = self.caller.clock.exact(entry.intent.at_ms);
+            Some((revision, format!("{revision} · {split} · {time}")))
+        });
+        // The present one is no way back.
+        named.skip(1).take(REVISIONS).collect()
+    }
+
+    /// Says it, once for every form that was rendered; answers where to go.
+    async fn tell(&self, command: Command, form: &Form) -> Result<String, Refusal> {
+        let word = command.word();
+        permit_word(&self.app, &self.who, word)?;
+        let expected = form.text("seq").parse().ok();
+        let (app, who, id) = (self.app.clone(), self.who.clone(), self.id);
+        let (reason, request) = (form.text("reason").to_owned(), self.caller.request_id.to_string());
+        let told = Box::pin(async move {
+            let told =
+                app.services.command_release(&who.actor, id, command, expected, &reason, &request).await;
+            told.map(|release| format!("/releases/{}", release.id))
+        });
+        once(&self.app, &self.who, &self.caller, form, told).await
+    }
+
+    async fn change_steps(&self, form: &Form) -> Result<Response, Failure> {
+        let mut fields = Fields::of_pairs(&form.0);
+        let detail = self.detail().await?;
+        detail.release.spec.strategy.as_str().clone_into(&mut fields.strategy);
+        if form.text("do") != "change" {
+            super::wizard::press(&mut fields, form.text("do"));
+            return Ok(self.steps_page(&detail, fields, &[], 200));
+        }
+        let mut wish = Wish::default();
+        let value = Value::Array(wish.steps(&fields.rows));
+        let (from, _) = open_rows(given(&detail));
+        let mut refusals = std::mem::take(&mut wish.refusals);
+        match serde_json::from_value(value) {
+            Ok(steps) if refusals.is_empty() => match self.tell(Command::ChangeSteps { steps }, form).await {
+                Ok(to) => return Ok(Redirect::to(&to).into_response()),
+                Err(refusal) if refusal.code == Code::ReleaseNotFound => return Err(refusal.into()),
+                Err(refusal) => refusals.push(counted_from(refusal, from)),
+            },
+            Ok(_) => {}
+            Err(error) => refusals.push(Refusal::new(Code::BadSpec).arg("why", error.to_string())),
+        }
+        let status = refusals.first().map_or(422, |no| no.code.status());
+        Ok(self.steps_page(&detail, fields, &refusals, status))
+    }
+
+    fn steps_page(
+        &self,
+        detail: &ReleaseDetail,
+        fields: Fields,
+        refusals: &[Refusal],
+        status: u16,
+    ) -> Response {
+        let mut wish = Wish::default();
+        wish.steps(&fields.rows);
+        let chrome = Chrome { topic: String::new(), ..self.chrome(detail) };
+        let page = ChangeStepsPage::of(chrome, given(detail), fields, &wish, refusals, key());
+        respond::html_with(status, &page)
+    }
+}
+
+/// A refusal of one of all steps, counted among those that the form holds.
+fn counted_from(mut refusal: Refusal, from: usize) -> Refusal {
+    let field = refusal.field.as_deref().unwrap_or_default();
+    let parts = field.strip_prefix("steps.").and_then(|rest| rest.split_once('.'));
+    if let Some((at, part)) = parts.and_then(|(at, part)| Some((at.parse::<usize>().ok()?, part))) {
+        refusal.field = Some(format!("steps.{}.{part}", at.saturating_sub(from)));
+    }
+    refusal
+}
+
+fn steps_form(detail: &ReleaseDetail) -> Fields {
+    let (_, rows) = open_rows(given(detail));
+    Fields { rows, strategy: detail.release.spec.strategy.as_str().to_owned(), ..Fields::default() }
+}
+
+/// Does what a form asks for once, however often the form is sent; the answer is where to go.
+pub async fn once<E: From<Refusal> + Send + 'static>(
+    app: &App,
+    who: &Who,
+    caller: &Caller,
+    form: &Form,
+    work: impl Future<Output = Result<String, E>> + Send + 'static,
+) -> Result<String, E> {
+    let asked = form.text("request_id");
+    if asked.is_empty() {
+        return work.await;
+    }
+    let fields: Vec<&(String, String)> = form.0.iter().filter(|(name, _)| name != "csrf").collect();
+    let path = caller.here.split('?').next().unwrap_or_default();
+    let hash = request_hash("POST", path, None, format!("{fields:?}").as_bytes());
+    let ticket = match begin(app, who, asked, &hash).await.map_err(E::from)? {
+        Once::Fresh(ticket) => ticket,
+        Once::Replay { body, .. } => return Ok(body),
+    };
+    let app = app.clone();
+    // Goes on when the browser does not wait, so that a second press finds the answer.
+    let task = tokio::spawn(async move {
+        let answer = work.await;
+        // A refusal is not kept: what was refused may be asked again.
+        let (status, body) = answer.as_ref().map_or((500, ""), |to| (200, to.as_str()));
+        if let Err(refusal) = app.services.finish_once(ticket, status, body).await {
+            tracing::warn!(%refusal, "the answer to a form was not kept");
+        }
+        answer
+    });
+    task.await.unwrap_or_else(|error| {
+        tracing::error!(%error, "a form ended abnormally");
+        Err(Refusal::new(Code::OutcomeUnknown).into())
+    })
+}

@@ -1,0 +1,414 @@
+//! `/releases/new`, `/releases/drafts…` and the start of a release: the wizard's form, kept with every change.
+
+use axum::extract::{RawQuery, State};
+use axum::response::{IntoResponse, Redirect, Response};
+use url::form_urlencoded;
+
+use super::releases::once;
+use super::service::key;
+use crate::domain::ids::ServiceRef;
+use crate::domain::overview::Overview;
+use crate::domain::refusal::{Code, Refusal};
+use crate::domain::release::{Draft, OwnTemplate, Spec, Strategy, Template, validate};
+use crate::views::chrome::{Chrome, Nav};
+use crate::views::service::now;
+use crate::views::wizard::{self, Fields, Given, Known, Planned, Row, Wish, WizardFragment, WizardPage};
+use crate::web::api::changes::permit_word;
+use crate::web::api::extract::DraftId;
+use crate::web::auth::Who;
+use crate::web::auth::form::Form;
+use crate::web::caller::{Caller, Door};
+use crate::web::chrome::chrome;
+use crate::web::error::Failure;
+use crate::web::events::topic::Topic;
+use crate::web::respond;
+use crate::web::site::App;
+
+/// Services in the menu.
+const MENU: usize = 500;
+
+/// `GET /releases/new?service=ns/name&version=v2`: an empty form; nothing is kept before something is typed.
+pub async fn new(
+    State(app): State<App>,
+    who: Who,
+    caller: Caller,
+    RawQuery(query): RawQuery,
+) -> Result<Response, Failure> {
+    let query = query.unwrap_or_default();
+    let of = |name: &str| {
+        let found = form_urlencoded::parse(query.as_bytes()).find(|(key, _)| key == name);
+        found.map(|(_, value)| value.chars().take(130).collect::<String>()).unwrap_or_default()
+    };
+    let desk = Desk { app, who, caller };
+    let mut fields = Fields::new(&of("service"), "");
+    if !of("version").is_empty() {
+        (fields.from, fields.adopt) = ("adopt".to_owned(), of("version"));
+    }
+    let item = desk.service(&fields.service).await;
+    settle(&mut fields, item.as_ref(), None);
+    desk.page(fields, item, None, Mood::quiet(), 200).await
+}
+
+/// `GET /releases/drafts/{id}`.
+pub async fn draft(
+    State(app): State<App>,
+    who: Who,
+    caller: Caller,
+    DraftId(id): DraftId,
+) -> Result<Response, Failure> {
+    let draft = app.services.draft(&who.actor, &id).await?;
+    let desk = Desk { app, who, caller };
+    let mut fields = Fields::of_draft(&draft.fields).unwrap_or_else(|| Fields::new("", ""));
+    let item = desk.service(&fields.service).await;
+    settle(&mut fields, item.as_ref(), None);
+    desk.page(fields, item, Some(draft), Mood::quiet(), 200).await
+}
+
+/// `POST /releases/drafts`: keeps the form (a new draft when it names none) and plans; `do` names the button.
+pub async fn keep(State(app): State<App>, who: Who, caller: Caller, form: Form) -> Result<Response, Failure> {
+    let desk = Desk { app, who, caller };
+    let id = form.text("draft");
+    if form.text("do") == "delete" {
+        if !id.is_empty() {
+            desk.app.services.delete_draft(&desk.who.actor, id).await?;
+        }
+        return Ok(Redirect::to("/releases").into_response());
+    }
+    let mut fields = Fields::of_pairs(&form.0);
+    let before = match id {
+        "" => None,
+        id => desk.app.services.draft(&desk.who.actor, id).await.ok(),
+    };
+    let item = desk.service(&fields.service).await;
+    let was = before.as_ref().and_then(|draft| Fields::of_draft(&draft.fields));
+    settle(&mut fields, item.as_ref(), was.as_ref());
+    let mut said = Vec::new();
+    match form.text("do") {
+        "template" => desk.template(&mut fields, item.as_ref()).await?,
+        "keep" => said.extend(desk.keep_template(&mut fields).await),
+        press_ => press(&mut fields, press_),
+    }
+    let (draft, stale) = desk.save(id, form.text("seq"), &fields, before).await?;
+    let mood = Mood { stale, said, loud: false };
+    if desk.caller.door == Door::Fragment {
+        return desk.fragment(fields, item, &draft, mood).await;
+    }
+    if stale || !mood.said.is_empty() {
+        let status = if stale { 412 } else { 422 };
+        return desk.page(fields, item, Some(draft), mood, status).await;
+    }
+    Ok(Redirect::to(&wizard::path(&draft.id)).into_response())
+}
+
+/// `POST /releases`: makes and starts the release of the form; its draft goes.
+pub async fn start(
+    State(app): State<App>,
+    who: Who,
+    caller: Caller,
+    form: Form,
+) -> Result<Response, Failure> {
+    permit_word(&app, &who, crate::domain::release::Word::Start)?;
+    let desk = Desk { app, who, caller };
+    let fields = Fields::of_pairs(&form.0);
+    let wish = Wish::of(&fields, desk.caller.clock);
+    let mut refusals = wish.refusals.clone();
+    let read = validate::read(&wish.value);
+    let spec = match read {
+        Ok(spec) => Some(spec),
+        Err(more) => {
+            refusals.extend(more);
+            None
+        }
+    };
+    if let Some(spec) = spec.filter(|_| refusals.is_empty()) {
+        match desk.begin(spec, &fields, &form).await {
+            Ok(to) => {
+                if !form.text("draft").is_empty() {
+                    // The release is there; a draft that stays is no harm.
+                    drop(desk.app.services.delete_draft(&desk.who.actor, form.text("draft")).await);
+                }
+                return Ok(Redirect::to(&to).into_response());
+            }
+            Err(more) => refusals.extend(more),
+        }
+    }
+    let item = desk.service(&fields.service).await;
+    let (draft, stale) = desk.save(form.text("draft"), form.text("seq"), &fields, None).await?;
+    let status = refusals.first().map_or(422, |no| no.code.status());
+    desk.page(fields, item, Some(draft), Mood { stale, said: refusals, loud: true }, status).await
+}
+
+/// What a press on one of the table's buttons does to the rows.
+pub fn press(fields: &mut Fields, button: &str) {
+    let (word, at) = button.split_once(':').unwrap_or((button, ""));
+    let at = at.parse::<usize>().ok();
+    match (word, at) {
+        ("remove", Some(at)) if at < fields.rows.len() => drop(fields.rows.remove(at)),
+        ("insert", Some(at)) if at < fields.rows.len() => insert(fields, at + 1),
+        // The last share is all of it: one more comes before it.
+        ("add", _) => {
+            let last = fields.rows.last().is_some_and(|row| row.percent == "100" || row.kind == "replicas");
+            let at = if last { fields.rows.len().saturating_sub(1) } else { fields.rows.len() };
+            insert(fields, at);
+        }
+        _ => {}
+    }
+}
+
+fn insert(fields: &mut Fields, at: usize) {
+    let of = |row: Option<&Row>, other: u32| row.and_then(|row| row.percent.parse().ok()).unwrap_or(other);
+    let (before, after) =
+        (of(at.checked_sub(1).and_then(|at| fields.rows.get(at)), 0), of(fields.rows.get(at), 100));
+    let kind = if fields.strategy == Strategy::Replicas.as_str() { "replicas" } else { "weight" };
+    let row = Row {
+        kind: kind.to_owned(),
+        percent: if before < after {
+            (before + (after - before).div_ceil(2)).to_string()
+        } else {
+            String::new()
+        },
+        hold: "10".to_owned(),
+        unit: "min".to_owned(),
+        ..Row::default()
+    };
+    fields.rows.insert(at.min(fields.rows.len()), row);
+}
+
+/// Makes the form fit the service that is chosen, and the steps the strategy when that was changed.
+fn settle(fields: &mut Fields, item: Option<&Overview>, was: Option<&Fields>) {
+    if let Some(item) = item {
+        let weights = now(item, "");
+        let known = |name: &str| item.snapshot.versions.iter().any(|version| version.name.as_str() == name);
+        if !known(&fields.stable) {
+            let largest = weights.iter().max_by_key(|(_, weight)| *weight);
+            fields.stable = largest.map(|(name, _)| name.to_string()).unwrap_or_default();
+        }
+        if !fields.adopt.is_empty() && (!known(&fields.adopt) || fields.adopt == fields.stable) {
+            fields.adopt.clear();
+        }
+    }
+    if was.is_some_and(|was| was.strategy != fields.strategy) || fields.rows.is_empty() && was.is_none() {
+        let template = Template::parse(&fields.template).unwrap_or(Template::Careful);
+        fields.take_template(template, pods(fields, item));
+    }
+}
+
+/// Pods of the stable version.
+fn pods(fields: &Fields, item: Option<&Overview>) -> u32 {
+    let versions = item.map(|item| item.snapshot.versions.as_slice()).unwrap_or_default();
+    versions.iter().find(|version| version.name.as_str() == fields.stable).map_or(3, |version| version.total)
+}
+
+/// How the page speaks.
+struct Mood {
+    stale: bool,
+    said: Vec<Refusal>,
+    /// Start was pressed: fields that are still empty are named too.
+    loud: bool,
+}
+
+impl Mood {
+    fn quiet() -> Self {
+        Self { stale: false, said: Vec::new(), loud: false }
+    }
+}
+
+/// What a wish comes to.
+struct Thought {
+    wish: Wish,
+    refusals: Vec<Refusal>,
+    planned: Planned,
+}
+
+/// One request about a form.
+struct Desk {
+    app: App,
+    who: Who,
+    caller: Caller,
+}
+
+impl Desk {
+    async fn service(&self, path: &str) -> Option<Overview> {
+        let at = ServiceRef::parse_path(path).ok()?;
+        self.app.services.overview(&self.who.actor, &at, 60).await.ok()
+    }
+
+    async fn template(&self, fields: &mut Fields, item: Option<&Overview>) -> Result<(), Failure> {
+        if let Some(template) = Template::parse(&fields.template) {
+            fields.take_template(template, pods(fields, item));
+        } else if let Some(name) = fields.template.strip_prefix("own:") {
+            let own = self.app.services.own_templates().await?;
+            if let Some(own) = own.into_iter().find(|own| own.name == name) {
+                fields.take_own(&own);
+            }
+        }
+        Ok(())
+    }
+
+    /// Keeps the steps under a name; what is wrong with that is said.
+    async fn keep_template(&self, fields: &mut Fields) -> Vec<Refusal> {
+        let wish = Wish::of(fields, self.caller.clock);
+        if !wish.refusals.is_empty() {
+            return Vec::new();
+        }
+        let Ok(spec) = serde_json::from_value::<Spec>(wish.value) else { return Vec::new() };
+        let template = OwnTemplate {
+            name: fields.template_name.clone(),
+            by: String::new(),
+            at_ms: 0,
+            strategy: spec.strategy,
+            steps: spec.steps,
+            analysis: spec.analysis,
+            policies: spec.policies,
+        };
+        match self.app.services.save_template(&self.who.actor, template).await {
+            Ok(own) => {
+                fields.template = format!("own:{}", own.name);
+                fields.template_name.clear();
+                Vec::new()
+            }
+            Err(refusal) => {
+                vec![if refusal.field.as_deref() == Some("name") { refusal.field("steps") } else { refusal }]
+            }
+        }
+    }
+
+    /// Keeps the form; true = it was kept elsewhere since, and is left as it is there.
+    async fn save(
+        &self,
+        id: &str,
+        seq: &str,
+        fields: &Fields,
+        before: Option<Draft>,
+    ) -> Result<(Draft, bool), Failure> {
+        let services = &self.app.services;
+        if id.is_empty() {
+            return Ok((services.new_draft(&self.who.actor, fields.to_draft()).await?, false));
+        }
+        match services.save_draft(&self.who.actor, id, seq.parse().ok(), fields.to_draft()).await {
+            Ok(draft) => Ok((draft, false)),
+            Err(refusal) if refusal.code == Code::DraftStale => match before {
+                Some(before) => Ok((Draft { seq: seq.parse().unwrap_or_default(), ..before }, true)),
+                None => Ok((services.draft(&self.who.actor, id).await?, true)),
+            },
+            // Deleted in another tab: what is typed becomes a draft of its own.
+            Err(refusal) if refusal.code == Code::DraftNotFound => {
+                Ok((services.new_draft(&self.who.actor, fields.to_draft()).await?, false))
+            }
+            Err(refusal) => Err(refusal.into()),
+        }
+    }
+
+    async fn begin(&self, spec: Spec, fields: &Fields, form: &Form) -> Result<String, Vec<Refusal>> {
+        let (app, who) = (self.app.clone(), self.who.clone());
+        let (reason, request) = (fields.reason.clone(), self.caller.request_id.to_string());
+        let started = Box::pin(async move {
+            let release =
+                app.services.start_release(&who.actor, spec, &reason, &request).await.map_err(Refusals)?;
+            Ok(format!("/releases/{}", release.id))
+        });
+        once(&self.app, &self.who, &self.caller, form, started).await.map_err(|Refusals(all)| all)
+    }
+
+    /// What stands in the way, and the plan.
+    async fn think(&self, fields: &Fields, said: Vec<Refusal>) -> Result<Thought, Failure> {
+        let wish = Wish::of(fields, self.caller.clock);
+        let mut refusals = wish.refusals.clone();
+        let mut planned = Planned::default();
+        match serde_json::from_value::<Spec>(wish.value.clone()) {
+            Ok(spec) if ServiceRef::parse_path(&fields.service).is_ok() => {
+                match self.app.services.plan_release(&self.who.actor, &spec).await {
+                    Ok(plan) => {
+                        refusals.extend(plan.refusals);
+                        planned = Planned {
+                            known: true,
+                            checks: plan.checks,
+                            shares: plan.shares,
+                            creates: plan.creates,
+                            changes: plan.changes,
+                            deletes: plan.deletes,
+                        };
+                    }
+                    Err(refusal) => refusals.push(refusal),
+                }
+            }
+            _ => refusals.extend(validate::read(&wish.value).err().unwrap_or_default()),
+        }
+        if fields.reason.is_empty() {
+            refusals.push(Refusal::new(Code::ReasonRequired).field("reason"));
+        }
+        for refusal in said {
+            if !refusals.iter().any(|known| known.code == refusal.code && known.field == refusal.field) {
+                refusals.push(refusal);
+            }
+        }
+        Ok(Thought { wish, refusals, planned })
+    }
+
+    async fn fragment(
+        &self,
+        fields: Fields,
+        item: Option<Overview>,
+        draft: &Draft,
+        mood: Mood,
+    ) -> Result<Response, Failure> {
+        let thought = self.think(&fields, mood.said).await?;
+        let known = Known { service: item.as_ref(), figures: true, ..Known::default() };
+        let given = Given {
+            fields,
+            known,
+            wish: &thought.wish,
+            refusals: &thought.refusals,
+            planned: &thought.planned,
+            draft: Some((&draft.id, draft.seq, draft.changed_ms)),
+            stale: mood.stale,
+            loud: mood.loud,
+            request_id: String::new(),
+        };
+        Ok(respond::html(&WizardFragment::of(self.caller.lang(), &given)))
+    }
+
+    async fn page(
+        &self,
+        fields: Fields,
+        item: Option<Overview>,
+        draft: Option<Draft>,
+        mood: Mood,
+        status: u16,
+    ) -> Result<Response, Failure> {
+        let thought = self.think(&fields, mood.said).await?;
+        let services: Vec<String> =
+            self.app.services.names(&self.who.actor, MENU).await?.iter().map(ToString::to_string).collect();
+        let own: Vec<String> =
+            self.app.services.own_templates().await?.into_iter().map(|own| own.name).collect();
+        let figures = !thought.refusals.iter().any(|no| no.code == Code::AnalysisWithoutMetrics);
+        let known = Known { services: &services, service: item.as_ref(), own: &own, figures };
+        let here = draft.as_ref().map_or_else(|| "/releases/new".to_owned(), |draft| wizard::path(&draft.id));
+        let chrome =
+            chrome(&self.app, &self.caller, Some(&self.who), Nav::Releases, &Topic::Notices.to_string());
+        // A form's own address is no page: its links go to the page that holds the form.
+        let chrome =
+            if self.caller.here.starts_with("/releases/new") { chrome } else { Chrome { here, ..chrome } };
+        let given = Given {
+            fields,
+            known,
+            wish: &thought.wish,
+            refusals: &thought.refusals,
+            planned: &thought.planned,
+            draft: draft.as_ref().map(|draft| (draft.id.as_str(), draft.seq, draft.changed_ms)),
+            stale: mood.stale,
+            loud: mood.loud,
+            request_id: key(),
+        };
+        Ok(respond::html_with(status, &WizardPage::of(chrome, given)))
+    }
+}
+
+/// Several refusals, each at its field.
+struct Refusals(Vec<Refusal>);
+
+impl From<Refusal> for Refusals {
+    fn from(refusal: Refusal) -> Self {
+        Self(vec![refusal])
+    }
+}
