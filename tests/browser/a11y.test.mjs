@@ -170,7 +170,7 @@ test('50. touch targets are at least 44 px on a phone, 24 px everywhere', { time
         if (!at.offsetParent || at.disabled || at.matches('.vh')) continue;
         const box = at.getBoundingClientRect();
         // A box inside a label is as large as its label.
-        const target = at.type === 'checkbox' ? at.closest('label').getBoundingClientRect() : box;
+        const target = ['checkbox', 'radio'].includes(at.type) ? at.closest('label').getBoundingClientRect() : box;
         if (target.height < least_ - 0.5 || target.width < Math.min(least_, 24) - 0.5) found.push(`${at.tagName} ${at.getAttribute('aria-label') ?? at.innerText ?? at.name} ${Math.round(target.width)}×${Math.round(target.height)}`);
       }
       return found;

@@ -40,6 +40,10 @@ export const PLACES = [
   ['longest', '/services/shop/international-shipping-cost-and-customs-duty-estimation-service'],
   ['takeover', `${REVIEWS}/traffic/takeover?version=v2`],
   ['back', `${REVIEWS}/traffic/switch-back?revision=1`],
+  ['releases', '/releases'],
+  ['releases-none', '/releases?q=nothing-like-this'],
+  ['wizard', '/releases/new?service=bookinfo/reviews'],
+  ['wizard-first', '/releases/new'],
   ['audit', '/audit'],
   ['audit-open', '/audit', async (page) => {
     await page.locator('#entries [data-detail]').first().click();
