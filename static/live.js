@@ -102,9 +102,9 @@
 
   /** Somebody changed this service: an untouched page follows, an edited one is told and keeps its numbers. */
   async function revision({ service, revision: now, by }) {
-    const form = $('#weights');
-    if (sluice.sending || !form || form.dataset.service !== service || form.elements.base_revision.value === String(now)) return;
-    if (sluice.dirty()) {
+    const form = $('#weights'), base = form?.elements.base_revision; // a page that only shows has no base to stand on
+    if (sluice.sending || !form || form.dataset.service !== service || base?.value === String(now)) return;
+    if (base && sluice.dirty()) {
       sluice.announce(sluice.say('elsewhere', { by }));
       return sluice.check(); // the answer carries You saw / Now / Yours
     }
