@@ -70,7 +70,6 @@ async fn demo(options: DemoOptions) -> anyhow::Result<()> {
         .await
         .with_context(|| format!("cannot keep the history in {}", temporary.path.display()))?;
     let demo = Demo::start(clock.clone(), &stop);
-    demo.add_release_services();
     let cluster = Cluster::connect(
         Target::InProcess(client::in_process(demo.api.service())),
         Options { clock: clock.clone(), ..Options::default() },

@@ -29,6 +29,7 @@ use tokio_util::sync::CancellationToken;
 use self::api::{ApiServer, Failure};
 use self::controller::{Controller, Start};
 use self::random::Random;
+use self::seed::Seeded;
 use self::traffic::Generator;
 use self::traffic::counters::Counters;
 use self::world::World;
@@ -61,7 +62,7 @@ impl Demo {
     /// Fills a cluster with the sample applications, gives it a past, and keeps pods and traffic going until
     /// `stop`. Must be called inside a tokio runtime.
     pub fn start(clock: Clock, stop: &CancellationToken) -> Self {
-        let (demo, controller) = Self::still(clock, SEED);
+        let (demo, controller) = Self::filled(clock, SEED, seed::being_released());
         let now_s = demo.now_s();
         let mut generator = demo.generator(SEED);
         demo.backfill(&mut generator, now_s - PAST_S..now_s);
@@ -70,19 +71,17 @@ impl Demo {
         demo
     }
 
-    /// Adds the services that two releases are about.
-    pub fn add_release_services(&self) {
-        for seeded in seed::being_released() {
-            if let Err(failure) = self.api.put_as(seeded.object, seeded.manager) {
-                tracing::error!(?failure, "the demo could not store an object");
-            }
-        }
+    /// The same without any task, and without the services that releases are about: nothing moves unless it
+    /// is called. For tests.
+    pub fn still(clock: Clock, seed: u64) -> (Self, Controller) {
+        Self::filled(clock, seed, Vec::new())
     }
 
-    /// The same without any task: nothing moves unless it is called. For tests.
-    pub fn still(clock: Clock, seed: u64) -> (Self, Controller) {
+    fn filled(clock: Clock, seed: u64, more: Vec<Seeded>) -> (Self, Controller) {
         let api = ApiServer::new(clock.clone());
-        for failure in populate(&api) {
+        let mut failures = populate(&api);
+        failures.extend(more.into_iter().filter_map(|one| api.put_as(one.object, one.manager).err()));
+        for failure in failures {
             // A test shows that there is none.
             tracing::error!(?failure, "the demo could not store an object");
         }
