@@ -5,6 +5,8 @@ import { api, browser, open, picture, sluice, until } from './support.mjs';
 import { apply, declared, given, history, number, RATINGS, REVIEWS, shift, type, weights } from './gestures.mjs';
 
 const DETAILS = '/services/bookinfo/details';
+// What these tests did; the demo's own releases have entries in other namespaces.
+const OURS = '/audit?q=bookinfo';
 let app, chromium;
 before(async () => {
   app = await sluice();
@@ -35,7 +37,7 @@ function fields(line) {
   return [...line.matchAll(/(?:^|,)(?:"((?:[^"]|"")*)"|([^,]*))/g)].map(([, quoted, plain]) => quoted?.replaceAll('""', '"') ?? plain);
 }
 
-test('40. applied and refused changes appear with actor, channel, before and after, reason and request id', { timeout: 30_000 }, () => on('/audit', async (page) => {
+test('40. applied and refused changes appear with actor, channel, before and after, reason and request id', { timeout: 30_000 }, () => on(OURS, async (page) => {
   assert.equal(await rows(page).count(), 4);
   const text = await rows(page).allInnerTexts();
   assert.match(text[3], /demo\s+browser · 127\.0\.0\.1\s+Change traffic\s+bookinfo \/ reviews\s+v2 0 → 20%\s+发布 v2：修复评分显示问题\s+applied\s+1/);
@@ -88,10 +90,10 @@ test('41. filters combine, survive reload and Back', { timeout: 30_000 }, () => 
   await page.locator('#aq').fill('nobody ever wrote this');
   await page.getByText('No entry matches these filters').waitFor();
   await page.getByRole('link', { name: 'Clear' }).first().click();
-  await until(async () => await rows(page).count() === 4, 'all');
+  await until(async () => await rows(page).count() >= 4, 'all');
 }));
 
-test('41. the export holds exactly the filtered rows, formula-safe, UTF-8, Chinese intact', { timeout: 30_000 }, () => on('/audit', async (page) => {
+test('41. the export holds exactly the filtered rows, formula-safe, UTF-8, Chinese intact', { timeout: 30_000 }, () => on(OURS, async (page) => {
   const csv = async () => {
     const [download] = await Promise.all([page.waitForEvent('download'), page.getByRole('link', { name: 'CSV' }).click()]);
     const chunks = [];
@@ -112,7 +114,7 @@ test('41. the export holds exactly the filtered rows, formula-safe, UTF-8, Chine
   const part = lines((await csv()).toString('utf8'));
   assert.equal(part.length, 3);
   assert.ok(part.slice(1).every((line) => fields(line).includes('applied')));
-  const json = await (await fetch(`${app.url}/audit.json?result=applied`)).json();
+  const json = await (await fetch(`${app.url}/audit.json?q=bookinfo&result=applied`)).json();
   assert.equal((json.items ?? json).length, 2);
 }));
 
