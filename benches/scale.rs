@@ -229,7 +229,8 @@ async fn fill(client: &kube::Client, services: usize) {
             object["metadata"] = json!({"name": keep(&object["metadata"], "name"), "labels": keep(&object["metadata"], "labels")});
             object.as_object_mut().unwrap().remove("status");
             if kind == "Service" {
-                object["spec"].as_object_mut().unwrap().remove("clusterIP");
+                let spec = object["spec"].as_object_mut().unwrap();
+                spec.retain(|field, _| !field.starts_with("clusterIP") && !field.starts_with("ipFamil"));
             }
             if kind == "Deployment" {
                 object["spec"]["template"]["spec"].as_object_mut().unwrap().remove("serviceAccountName");
