@@ -13,7 +13,7 @@ use crate::domain::actor::{Actor, Channel, Identity};
 use crate::domain::ids::{Namespace, ServiceRef, VersionName};
 use crate::domain::observed::{RouteHits, Sample};
 use crate::domain::release::{Analysis, Candidate, OnFailure, Spec, Step, Strategy, Template};
-use crate::metrics::{MetricsError, Source};
+use crate::metrics::{Latency, MetricsError, Source};
 use crate::services::Services;
 use crate::services::releases::ReleaseAsk;
 use crate::views::demo::{Forecast, Hop, Next, Reviews, Stars};
@@ -29,6 +29,12 @@ impl Source for Figures {
         window_s: u32,
     ) -> BoxFuture<'a, Result<Vec<Sample>, MetricsError>> {
         Box::pin(async move { Ok(self.0.counters.window(namespace, window_s)) })
+    }
+
+    fn latency<'a>(&'a self, asked: &'a Latency) -> BoxFuture<'a, Result<Option<f64>, MetricsError>> {
+        let Latency { service, workloads, quantile, window_s } = asked;
+        let quantile = f64::from(*quantile) / 100.0;
+        Box::pin(async move { Ok(self.0.counters.latency(service, workloads, quantile, *window_s)) })
     }
 
     fn hits(&self, namespace: &Namespace, window_s: u32) -> Vec<RouteHits> {

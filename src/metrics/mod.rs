@@ -16,4 +16,4 @@ mod shared;
 
 pub use prometheus::Prometheus;
 pub use shared::{Health, Metrics, PATIENCE};
-pub use source::{MetricsError, Notice, Source};
+pub use source::{Latency, MetricsError, Notice, Source};

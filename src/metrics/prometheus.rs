@@ -10,7 +10,7 @@ use futures::future::BoxFuture;
 use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderValue};
 use url::Url;
 
-use super::source::{MetricsError, Source};
+use super::source::{Latency, MetricsError, Source};
 use super::{answer, queries};
 use crate::domain::ids::Namespace;
 use crate::domain::observed::Sample;
@@ -90,6 +90,10 @@ impl Source for Prometheus {
 
     fn number<'a>(&'a self, query: &'a str) -> BoxFuture<'a, Result<Option<f64>, MetricsError>> {
         Box::pin(async move { answer::number(&self.ask(query).await?) })
+    }
+
+    fn latency<'a>(&'a self, asked: &'a Latency) -> BoxFuture<'a, Result<Option<f64>, MetricsError>> {
+        Box::pin(async move { answer::number(&self.ask(&queries::latency(asked)).await?) })
     }
 }
 

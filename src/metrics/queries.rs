@@ -6,6 +6,7 @@
 
 use std::fmt::Write;
 
+use super::source::Latency;
 use crate::domain::ids::Namespace;
 
 /// Labels that tell one workload behind one service from another.
@@ -27,6 +28,21 @@ pub fn p95(namespace: &Namespace, window_s: u32) -> String {
     format!(
         "histogram_quantile(0.95, sum by (le,{WHO}) \
          (increase(istio_request_duration_milliseconds_bucket{chosen})))"
+    )
+}
+
+/// One quantile of the duration in milliseconds, of one service and some workloads together.
+pub fn latency(asked: &Latency) -> String {
+    let Latency { service, workloads, quantile, window_s } = asked;
+    let workloads: Vec<String> = workloads.iter().map(|name| regex::escape(name)).collect();
+    format!(
+        "histogram_quantile({:.2}, sum by (le) (increase(istio_request_duration_milliseconds_bucket{{\
+         reporter=~\"source|waypoint\",destination_service_namespace=\"{}\",\
+         destination_service_name=\"{}\",destination_workload=~\"{}\"}}[{window_s}s])))",
+        f64::from(*quantile) / 100.0,
+        escape(service.namespace.as_str()),
+        escape(&service.name),
+        escape(&workloads.join("|")),
     )
 }
 

@@ -6,12 +6,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use moka::future::Cache;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout};
 
 use super::mapping;
-use super::source::{MetricsError, Notice, Source};
+use super::source::{Latency, MetricsError, Notice, Source};
 use crate::clock::Clock;
 use crate::domain::ids::Namespace;
 use crate::domain::observed::{Observed, RouteHits, Sample};
@@ -153,9 +154,24 @@ impl Metrics {
 
     /// The one number that a query of somebody's gives; `None` = no series, or no finite number.
     pub async fn number(&self, query: &str) -> Result<Option<f64>, MetricsError> {
-        let source = self.0.source.clone().ok_or(MetricsError::NotConfigured)?;
+        self.one_number(|source| source.number(query)).await
+    }
+
+    /// A quantile of durations; `None` = nothing was measured, or nobody answers for this version.
+    pub async fn latency(&self, asked: &Latency) -> Result<Option<f64>, MetricsError> {
+        if asked.workloads.is_empty() {
+            return Ok(None);
+        }
+        self.one_number(|source| source.latency(asked)).await
+    }
+
+    async fn one_number<'a>(
+        &'a self,
+        question: impl FnOnce(&'a dyn Source) -> BoxFuture<'a, Result<Option<f64>, MetricsError>>,
+    ) -> Result<Option<f64>, MetricsError> {
+        let source = self.0.source.as_deref().ok_or(MetricsError::NotConfigured)?;
         let _permit = self.0.permits.acquire().await;
-        let answer = timeout(LIMIT, source.number(query)).await.unwrap_or(Err(MetricsError::Timeout))?;
+        let answer = timeout(LIMIT, question(source)).await.unwrap_or(Err(MetricsError::Timeout))?;
         Ok(answer.filter(|value| value.is_finite()))
     }
 

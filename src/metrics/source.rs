@@ -1,9 +1,11 @@
 //! Where figures come from, and the ways in which they can fail to come. Implemented by
 //! [`super::Prometheus`] and, for the demo, by `app`; must never answer with a guess.
 
+use std::sync::Arc;
+
 use futures::future::BoxFuture;
 
-use crate::domain::ids::Namespace;
+use crate::domain::ids::{Namespace, ServiceRef};
 use crate::domain::observed::{RouteHits, Sample};
 use crate::domain::refusal::{Code, Refusal};
 
@@ -22,11 +24,26 @@ pub trait Source: Send + Sync + 'static {
         Box::pin(async { Err(MetricsError::NotConfigured) })
     }
 
+    /// A quantile of the durations of some workloads' answers; `None` = no data.
+    fn latency<'a>(&'a self, _asked: &'a Latency) -> BoxFuture<'a, Result<Option<f64>, MetricsError>> {
+        Box::pin(async { Err(MetricsError::NotConfigured) })
+    }
+
     /// How often each route of the namespace's routing objects was taken; empty when the source does not
     /// know (Istio's standard series do not say).
     fn hits(&self, _namespace: &Namespace, _window_s: u32) -> Vec<RouteHits> {
         Vec::new()
     }
+}
+
+/// A question about durations: milliseconds below which `quantile` percent (50 to 99) of the answers lay that these
+/// workloads gave for the service in the last `window_s` seconds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Latency {
+    pub service: ServiceRef,
+    pub workloads: Vec<Arc<str>>,
+    pub quantile: u8,
+    pub window_s: u32,
 }
 
 /// Why there are no figures. Holds our own words only: what a server wrote is never shown.

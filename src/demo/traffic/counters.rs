@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::clock::Clock;
-use crate::domain::ids::{Namespace, ObjectRef};
+use crate::domain::ids::{Namespace, ObjectRef, ServiceRef};
 use crate::domain::istio::HttpMatch;
 use crate::domain::observed::{RouteHits, Sample};
 
@@ -124,6 +124,28 @@ impl Counters {
         own.filter_map(|(who, seconds)| sample(who, seconds, after_s)).collect()
     }
 
+    /// A quantile of the durations of these workloads' answers for a service, milliseconds.
+    pub fn latency(
+        &self,
+        service: &ServiceRef,
+        workloads: &[Arc<str>],
+        q: f64,
+        window_s: u32,
+    ) -> Option<f64> {
+        let after_s = self.now_s() - i64::from(window_s);
+        let table = self.table();
+        let own = table.rows.iter().filter(|(who, _)| {
+            *who.namespace == *service.namespace.as_str()
+                && who.service == service.name
+                && workloads.contains(&who.workload)
+        });
+        let mut durations = [0.0; BUCKETS.len() + 1];
+        for (_, seconds) in own {
+            add_durations(seconds, after_s, &mut durations);
+        }
+        quantile(q, &durations)
+    }
+
     /// How often the routes of a namespace's objects were taken in the last `window_s` seconds.
     pub fn hits(&self, namespace: &Namespace, window_s: u32) -> Vec<RouteHits> {
         let after_s = self.now_s() - i64::from(window_s);
@@ -164,10 +186,8 @@ fn sample(who: &Who, seconds: &VecDeque<Second>, after_s: i64) -> Option<Sample>
     for second in seconds.iter().rev().take_while(|second| second.at_s > after_s) {
         requests += f64::from(second.requests);
         errors += f64::from(second.errors);
-        for (sum, count) in durations.iter_mut().zip(second.durations) {
-            *sum += f64::from(count);
-        }
     }
+    add_durations(seconds, after_s, &mut durations);
     (requests > 0.0).then(|| Sample {
         service: who.service.clone(),
         workload: who.workload.clone(),
@@ -176,6 +196,14 @@ fn sample(who: &Who, seconds: &VecDeque<Second>, after_s: i64) -> Option<Sample>
         errors,
         p95_ms: quantile(0.95, &durations),
     })
+}
+
+fn add_durations(seconds: &VecDeque<Second>, after_s: i64, durations: &mut [f64; BUCKETS.len() + 1]) {
+    for second in seconds.iter().rev().take_while(|second| second.at_s > after_s) {
+        for (sum, count) in durations.iter_mut().zip(second.durations) {
+            *sum += f64::from(count);
+        }
+    }
 }
 
 /// A quantile by linear interpolation inside its bucket, as `histogram_quantile` of Prometheus.

@@ -114,6 +114,17 @@ impl Counts {
         (self.requests > 0.0).then(|| (1.0 - self.errors / self.requests) * 100.0)
     }
 
+    /// Keeps a quantile that was measured; only 50, 90, 95 and 99 have a place.
+    pub fn measured(&mut self, quantile: u8, ms: Option<f64>) {
+        match quantile {
+            50 => self.p50_ms = ms,
+            90 => self.p90_ms = ms,
+            95 => self.p95_ms = ms,
+            99 => self.p99_ms = ms,
+            _ => {}
+        }
+    }
+
     /// The quantile in milliseconds, where it was measured.
     pub fn quantile(&self, quantile: u8) -> Option<f64> {
         match quantile {

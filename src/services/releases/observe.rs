@@ -7,7 +7,7 @@ use crate::domain::refusal::Refusal;
 use crate::domain::release::analysis::{Counts, Seen};
 use crate::domain::release::{Metric, Release, Strategy};
 use crate::domain::snapshot::Snapshot;
-use crate::metrics::Health;
+use crate::metrics::{Health, Latency, MetricsError};
 use crate::release::{Event, Pods, World};
 use crate::services::Services;
 
@@ -65,6 +65,11 @@ impl Services {
         let of = |version: &VersionName| observed.as_ref().and_then(|seen| counts(seen, version));
         let mut seen = Seen { candidate: of(candidate), stable: of(&release.spec.stable), ..Seen::default() };
         for metric in &analysis.metrics {
+            if let Metric::Latency { quantile, .. } = metric
+                && let Err(error) = self.durations(&snapshot, release, *quantile, &mut seen).await
+            {
+                return failed(error.to_string());
+            }
             let answer = match metric {
                 Metric::Custom { query, .. } => {
                     let ask = async |version: &VersionName| {
@@ -78,6 +83,36 @@ impl Services {
             seen.custom.push(answer);
         }
         seen
+    }
+
+    /// Adds a quantile that the figures shared by all viewers do not hold.
+    async fn durations(
+        &self,
+        snapshot: &Snapshot,
+        release: &Release,
+        quantile: u8,
+        seen: &mut Seen,
+    ) -> Result<(), MetricsError> {
+        let window_s = release.spec.analysis.as_ref().map_or(60, |analysis| analysis.window_s);
+        let both = [
+            (release.spec.candidate.version(), &mut seen.candidate),
+            (&release.spec.stable, &mut seen.stable),
+        ];
+        for (version, counts) in both {
+            let Some(counts) = counts.as_mut().filter(|counts| counts.quantile(quantile).is_none()) else {
+                continue;
+            };
+            let known = snapshot.versions.iter().find(|known| known.name == *version);
+            let workloads = known.map_or(&[][..], |known| &known.workloads).iter();
+            let asked = Latency {
+                service: release.at().clone(),
+                workloads: workloads.map(|workload| workload.name.clone()).collect(),
+                quantile,
+                window_s,
+            };
+            counts.measured(quantile, self.inner.metrics.latency(&asked).await?);
+        }
+        Ok(())
     }
 
     /// Tries a query of somebody's once: does it parse, answer in time, and give one number?

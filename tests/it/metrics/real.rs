@@ -8,9 +8,9 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
 use sluice::clock::Clock;
-use sluice::domain::ids::Namespace;
+use sluice::domain::ids::{Namespace, ServiceRef};
 use sluice::domain::observed::Sample;
-use sluice::metrics::{Prometheus, Source};
+use sluice::metrics::{Latency, Prometheus, Source};
 use url::Url;
 
 use crate::support::wait_for;
@@ -172,6 +172,19 @@ async fn the_queries_count_what_istio_counted() {
         // 95 of 100: five ninths of the way from 10 to 25 ms.
         assert!(near(v1.p95_ms.unwrap(), 10.0 + 15.0 * 5.0 / 9.0), "{v1:?}");
         assert_eq!(v2.p95_ms, None);
+        let latency = async |workloads: &[&str], quantile| {
+            let asked = Latency {
+                service: ServiceRef::new("bookinfo", "reviews"),
+                workloads: workloads.iter().map(|name| (*name).into()).collect(),
+                quantile,
+                window_s,
+            };
+            prometheus.latency(&asked).await.unwrap()
+        };
+        assert!(near(latency(&["reviews-v1", "reviews-v2"], 50).await.unwrap(), 10.0 * 50.0 / 90.0));
+        assert!(near(latency(&["reviews-v1"], 99).await.unwrap(), 25.0));
+        // Names are names, not patterns.
+        assert_eq!(latency(&["reviews.v1", "reviews-v.*", "\"} or vector(1) #"], 99).await, None);
         assert_eq!(samples.len(), 4, "{samples:?}");
     }
     for nobody in ["nobody", "x\"}[1s])) or vector(1) #\n\\", "\u{7}'`ü{}"] {

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use sluice::domain::ids::Namespace;
 use sluice::domain::observed::Sample;
 use sluice::domain::release::{Command, PauseReason, Phase, Verdict};
-use sluice::metrics::{MetricsError, Source};
+use sluice::metrics::{Latency, MetricsError, Source};
 use sluice::services::Settings;
 use sluice::services::releases::{Webhook, signature};
 
@@ -20,6 +20,8 @@ use crate::support::house::{House, anna, at};
 struct Said {
     errors_percent: AtomicU32,
     down: std::sync::atomic::AtomicBool,
+    /// The 99th percentile of v9's durations, milliseconds; v1 has 40.
+    p99: AtomicU32,
 }
 
 impl Source for Said {
@@ -42,6 +44,13 @@ impl Source for Said {
         })
     }
 
+    fn latency<'a>(&'a self, asked: &'a Latency) -> BoxFuture<'a, Result<Option<f64>, MetricsError>> {
+        assert_eq!((asked.quantile, asked.window_s), (99, 60));
+        let v9 = f64::from(self.p99.load(Ordering::SeqCst));
+        let ms = if *asked.workloads == ["reviews-v9".into()] { v9 } else { 40.0 };
+        Box::pin(async move { Ok(Some(ms)) })
+    }
+
     fn number<'a>(&'a self, query: &'a str) -> BoxFuture<'a, Result<Option<f64>, MetricsError>> {
         Box::pin(async move {
             match query {
@@ -55,7 +64,7 @@ impl Source for Said {
 }
 
 fn said(errors_percent: u32) -> Arc<Said> {
-    Arc::new(Said { errors_percent: AtomicU32::new(errors_percent), down: false.into() })
+    Arc::new(Said { errors_percent: AtomicU32::new(errors_percent), down: false.into(), p99: 44.into() })
 }
 
 fn analysis() -> Value {
@@ -79,6 +88,30 @@ async fn a_version_that_answers_errors_is_stopped_and_traffic_goes_back() {
     assert!((looks[0].seen.candidate.unwrap().errors - 50.0).abs() < 0.001);
     let back_ms = ended.ended_ms.unwrap() - looks[0].at_ms;
     assert!(back_ms <= 5_000, "back on the good one {back_ms} ms after the verdict");
+}
+
+#[tokio::test]
+async fn a_version_whose_slowest_answers_are_too_slow_is_stopped_and_a_quick_one_passes() {
+    let slow = said(0);
+    let house = House::alive(Some(slow.clone()), Settings::default()).await;
+    let spec = wish(|w| {
+        w["analysis"] = analysis();
+        w["analysis"]["metrics"] =
+            json!([{"metric": "latency", "quantile": 99, "limit": {"absolute": 100.0, "relative": 1.5}}]);
+        w["steps"] = json!([{"kind": "weight", "percent": 30}, {"kind": "analysis", "passes": 1},
+            {"kind": "hold", "seconds": 600}, {"kind": "weight", "percent": 100}]);
+    });
+    let id = house.start(spec).await.id;
+    let look = house
+        .until("a look passed", async |house| {
+            let looks = house.services.judgements(&anna(), id, 10).await.unwrap();
+            looks.into_iter().find(|look| look.verdict == Verdict::Pass)
+        })
+        .await;
+    assert_eq!((look.metrics[0].value, look.metrics[0].beside), (Some(44.0), Some(40.0)));
+    slow.p99.store(61, Ordering::SeqCst);
+    house.until_final(id, Phase::RolledBack).await;
+    assert_eq!(house.weight_of("v9"), 0);
 }
 
 #[tokio::test]
