@@ -98,10 +98,14 @@ impl Overview {
     /// What makes every change of this service impossible; a weight on a version without pods, say, does
     /// not: moving it away is what the change is for.
     pub fn barrier(&self) -> Option<&Finding> {
-        let bars =
-            |finding: &&Finding| finding.severity == Severity::Block && BARRIERS.contains(&finding.code);
-        self.findings.iter().find(bars)
+        barriers(&self.findings).next()
     }
+}
+
+/// Those among the findings that make every change of the service impossible.
+pub fn barriers(findings: &[Finding]) -> impl Iterator<Item = &Finding> {
+    let bars = |finding: &&Finding| finding.severity == Severity::Block && BARRIERS.contains(&finding.code);
+    findings.iter().filter(bars)
 }
 
 /// Findings that every plan answers with a refusal.

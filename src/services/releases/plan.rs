@@ -4,6 +4,7 @@
 use crate::cluster::Ask;
 use crate::domain::actor::Actor;
 use crate::domain::observed::VersionTraffic;
+use crate::domain::overview::barriers;
 use crate::domain::refusal::{Check, Code, Refusal, Severity};
 use crate::domain::release::{
     Candidate, Metric, Phase, Release, ReleaseId, Spec, State, Step, Strategy, validate,
@@ -30,16 +31,6 @@ pub struct ReleasePlan {
     pub changes: Vec<String>,
     pub deletes: Vec<String>,
 }
-
-/// Findings with which no mesh release can move traffic.
-const UNROUTABLE: [Code; 6] = [
-    Code::NoIstio,
-    Code::Headless,
-    Code::ExternalName,
-    Code::NoWorkloads,
-    Code::OwnedByController,
-    Code::HostConflict,
-];
 
 impl Services {
     /// What a wish would do, and everything that stands in its way.
@@ -204,7 +195,7 @@ fn against(spec: &Spec, look: &Look, plan: &mut ReleasePlan) {
         }
         return;
     }
-    for finding in look.routing.findings.iter().filter(|finding| UNROUTABLE.contains(&finding.code)) {
+    for finding in barriers(&look.routing.findings) {
         plan.refusals.push(Refusal {
             code: finding.code,
             args: finding.args.clone(),
