@@ -107,7 +107,7 @@ impl House {
         self.folder.path().join("sluice.db")
     }
 
-    /// Asks until there is an answer, at most 20 s.
+    /// Asks until there is an answer, at most 60 s.
     pub async fn until<T>(&self, what: &str, ask: impl AsyncFn(&Self) -> Option<T>) -> T {
         super::wait_for(what, async || ask(self).await).await
     }

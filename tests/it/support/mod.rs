@@ -9,7 +9,7 @@ pub mod served;
 
 use std::time::Duration;
 
-/// Asks until there is an answer; fails with `what` after 20 s. For real parts only, which have
+/// Asks until there is an answer; fails with `what` after 60 s. For real parts only, which have
 /// no clock that a test could turn.
 pub async fn wait_for<T>(what: &str, ask: impl AsyncFn() -> Option<T>) -> T {
     let asking = async {
@@ -20,7 +20,7 @@ pub async fn wait_for<T>(what: &str, ask: impl AsyncFn() -> Option<T>) -> T {
             tokio::time::sleep(Duration::from_millis(25)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(20), asking)
+    tokio::time::timeout(Duration::from_secs(60), asking)
         .await
-        .unwrap_or_else(|_| panic!("not in 20 s: {what}"))
+        .unwrap_or_else(|_| panic!("not in 60 s: {what}"))
 }

@@ -171,7 +171,12 @@ async fn what_was_sent_is_what_is_observed_whatever_prometheus_does() {
             None
         })
         .await;
-        assert_eq!(notices(&town, &sluice).await.contains(&"metrics_down".to_owned()), is_outage, "{mood:?}");
+        // A question is given up after ten seconds: until then its answer is only late.
+        wait_for(&format!("{mood:?} is an outage: {is_outage}"), async || {
+            let told = notices(&town, &sluice).await.contains(&"metrics_down".to_owned());
+            (told == is_outage).then_some(())
+        })
+        .await;
         // Nothing of it holds up a change.
         town.changed(&sluice, "reviews", weights(&[("v1", 31), ("v2", 69)])).await;
         town.changed(&sluice, "reviews", weights(&[("v1", 30), ("v2", 70)])).await;
