@@ -20,7 +20,7 @@ pub async fn wait_for<T>(what: &str, ask: impl AsyncFn() -> Option<T>) -> T {
             tokio::time::sleep(Duration::from_millis(25)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(60), asking)
+    tokio::time::timeout(Duration::from_mins(1), asking)
         .await
         .unwrap_or_else(|_| panic!("not in 60 s: {what}"))
 }
