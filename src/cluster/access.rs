@@ -1,7 +1,7 @@
 //! Who somebody is (TokenReview) and what they may do (SubjectAccessReview). The API server decides; answers are
 //! believed for a minute at most, kept by person, and a failure is never an allowance.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::hash::Hash;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -63,10 +63,10 @@ impl fmt::Display for Ask {
 }
 
 /// The namespaces whose services somebody may see.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Visible {
     All,
-    Some(HashSet<Namespace>),
+    Some(BTreeSet<Namespace>),
 }
 
 impl Visible {

@@ -145,7 +145,7 @@ pub struct Detail {
 }
 
 /// Which services are meant.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct ListAsk {
     pub namespace: Option<Namespace>,
     /// Part of a name, namespace, image or version.
@@ -182,6 +182,9 @@ pub enum Sort {
 /// One page of services.
 #[derive(Clone, Debug, Default)]
 pub struct ListPage {
+    /// Names exactly this content: what was made of one page with a number may be shown for the other page
+    /// with that number. 0 = no number was given.
+    pub number: u64,
     pub items: Vec<Overview>,
     /// Services that match, on all pages.
     pub total: usize,

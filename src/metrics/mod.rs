@@ -15,5 +15,5 @@ pub mod queries;
 mod shared;
 
 pub use prometheus::Prometheus;
-pub use shared::{Health, Metrics, PATIENCE};
+pub use shared::{Health, Look, Metrics, PATIENCE};
 pub use source::{Latency, MetricsError, Notice, Source};

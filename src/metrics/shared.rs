@@ -2,7 +2,7 @@
 //! for a few seconds. Called by `services`; must never make a page wait longer than [`PATIENCE`].
 
 use std::collections::{HashMap, HashSet};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -48,6 +48,8 @@ struct Inner {
     source: Option<Arc<dyn Source>>,
     clock: Clock,
     readings: Cache<Key, Arc<Reading>>,
+    /// Readings that were made.
+    made: AtomicU64,
     /// What is being asked now.
     under_way: Mutex<HashSet<Key>>,
     /// True once somebody lost patience, until an answer comes in time.
@@ -81,6 +83,21 @@ impl Reading {
     }
 }
 
+/// What was read of a namespace at one time, for as many of its services as one likes.
+#[derive(Clone)]
+pub struct Look {
+    reading: Arc<Reading>,
+    window_s: u32,
+}
+
+impl Look {
+    /// What was seen of a service of this namespace; `None` = nothing.
+    pub fn of(&self, snapshot: &Snapshot) -> Option<Observed> {
+        let samples = self.reading.result.as_ref().ok()?.get(&snapshot.service.at.name)?;
+        mapping::observed(snapshot, samples, self.window_s, self.reading.at_ms)
+    }
+}
+
 /// How the source is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Health {
@@ -98,6 +115,7 @@ impl Metrics {
             source,
             clock,
             readings: Cache::builder().max_capacity(REMEMBERED).time_to_idle(Duration::from_mins(10)).build(),
+            made: AtomicU64::new(0),
             under_way: Mutex::default(),
             slow: AtomicBool::new(false),
             permits: Semaphore::new(AT_ONCE),
@@ -108,13 +126,23 @@ impl Metrics {
     /// What was seen of a service in the last `window_s` seconds (60, 300 or 3600; others are rounded up
     /// to one of these). `Ok(None)` = the source answered, and has nothing about this service.
     pub async fn observed(&self, snapshot: &Snapshot, window_s: u32) -> Result<Option<Observed>, Notice> {
+        Ok(self.look(&snapshot.service.at.namespace, window_s).await?.of(snapshot))
+    }
+
+    /// The same for all services of a namespace.
+    pub async fn look(&self, namespace: &Namespace, window_s: u32) -> Result<Look, Notice> {
         let window_s = window(window_s);
-        let at = &snapshot.service.at;
-        let reading = self.reading(&at.namespace, window_s).await?;
-        let samples = reading.result.as_ref().map_err(|notice| *notice)?;
-        Ok(samples
-            .get(&at.name)
-            .and_then(|samples| mapping::observed(snapshot, samples, window_s, reading.at_ms)))
+        let reading = self.reading(namespace, window_s).await?;
+        match &reading.result {
+            Ok(_) => Ok(Look { reading, window_s }),
+            Err(notice) => Err(*notice),
+        }
+    }
+
+    /// Rises whenever something new was read: what was made of figures at a number holds while it stands
+    /// and they are fresh.
+    pub fn generation(&self) -> u64 {
+        self.0.made.load(Ordering::Acquire)
     }
 
     /// What was seen of a service after `from_ms` and never before it, in the longest window that fits
@@ -136,13 +164,11 @@ impl Metrics {
         Ok(None)
     }
 
-    /// What was last seen of a service, without asking the source; `None` = nothing yet.
-    pub async fn known(&self, snapshot: &Snapshot, window_s: u32) -> Option<Observed> {
+    /// What was last read of a namespace, without asking the source; `None` = nothing yet.
+    pub async fn known(&self, namespace: &Namespace, window_s: u32) -> Option<Look> {
         let window_s = window(window_s);
-        let at = &snapshot.service.at;
-        let reading = self.0.readings.get(&(at.namespace.clone(), window_s)).await?;
-        let samples = reading.result.as_ref().ok()?.get(&at.name)?;
-        mapping::observed(snapshot, samples, window_s, reading.at_ms)
+        let reading = self.0.readings.get(&(namespace.clone(), window_s)).await?;
+        Some(Look { reading, window_s })
     }
 
     /// Reads several namespaces at one time, so that the services of a page find their figures ready.
@@ -232,6 +258,9 @@ async fn ask(inner: Arc<Inner>, source: Arc<dyn Source>, key: Key) -> Arc<Readin
             !reading.is_fresh(inner.clock.now_ms())
         })
         .await;
+    if entry.is_fresh() {
+        inner.made.fetch_add(1, Ordering::Release);
+    }
     inner.set_under_way(&key, false);
     entry.into_value()
 }

@@ -1,25 +1,25 @@
 //! The services that a person may see: a page of them, and each by itself.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::StreamExt;
 
-use crate::cluster::{Health, KindHealth, Visible};
+use crate::cluster::{Health, KindHealth};
 use crate::domain::actor::Actor;
 use crate::domain::audit::Filter;
-use crate::domain::ids::{Kind, Revision, ServiceRef};
+use crate::domain::ids::{Kind, Namespace, Revision, ServiceRef};
 use crate::domain::observed::{Hits, Observed, RouteHits};
-use crate::domain::overview::{Detail, ListAsk, ListPage, Overview, Rights, Show, Sort, State};
+use crate::domain::overview::{Detail, Overview, Rights};
 use crate::domain::refusal::{Check, Code, Refusal, Severity};
 use crate::domain::routing::{Route, Routing, Rule, Weights};
 use crate::domain::snapshot::Snapshot;
-use crate::metrics::Health as Figures;
+use crate::metrics::{Health as Figures, Look};
 use crate::routing;
 
 use super::Services;
 use super::access::not_found;
-use super::index::{Row, count, nearest};
+use super::index::Row;
 use super::once::unavailable;
 use super::standing::standing;
 use super::traffic::last_of;
@@ -38,15 +38,12 @@ pub(super) struct Routings(Mutex<Kept>);
 type Kept = HashMap<ServiceRef, (Arc<Snapshot>, Arc<Routing>)>;
 
 impl Routings {
-    /// The routing of a snapshot, read at most once while the snapshot lives.
+    /// The routing of a snapshot, read once and kept.
     pub fn of(&self, snapshot: &Arc<Snapshot>) -> Arc<Routing> {
-        let at = &snapshot.service.at;
-        let hit = |kept: &Kept| {
-            kept.get(at).filter(|(of, _)| Arc::ptr_eq(of, snapshot)).map(|(_, routing)| routing.clone())
-        };
-        if let Some(routing) = hit(&self.0.lock().unwrap_or_else(PoisonError::into_inner)) {
+        if let Some(routing) = self.kept(snapshot) {
             return routing;
         }
+        let at = &snapshot.service.at;
         let routing = Arc::new(routing::read(snapshot));
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if kept.len() >= KEPT {
@@ -55,76 +52,20 @@ impl Routings {
         kept.insert(at.clone(), (snapshot.clone(), routing.clone()));
         routing
     }
+
+    /// The same without keeping it: for a walk over all services, which would drive out those on screens.
+    pub fn glance(&self, snapshot: &Arc<Snapshot>) -> Arc<Routing> {
+        self.kept(snapshot).unwrap_or_else(|| Arc::new(routing::read(snapshot)))
+    }
+
+    fn kept(&self, snapshot: &Arc<Snapshot>) -> Option<Arc<Routing>> {
+        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (of, routing) = kept.get(&snapshot.service.at)?;
+        Arc::ptr_eq(of, snapshot).then(|| routing.clone())
+    }
 }
 
 impl Services {
-    /// One page of the services that the person may see.
-    pub async fn list(&self, who: &Actor, ask: &ListAsk) -> Result<ListPage, Refusal> {
-        let visible = self.visible(&who.identity).await?;
-        let sorted = self.inner.index.sorted();
-        let rows = match ask.sort {
-            Sort::Worst => &sorted.worst,
-            Sort::Name => &sorted.name,
-        };
-        let limit = if ask.limit == 0 { 100 } else { ask.limit.clamp(1, 500) };
-        let words = ask.text.trim().to_lowercase();
-        let wanted = |row: &&Row| {
-            visible.contains(&row.at.namespace)
-                && ask.namespace.as_ref().is_none_or(|namespace| *namespace == row.at.namespace)
-                && match ask.show {
-                    Show::All => true,
-                    Show::Attention => row.state.needs_attention(),
-                    Show::NotRoutable => row.state == State::NotRoutable,
-                }
-                && words.split_whitespace().all(|word| row.words.contains(word))
-        };
-        let after = ask.cursor.as_deref().map(parse_cursor).transpose()?;
-        let past = |row: &&Row| {
-            after.as_ref().is_none_or(|(state, at)| match ask.sort {
-                Sort::Worst => (row.state, &row.at) > (*state, at),
-                Sort::Name => row.at > *at,
-            })
-        };
-        let plain = matches!(visible, Visible::All)
-            && ask.namespace.is_none()
-            && ask.show == Show::All
-            && words.is_empty();
-        let total = if plain { rows.len() } else { rows.iter().filter(wanted).count() };
-        let mut page: Vec<&Row> = rows.iter().filter(wanted).filter(past).take(limit + 1).collect();
-        let more = page.len() > limit;
-        page.truncate(limit);
-        let next = page.last().filter(|_| more).map(|row| cursor_of(row));
-        let window = window_of(ask.window_s);
-        let refs: Vec<ServiceRef> = page.iter().map(|row| row.at.clone()).collect();
-        let items = self.overviews(&refs, window).await?;
-        let worst: Vec<ServiceRef> = sorted
-            .worst
-            .iter()
-            .take_while(|row| row.state.needs_attention())
-            .filter(|row| visible.contains(&row.at.namespace))
-            .take(5)
-            .map(|row| row.at.clone())
-            .collect();
-        Ok(ListPage {
-            nearest: (total == 0 && !words.is_empty())
-                .then(|| nearest(&sorted.name, &visible, &words))
-                .flatten(),
-            attention: self.overviews(&worst, window).await?,
-            items,
-            total,
-            counts: match &visible {
-                Visible::All => sorted.counts,
-                Visible::Some(_) => count(&sorted.name, &visible),
-            },
-            next,
-            namespaces: {
-                let all = self.inner.cache.namespaces();
-                all.iter().filter(|namespace| visible.contains(namespace)).cloned().collect()
-            },
-            notices: self.notices(),
-        })
-    }
-
     /// Names of services that the person may see, in order, at most `most`: for menus.
     pub async fn names(&self, who: &Actor, most: usize) -> Result<Vec<ServiceRef>, Refusal> {
         let visible = self.visible(&who.identity).await?;
@@ -174,26 +115,28 @@ impl Services {
     }
 
     /// Several services at once: figures are asked once a namespace. A service that has gone is left out.
-    async fn overviews(&self, refs: &[ServiceRef], window_s: u32) -> Result<Vec<Overview>, Refusal> {
+    pub(super) async fn overviews(
+        &self,
+        refs: &[ServiceRef],
+        window_s: u32,
+    ) -> Result<Vec<Overview>, Refusal> {
         self.inner.looked_at.store(self.inner.clock.now_ms(), std::sync::atomic::Ordering::Relaxed);
         let states = self.inner.store.states_of(refs).await.map_err(unavailable)?;
-        let snapshots: Vec<(usize, Arc<Snapshot>)> = refs
-            .iter()
-            .enumerate()
-            .filter_map(|(place, at)| Some((place, self.inner.cache.snapshot(at)?)))
-            .collect();
+        let namespaces: BTreeSet<&Namespace> = refs.iter().map(|at| &at.namespace).collect();
         // Asked before they are streamed: a closure in the stream would tie the future to one lifetime.
         let asked: Vec<_> =
-            snapshots.iter().map(|(_, snapshot)| self.inner.metrics.observed(snapshot, window_s)).collect();
-        let figures: Vec<_> = futures::stream::iter(asked).buffered(16).collect().await;
-        let joined = snapshots.into_iter().zip(figures).map(|((place, snapshot), observed)| {
+            namespaces.iter().map(|namespace| self.inner.metrics.look(namespace, window_s)).collect();
+        let looks: Vec<_> = futures::stream::iter(asked).buffered(16).collect().await;
+        let looks: BTreeMap<&Namespace, Look> =
+            namespaces.into_iter().zip(looks).filter_map(|(at, look)| Some((at, look.ok()?))).collect();
+        let joined = refs.iter().zip(states).filter_map(|(at, last)| {
+            let snapshot = self.inner.cache.snapshot(at)?;
             let routing = self.inner.routings.of(&snapshot);
-            let last = states[place].clone();
             let revision = last.as_ref().map_or(0, |state| state.revision);
-            let last = last.map(last_of);
-            let observed = observed.ok().flatten();
+            let last = last.as_deref().map(last_of);
+            let observed = looks.get(&at.namespace).and_then(|look| look.of(&snapshot));
             let (state, findings) = standing(&routing, observed.as_ref(), last.as_ref());
-            Overview { snapshot, routing, state, findings, observed, revision, last }
+            Some(Overview { snapshot, routing, state, findings, observed, revision, last })
         });
         Ok(joined.collect())
     }
@@ -283,11 +226,12 @@ impl Services {
     pub(super) async fn row_of(
         &self,
         at: &ServiceRef,
-        last: Option<crate::store::ServiceState>,
+        last: Option<&crate::store::ServiceState>,
     ) -> Option<Row> {
         let snapshot = self.inner.cache.snapshot(at)?;
-        let routing = self.inner.routings.of(&snapshot);
-        let observed = self.inner.metrics.known(&snapshot, 60).await;
+        let routing = self.inner.routings.glance(&snapshot);
+        let look = self.inner.metrics.known(&at.namespace, 60).await;
+        let observed = look.and_then(|look| look.of(&snapshot));
         let (state, _) = standing(&routing, observed.as_ref(), last.map(last_of).as_ref());
         let mut words = format!("{} {}", at.name, at.namespace);
         for version in &snapshot.versions {
@@ -301,22 +245,9 @@ impl Services {
 }
 
 /// The metrics window that is meant: 1 min, 5 min or 1 h.
-fn window_of(asked: u32) -> u32 {
+pub(super) fn window_of(asked: u32) -> u32 {
     match asked {
         300 | 3600 => asked,
         _ => 60,
     }
-}
-
-fn cursor_of(row: &Row) -> String {
-    hex::encode(format!("{}:{}", row.state as u8, row.at))
-}
-
-fn parse_cursor(text: &str) -> Result<(State, ServiceRef), Refusal> {
-    let bad = || Refusal::new(Code::BadCursor).field("cursor");
-    let bytes = hex::decode(text).map_err(|_| bad())?;
-    let text = String::from_utf8(bytes).map_err(|_| bad())?;
-    let (state, at) = text.split_once(':').ok_or_else(bad)?;
-    let state = state.parse::<usize>().ok().and_then(|n| State::ALL.get(n).copied()).ok_or_else(bad)?;
-    Ok((state, ServiceRef::parse_path(at).map_err(|_| bad())?))
 }

@@ -16,6 +16,8 @@ use crate::metrics::Health;
 
 use super::Services;
 
+/// So many services are looked at before requests get their turn.
+const A_WHILE: usize = 16;
 /// Events are gathered for this long before they are acted on: latest wins.
 const GATHER: Duration = Duration::from_millis(200);
 /// How often figures are read again while somebody looks.
@@ -112,13 +114,16 @@ async fn reindex(services: &Services, touched: &[ServiceRef]) {
                 vec![None; part.len()]
             }
         };
-        let mut rows = Vec::with_capacity(part.len());
-        for (at, last) in part.iter().zip(states) {
-            rows.push((at.clone(), services.row_of(at, last).await));
+        for (some, states) in part.chunks(A_WHILE).zip(states.chunks(A_WHILE)) {
+            let mut rows = Vec::with_capacity(some.len());
+            for (at, last) in some.iter().zip(states) {
+                rows.push((at.clone(), services.row_of(at, last.as_deref()).await));
+            }
+            services.inner.index.update(rows);
+            tokio::task::yield_now().await;
         }
-        services.inner.index.update(rows);
-        tokio::task::yield_now().await;
     }
+    services.inner.index.sort();
 }
 
 /// Reads figures of every namespace in turn while somebody looked within the last two minutes, so that

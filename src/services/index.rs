@@ -22,16 +22,25 @@ pub(super) struct Row {
 /// Every row in both orders.
 #[derive(Default)]
 pub(super) struct Sorted {
-    pub worst: Arc<[Row]>,
-    pub name: Arc<[Row]>,
+    /// Rises each time that they are sorted anew.
+    pub number: u64,
+    pub worst: Box<[Arc<Row>]>,
+    pub name: Box<[Arc<Row>]>,
     pub counts: Counts,
 }
 
 /// The rows and their orders. Readers take an `Arc` and never wait.
 #[derive(Default)]
 pub(super) struct Index {
-    rows: Mutex<BTreeMap<ServiceRef, Row>>,
+    rows: Mutex<Rows>,
     sorted: ArcSwap<Sorted>,
+}
+
+#[derive(Default)]
+struct Rows {
+    all: BTreeMap<ServiceRef, Arc<Row>>,
+    /// They are no longer as they were when they were sorted.
+    differ: bool,
 }
 
 impl Index {
@@ -40,34 +49,38 @@ impl Index {
         self.sorted.load_full()
     }
 
-    /// Sets and removes rows; sorts again when one of them differs. Returns whether one did.
-    pub fn update(&self, changes: Vec<(ServiceRef, Option<Row>)>) -> bool {
+    /// Sets and removes rows. Readers see it after [`Self::sort`].
+    pub fn update(&self, changes: Vec<(ServiceRef, Option<Row>)>) {
         let mut rows = self.rows.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut differs = false;
         for (at, row) in changes {
-            differs |= match row {
+            rows.differ |= match row {
                 Some(row) => {
-                    rows.get(&at) != Some(&row) && {
-                        rows.insert(at, row);
+                    rows.all.get(&at).is_none_or(|old| **old != row) && {
+                        rows.all.insert(at, Arc::new(row));
                         true
                     }
                 }
-                None => rows.remove(&at).is_some(),
+                None => rows.all.remove(&at).is_some(),
             };
         }
-        if differs {
-            let name: Vec<Row> = rows.values().cloned().collect();
+    }
+
+    /// Sorts again when a row differs.
+    pub fn sort(&self) {
+        let mut rows = self.rows.lock().unwrap_or_else(PoisonError::into_inner);
+        if std::mem::take(&mut rows.differ) {
+            let name: Box<[Arc<Row>]> = rows.all.values().cloned().collect();
             let mut worst = name.clone();
             worst.sort_by_key(|row| row.state);
             let counts = count(&name, &Visible::All);
-            self.sorted.store(Arc::new(Sorted { worst: worst.into(), name: name.into(), counts }));
+            let number = self.sorted.load().number + 1;
+            self.sorted.store(Arc::new(Sorted { number, worst, name, counts }));
         }
-        differs
     }
 }
 
 /// How many of these rows the person would see under each `show`.
-pub(super) fn count(rows: &[Row], visible: &Visible) -> Counts {
+pub(super) fn count(rows: &[Arc<Row>], visible: &Visible) -> Counts {
     let mut counts = Counts::default();
     for row in rows.iter().filter(|row| visible.contains(&row.at.namespace)) {
         counts.all += 1;
@@ -78,7 +91,7 @@ pub(super) fn count(rows: &[Row], visible: &Visible) -> Counts {
 }
 
 /// The name that is nearest to what was typed: fewest edits, at most a third of its length.
-pub(super) fn nearest(rows: &[Row], visible: &Visible, text: &str) -> Option<ServiceRef> {
+pub(super) fn nearest(rows: &[Arc<Row>], visible: &Visible, text: &str) -> Option<ServiceRef> {
     let text: Vec<char> = text.trim().to_lowercase().chars().take(64).collect();
     let limit = (text.len() / 3).max(1);
     rows.iter()

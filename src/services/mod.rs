@@ -12,6 +12,7 @@ pub use change::check_reason;
 pub mod catalog;
 pub mod history;
 mod index;
+mod lists;
 mod standing;
 
 pub mod access;
@@ -64,6 +65,7 @@ struct Inner {
     settings: Settings,
     index: index::Index,
     routings: catalog::Routings,
+    lists: lists::Lists,
     outside: outside::Known,
     releases: releases::Room,
     locks: Mutex<HashMap<ServiceRef, Arc<tokio::sync::Mutex<()>>>>,
@@ -100,6 +102,7 @@ impl Services {
             settings,
             index: index::Index::default(),
             routings: catalog::Routings::default(),
+            lists: lists::Lists::default(),
             outside: outside::Known::default(),
             releases: releases::Room::default(),
             locks: Mutex::default(),

@@ -104,7 +104,7 @@ impl Services {
             self.inner.outside.forget(at);
             return Ok(());
         };
-        let routing = self.inner.routings.of(&snapshot);
+        let routing = self.inner.routings.glance(&snapshot);
         if self.inner.outside.is(at, &snapshot, &routing) {
             return Ok(());
         }

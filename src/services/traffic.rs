@@ -295,7 +295,7 @@ impl Services {
     ) -> Result<Stale, Refusal> {
         self.must_see(who, at).await?;
         let saw = self.weights_at(at, base).await?;
-        let by = self.inner.store.revision(at).await.map_err(unavailable)?.map(last_of);
+        let by = self.inner.store.revision(at).await.map_err(unavailable)?.as_ref().map(last_of);
         Ok(Stale { saw: (base, saw), now, yours, by })
     }
 
@@ -319,7 +319,8 @@ impl Services {
         stale.saw = (look.revision, look.routing.declared());
         if let Ok(now) = self.look(&ask.service, true).await {
             stale.now = (now.revision, now.routing.declared());
-            stale.by = self.inner.store.revision(&ask.service).await.map_err(unavailable)?.map(last_of);
+            stale.by =
+                self.inner.store.revision(&ask.service).await.map_err(unavailable)?.as_ref().map(last_of);
         }
         Ok(stale)
     }
@@ -346,10 +347,10 @@ fn entry_revision(entry: &Entry) -> Option<Revision> {
 }
 
 /// The last change as the store keeps it with the service's state.
-pub(super) fn last_of(state: crate::store::ServiceState) -> LastChange {
+pub(super) fn last_of(state: &crate::store::ServiceState) -> LastChange {
     LastChange {
         at_ms: state.at_ms,
-        by: state.by,
+        by: state.by.clone(),
         channel: state.channel,
         action: state.action,
         ending: state.ending,

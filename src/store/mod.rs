@@ -48,7 +48,7 @@ pub use state::ServiceState;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures::future::BoxFuture;
@@ -88,6 +88,9 @@ struct Inner {
     readers: SqlitePool,
     /// Since when writing fails, in milliseconds; 0 = it does not.
     failing_since: AtomicI64,
+    /// Write transactions that have ended.
+    writes: AtomicU64,
+    states: state::Kept,
     /// Held for as long as the store lives: exactly one process owns the file.
     _lock: File,
 }
@@ -142,6 +145,8 @@ impl Store {
             writer,
             readers,
             failing_since: AtomicI64::new(0),
+            writes: AtomicU64::new(0),
+            states: state::Kept::default(),
             _lock: lock,
         };
         let store = Self { inner: Arc::new(inner) };
@@ -162,6 +167,11 @@ impl Store {
             0 => None,
             since => Some(since),
         }
+    }
+
+    /// Rises with every write, before its caller hears of it: what was read at a number holds while it stands.
+    pub fn generation(&self) -> u64 {
+        self.inner.writes.load(Ordering::Acquire)
     }
 
     fn now_ms(&self) -> i64 {
@@ -185,6 +195,8 @@ impl Store {
                 Ok(done)
             }
             .await;
+            // Also when it failed: nobody knows what a commit with an error left behind.
+            inner.writes.fetch_add(1, Ordering::Release);
             match &done {
                 Ok(_) => inner.failing_since.store(0, Ordering::Relaxed),
                 Err(StoreError::Unavailable(_)) => {

@@ -2,6 +2,7 @@
 //! A small mutable table, written in the transaction of the entry that it follows from.
 
 use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 use sqlx::sqlite::SqliteRow;
@@ -34,6 +35,43 @@ pub struct ServiceState {
     pub entry: i64,
 }
 
+/// More states than this are not kept in memory.
+const MOST: usize = 16_384;
+
+/// The states that were read since the last write.
+#[derive(Default)]
+pub(super) struct Kept(Mutex<Read>);
+
+#[derive(Default)]
+struct Read {
+    generation: u64,
+    states: HashMap<ServiceRef, Option<Arc<ServiceState>>>,
+}
+
+impl Kept {
+    /// All of these, when nothing was written since they were read.
+    fn all(&self, generation: u64, services: &[ServiceRef]) -> Option<Vec<Option<Arc<ServiceState>>>> {
+        let read = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // What was read at a later generation is good, too.
+        if read.generation < generation {
+            return None;
+        }
+        services.iter().map(|at| read.states.get(at).cloned()).collect()
+    }
+
+    /// Keeps what was read after `generation` was looked up.
+    fn keep(&self, generation: u64, services: &[ServiceRef], states: &[Option<Arc<ServiceState>>]) {
+        let mut read = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if read.generation > generation {
+            return;
+        }
+        if read.generation < generation || read.states.len() + services.len() > MOST {
+            *read = Read { generation, ..Read::default() };
+        }
+        read.states.extend(services.iter().cloned().zip(states.iter().cloned()));
+    }
+}
+
 #[derive(Serialize, Deserialize)]
 struct Last {
     at_ms: i64,
@@ -51,8 +89,24 @@ impl Store {
         of(&mut db, service).await
     }
 
-    /// How these services stand, in their order.
-    pub async fn states_of(&self, services: &[ServiceRef]) -> Result<Vec<Option<ServiceState>>, StoreError> {
+    /// How these services stand, in their order. Read again only after something was written.
+    pub async fn states_of(
+        &self,
+        services: &[ServiceRef],
+    ) -> Result<Vec<Option<Arc<ServiceState>>>, StoreError> {
+        let generation = self.generation();
+        if let Some(known) = self.inner.states.all(generation, services) {
+            return Ok(known);
+        }
+        let states = self.read_states(services).await?;
+        self.inner.states.keep(generation, services, &states);
+        Ok(states)
+    }
+
+    async fn read_states(
+        &self,
+        services: &[ServiceRef],
+    ) -> Result<Vec<Option<Arc<ServiceState>>>, StoreError> {
         let names: Vec<String> = services.iter().map(ToString::to_string).collect();
         let rows = sqlx::query(
             "SELECT s.service, s.revision, s.fingerprint, s.weights, s.last
@@ -63,7 +117,7 @@ impl Store {
         .await?;
         let mut found = HashMap::with_capacity(rows.len());
         for row in &rows {
-            found.insert(row.try_get::<String, _>(0)?, read(row)?);
+            found.insert(row.try_get::<String, _>(0)?, Arc::new(read(row)?));
         }
         Ok(names.iter().map(|name| found.get(name).cloned()).collect())
     }

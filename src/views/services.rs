@@ -1,7 +1,8 @@
 //! The page of services, `/services`: what needs attention, filters, one row a service.
 //!
-//! `web` renders [`ServicesPage`] whole, its block `results` for a changed filter, and a single
-//! [`ServiceRow`] for a live update.
+//! `web` renders its parts: [`Top`] and [`Bottom`] for each person, the block `main` of [`ServicesPage`] between them
+//! once for all who see the same, its block `results` for a changed filter, and a single [`ServiceRow`] for a
+//! live update.
 
 use std::fmt::{self, Display};
 use std::sync::Arc;
@@ -22,7 +23,7 @@ use super::time::{Clockface, Moment};
 
 /// The whole page.
 #[derive(Debug, Template)]
-#[template(path = "services.html", blocks = ["results"])]
+#[template(path = "services.html", blocks = ["main", "results"])]
 pub struct ServicesPage {
     pub chrome: Chrome,
     pub filter: Filter,
@@ -35,6 +36,20 @@ pub struct ServicesPage {
     pub total: usize,
     pub next: Option<String>,
     pub empty: Option<Empty>,
+}
+
+/// The page up to what [`ServicesPage`] shows in its block `main`.
+#[derive(Debug, Template)]
+#[template(path = "services.html", block = "top")]
+pub struct Top<'a> {
+    pub chrome: &'a Chrome,
+}
+
+/// The page from there on.
+#[derive(Debug, Template)]
+#[template(path = "services.html", block = "bottom")]
+pub struct Bottom<'a> {
+    pub chrome: &'a Chrome,
 }
 
 /// The filters as they were asked for.

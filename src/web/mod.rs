@@ -28,6 +28,7 @@ mod chrome;
 pub mod api;
 mod export;
 
+mod answers;
 mod events;
 mod live;
 mod rows;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
+use super::answers::Answers;
 use super::demo_pages::DemoVisits;
 use super::events::Hub;
 use super::listen::Limits;
@@ -38,6 +39,7 @@ pub struct Site {
     pub visits: Option<Arc<dyn DemoVisits>>,
     pub hub: Hub,
     pub rows: Rows,
+    pub answers: Answers,
     pub(super) at_once: Semaphore,
     pub(super) back_at_once: Semaphore,
     pub(super) exports: Arc<Semaphore>,
@@ -64,6 +66,7 @@ impl App {
         let changes = settings.max_changes_per_minute.map(|most| Throttle::new(most.get(), minute));
         Self(Arc::new(Site {
             rows: Rows::default(),
+            answers: Answers::default(),
             hub: Hub::new(settings.max_streams, settings.max_streams_per_session),
             services,
             settings,

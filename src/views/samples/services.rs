@@ -64,6 +64,7 @@ fn some() -> Vec<Overview> {
 
 fn page(items: Vec<Overview>) -> ListPage {
     ListPage {
+        number: 0,
         total: 38,
         counts: Counts { all: 38, attention: 3, not_routable: 5 },
         next: Some("c2".to_owned()),

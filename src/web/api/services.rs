@@ -11,6 +11,7 @@ use super::shape::{Service, Services};
 use super::words::{Name, Show as ShowWord, Sort as SortWord, Window};
 use crate::domain::ids::{Namespace, Revision};
 use crate::domain::overview::{ListAsk, Show, Sort};
+use crate::web::answers::{Answer, Form, Key};
 use crate::web::auth::Who;
 use crate::web::caller::Caller;
 use crate::web::error::Failure;
@@ -60,7 +61,13 @@ pub async fn list(
     };
     query.finish()?;
     let page = app.services.list(&who.actor, &ask).await?;
-    Ok(respond::json(&Services::of(caller.lang(), &page)))
+    let key = Key { list: page.number, form: Form::Json, lang: caller.lang(), offset_min: 0 };
+    let make = || {
+        let body = respond::json_text(&Services::of(caller.lang(), &page))?;
+        Ok(Answer { body, stamp: 0 })
+    };
+    let answer = app.answers.of(key, make).await?;
+    Ok(respond::pieces("application/json", [answer.body.clone()]))
 }
 
 /// One service as it stands now.

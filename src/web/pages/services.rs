@@ -1,13 +1,16 @@
 //! `/services`: the list, worst first.
 
 use axum::extract::{RawQuery, State};
+use std::sync::Arc;
+
 use axum::response::{Redirect, Response};
 use url::form_urlencoded;
 
 use crate::domain::ids::Namespace;
-use crate::domain::overview::{ListAsk, Show, Sort};
-use crate::views::chrome::Nav;
-use crate::views::services::ServicesPage;
+use crate::domain::overview::{ListAsk, ListPage, Show, Sort};
+use crate::views::chrome::{Chrome, Nav};
+use crate::views::services::{Bottom, ServicesPage, Top};
+use crate::web::answers::{Answer, Form, Key};
 use crate::web::auth::Who;
 use crate::web::caller::{Caller, Door};
 use crate::web::chrome::chrome;
@@ -33,10 +36,39 @@ pub async fn list(
     let ask = ask_of(&query);
     let page = app.services.list(&who.actor, &ask).await?;
     let window_s = if ask.window_s == 0 { 60 } else { ask.window_s };
-    let topic = Topic::Services { query, window_s }.stamped(live::stamp(&page.items));
+    let form = if caller.door == Door::Fragment { Form::Results } else { Form::Main };
+    let answer = answer(&app, &caller, &ask, &page, form).await?;
+    if form == Form::Results {
+        return Ok(respond::pieces("text/html; charset=utf-8", [answer.body.clone()]));
+    }
+    let topic = Topic::Services { query, window_s }.stamped(answer.stamp);
     let chrome = chrome(&app, &caller, Some(&who), Nav::Services, &topic);
-    let view = ServicesPage::of(&ask, &page, app.rows.of(&chrome, &page.items), chrome);
-    Ok(if caller.door == Door::Fragment { respond::html(&view.as_results()) } else { respond::html(&view) })
+    let (top, bottom) =
+        (respond::text(&Top { chrome: &chrome })?, respond::text(&Bottom { chrome: &chrome })?);
+    Ok(respond::pieces("text/html; charset=utf-8", [top, answer.body.clone(), bottom]))
+}
+
+/// The part of the page that everybody sees alike who asks for the same and may see the same.
+async fn answer(
+    app: &App,
+    caller: &Caller,
+    ask: &ListAsk,
+    page: &ListPage,
+    form: Form,
+) -> Result<Arc<Answer>, Failure> {
+    let key = Key { list: page.number, form, lang: caller.lang(), offset_min: caller.clock.offset_min };
+    let make = || {
+        let chrome = Chrome { clock: caller.clock, now_ms: app.clock.now_ms(), ..Chrome::default() };
+        let rows = app.rows.of(&chrome, &page.items);
+        let view = ServicesPage::of(ask, page, rows, chrome);
+        let body = if form == Form::Results {
+            respond::text(&view.as_results())?
+        } else {
+            respond::text(&view.as_main())?
+        };
+        Ok(Answer { body, stamp: live::stamp(&page.items) })
+    };
+    app.answers.of(key, make).await
 }
 
 /// The filters of a query. What cannot be read is left out: a link that somebody shortened still works.

@@ -15,7 +15,7 @@ async fn worst_comes_first_and_every_service_once() {
         let ask = ListAsk { limit: 4, cursor, ..ListAsk::default() };
         let page = house.services.list(&anna(), &ask).await.unwrap();
         seen.extend(page.items.iter().map(|item| (item.state, item.at().clone())));
-        cursor = page.next;
+        cursor = page.next.clone();
         if cursor.is_none() {
             break;
         }
@@ -52,7 +52,10 @@ async fn a_misspelt_name_gets_the_nearest_one() {
     let house = House::new().await;
     let ask = ListAsk { text: "reveiws".into(), ..ListAsk::default() };
     let page = house.services.list(&anna(), &ask).await.unwrap();
-    assert_eq!((page.total, page.nearest.map(|at| at.to_string())), (0, Some("bookinfo/reviews".into())));
+    assert_eq!(
+        (page.total, page.nearest.as_ref().map(ToString::to_string)),
+        (0, Some("bookinfo/reviews".into()))
+    );
 }
 
 #[tokio::test]

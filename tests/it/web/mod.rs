@@ -13,6 +13,7 @@ mod history;
 
 mod demo;
 mod forms;
+mod lists;
 mod live;
 mod pages;
 mod releases;

@@ -1,0 +1,184 @@
+//! The list of services: one page of it, put together once for all who ask for the same, and kept while
+//! nothing that it shows changes. Pages, the API and live streams call it.
+//!
+//! What somebody may see is asked for every request and is part of the question, so a kept page never shows
+//! more than a new one would.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use moka::future::Cache;
+
+use crate::cluster::Visible;
+use crate::domain::actor::Actor;
+use crate::domain::ids::{Namespace, ServiceRef};
+use crate::domain::overview::{ListAsk, ListPage, Show, Sort, State};
+use crate::domain::refusal::{Check, Code, Refusal};
+
+use super::Services;
+use super::catalog::window_of;
+use super::index::{Row, Sorted, count, nearest};
+
+/// A page is put together again after this long, whatever happened: figures grow old, and pages say how long
+/// ago things were.
+const KEEP_MS: i64 = 1_000;
+/// How many services are kept on pages, all pages together.
+const MOST: u64 = 10_000;
+
+/// The pages that were asked for lately.
+pub(super) struct Lists {
+    kept: Cache<Key, Arc<Kept>>,
+    numbers: AtomicU64,
+}
+
+/// What a page answers, and for whom.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Key {
+    ask: ListAsk,
+    visible: Visible,
+}
+
+struct Kept {
+    stands_on: World,
+    at_ms: i64,
+    page: Arc<ListPage>,
+}
+
+/// Everything that a page is made of, as numbers that rise with each change of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct World {
+    cluster: u64,
+    history: u64,
+    figures: u64,
+    order: u64,
+}
+
+impl Default for Lists {
+    fn default() -> Self {
+        let weight = |key: &Key, kept: &Arc<Kept>| {
+            let seen = if let Visible::Some(namespaces) = &key.visible { namespaces.len() } else { 0 };
+            let shown = kept.page.items.len() + kept.page.namespaces.len() / 8 + seen / 8;
+            u32::try_from(shown + key.ask.text.len() / 64 + 1).unwrap_or(u32::MAX)
+        };
+        let kept = Cache::builder().max_capacity(MOST).weigher(weight);
+        Self { kept: kept.time_to_live(Duration::from_secs(5)).build(), numbers: AtomicU64::new(0) }
+    }
+}
+
+impl Services {
+    /// One page of the services that the person may see.
+    pub async fn list(&self, who: &Actor, ask: &ListAsk) -> Result<Arc<ListPage>, Refusal> {
+        let key = Key { ask: ask.clone(), visible: self.visible(&who.identity).await? };
+        let now = self.inner.clock.now_ms();
+        self.inner.looked_at.store(now, Ordering::Relaxed);
+        // Read before anything else is: what changes from here on makes the page an old one.
+        let sorted = self.inner.index.sorted();
+        let world = self.world(&sorted);
+        let notices = self.notices();
+        if let Some(kept) = self.inner.lists.kept.get(&key).await
+            && kept.stands_on == world
+            && (0..KEEP_MS).contains(&(now - kept.at_ms))
+            && kept.page.notices == notices
+        {
+            return Ok(kept.page.clone());
+        }
+        let page = Arc::new(self.put_together(&key, &sorted, notices).await?);
+        let kept = Kept { stands_on: world, at_ms: now, page: page.clone() };
+        self.inner.lists.kept.insert(key, Arc::new(kept)).await;
+        Ok(page)
+    }
+
+    fn world(&self, sorted: &Sorted) -> World {
+        World {
+            cluster: self.inner.cache.generation(),
+            history: self.inner.store.generation(),
+            figures: self.inner.metrics.generation(),
+            order: sorted.number,
+        }
+    }
+
+    async fn put_together(
+        &self,
+        Key { ask, visible }: &Key,
+        sorted: &Sorted,
+        notices: Vec<Check>,
+    ) -> Result<ListPage, Refusal> {
+        let rows = match ask.sort {
+            Sort::Worst => &sorted.worst,
+            Sort::Name => &sorted.name,
+        };
+        let limit = if ask.limit == 0 { 100 } else { ask.limit.clamp(1, 500) };
+        let words = ask.text.trim().to_lowercase();
+        let wanted = |row: &&Arc<Row>| {
+            visible.contains(&row.at.namespace)
+                && ask.namespace.as_ref().is_none_or(|namespace| *namespace == row.at.namespace)
+                && match ask.show {
+                    Show::All => true,
+                    Show::Attention => row.state.needs_attention(),
+                    Show::NotRoutable => row.state == State::NotRoutable,
+                }
+                && words.split_whitespace().all(|word| row.words.contains(word))
+        };
+        let after = ask.cursor.as_deref().map(parse_cursor).transpose()?;
+        let begins = after.map_or(0, |(state, at)| {
+            rows.partition_point(|row| match ask.sort {
+                Sort::Worst => (row.state, &row.at) <= (state, &at),
+                Sort::Name => row.at <= at,
+            })
+        });
+        let plain = matches!(visible, Visible::All)
+            && ask.namespace.is_none()
+            && ask.show == Show::All
+            && words.is_empty();
+        let total = if plain { rows.len() } else { rows.iter().filter(wanted).count() };
+        let mut page: Vec<&Arc<Row>> = rows[begins..].iter().filter(wanted).take(limit + 1).collect();
+        let more = page.len() > limit;
+        page.truncate(limit);
+        let next = page.last().filter(|_| more).map(|row| cursor_of(row));
+        let window = window_of(ask.window_s);
+        let refs: Vec<ServiceRef> = page.iter().map(|row| row.at.clone()).collect();
+        let items = self.overviews(&refs, window).await?;
+        let worst: Vec<ServiceRef> = sorted
+            .worst
+            .iter()
+            .take_while(|row| row.state.needs_attention())
+            .filter(|row| visible.contains(&row.at.namespace))
+            .take(5)
+            .map(|row| row.at.clone())
+            .collect();
+        let namespaces: Vec<Namespace> = {
+            let all = self.inner.cache.namespaces();
+            all.iter().filter(|namespace| visible.contains(namespace)).cloned().collect()
+        };
+        Ok(ListPage {
+            number: self.inner.lists.numbers.fetch_add(1, Ordering::Relaxed) + 1,
+            nearest: (total == 0 && !words.is_empty())
+                .then(|| nearest(&sorted.name, visible, &words))
+                .flatten(),
+            attention: self.overviews(&worst, window).await?,
+            items,
+            total,
+            counts: match visible {
+                Visible::All => sorted.counts,
+                Visible::Some(_) => count(&sorted.name, visible),
+            },
+            next,
+            namespaces,
+            notices,
+        })
+    }
+}
+
+fn cursor_of(row: &Row) -> String {
+    hex::encode(format!("{}:{}", row.state as u8, row.at))
+}
+
+fn parse_cursor(text: &str) -> Result<(State, ServiceRef), Refusal> {
+    let bad = || Refusal::new(Code::BadCursor).field("cursor");
+    let bytes = hex::decode(text).map_err(|_| bad())?;
+    let text = String::from_utf8(bytes).map_err(|_| bad())?;
+    let (state, at) = text.split_once(':').ok_or_else(bad)?;
+    let state = state.parse::<usize>().ok().and_then(|n| State::ALL.get(n).copied()).ok_or_else(bad)?;
+    Ok((state, ServiceRef::parse_path(at).map_err(|_| bad())?))
+}
