@@ -14,8 +14,9 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use hyper::body::Incoming;
+use hyper::server::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto::Builder;
+use hyper_util::server::graceful::GracefulConnection;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -66,7 +67,7 @@ pub async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: 
     let slots = Slots::new(limits.connections, limits.per_address);
     let tasks = TaskTracker::new();
     let cut = CancellationToken::new();
-    let builder = Arc::new(builder(&limits));
+    let house = Arc::new(House::new(router, limits.clone(), stop.clone(), cut.clone()));
     loop {
         let accepted = tokio::select! {
             () = stop.cancelled() => break,
@@ -85,16 +86,9 @@ pub async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: 
             tracing::debug!(%peer, "connection closed: too many");
             continue;
         };
-        let connection = Connection {
-            peer,
-            limits: limits.clone(),
-            router: router.clone(),
-            builder: builder.clone(),
-            stop: stop.clone(),
-            cut: cut.clone(),
-        };
+        let house = house.clone();
         tasks.spawn(async move {
-            connection.run(stream).await;
+            house.welcome(stream, peer).await;
             drop(slot);
         });
     }
@@ -107,62 +101,65 @@ pub async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: 
     }
 }
 
-fn builder(limits: &Limits) -> Builder<TokioExecutor> {
-    let mut builder = Builder::new(TokioExecutor::new());
-    builder
-        .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(limits.header)
-        .max_buf_size(limits.header_bytes);
-    builder
-        .http2()
-        .timer(TokioTimer::new())
-        .max_header_list_size(u32::try_from(limits.header_bytes).unwrap_or(u32::MAX))
-        .max_concurrent_streams(128)
-        .keep_alive_interval(Duration::from_secs(20))
-        .keep_alive_timeout(Duration::from_secs(10));
-    builder
-}
-
-struct Connection {
-    peer: SocketAddr,
-    limits: Limits,
+/// What every connection needs.
+struct House {
     router: Router,
-    builder: Arc<Builder<TokioExecutor>>,
+    limits: Limits,
+    http1: http1::Builder,
+    http2: http2::Builder<TokioExecutor>,
     stop: CancellationToken,
     cut: CancellationToken,
 }
 
-impl Connection {
-    async fn run(self, stream: TcpStream) {
+impl House {
+    fn new(router: Router, limits: Limits, stop: CancellationToken, cut: CancellationToken) -> Self {
+        let mut http1 = http1::Builder::new();
+        http1.timer(TokioTimer::new()).header_read_timeout(limits.header).max_buf_size(limits.header_bytes);
+        let mut http2 = http2::Builder::new(TokioExecutor::new());
+        http2
+            .timer(TokioTimer::new())
+            .max_header_list_size(u32::try_from(limits.header_bytes).unwrap_or(u32::MAX))
+            .max_concurrent_streams(128)
+            .keep_alive_interval(Duration::from_secs(20))
+            .keep_alive_timeout(Duration::from_secs(10));
+        Self { router, limits, http1, http2, stop, cut }
+    }
+
+    async fn welcome(&self, stream: TcpStream, peer: SocketAddr) {
         let first = tokio::select! {
             () = self.stop.cancelled() => return,
             first = timeout(self.limits.first_byte, speaks(&stream)) => first,
         };
-        if !matches!(first, Ok(Ok(true))) {
-            return;
-        }
+        let Ok(Ok(Some(speech))) = first else { return };
         // Answers are small and written whole, so waiting to fill packets would only delay them.
         if stream.set_nodelay(true).is_err() {
             return;
         }
-        let (router, peer) = (self.router, Peer(self.peer));
+        let router = self.router.clone();
         let service = hyper::service::service_fn(move |request: http::Request<Incoming>| {
             let mut request = request.map(Body::new);
-            request.extensions_mut().insert(peer);
+            request.extensions_mut().insert(Peer(peer));
             let router = router.clone();
             async move {
                 Ok::<_, Infallible>(router.oneshot(request).await.unwrap_or_else(|never| match never {}))
             }
         });
         let io = TokioIo::new(Stalling::new(stream, self.limits.stall));
-        let mut connection = pin!(self.builder.serve_connection(io, service));
+        match speech {
+            Speech::Http1 => self.serve(peer, self.http1.serve_connection(io, service)).await,
+            // On the heap, so that the many connections of the other kind need not be large enough for it.
+            Speech::Http2 => Box::pin(self.serve(peer, self.http2.serve_connection(io, service))).await,
+        }
+    }
+
+    async fn serve(&self, peer: SocketAddr, connection: impl GracefulConnection<Error = hyper::Error>) {
+        let mut connection = pin!(connection);
         let mut draining = false;
         loop {
             tokio::select! {
                 ended = connection.as_mut() => {
                     if let Err(error) = ended {
-                        tracing::debug!(peer = %self.peer, %error, "connection ended");
+                        tracing::debug!(%peer, %error, "connection ended");
                     }
                     return;
                 }
@@ -176,17 +173,27 @@ impl Connection {
     }
 }
 
-/// Waits until the client has said enough to tell HTTP/1 from HTTP/2; false when it hung up. The bytes stay
-/// in the socket. (The builder's own waiting for them has no deadline.)
-async fn speaks(stream: &TcpStream) -> io::Result<bool> {
+/// What a client speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Speech {
+    Http1,
+    Http2,
+}
+
+/// Waits until the client has said enough to tell HTTP/1 from HTTP/2; `None` when it hung up. The bytes stay
+/// in the socket. (A builder that finds out by itself has no deadline for it, and holds twice the memory.)
+async fn speaks(stream: &TcpStream) -> io::Result<Option<Speech>> {
     let mut seen = [0; PREFACE.len()];
     loop {
         let n = stream.peek(&mut seen).await?;
         if n == 0 {
-            return Ok(false);
+            return Ok(None);
         }
-        if n == seen.len() || seen[..n] != PREFACE[..n] {
-            return Ok(true);
+        if seen[..n] != PREFACE[..n] {
+            return Ok(Some(Speech::Http1));
+        }
+        if n == seen.len() {
+            return Ok(Some(Speech::Http2));
         }
         // A peek does not wait for more than there already is.
         sleep(Duration::from_millis(20)).await;

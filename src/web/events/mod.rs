@@ -214,6 +214,10 @@ impl Line {
         stream::unfold(self, |mut line| async move {
             loop {
                 if let Some(event) = line.queue.pop_front() {
+                    if line.queue.is_empty() {
+                        // What the first look needed is not held for as long as the page is open.
+                        line.queue = VecDeque::new();
+                    }
                     return Some((Ok(event), line));
                 }
                 if !line.wait().await {
@@ -225,8 +229,18 @@ impl Line {
 
     /// Waits for something to say; false when the stream is over.
     async fn wait(&mut self) -> bool {
-        let update = tokio::select! {
-            _ = self.ping.tick() => {
+        let heard = tokio::select! {
+            _ = self.ping.tick() => None,
+            update = self.seat.updates.recv() => Some(update),
+        };
+        // On the heap and only while it runs: there are many streams, and they mostly wait.
+        Box::pin(self.hear(heard)).await
+    }
+
+    /// Follows an update, or (`None`) the ping; false when the stream is over.
+    async fn hear(&mut self, heard: Option<Result<Arc<Update>, RecvError>>) -> bool {
+        match heard {
+            None => {
                 self.pings += 1;
                 if self.pings.is_multiple_of(LOOK_AGAIN) && !self.still_in().await {
                     return false;
@@ -235,21 +249,18 @@ impl Line {
                     self.look_at_attention().await;
                 }
                 self.queue.push_back(alive(&self.app));
-                return true;
+                true
             }
-            update = self.seat.updates.recv() => update,
-        };
-        match update {
-            Ok(update) => {
+            Some(Ok(update)) => {
                 self.stirred = true;
                 self.pass_on(&update).await;
                 true
             }
-            Err(RecvError::Lagged(_)) => {
+            Some(Err(RecvError::Lagged(_))) => {
                 self.queue.push_back(event("resync", &json!({})));
                 true
             }
-            Err(RecvError::Closed) => false,
+            Some(Err(RecvError::Closed)) => false,
         }
     }
 
