@@ -149,7 +149,10 @@ impl Planner<'_> {
                 held.insert("name".to_owned(), json!(name));
             }
         }
-        if rule.to != now.to {
+        // A rule that was read as doing something else is sent back without targets: it goes on doing what it
+        // does, also when that has become a choice among versions meanwhile (its subset was made).
+        let kept = rule.to.is_empty() && rule.action.is_some();
+        if rule.to != now.to && !kept {
             rule_input::targets(rule, at)?;
             let field = |refusal: Refusal| refusal.field(format!("rules.{at}.to"));
             let split = Split::new(rule.to.clone()).map_err(field)?;

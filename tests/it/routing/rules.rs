@@ -410,6 +410,24 @@ fn rules_need_http() {
 }
 
 #[test]
+fn a_rule_that_is_healed_by_the_same_change_is_kept_when_the_request_is_repeated() {
+    let subsets = "kind: DestinationRule\nmetadata: {name: reviews, namespace: shop}\nspec:\n  host: reviews\n  subsets: [{name: v1, labels: {version: v1}}]\n";
+    let lost = vs(&format!(
+        "  http:\n  - name: a\n    match: [{{headers: {{x: {{exact: a}}}}}}]\n    route:\n{}  - route:\n{}",
+        route("v2:100"),
+        route("v1:100")
+    ));
+    let world = three().with(subsets).with(&lost);
+    let mut wanted = kept(&world, &[0]);
+    assert_eq!((wanted[0].to.len(), wanted[0].action.as_deref()), (0, Some("subset v2")));
+    wanted.push(new(Some("n"), vec![vec![header("y", "1")]], "v2=100"));
+    let planned = world.plan(&rules(wanted.clone())).expect("a plan");
+    let after = world.after(&planned);
+    assert_eq!(after.read().rules[0].to, weights("v2=100"), "its subset is there now");
+    assert!(after.plan(&rules(wanted)).expect("the same again").plan.is_empty());
+}
+
+#[test]
 fn weights_and_rules_go_together() {
     let world = three().with(SUBSETS).with(ALL_V1);
     let command = Command::Set(TrafficChange {
