@@ -1,12 +1,14 @@
 //! The history: what one row of it says.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::actor::Channel;
-use super::ids::{Namespace, ObjectRef, Revision, RouteId, ServiceRef};
+use super::ids::{Namespace, ObjectRef, Revision, RouteId, ServiceRef, VersionName};
 use super::refusal::{Check, Refusal};
-use super::release::{Happened, Phase, ReleaseId};
+use super::release::{Happened, Phase, Release, ReleaseId, Step, Wording};
 use super::routing::Weights;
 
 /// What was attempted or seen.
@@ -174,14 +176,64 @@ pub struct Details {
     pub workloads: Vec<WorkloadRecord>,
 }
 
-/// What the history keeps of a release with each of its rows.
+/// What the history keeps of a release with each of its rows: enough to say it in words by itself, whatever
+/// becomes of the release.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ReleaseMark {
     pub id: ReleaseId,
     pub from: Phase,
     pub to: Phase,
+    /// The step under way, counted from 0.
     pub step: usize,
     pub happened: Vec<Happened>,
+    pub stable: VersionName,
+    pub candidate: VersionName,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub in_place: bool,
+    /// The steps that `happened` speaks of.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub steps: BTreeMap<usize, Step>,
+}
+
+impl ReleaseMark {
+    /// The mark of something that happened to a release; `from` is the phase before it.
+    pub fn of(release: &Release, from: Phase, happened: Vec<Happened>) -> Self {
+        let spec = &release.spec;
+        let spoken = happened.iter().filter_map(|one| match one {
+            Happened::StepBegan { step } | Happened::StepDone { step } => Some(*step),
+            _ => None,
+        });
+        let steps = spoken.filter_map(|at| Some((at, spec.steps.get(at)?.clone()))).collect();
+        Self {
+            id: release.id,
+            from,
+            to: release.state.phase,
+            step: release.state.step,
+            happened,
+            stable: spec.stable.clone(),
+            candidate: spec.candidate.version().clone(),
+            in_place: spec.candidate.is_in_place(),
+            steps,
+        }
+    }
+}
+
+impl Wording for ReleaseMark {
+    fn stable(&self) -> &VersionName {
+        &self.stable
+    }
+
+    fn candidate(&self) -> &VersionName {
+        &self.candidate
+    }
+
+    fn in_place(&self) -> bool {
+        self.in_place
+    }
+
+    fn step_at(&self, at: usize) -> Option<&Step> {
+        self.steps.get(&at)
+    }
 }
 
 /// One workload before and after.
@@ -225,6 +277,18 @@ pub enum Written {
     Undone,
     /// The answer was lost and the object could not be read again.
     Unknown,
+}
+
+impl Written {
+    /// The word of the API.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::No => "no",
+            Self::Yes => "yes",
+            Self::Undone => "undone",
+            Self::Unknown => "unknown",
+        }
+    }
 }
 
 /// One entry of the history as it is shown: an outcome with its intent.

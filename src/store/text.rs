@@ -18,7 +18,7 @@ const MOST_WORDS: usize = 32;
 pub(super) struct Searchable {
     /// Service, actor and reason in lower case, one a line, blanks only between words.
     pub search: String,
-    /// Request id, change id and revision in lower case, each between tabs.
+    /// Request id, change id, revision and release in lower case, each between tabs.
     pub ids: String,
 }
 
@@ -31,7 +31,9 @@ pub(super) fn searchable(entry: &Entry) -> Searchable {
     let mut ids = String::from("\t");
     let own = [words_of(&entry.intent.request_id).concat(), words_of(&entry.intent.change).concat()];
     let numbers = revision.map(|revision| [revision.to_string(), format!("r{revision}")]);
-    for id in own.into_iter().chain(numbers.into_iter().flatten()).filter(|id| !id.is_empty()) {
+    let release = entry.intent.details.release.as_ref().map(|mark| mark.id.to_string().to_lowercase());
+    let all = own.into_iter().chain(numbers.into_iter().flatten()).chain(release);
+    for id in all.filter(|id| !id.is_empty()) {
         ids.push_str(&id);
         ids.push('\t');
     }

@@ -5,7 +5,7 @@ use askama::Template;
 use askama::filters::HtmlSafe;
 
 use crate::domain::actor::Channel;
-use crate::domain::audit::{Action, Details, Ending, Entry, Filter};
+use crate::domain::audit::{Action, Details, Ending, Entry, Filter, ReleaseMark, WorkloadRecord};
 use crate::domain::ids::{Revision, VersionName};
 use crate::domain::plan::Effect;
 use crate::domain::routing::Weights;
@@ -14,6 +14,7 @@ use super::bars::{Bar, Slots, short};
 use super::chrome::{Chip, Chrome};
 use super::lang::Lang;
 use super::query::{Address, service_path};
+use super::release::said::{happened, phase};
 use super::text;
 use super::time::Moment;
 
@@ -225,11 +226,44 @@ pub fn channel(lang: Lang, entry: &Entry) -> String {
     }
 }
 
-/// The release that an entry belongs to.
-pub fn release(entry: &Entry) -> Option<(String, String)> {
-    let late = entry.outcome.as_ref().and_then(|outcome| outcome.details.release.as_ref());
-    let mark = late.or(entry.intent.details.release.as_ref())?;
-    Some((format!("/releases/{}", mark.id), mark.id.to_string()))
+/// What the history kept of the release that an entry belongs to.
+pub fn mark(entry: &Entry) -> Option<&ReleaseMark> {
+    let late = entry.outcome.as_ref().and_then(|outcome| outcome.details.release.as_deref());
+    late.or(entry.intent.details.release.as_deref())
+}
+
+/// What happened to the release, one sentence each; empty for what is no transition of one.
+pub fn said(lang: Lang, entry: &Entry) -> Vec<String> {
+    let mark = mark(entry).filter(|_| entry.intent.action == Action::Release);
+    let all = mark.into_iter().flat_map(|mark| mark.happened.iter().map(move |one| (mark, one)));
+    all.filter_map(|(mark, one)| Some(happened(lang, mark, one)?.2.to_string())).collect()
+}
+
+/// What an entry is about: the words of its action, or what happened to its release.
+pub fn what(lang: Lang, entry: &Entry) -> String {
+    let said = said(lang, entry);
+    if said.is_empty() { text::action(lang, entry.intent.action) } else { said.join("; ") }
+}
+
+/// What it changes in few words: the version that changes most, the workload, or the phase of the release.
+fn change(lang: Lang, entry: &Entry) -> String {
+    let phases = mark(entry).filter(|mark| entry.intent.action == Action::Release && mark.from != mark.to);
+    if let Some(mark) = phases {
+        return format!("{} → {}", phase(lang, mark.from), phase(lang, mark.to));
+    }
+    let workloads: Vec<String> = workloads(entry).iter().map(|record| workload(lang, record)).collect();
+    if workloads.is_empty() { largest_change(entry) } else { workloads.join("; ") }
+}
+
+/// The workloads of an entry: of the outcome where it has some, else of the intent.
+pub fn workloads(entry: &Entry) -> &[WorkloadRecord] {
+    let late = entry.outcome.as_ref().map(|outcome| outcome.details.workloads.as_slice());
+    late.filter(|late| !late.is_empty()).unwrap_or(&entry.intent.details.workloads)
+}
+
+fn workload(lang: Lang, record: &WorkloadRecord) -> String {
+    let object = format!("{} {}", record.kind, record.name);
+    lang.t(&format!("audit.workload.{}", record.act)).with("object", object).into()
 }
 
 /// Who acted; for outside edits, that it was not through here.
@@ -265,13 +299,13 @@ impl AuditRow {
             service: entry.intent.service.as_ref().map(|at| {
                 (service_path(at.namespace.as_str(), &at.name), format!("{} / {}", at.namespace, at.name))
             }),
-            release: release(entry),
+            release: mark(entry).map(|mark| (format!("/releases/{}", mark.id), mark.id.to_string())),
             who: who(lang, entry),
             channel: channel(lang, entry),
-            what: text::action(lang, entry.intent.action),
+            what: what(lang, entry),
             before: bar(before, "audit.before"),
             after: bar(after, "audit.after"),
-            change: largest_change(entry),
+            change: change(lang, entry),
             reason: entry.intent.reason.clone(),
             result: result(lang, entry),
             revision: entry.outcome.as_ref().and_then(|outcome| outcome.revision),
@@ -290,8 +324,8 @@ impl HistoryRow {
             when: chrome.moment(entry.intent.at_ms),
             href: format!("/audit/{}", entry.id),
             who: who(lang, entry),
-            what: text::action(lang, entry.intent.action),
-            change: largest_change(entry),
+            what: what(lang, entry),
+            change: change(lang, entry),
             result: result(lang, entry),
             revision,
             back: back.map(|(revision, path)| super::service::back_href(&path, revision)),

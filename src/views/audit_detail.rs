@@ -6,11 +6,11 @@ use serde_json::Value;
 use similar::{ChangeTag, TextDiff};
 
 use crate::domain::actor::Channel;
-use crate::domain::audit::{Action, Ending, Entry, Written};
+use crate::domain::audit::{Action, EditRecord, Ending, Entry, WorkloadRecord};
 use crate::domain::overview::{DiffLine, Sign};
 use crate::domain::refusal::{Refusal, Severity};
 
-use super::audit::{details, effect};
+use super::audit::{details, effect, mark, what, workloads};
 use super::chrome::{Chrome, Notice, Tone};
 use super::lang::Lang;
 use super::pending::CheckItem;
@@ -68,7 +68,7 @@ impl AuditDetail {
         };
         let moved =
             text::moves(lang, tense, &effect.deltas(), effect.moved()).filter(|_| !effect.before.is_empty());
-        let title = moved.map_or_else(|| text::action(lang, intent.action), String::from);
+        let title = moved.map_or_else(|| what(lang, entry), String::from);
         let error = details.error.as_ref().map(|error| Notice {
             more: Some(error.clone()),
             ..Notice::new(Tone::Bad, lang.t("audit.cluster_said").rich())
@@ -86,7 +86,11 @@ impl AuditDetail {
             id: entry.id,
             title,
             problem,
-            edits: edits.iter().map(|edit| EditView::of(lang, edit, intent.channel)).collect(),
+            edits: edits
+                .iter()
+                .map(|edit| EditView::of(lang, edit, intent.channel))
+                .chain(workloads(entry).iter().map(|record| EditView::of_workload(lang, record)))
+                .collect(),
             facts: facts(chrome, entry),
             checks: checks
                 .iter()
@@ -146,6 +150,7 @@ fn facts(chrome: &Chrome, entry: &Entry) -> Vec<(String, String)> {
             add("revision", revision.to_string());
         }
     }
+    add("release", mark(entry).map(|mark| mark.id.to_string()).unwrap_or_default());
     add("route", details.route.as_ref().map(ToString::to_string).unwrap_or_default());
     let passed = details.checks.iter().filter(|check| check.severity == Severity::Ok).count();
     if passed > 0 {
@@ -191,18 +196,20 @@ fn restore(lang: Lang, entry: &Entry) -> Vec<(String, String)> {
 }
 
 impl EditView {
-    fn of(lang: Lang, edit: &crate::domain::audit::EditRecord, channel: Channel) -> Self {
-        let written = match (channel, edit.written) {
-            (Channel::Outside, _) => "outside",
-            (_, Written::No) => "no",
-            (_, Written::Yes) => "yes",
-            (_, Written::Undone) => "undone",
-            (_, Written::Unknown) => "unknown",
-        };
+    fn of(lang: Lang, edit: &EditRecord, channel: Channel) -> Self {
+        let written = if channel == Channel::Outside { "outside" } else { edit.written.as_str() };
         Self {
             object: edit.object.to_string(),
             written: lang.t(&format!("audit.written.{written}")).into(),
             lines: diff(edit.before.as_ref(), edit.after.as_ref()),
+        }
+    }
+
+    fn of_workload(lang: Lang, record: &WorkloadRecord) -> Self {
+        Self {
+            object: format!("{} {}/{}", record.kind, record.namespace, record.name),
+            written: lang.t(&format!("audit.written.{}", record.written.as_str())).into(),
+            lines: diff(record.before.as_ref(), record.after.as_ref()),
         }
     }
 }

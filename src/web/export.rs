@@ -27,7 +27,7 @@ pub enum Format {
     Csv,
 }
 
-const COLUMNS: [&str; 18] = [
+const COLUMNS: [&str; 20] = [
     "id",
     "at",
     "service",
@@ -46,6 +46,8 @@ const COLUMNS: [&str; 18] = [
     "request_id",
     "change",
     "objects",
+    "release",
+    "said",
 ];
 
 /// Answers with all entries that match, newest first.
@@ -97,7 +99,9 @@ pub async fn answer(
 
 fn row(out: &mut String, lang: Lang, entry: &Entry) {
     let full = FullEntry::of(lang, entry);
-    let objects: Vec<Value> = full.edits.iter().filter_map(|edit| serde_json::to_value(edit).ok()).collect();
+    let edits = full.edits.iter().filter_map(|edit| serde_json::to_value(edit).ok());
+    let workloads = full.workloads.iter().filter_map(|record| serde_json::to_value(record).ok());
+    let objects: Vec<Value> = edits.chain(workloads).collect();
     let objects = if objects.is_empty() { String::new() } else { Value::from(objects).to_string() };
     let one = full.entry;
     let text = |value: Option<String>| value.unwrap_or_default();
@@ -120,6 +124,8 @@ fn row(out: &mut String, lang: Lang, entry: &Entry) {
         one.request_id,
         one.change,
         objects,
+        one.release.as_ref().map(|release| release.id.clone()).unwrap_or_default(),
+        one.release.map(|release| release.said.join("; ")).unwrap_or_default(),
     ];
     for (at, value) in fields.iter().enumerate() {
         if at > 0 {

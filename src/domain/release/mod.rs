@@ -24,7 +24,7 @@ pub use command::{Command, Word};
 pub use spec::{Candidate, OnDrift, OnFailure, Policies, Spec, Step, Strategy};
 pub use state::{PauseReason, Paused, Phase, Stage, State};
 pub use templates::Template;
-pub use timeline::{Happened, TimelineEntry};
+pub use timeline::{Happened, TimelineEntry, Wording};
 
 /// A release's number, shown as `R-1042`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

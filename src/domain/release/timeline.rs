@@ -4,8 +4,10 @@ use serde::{Deserialize, Serialize};
 
 use super::analysis::Verdict;
 use super::command::Word;
+use super::spec::{Spec, Step};
 use super::state::{ActionKind, PauseReason, Phase};
 use crate::domain::actor::Channel;
+use crate::domain::ids::VersionName;
 use crate::domain::refusal::Refusal;
 
 /// One transition as it is shown.
@@ -25,6 +27,34 @@ pub struct TimelineEntry {
     pub reason: String,
     /// The history's row.
     pub entry: Option<i64>,
+}
+
+/// Who knows the names that [`Happened`] leaves out: the wish, or what the history kept of it.
+pub trait Wording {
+    fn stable(&self) -> &VersionName;
+    fn candidate(&self) -> &VersionName;
+    /// True when the stable workload's own pods are replaced.
+    fn in_place(&self) -> bool;
+    /// A step, counted from 0.
+    fn step_at(&self, at: usize) -> Option<&Step>;
+}
+
+impl Wording for Spec {
+    fn stable(&self) -> &VersionName {
+        &self.stable
+    }
+
+    fn candidate(&self) -> &VersionName {
+        self.candidate.version()
+    }
+
+    fn in_place(&self) -> bool {
+        self.candidate.is_in_place()
+    }
+
+    fn step_at(&self, at: usize) -> Option<&Step> {
+        self.steps.get(at)
+    }
 }
 
 /// What a transition was about.

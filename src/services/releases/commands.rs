@@ -88,13 +88,11 @@ impl Services {
         let reason = check_reason(reason, word.needs_reason())?;
         let mut intent = self.release_intent(who, &at, &reason, request_id);
         let phase = held.release.state.phase;
-        intent.details.release = Some(Box::new(crate::domain::audit::ReleaseMark {
-            id,
-            from: phase,
-            to: phase,
-            step: held.release.state.step,
-            happened: vec![Happened::Told { word }],
-        }));
+        intent.details.release = Some(Box::new(crate::domain::audit::ReleaseMark::of(
+            &held.release,
+            phase,
+            vec![Happened::Told { word }],
+        )));
         if let Some(refusal) = self.change_right(&who.identity, &at).await? {
             return Err(self.refuse(intent, refusal).await.refusal);
         }

@@ -211,7 +211,7 @@ impl Services {
         let (from, to, at) = (before.state.phase, release.state.phase, release.state.step);
         let channel = by.who.as_ref().map_or(Channel::Automatic, |who| who.channel);
         let actor = by.who.as_ref().map_or(&after.owner, |who| &who.identity).clone();
-        let mark = ReleaseMark { id: release.id, from, to, step: at, happened: happened.clone() };
+        let mark = ReleaseMark::of(release, from, happened.clone());
         let intent = Intent {
             change: uuid::Uuid::now_v7().to_string(),
             at_ms: now_ms,

@@ -64,14 +64,8 @@ impl Services {
             request_id: format!("{}-{}", release.id, action.id),
             preview_id: None,
         };
-        let phase = release.state.phase;
-        let mark = ReleaseMark {
-            id: release.id,
-            from: phase,
-            to: phase,
-            step: release.state.step,
-            happened: vec![Happened::Decided { action: action.kind.clone() }],
-        };
+        let decided = vec![Happened::Decided { action: action.kind.clone() }];
+        let mark = ReleaseMark::of(release, release.state.phase, decided);
         match self.change_for(&actor_of(held, back), ask, mark).await {
             Ok(_) => Ok(()),
             Err(refused) if refused.refusal.code == Code::NothingAsked => Ok(()),

@@ -262,14 +262,8 @@ impl Services {
 
     fn workload_intent(&self, held: &Held, action: &Action, record: WorkloadRecord) -> Intent {
         let release = &held.release;
-        let phase = release.state.phase;
-        let mark = ReleaseMark {
-            id: release.id,
-            from: phase,
-            to: phase,
-            step: release.state.step,
-            happened: vec![Happened::Decided { action: action.kind.clone() }],
-        };
+        let decided = vec![Happened::Decided { action: action.kind.clone() }];
+        let mark = ReleaseMark::of(release, release.state.phase, decided);
         Intent {
             change: uuid::Uuid::now_v7().to_string(),
             at_ms: self.inner.clock.now_ms(),

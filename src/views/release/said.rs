@@ -2,7 +2,7 @@
 //! The list, the page, the history and the dialogs say the same.
 
 use crate::domain::release::state::{ActionKind, Side};
-use crate::domain::release::{Happened, Metric, PauseReason, Phase, Release, Spec, Step, Verdict, Word};
+use crate::domain::release::{Happened, Metric, PauseReason, Phase, Release, Step, Verdict, Word, Wording};
 use crate::views::bars::short;
 use crate::views::chrome::{Chip, Tone};
 use crate::views::lang::{Lang, Text};
@@ -124,11 +124,11 @@ pub fn countdown(ms: i64) -> String {
 }
 
 /// What a step gives the new version: *v2 25%*, *v2 3 pods*, *10% copied to v2*.
-pub fn step(lang: Lang, spec: &Spec, step: &Step) -> Text {
-    let v = short(spec.candidate.version().as_str());
+pub fn step(lang: Lang, of: &impl Wording, step: &Step) -> Text {
+    let v = short(of.candidate().as_str());
     match step {
         Step::Weight { percent } => lang.t("release.step.weight").with("v", v).with("n", percent),
-        Step::Replicas { candidate, .. } if spec.candidate.is_in_place() => {
+        Step::Replicas { candidate, .. } if of.in_place() => {
             lang.t("release.step.batch").with("n", candidate)
         }
         Step::Replicas { candidate, .. } => lang.count("release.step.replicas", candidate).with("v", v),
@@ -171,20 +171,20 @@ pub fn verdict(lang: Lang, verdict: Verdict) -> Chip {
     Chip::new(tone, icon, lang.t(&format!("release.verdict.{}", verdict.as_str())))
 }
 
-fn side(spec: &Spec, side: Side) -> String {
+fn side(of: &impl Wording, side: Side) -> String {
     match side {
-        Side::Stable => short(spec.stable.as_str()),
-        Side::Candidate => short(spec.candidate.version().as_str()),
+        Side::Stable => short(of.stable().as_str()),
+        Side::Candidate => short(of.candidate().as_str()),
     }
 }
 
 /// What an action does, in a few words.
-pub fn action(lang: Lang, spec: &Spec, action: &ActionKind) -> Text {
-    let v = short(spec.candidate.version().as_str());
+pub fn action(lang: Lang, of: &impl Wording, action: &ActionKind) -> Text {
+    let v = short(of.candidate().as_str());
     match action {
         ActionKind::Deploy { .. } => lang.t("release.do.deploy").with("v", v),
         ActionKind::Scale { side: which, replicas } => {
-            lang.count("release.do.scale", replicas).with("v", side(spec, *which))
+            lang.count("release.do.scale", replicas).with("v", side(of, *which))
         }
         ActionKind::Batch { updated, number } => {
             lang.t("release.do.batch").with("n", updated).with("batch", number)
@@ -195,15 +195,15 @@ pub fn action(lang: Lang, spec: &Spec, action: &ActionKind) -> Text {
         ActionKind::Traffic { aim } => lang.t("release.do.traffic").with("v", v).with("n", aim.percent),
         ActionKind::SwitchBack { revision } => lang.t("release.do.switch_back").with("n", revision),
         ActionKind::Measure => lang.t("release.do.measure"),
-        ActionKind::Remove { side: which } => lang.t("release.do.remove").with("v", side(spec, *which)),
+        ActionKind::Remove { side: which } => lang.t("release.do.remove").with("v", side(of, *which)),
     }
 }
 
 /// One line of the events: icon, tone and sentence. `None` for what only the machine cares about.
-pub fn happened(lang: Lang, spec: &Spec, one: &Happened) -> Option<(&'static str, Tone, Text)> {
+pub fn happened(lang: Lang, of: &impl Wording, one: &Happened) -> Option<(&'static str, Tone, Text)> {
     let named = |key: &str| lang.t(&format!("release.happened.{key}"));
     let step_word =
-        |n: &usize| spec.steps.get(*n).map_or_else(String::new, |known| step(lang, spec, known).to_string());
+        |n: &usize| of.step_at(*n).map_or_else(String::new, |known| step(lang, of, known).to_string());
     Some(match one {
         Happened::Created => ("release", Tone::Plain, named("created")),
         Happened::Told { word: told } => {
@@ -219,15 +219,13 @@ pub fn happened(lang: Lang, spec: &Spec, one: &Happened) -> Option<(&'static str
         }
         Happened::Decided { .. } | Happened::Done { action: ActionKind::Measure } => return None,
         Happened::Done { action: done } => {
-            ("ok", Tone::Ok, named("done").with("action", action(lang, spec, done)))
+            ("ok", Tone::Ok, named("done").with("action", action(lang, of, done)))
         }
         Happened::NotDone { action: tried, refusal } => {
             let why = text::refusal(lang, refusal).text;
-            ("bad", Tone::Bad, named("not_done").with("action", action(lang, spec, tried)).with("why", why))
+            ("bad", Tone::Bad, named("not_done").with("action", action(lang, of, tried)).with("why", why))
         }
-        Happened::Ready => {
-            ("ok", Tone::Ok, named("ready").with("v", short(spec.candidate.version().as_str())))
-        }
+        Happened::Ready => ("ok", Tone::Ok, named("ready").with("v", short(of.candidate().as_str()))),
         Happened::Judged { verdict: said, failures } => {
             let chip = verdict(lang, *said);
             let text = if *said == Verdict::Fail {
@@ -246,7 +244,7 @@ pub fn happened(lang: Lang, spec: &Spec, one: &Happened) -> Option<(&'static str
         Happened::Drift { managers, percent } => {
             let by = if managers.is_empty() { "?".to_owned() } else { managers.join(", ") };
             let text = match percent {
-                Some(n) => named("drift_to").with("n", n).with("v", short(spec.candidate.version().as_str())),
+                Some(n) => named("drift_to").with("n", n).with("v", short(of.candidate().as_str())),
                 None => named("drift"),
             };
             ("drift", Tone::Warn, text.with("by", by))

@@ -5,8 +5,9 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::values::{Check, Weights, moment};
-use crate::domain::audit::{self, Details, Written};
+use crate::domain::audit::{self, Action, Details};
 use crate::domain::routing as words;
+use crate::views::audit as view;
 use crate::views::lang::Lang;
 use crate::views::text;
 
@@ -64,6 +65,29 @@ pub struct Entry {
     /// The entry that a later reason belongs to.
     #[schema(required = true)]
     pub about: Option<i64>,
+    /// The release that it belongs to.
+    #[schema(required = true)]
+    pub release: Option<Transition>,
+}
+
+/// What the history kept of a release with an entry.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct Transition {
+    #[schema(example = "R-12")]
+    pub id: String,
+    /// The phase before.
+    #[schema(value_type = String, example = "running")]
+    pub from: &'static str,
+    /// The phase after.
+    #[schema(value_type = String, example = "paused")]
+    pub to: &'static str,
+    /// The step under way after it, counted from 0.
+    pub step: usize,
+    /// What happened, in words; empty for changes that were made for the release.
+    pub said: Vec<String>,
+    /// The same for programs.
+    #[schema(value_type = Vec<Object>)]
+    pub happened: Value,
 }
 
 /// One entry with everything that was kept.
@@ -73,6 +97,29 @@ pub struct FullEntry {
     pub entry: Entry,
     pub checks: Vec<Check>,
     pub edits: Vec<EditRecord>,
+    pub workloads: Vec<WorkloadRecord>,
+}
+
+/// One workload before and after: the part of it that changed.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct WorkloadRecord {
+    /// `Deployment`, `StatefulSet` or `Pod`.
+    #[schema(example = "Deployment")]
+    pub kind: String,
+    pub namespace: String,
+    pub name: String,
+    /// `create`, `scale`, `batch`, `label` or `delete`.
+    #[schema(example = "create")]
+    pub act: String,
+    /// `no`, `yes`, `undone` or `unknown`.
+    #[schema(value_type = String, example = "yes")]
+    pub written: &'static str,
+    /// Null = it was created.
+    #[schema(value_type = Option<Object>, required = true)]
+    pub before: Option<Value>,
+    /// Null = it was deleted.
+    #[schema(value_type = Option<Object>, required = true)]
+    pub after: Option<Value>,
 }
 
 /// A code and its sentence.
@@ -147,6 +194,17 @@ impl Entry {
             managers: longer(&intent.details.managers, late.map(|details| &details.managers)),
             to_revision: late.and_then(|details| details.to_revision).or(intent.details.to_revision),
             about: late.and_then(|details| details.about).or(intent.details.about),
+            release: view::mark(entry).map(|mark| Transition {
+                id: mark.id.to_string(),
+                from: mark.from.as_str(),
+                to: mark.to.as_str(),
+                step: mark.step,
+                said: view::said(lang, entry),
+                happened: match intent.action {
+                    Action::Release => serde_json::to_value(&mark.happened).unwrap_or_default(),
+                    _ => Value::Array(Vec::new()),
+                },
+            }),
         }
     }
 }
@@ -160,6 +218,21 @@ impl FullEntry {
             entry: Entry::of(lang, entry),
             checks: Check::all(lang, &checks),
             edits: edits.into_iter().map(EditRecord::of).collect(),
+            workloads: view::workloads(entry).iter().map(WorkloadRecord::of).collect(),
+        }
+    }
+}
+
+impl WorkloadRecord {
+    fn of(record: &audit::WorkloadRecord) -> Self {
+        Self {
+            kind: record.kind.clone(),
+            namespace: record.namespace.to_string(),
+            name: record.name.clone(),
+            act: record.act.clone(),
+            written: record.written.as_str(),
+            before: record.before.clone(),
+            after: record.after.clone(),
         }
     }
 }
@@ -170,12 +243,7 @@ impl EditRecord {
             kind: edit.object.kind.as_str(),
             namespace: edit.object.namespace.to_string(),
             name: edit.object.name.to_string(),
-            written: match edit.written {
-                Written::No => "no",
-                Written::Yes => "yes",
-                Written::Undone => "undone",
-                Written::Unknown => "unknown",
-            },
+            written: edit.written.as_str(),
             before: edit.before,
             after: edit.after,
             resource_version_before: edit.resource_version_before,

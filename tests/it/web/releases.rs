@@ -247,6 +247,13 @@ async fn the_page_shows_the_release_and_its_buttons_do_what_they_say() {
     );
     let audit = app.get("/audit?action=release").await;
     assert!(audit.body.contains(&format!("href=\"/releases/{id}\"")));
+    assert!(audit.body.contains("Step 2 began: "), "what happened, not only that something did");
+    let entries = app.get(&format!("/api/v1/audit?q={id}&action=release&limit=100")).await.json();
+    let all = entries["items"].as_array().unwrap();
+    assert!(all.iter().all(|entry| entry["release"]["id"] == json!(id)), "{entries}");
+    let began = all.iter().find(|entry| entry["release"]["to"] == "paused").expect("the gate");
+    assert_eq!(began["release"]["from"], "running");
+    assert!(began["release"]["said"][0].as_str().unwrap().contains("v2"), "{began}");
     // The question names who gets everything, as a part and as a page.
     for headers in [&[][..], &[("hx-request", "true")][..]] {
         let mut ask = app.ask("GET", &format!("/releases/{id}/abort"));
