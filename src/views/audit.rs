@@ -8,13 +8,14 @@ use crate::domain::actor::Channel;
 use crate::domain::audit::{Action, Details, Ending, Entry, Filter, ReleaseMark, WorkloadRecord};
 use crate::domain::ids::{Revision, VersionName};
 use crate::domain::plan::Effect;
+use crate::domain::release::Happened;
 use crate::domain::routing::Weights;
 
 use super::bars::{Bar, Slots, short};
 use super::chrome::{Chip, Chrome};
 use super::lang::Lang;
 use super::query::{Address, service_path};
-use super::release::said::{happened, phase};
+use super::release::said::{action, happened, phase};
 use super::text;
 use super::time::Moment;
 
@@ -236,7 +237,14 @@ pub fn mark(entry: &Entry) -> Option<&ReleaseMark> {
 pub fn said(lang: Lang, entry: &Entry) -> Vec<String> {
     let mark = mark(entry).filter(|_| entry.intent.action == Action::Release);
     let all = mark.into_iter().flat_map(|mark| mark.happened.iter().map(move |one| (mark, one)));
-    all.filter_map(|(mark, one)| Some(happened(lang, mark, one)?.2.to_string())).collect()
+    let words = |(mark, one): (&ReleaseMark, &Happened)| match one {
+        // The page of the release tells only what came of it.
+        Happened::Decided { action: decided } => {
+            Some(lang.t("release.happened.decided").with("action", action(lang, mark, decided)).to_string())
+        }
+        _ => Some(happened(lang, mark, one)?.2.to_string()),
+    };
+    all.filter_map(words).collect()
 }
 
 /// What an entry is about: the words of its action, or what happened to its release.
