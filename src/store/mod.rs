@@ -12,6 +12,7 @@
 //! - Proving: every row holds the hash of the one before; [`verify`] recomputes all of it offline.
 
 mod error;
+mod group;
 mod schema;
 
 mod chain;
@@ -84,6 +85,7 @@ struct Inner {
     clock: Clock,
     /// One connection: SQLite has one writer, and a queue here is fairer than its busy handler.
     writer: SqlitePool,
+    queue: group::Queue,
     /// `query_only`, so that nothing is written past the writer.
     readers: SqlitePool,
     /// Since when writing fails, in milliseconds; 0 = it does not.
@@ -142,6 +144,7 @@ impl Store {
         let inner = Inner {
             path: path.to_owned(),
             clock,
+            queue: group::Queue::on(writer.clone()),
             writer,
             readers,
             failing_since: AtomicI64::new(0),
@@ -186,15 +189,9 @@ impl Store {
         F: for<'c> FnOnce(&'c mut SqliteConnection) -> BoxFuture<'c, Result<T, StoreError>> + Send + 'static,
     {
         let inner = self.inner.clone();
+        let told = inner.queue.put(job);
         let task = async move {
-            let done = async {
-                // Immediate: a reader that turns into a writer later fails at once, whatever the time-out.
-                let mut tx = inner.writer.begin_with("BEGIN IMMEDIATE").await?;
-                let done = job(&mut tx).await?;
-                tx.commit().await?;
-                Ok(done)
-            }
-            .await;
+            let done = told.await.unwrap_or(Err(StoreError::Interrupted));
             // Also when it failed: nobody knows what a commit with an error left behind.
             inner.writes.fetch_add(1, Ordering::Release);
             match &done {
