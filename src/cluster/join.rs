@@ -82,6 +82,7 @@ fn service_facts(row: &ServiceRow) -> ServiceFacts {
         shape: row.shape,
         ports: row.ports.to_vec(),
         selector: row.selector.to_labels(),
+        deleting: row.deleting,
     }
 }
 

@@ -70,6 +70,7 @@ fn service(object: Thing<'_, ServiceSpec<'_>, Nothing>, words: &Words) -> Servic
         shape,
         ports: spec.ports.iter().filter_map(port).collect(),
         selector: spec.selector.kept(words),
+        deleting: metadata.deletion_timestamp.some().is_some(),
     }
 }
 

@@ -49,6 +49,7 @@ pub(super) struct ServiceRow {
     pub shape: Shape,
     pub ports: Box<[Port]>,
     pub selector: LabelSet,
+    pub deleting: bool,
 }
 
 impl ServiceRow {

@@ -18,6 +18,8 @@ pub struct ServiceFacts {
     pub shape: Shape,
     pub ports: Vec<Port>,
     pub selector: Labels,
+    /// It is going: something still holds it back.
+    pub deleting: bool,
 }
 
 /// How a Service spreads connections.

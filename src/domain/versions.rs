@@ -80,7 +80,11 @@ pub fn group(workloads: &[WorkloadFacts], pods: &[PodFacts], keys: &VersionKeys)
     }
     let mut seen: BTreeMap<VersionName, u32> = BTreeMap::new();
     for pod in pods {
-        let own = workloads.iter().find(|w| !w.selector.is_empty() && selects(&w.selector, &pod.labels));
+        // A selector may choose another workload's pods too: the one that asks for most is theirs.
+        let own = workloads
+            .iter()
+            .filter(|w| !w.selector.is_empty() && selects(&w.selector, &pod.labels))
+            .max_by_key(|w| w.selector.len());
         let template = own.map_or(&pod.labels, |workload| &workload.pod_labels);
         let (name, labels) = name_of(template, keys, told_apart_by.as_ref()).unwrap_or_else(|| {
             let name = own.map_or(&pod.name, |workload| &workload.name);

@@ -53,6 +53,9 @@ fn shape(inspected: &Inspected<'_>, out: &mut Vec<Finding>) {
         let bare = snapshot.mesh.pods.saturating_sub(snapshot.mesh.meshed_pods);
         out.push(found(Severity::Acknowledge, Code::NoSidecar).arg("n", bare).arg("m", snapshot.mesh.pods));
     }
+    if service.deleting {
+        out.push(found(Severity::Block, Code::Deleting).arg("object", format!("Service {}", service.at)));
+    }
     match service.shape {
         Shape::ClusterIp => {}
         Shape::Headless => out.push(found(Severity::Block, Code::Headless)),

@@ -99,6 +99,7 @@ impl Service {
             shape: Shape::ClusterIp,
             ports: vec![Port { name: Some("http".into()), number: 9080, protocol: Protocol::Http }],
             selector: std::iter::once(("app".into(), name.into())).collect(),
+            deleting: false,
         };
         let snapshot = Snapshot {
             taken: Vec::new(),

@@ -176,6 +176,7 @@ pub fn service(name: &str, versions: &[(&str, &[&str])]) -> Snapshot {
             shape: Shape::ClusterIp,
             ports: Vec::new(),
             selector: BTreeMap::new(),
+            deleting: false,
         },
         versions: versions.iter().map(version).collect(),
         virtual_services: Vec::new(),

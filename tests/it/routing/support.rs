@@ -37,6 +37,7 @@ pub fn reviews() -> World {
                 shape: Shape::ClusterIp,
                 ports: vec![port],
                 selector: labels("app=reviews"),
+                deleting: false,
             },
             versions: Vec::new(),
             virtual_services: Vec::new(),

@@ -118,6 +118,10 @@ impl Judge<'_, '_> {
         ];
         let findings = self.before.routing.findings.iter().filter(|finding| kept.contains(&finding.code));
         out.extend(findings.cloned());
+        let service = &self.snapshot().service;
+        if service.deleting {
+            out.push(block(Code::Deleting).arg("object", format!("Service {}", service.at)));
+        }
         if self.before.conflict.is_none()
             && let Some((winner, other)) = self.after.conflict
         {
