@@ -77,6 +77,11 @@ impl MetricsError {
         !matches!(self, Self::NotConfigured | Self::TooLarge | Self::Many(_))
     }
 
+    /// The same about a receiver of messages, for the log.
+    pub fn of_receiver(self) -> String {
+        self.to_string().replace("metrics server", "receiver")
+    }
+
     /// The same about a query that somebody wrote.
     pub fn of_query(self) -> Refusal {
         match self {

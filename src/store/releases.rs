@@ -63,6 +63,8 @@ pub struct ReleaseFilter {
     pub live: Option<bool>,
     /// Only these phases; empty = all.
     pub phases: Vec<&'static str>,
+    /// Of those that are paused only these reasons; empty = all.
+    pub pauses: Vec<&'static str>,
     pub namespaces: Option<Vec<Namespace>>,
     /// Numbers below this one.
     pub before: Option<i64>,
@@ -195,6 +197,8 @@ impl Store {
                AND (?4 = '[]' OR r.phase IN (SELECT value FROM json_each(?4)))
                AND (?5 IS NULL OR substr(r.service, 1, instr(r.service, '/') - 1) IN
                     (SELECT value FROM json_each(?5)))
+               AND (?8 = '[]' OR r.phase <> 'paused' OR json_extract(r.state, '$.paused.reason') IN
+                    (SELECT value FROM json_each(?8)))
                AND (?6 = '' OR instr(lower(r.spec), ?6) > 0 OR instr('r-' || r.id, ?6) > 0)
              ORDER BY r.id DESC LIMIT ?7"
         );
@@ -207,6 +211,7 @@ impl Store {
             .bind(namespaces)
             .bind(filter.text.trim().to_lowercase())
             .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+            .bind(serde_json::to_string(&filter.pauses)?)
             .fetch_all(&self.inner.readers)
             .await?;
         rows.iter().map(read).collect()
@@ -245,10 +250,13 @@ impl Store {
         rows.iter().map(|body| serde_json::from_str(body).map_err(|error| unreadable(id.0, error))).collect()
     }
 
-    /// Messages that are due, oldest first.
+    /// Messages that are due, oldest first. One behind which an earlier one of the same release waits for its next
+    /// try waits, too: they are told in the order of happening.
     pub async fn messages_due(&self, now_ms: i64, limit: u32) -> Result<Vec<Message>, StoreError> {
-        let sql =
-            "SELECT id, release, body, tries FROM webhook_outbox WHERE due_ms <= ?1 ORDER BY id LIMIT ?2";
+        let sql = "SELECT id, release, body, tries FROM webhook_outbox w
+             WHERE due_ms <= ?1 AND NOT EXISTS (
+                 SELECT 1 FROM webhook_outbox e WHERE e.release = w.release AND e.id < w.id AND e.due_ms > ?1)
+             ORDER BY id LIMIT ?2";
         let rows = sqlx::query(sql).bind(now_ms).bind(limit).fetch_all(&self.inner.readers).await?;
         let mut out = Vec::with_capacity(rows.len());
         for row in &rows {

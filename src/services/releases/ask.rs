@@ -9,7 +9,7 @@ use crate::domain::actor::Actor;
 use crate::domain::ids::ServiceRef;
 use crate::domain::overview::{Happening, Overview, Rights};
 use crate::domain::refusal::{Code, Refusal};
-use crate::domain::release::{Judgement, Phase, Release, ReleaseId, TimelineEntry, Word};
+use crate::domain::release::{Judgement, PauseReason, Phase, Release, ReleaseId, TimelineEntry, Word};
 use crate::services::Services;
 use crate::services::once::unavailable;
 use crate::store::{Held, ReleaseFilter};
@@ -96,6 +96,13 @@ impl Services {
                 ReleaseShow::Attention => of(&|phase| matches!(phase, Phase::Paused | Phase::NeedsAttention)),
                 ReleaseShow::Done => of(&Phase::is_final),
             },
+            pauses: match ask.show {
+                ReleaseShow::Attention => {
+                    let all = PauseReason::ALL.into_iter().filter(|reason| reason.is_trouble());
+                    all.map(PauseReason::as_str).collect()
+                }
+                _ => Vec::new(),
+            },
             namespaces,
             before,
             text: ask.text.clone(),
@@ -105,12 +112,7 @@ impl Services {
         let more = items.len() > limit;
         items.truncate(limit);
         let next = items.last().filter(|_| more).map(|held| held.release.id.0.to_string());
-        let mut items: Vec<Release> = items.into_iter().map(|held| held.release).collect();
-        if ask.show == ReleaseShow::Attention {
-            items.retain(|release| {
-                release.state.pause_reason().is_none_or(crate::domain::release::PauseReason::is_trouble)
-            });
-        }
+        let items = items.into_iter().map(|held| held.release).collect();
         let active = super::locked(&self.inner.releases.owners)
             .keys()
             .filter(|at| visible.contains(&at.namespace))
@@ -179,6 +181,16 @@ impl Services {
                 }
             }
         }
+    }
+
+    /// The release that moves the service, once a transition that is just being stored is done: whoever read that
+    /// the last one has ended may begin the next.
+    pub(super) async fn owner_now(&self, at: &ServiceRef) -> Option<ReleaseId> {
+        let (id, _) = self.release_of(at)?;
+        if let Some(slot) = self.inner.releases.slot(id) {
+            drop(slot.held.lock().await);
+        }
+        self.release_of(at).map(|(id, _)| id)
     }
 
     /// The release as it is stored; the same refusal for one that is hidden and one that is not there.

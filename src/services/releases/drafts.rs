@@ -44,6 +44,10 @@ impl Services {
     ) -> Result<Draft, Refusal> {
         fits(&fields)?;
         let known = self.draft(who, id).await?;
+        if known.fields == fields {
+            // Sent again because the answer was lost: it is as it shall be.
+            return Ok(known);
+        }
         let saved = self.inner.store.save_draft(Draft { fields, ..known }, expected).await;
         saved.map_err(unavailable)?.ok_or_else(|| Refusal::new(Code::DraftStale))
     }

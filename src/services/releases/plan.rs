@@ -38,7 +38,7 @@ impl Services {
         self.must_see(who, &spec.service).await?;
         let mut plan = ReleasePlan { refusals: validate::validate(spec), ..ReleasePlan::default() };
         plan.shares = shares(spec);
-        if let Some((id, _)) = self.release_of(&spec.service) {
+        if let Some(id) = self.owner_now(&spec.service).await {
             plan.refusals.push(Refusal::new(Code::ReleaseOwnsService).field("service").arg("id", id));
         }
         let look = self.look(&spec.service, false).await?;
@@ -178,6 +178,10 @@ fn against(spec: &Spec, look: &Look, plan: &mut ReleasePlan) {
         }
     }
     if spec.strategy == Strategy::Replicas {
+        if look.snapshot.service.deleting {
+            let object = format!("Service {}", spec.service);
+            plan.refusals.push(refuse(Code::Deleting, "service").arg("object", object));
+        }
         let total: u32 = versions.iter().map(|version| version.total).sum();
         let step = spec.steps.iter().find_map(|step| match step {
             Step::Replicas { candidate, stable } => Some((*candidate, stable.unwrap_or(total))),
@@ -194,6 +198,12 @@ fn against(spec: &Spec, look: &Look, plan: &mut ReleasePlan) {
             );
         }
         return;
+    }
+    // Without a label of its own, what is meant for the stable version would reach the candidate too.
+    if let Ok((stable, _)) = &source
+        && stable.subset_labels.is_empty()
+    {
+        plan.refusals.push(refuse(Code::NoLabel, "stable").arg("v", &spec.stable));
     }
     for finding in barriers(&look.routing.findings) {
         plan.refusals.push(Refusal {

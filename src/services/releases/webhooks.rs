@@ -1,6 +1,7 @@
 //! Telling others: every transition, signed, in order of happening, tried again until it is taken or a day has
 //! passed. What is to be told was stored with the transition; a restart loses nothing.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -75,7 +76,11 @@ impl Services {
                 return;
             }
         };
+        let mut behind = HashSet::new();
         for message in messages {
+            if behind.contains(&message.release) {
+                continue;
+            }
             let timestamp = now_ms.div_euclid(1000);
             let mut taken = true;
             for webhook in &self.inner.settings.webhooks {
@@ -88,11 +93,15 @@ impl Services {
                     ("x-sluice-delivery", message.id.to_string()),
                 ];
                 if let Err(error) = post::json(&webhook.url, &headers, &message.body, LIMIT).await {
-                    tracing::warn!(message = message.id, %error, "a message was not taken");
+                    let why = error.of_receiver();
+                    tracing::warn!(message = message.id, receiver = ?webhook, %why, "a message was not taken");
                     taken = false;
                 }
             }
             let wait = 2_000_i64 << message.tries.min(11);
+            if !taken {
+                behind.insert(message.release);
+            }
             let again = (!taken && message.tries < TRIES).then_some(now_ms.saturating_add(wait));
             if let Err(error) = self.inner.store.message_done(message.id, again).await {
                 tracing::warn!(%error, "a message could not be ended");

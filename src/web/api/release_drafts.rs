@@ -82,7 +82,8 @@ pub async fn one(
     Ok(shown(Draft::of(app.services.draft(&who.actor, &id).await?)))
 }
 
-/// Saves a draft. With `If-Match`, only over the save that you saw.
+/// Saves a draft. With `If-Match`, only over the save that you saw. Idempotent: the same fields sent again leave
+/// the draft as it is, whatever `If-Match` says, so that a call without an answer can be repeated.
 #[utoipa::path(
     put,
     path = "/api/v1/releases/drafts/{draft}",
@@ -114,7 +115,7 @@ pub async fn save(
     Ok(shown(Draft::of(app.services.save_draft(&who.actor, &id, expected, fields).await?)))
 }
 
-/// Deletes a draft.
+/// Deletes a draft. Idempotent: sent again it is `draft_not_found`, and nothing else has happened.
 #[utoipa::path(
     delete,
     path = "/api/v1/releases/drafts/{draft}",
@@ -149,7 +150,7 @@ pub async fn templates(State(app): State<App>, _who: Who, query: Query) -> Resul
     Ok(respond::json(&Templates { items }))
 }
 
-/// Keeps a template. Only who made one may replace it.
+/// Keeps a template. Only who made one may replace it. Idempotent: sent again it is kept again.
 #[utoipa::path(
     put,
     path = "/api/v1/releases/templates/{template}",
@@ -191,7 +192,7 @@ pub async fn save_template(
     Ok(respond::json(&Template::of(app.services.save_template(&who.actor, template).await?)))
 }
 
-/// Deletes a template.
+/// Deletes a template. Idempotent: sent again it is `template_not_found`, and nothing else has happened.
 #[utoipa::path(
     delete,
     path = "/api/v1/releases/templates/{template}",
