@@ -1,7 +1,8 @@
 //! Time as a parameter. Every room that needs `now` takes a [`Clock`]; tests turn one by hand.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Instant;
 
 use jiff::Timestamp;
 
@@ -10,14 +11,23 @@ use jiff::Timestamp;
 pub enum Clock {
     /// The machine's clock, UTC.
     System,
-    /// A clock that stands still until a test moves it; milliseconds since 1970.
-    Manual(Arc<AtomicI64>),
+    /// A clock that stands still until a test moves it.
+    Manual(Arc<Hands>),
+}
+
+/// What a manual clock shows, milliseconds.
+#[derive(Debug)]
+pub struct Hands {
+    /// Since 1970.
+    wall: AtomicI64,
+    /// Time that went by, which nobody can set.
+    steady: AtomicI64,
 }
 
 impl Clock {
     /// A manual clock that shows `at_ms` milliseconds since 1970.
     pub fn manual(at_ms: i64) -> Self {
-        Self::Manual(Arc::new(AtomicI64::new(at_ms)))
+        Self::Manual(Arc::new(Hands { wall: AtomicI64::new(at_ms), steady: AtomicI64::new(0) }))
     }
 
     /// The present, UTC.
@@ -25,8 +35,9 @@ impl Clock {
         match self {
             #[expect(clippy::disallowed_methods, reason = "this is the one place that asks the machine")]
             Self::System => Timestamp::now(),
-            Self::Manual(ms) => {
-                Timestamp::from_millisecond(ms.load(Ordering::SeqCst)).unwrap_or(Timestamp::UNIX_EPOCH)
+            Self::Manual(hands) => {
+                let ms = hands.wall.load(Ordering::SeqCst);
+                Timestamp::from_millisecond(ms).unwrap_or(Timestamp::UNIX_EPOCH)
             }
         }
     }
@@ -36,10 +47,31 @@ impl Clock {
         self.now().as_millisecond()
     }
 
-    /// Moves a manual clock forward; a system clock ignores it.
+    /// By how much the clock on the wall is ahead of the time that went by since the process began. It changes
+    /// only when somebody sets the clock (or while the machine sleeps).
+    pub fn ahead_ms(&self) -> i64 {
+        static BEGAN: OnceLock<Instant> = OnceLock::new();
+        let steady_ms = match self {
+            Self::System => {
+                i64::try_from(BEGAN.get_or_init(Instant::now).elapsed().as_millis()).unwrap_or(i64::MAX)
+            }
+            Self::Manual(hands) => hands.steady.load(Ordering::SeqCst),
+        };
+        self.now_ms().saturating_sub(steady_ms)
+    }
+
+    /// Lets time go by on a manual clock; a system clock ignores it.
     pub fn advance_ms(&self, by: i64) {
-        if let Self::Manual(ms) = self {
-            ms.fetch_add(by, Ordering::SeqCst);
+        if let Self::Manual(hands) = self {
+            hands.wall.fetch_add(by, Ordering::SeqCst);
+            hands.steady.fetch_add(by, Ordering::SeqCst);
+        }
+    }
+
+    /// Sets a manual clock forward (or back) though no time went by; a system clock ignores it.
+    pub fn set_ahead_ms(&self, by: i64) {
+        if let Self::Manual(hands) = self {
+            hands.wall.fetch_add(by, Ordering::SeqCst);
         }
     }
 }

@@ -142,6 +142,7 @@ codes! {
     AnalysisRange "analysis_range" 422,
     LimitMissing "limit_missing" 422,
     LimitRange "limit_range" 422,
+    FreezeRange "freeze_range" 422,
     AnalysisWithoutMetrics "analysis_without_metrics" 422,
     BadPromql "bad_promql" 422,
     PromqlMany "promql_many" 422,

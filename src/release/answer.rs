@@ -164,8 +164,14 @@ impl Machine<'_> {
         let judgement = judge::judge(analysis, seen, comparable, self.now, state.step);
         let verdict = judgement.verdict;
         self.out.judgement = Some(judgement);
+        let (now, fresh) = (self.now, self.is_fresh(2));
         let state = self.state();
+        if !fresh {
+            // After a gap nothing is in a row any more.
+            state.passes = 0;
+        }
         state.latest = Some(verdict);
+        state.latest_ms = Some(now);
         match verdict {
             Verdict::Pass => {
                 state.passes = state.passes.saturating_add(1);

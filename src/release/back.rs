@@ -15,7 +15,7 @@ fn all() -> Aim {
 impl Machine<'_> {
     /// Past the remaining steps.
     pub(super) fn promote(&mut self) {
-        if self.busy() {
+        if self.busy() || self.barred() {
             return;
         }
         if self.out.state.deadline_ms.is_some_and(|deadline| self.now >= deadline) {

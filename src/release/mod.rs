@@ -7,6 +7,7 @@
 
 mod answer;
 mod back;
+mod freeze;
 mod run;
 mod told;
 
@@ -62,6 +63,10 @@ pub enum Event {
     },
     /// The process began anew.
     Restarted,
+    /// Somebody set the clock, or the machine slept: no such time went by.
+    ClockMoved {
+        by_ms: i64,
+    },
     /// Another release took the service before this one began.
     Superseded,
 }
@@ -180,6 +185,7 @@ pub fn step(spec: &Spec, state: &State, seen: &Observation) -> Transition {
             }
         }
         Event::Restarted => machine.restarted(),
+        Event::ClockMoved { by_ms } => machine.clock_moved(*by_ms),
         Event::Superseded => machine.superseded(),
     }
     if let Some(steps) = machine.out.steps.clone() {
@@ -247,6 +253,7 @@ impl Machine<'_> {
             let before = (self.out.state.phase, self.out.state.step, self.out.state.stage);
             match self.out.state.phase {
                 Phase::Scheduled => self.wait_for_time(),
+                Phase::Paused => self.thaw(),
                 Phase::Running => self.run(),
                 Phase::Promoting => self.promote(),
                 Phase::Finalising => self.finalise(),
@@ -346,9 +353,38 @@ impl Machine<'_> {
         self.note(Happened::Finished { phase });
     }
 
+    /// Timers are absolute and count while nobody drives. What is to be waited for was not looked at meanwhile,
+    /// and gets a little time more before the policy acts.
     fn restarted(&mut self) {
-        if self.out.state.phase.owns_service() {
-            self.note(Happened::ResumedAfterRestart);
+        if !self.out.state.phase.owns_service() {
+            return;
+        }
+        let looks =
+            self.spec.analysis.as_ref().map_or(0, |analysis| 3 * i64::from(analysis.interval_s) * 1000);
+        let least = self.now.saturating_add(looks.max(BACK_MS).min(self.deadline_ms()));
+        let state = self.state();
+        state.deadline_ms = state.deadline_ms.map(|deadline| deadline.max(least));
+        self.note(Happened::ResumedAfterRestart);
+    }
+
+    /// A clock that is set neither shortens nor prolongs anything. Only what was asked for by the clock on the
+    /// wall (the start, the end of a freeze window) stays.
+    fn clock_moved(&mut self, by_ms: i64) {
+        let state = self.state();
+        let moved = |at: &mut Option<i64>| *at = at.map(|at| at.saturating_add(by_ms));
+        let frozen = state.pause_reason() == Some(PauseReason::FreezeWindow);
+        if state.phase != Phase::Scheduled && !frozen {
+            moved(&mut state.due_ms);
+        }
+        moved(&mut state.deadline_ms);
+        moved(&mut state.measure_ms);
+        moved(&mut state.not_before_ms);
+        moved(&mut state.latest_ms);
+        for at in &mut state.reasserted_ms {
+            *at = at.saturating_add(by_ms);
+        }
+        if state.phase.owns_service() {
+            self.note(Happened::ClockMoved { by_ms });
         }
     }
 

@@ -6,6 +6,9 @@ use crate::domain::refusal::{Code, Refusal};
 use crate::domain::release::state::{ActionKind, Aim, Side};
 use crate::domain::release::{Candidate, Happened, PauseReason, Phase, Stage, Step, Strategy, Verdict};
 
+/// How long a look itself may take, milliseconds.
+const LOOK_MS: i64 = 10_000;
+
 impl Machine<'_> {
     /// Puts the state at the beginning of a step.
     pub(super) fn begin_step(&mut self, at: usize) {
@@ -19,6 +22,7 @@ impl Machine<'_> {
         state.deadline_ms = Some(deadline);
         state.passes = 0;
         state.latest = None;
+        state.latest_ms = None;
         if at < steps.len() {
             self.note(Happened::StepBegan { step: at });
         }
@@ -31,7 +35,7 @@ impl Machine<'_> {
     }
 
     pub(super) fn run(&mut self) {
-        if self.busy() || self.late() || !self.prelude() {
+        if self.busy() || self.barred() || self.late() || !self.prelude() {
             return;
         }
         let at = self.out.state.step;
@@ -184,16 +188,29 @@ impl Machine<'_> {
         }
         let due = self.out.state.due_ms.is_none_or(|due| self.now >= due);
         // Undecided and error never advance and never pass.
-        let may = !self.measures() || self.out.state.latest == Some(Verdict::Pass);
-        if due && may {
+        let passed = self.out.state.latest == Some(Verdict::Pass) && self.is_fresh(1);
+        if due && (passed || !self.measures()) {
             self.step_done();
         }
+    }
+
+    /// True when the latest look is of now: at most so many looks were missed since. What was good an hour ago,
+    /// before nobody looked, says nothing.
+    pub(super) fn is_fresh(&self, missed: i64) -> bool {
+        let interval =
+            self.spec.analysis.as_ref().map_or(0, |analysis| i64::from(analysis.interval_s) * 1000);
+        let most = interval.saturating_mul(missed + 1).saturating_add(LOOK_MS);
+        self.out.state.latest_ms.is_some_and(|at| self.now.saturating_sub(at) <= most)
     }
 
     /// The step took too long: what the policy says. True when it did.
     fn late(&mut self) -> bool {
         let state = &self.out.state;
         if state.deadline_ms.is_none_or(|deadline| self.now < deadline) {
+            return false;
+        }
+        if matches!(self.spec.steps.get(state.step), Some(Step::Hold { .. })) && !self.measures() {
+            // Its own time ends it.
             return false;
         }
         let waits_for_verdict =
@@ -233,17 +250,20 @@ impl Machine<'_> {
         if !(gate || soaking) || !self.measures() {
             return;
         }
-        let interval = i64::from(analysis.interval_s) * 1000;
+        let interval = i64::from(analysis.interval_s).max(1) * 1000;
+        // At whole intervals of the clock, so that all releases of a namespace share one question.
+        let next = |after: i64| after.div_euclid(interval).saturating_add(1).saturating_mul(interval);
         match state.measure_ms {
             // A clock that went back must not silence the looks.
-            Some(at) if self.now < at && at.saturating_sub(self.now) <= interval => return,
+            Some(at) if self.now < at && at.saturating_sub(self.now) <= 2 * interval => return,
             Some(_) => {}
             None => {
-                self.out.state.measure_ms = Some(self.now.saturating_add(interval));
+                // Not before something of this step can have been counted.
+                self.out.state.measure_ms = Some(next(self.now.saturating_add(interval / 2)));
                 return;
             }
         }
-        self.out.state.measure_ms = Some(self.now.saturating_add(interval));
+        self.out.state.measure_ms = Some(next(self.now));
         if !self.out.state.pending.iter().any(|action| action.kind == ActionKind::Measure) {
             self.act(ActionKind::Measure);
         }

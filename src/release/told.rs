@@ -17,12 +17,18 @@ impl Machine<'_> {
                 .arg("phase", phase.as_str()));
         }
         self.note(Happened::Told { word });
+        let frozen = self.out.state.pause_reason() == Some(PauseReason::FreezeWindow);
         match command {
+            Command::Resume | Command::Promote if frozen => {
+                self.let_on();
+                self.resume();
+            }
             Command::Start => self.start(by),
             Command::Pause => self.pause(PauseReason::User, None),
             Command::Resume => self.resume(),
             Command::Promote => return self.next(by),
             Command::PromoteAll => {
+                self.let_on();
                 let deadline = self.now.saturating_add(self.deadline_ms());
                 let state = self.state();
                 state.phase = Phase::Promoting;
@@ -102,7 +108,7 @@ impl Machine<'_> {
         }
     }
 
-    fn resume(&mut self) {
+    pub(super) fn resume(&mut self) {
         let Some(paused) = self.out.state.paused.take() else { return };
         let (now, deadline) = (self.now, self.deadline_ms());
         let state = self.state();

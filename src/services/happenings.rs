@@ -65,6 +65,9 @@ pub(super) async fn run(services: Services, stop: CancellationToken) {
                 tracing::debug!(service = %at, %refusal, "could not look for outside edits");
             }
         }
+        for at in &touched {
+            services.inner.releases.wake_service(at);
+        }
         if everything {
             services.announce(Happening::Resync);
         } else {

@@ -158,6 +158,9 @@ pub struct Policies {
     pub accept: Vec<String>,
     /// Somebody other than who started it must approve the start.
     pub second_person: bool,
+    /// Times in which it takes no step forward, as [`super::freeze`] reads them. A person may let it on.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub freeze: Vec<String>,
 }
 
 impl Default for Policies {
@@ -172,6 +175,7 @@ impl Default for Policies {
             start_at_ms: None,
             accept: Vec::new(),
             second_person: false,
+            freeze: Vec::new(),
         }
     }
 }

@@ -146,6 +146,7 @@ pub enum PauseReason {
     Failed,
     /// Somebody else changed the routing.
     Drift,
+    /// It goes on by itself when the window ends.
     FreezeWindow,
     /// Who started it may no longer do this.
     LostPermission,
@@ -187,7 +188,8 @@ impl PauseReason {
 
     /// True when it paused itself and somebody should look.
     pub fn is_trouble(self) -> bool {
-        !matches!(self, Self::User | Self::Gate)
+        // A freeze window ends by itself.
+        !matches!(self, Self::User | Self::Gate | Self::FreezeWindow)
     }
 }
 
@@ -323,6 +325,9 @@ pub struct State {
     pub failures: u32,
     #[serde(default)]
     pub latest: Option<Verdict>,
+    /// When that was, milliseconds since 1970: an old pass is none.
+    #[serde(default)]
+    pub latest_ms: Option<i64>,
     /// What an aborting release goes back to; `None` = all to the stable version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub back_to: Option<Revision>,
@@ -344,6 +349,9 @@ pub struct State {
     /// Actions that were tried in vain in a row.
     #[serde(default)]
     pub tries: u32,
+    /// Until then a person has let it on in spite of a freeze window, milliseconds since 1970.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unfrozen_ms: Option<i64>,
     /// Nothing is tried again before this time, milliseconds since 1970.
     #[serde(default)]
     pub not_before_ms: Option<i64>,
@@ -375,6 +383,7 @@ impl State {
             passes: 0,
             failures: 0,
             latest: None,
+            latest_ms: None,
             back_to: None,
             needs: None,
             reasserted_ms: Vec::new(),
@@ -382,6 +391,7 @@ impl State {
             removed: Vec::new(),
             removing: None,
             tries: 0,
+            unfrozen_ms: None,
             not_before_ms: None,
         }
     }

@@ -100,6 +100,10 @@ pub enum Happened {
     Resumed,
     /// The process began anew and went on here.
     ResumedAfterRestart,
+    /// The clock was set; the timers were moved with it.
+    ClockMoved {
+        by_ms: i64,
+    },
     /// Somebody else changed the routing (objects and field managers).
     Drift {
         managers: Vec<String>,

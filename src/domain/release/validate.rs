@@ -5,6 +5,7 @@
 use serde_json::Value;
 
 use super::analysis::{Analysis, Metric};
+use super::freeze::{self, Window};
 use super::spec::{Candidate, Policies, Spec, Step, Strategy};
 use crate::domain::ids::{is_dns_label, is_label_value};
 use crate::domain::refusal::{Code, Refusal};
@@ -267,6 +268,16 @@ fn policies(held: &Policies, out: &mut Vec<Refusal>) {
     if !(30..=86_400).contains(&held.step_deadline_s) {
         let refusal = Refusal::new(Code::AnalysisRange).field("policies.step_deadline_s");
         out.push(refusal.arg("n", held.step_deadline_s).arg("least", 30).arg("max", 86_400));
+    }
+    if held.freeze.len() > freeze::MAX_WINDOWS {
+        let refusal = Refusal::new(Code::FreezeRange).field("policies.freeze");
+        out.push(refusal.arg("n", held.freeze.len()).arg("max", freeze::MAX_WINDOWS));
+        return;
+    }
+    for (at, text) in held.freeze.iter().enumerate().filter(|(_, text)| Window::parse(text).is_none()) {
+        let shown: String = text.chars().take(60).collect();
+        let refusal = Refusal::new(Code::FreezeRange).field(format!("policies.freeze.{at}"));
+        out.push(refusal.arg("n", shown).arg("max", freeze::MAX_WINDOWS));
     }
     if held.stable_after.is_some_and(|n| n > MAX_REPLICAS) {
         let n = held.stable_after.unwrap_or(0);

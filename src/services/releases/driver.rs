@@ -1,7 +1,8 @@
-//! The driver: takes up what is stored, looks at each release twice a second, stores what the machine says, and
-//! carries out what is pending. A crash between storing and doing repeats an absolute act; nothing else.
+//! The driver: takes up what is stored, looks at each release when a timer ends or something about its service
+//! changes, stores what the machine says, and carries out what is pending. A crash between storing and doing repeats an absolute act; nothing else.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use tokio::time::{MissedTickBehavior, interval, sleep};
@@ -12,7 +13,7 @@ use crate::domain::audit::{Action as Act, Details, Ending, Intent, Outcome, Rele
 use crate::domain::overview::Happening;
 use crate::domain::refusal::{Code, Refusal};
 use crate::domain::release::state::{Action, ActionKind};
-use crate::domain::release::{Happened, Release, ReleaseId, TimelineEntry};
+use crate::domain::release::{Happened, Release, ReleaseId, Stage, TimelineEntry};
 use crate::release::{Event, Observation, Transition, step};
 use crate::services::Services;
 use crate::services::once::unavailable;
@@ -20,8 +21,14 @@ use crate::store::{Held, Step, Stored};
 
 use super::Slot;
 
-/// How often each release is looked at: a step comes within a second of its time.
-const LOOK: Duration = Duration::from_millis(500);
+/// How often the timers are looked at: a step comes within a second of its time.
+const TURN: Duration = Duration::from_millis(100);
+/// After so many turns each release is looked at, though nothing was heard of its service.
+const TURNS: i64 = 50;
+/// How often a batch of pods is asked for, milliseconds.
+const BATCH_MS: i64 = 500;
+/// A clock that moves by more than this at once was set, milliseconds.
+const LEAP_MS: u64 = 2_000;
 
 /// Who says something to a release.
 #[derive(Clone, Debug)]
@@ -55,37 +62,52 @@ pub async fn drive(services: Services, stop: CancellationToken) {
         () = begin => {}
         () = stop.cancelled() => return,
     }
-    let mut tick = interval(LOOK);
+    let mut tick = interval(TURN);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let room = &services.inner.releases;
+    let mut turn = 0_i64;
     loop {
         tokio::select! {
-            _ = tick.tick() => {}
-            () = stop.cancelled() => return,
-        }
-        for (id, slot) in services.inner.releases.slots() {
-            // One that is being moved just now is looked at the next time.
-            let Ok(held) = slot.held.try_lock() else { continue };
-            let event = services.world_of(&held.release);
-            let seen = Observation { now_ms: services.inner.clock.now_ms(), event };
-            let out = step(&held.release.spec, &held.release.state, &seen);
-            let same = out.state == held.release.state && out.happened.is_empty();
-            let pending = held.release.state.pending.clone();
-            let batch = (held.release.spec.candidate.is_in_place()).then(|| held.clone());
-            drop(held);
-            if let Some(held) = batch
-                && let Err(trouble) = services.watch_batch(&held).await
-            {
-                tracing::debug!(release = %id, refusal = %trouble.refusal(), "the batch cannot be seen yet");
-            }
-            if same {
-                services.carry_out(id, &slot, pending);
+            _ = tick.tick() => turn += 1,
+            () = room.wake.notified() => {
+                for (id, slot) in room.take_woken() {
+                    services.visit(id, &slot);
+                }
                 continue;
             }
-            if let Err(refusal) = services.observe(id, seen.event, By::itself()).await {
-                tracing::warn!(release = %id, %refusal, "a release could not be moved");
+            () = stop.cancelled() => return,
+        }
+        let ahead_ms = services.inner.clock.ahead_ms();
+        let steady_ms = services.inner.clock.now_ms().saturating_sub(ahead_ms);
+        for (id, slot) in room.slots() {
+            let own_ms = slot.ahead_ms.load(Relaxed);
+            let due = steady_ms.saturating_add(own_ms) >= slot.next_ms.load(Relaxed);
+            // Now and then each, whatever its timers say, and not all in the same turn.
+            if due || is_leap(own_ms, ahead_ms) || (turn + id.0) % TURNS == 0 {
+                services.visit(id, &slot);
             }
         }
     }
+}
+
+/// True when somebody set the clock; what a clock is corrected by little by little is none.
+fn is_leap(own_ms: i64, ahead_ms: i64) -> bool {
+    own_ms.abs_diff(ahead_ms) > LEAP_MS
+}
+
+/// When a release is to be looked at though nothing happens, by its own time.
+fn next_of(held: &Held, now_ms: i64) -> i64 {
+    let state = &held.release.state;
+    if held.release.spec.candidate.is_in_place() && state.stage == Stage::Converging {
+        // Its pods are asked for.
+        return now_ms.saturating_add(BATCH_MS);
+    }
+    [state.due_ms, state.deadline_ms, state.measure_ms, state.not_before_ms]
+        .into_iter()
+        .flatten()
+        .filter(|at| *at > now_ms)
+        .min()
+        .unwrap_or(i64::MAX)
 }
 
 impl Services {
@@ -98,28 +120,95 @@ impl Services {
             {
                 self.inner.releases.note_outside(&at, state.entry, &[state.by]);
             }
-            self.inner.releases.keep(held);
+            self.inner.releases.keep(held, self.inner.clock.ahead_ms());
             self.observe(id, Event::Restarted, By::itself()).await?;
         }
         Ok(())
     }
 
+    /// Looks at a release: what its timers and the cluster lead to is stored, what is pending is begun.
+    fn visit(&self, id: ReleaseId, slot: &Arc<Slot>) {
+        let Ok(held) = slot.held.try_lock() else {
+            // It is being moved just now: at the next turn.
+            slot.next_ms.store(0, Relaxed);
+            return;
+        };
+        let ahead_ms = self.inner.clock.ahead_ms();
+        let now_ms = self.own_time(slot);
+        let event = self.world_of(&held.release);
+        let seen = Observation { now_ms, event };
+        let out = step(&held.release.spec, &held.release.state, &seen);
+        let asks = held.release.spec.candidate.is_in_place() && held.release.state.stage == Stage::Converging;
+        let same = out.state == held.release.state && out.happened.is_empty();
+        let leap = is_leap(slot.ahead_ms.load(Relaxed), ahead_ms);
+        slot.next_ms.store(next_of(&held, now_ms), Relaxed);
+        if same && !asks && !leap {
+            slot.ahead_ms.store(ahead_ms, Relaxed);
+            let pending = held.release.state.pending.clone();
+            drop(held);
+            self.carry_out(id, slot, pending);
+            return;
+        }
+        let batch = asks.then(|| held.clone());
+        drop(held);
+        if slot.looking.swap(true, Relaxed) {
+            slot.next_ms.store(0, Relaxed);
+            return;
+        }
+        let (this, slot) = (self.clone(), slot.clone());
+        tokio::spawn(async move {
+            let mut event = seen.event;
+            if let Some(held) = batch {
+                if let Err(trouble) = this.watch_batch(&held).await {
+                    tracing::debug!(release = %id, refusal = %trouble.refusal(), "the batch cannot be seen yet");
+                }
+                event = this.world_of(&held.release);
+            }
+            if let Err(refusal) = this.observe(id, event, By::itself()).await {
+                tracing::warn!(release = %id, %refusal, "a release could not be moved");
+            }
+            slot.looking.store(false, Relaxed);
+        });
+    }
+
+    /// The present as a release has it.
+    fn own_time(&self, slot: &Slot) -> i64 {
+        let clock = &self.inner.clock;
+        let own_ms = slot.ahead_ms.load(Relaxed);
+        clock.now_ms().saturating_sub(clock.ahead_ms()).saturating_add(own_ms)
+    }
+
     /// Shows an observation to the machine and stores what it says. The answer is the release afterwards.
     pub(super) async fn observe(&self, id: ReleaseId, event: Event, by: By) -> Result<Release, Refusal> {
         let slot = self.slot_of(id).await?;
-        for _ in 0..5 {
+        for _ in 0..6 {
             let mut held = slot.held.lock().await;
             if by.expected.is_some_and(|expected| expected != held.release.seq) {
                 return Err(Refusal::new(Code::ReleaseStale));
             }
+            // The timers first: until they are moved, the release's time is the one that they were made by.
+            let (own_ms, ahead_ms) = (slot.ahead_ms.load(Relaxed), self.inner.clock.ahead_ms());
+            let leap = is_leap(own_ms, ahead_ms);
             let now_ms = self.inner.clock.now_ms();
-            let seen = Observation { now_ms, event: event.clone() };
+            let event = if leap {
+                Event::ClockMoved { by_ms: ahead_ms.saturating_sub(own_ms) }
+            } else {
+                slot.ahead_ms.store(ahead_ms, Relaxed);
+                event.clone()
+            };
+            let itself = By::itself();
+            let by = if leap { &itself } else { &by };
+            let seen = Observation { now_ms, event };
             let out = step(&held.release.spec, &held.release.state, &seen);
             if let Some(refusal) = out.refusal {
                 self.forget_if_done(&held);
                 return Err(refusal);
             }
             if out.state == held.release.state && out.happened.is_empty() {
+                if leap {
+                    slot.ahead_ms.store(ahead_ms, Relaxed);
+                    continue;
+                }
                 let release = held.release.clone();
                 let pending = release.state.pending.clone();
                 self.forget_if_done(&held);
@@ -127,7 +216,7 @@ impl Services {
                 self.carry_out(id, &slot, pending);
                 return Ok(release);
             }
-            let wish = self.step_of(&held, out, now_ms, &by);
+            let wish = self.step_of(&held, out, now_ms, by);
             match self.inner.store.step_release(wish).await.map_err(unavailable)? {
                 Stored::Done(after) => {
                     *held = *after;
@@ -139,6 +228,12 @@ impl Services {
                     self.announce(Happening::Release { id, service: service.clone(), phase });
                     self.announce(Happening::Service(service));
                     self.carry_out(id, &slot, release.state.pending.clone());
+                    if leap {
+                        slot.ahead_ms.store(ahead_ms, Relaxed);
+                        continue;
+                    }
+                    // What this led to may lead on at once.
+                    self.inner.releases.wake(id);
                     return Ok(release);
                 }
                 Stored::Owned(other) => {
@@ -160,7 +255,7 @@ impl Services {
         }
         let held = self.inner.store.release(id).await.map_err(unavailable)?;
         let held = held.ok_or_else(|| Refusal::new(Code::ReleaseNotFound).arg("id", id))?;
-        Ok(self.inner.releases.keep(held))
+        Ok(self.inner.releases.keep(held, self.inner.clock.ahead_ms()))
     }
 
     fn forget_if_done(&self, held: &Held) {

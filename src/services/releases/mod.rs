@@ -23,7 +23,10 @@ pub(super) use driver::drive;
 pub(super) use webhooks::deliver;
 
 use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicBool, AtomicI64};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
 
 use crate::domain::ids::ServiceRef;
 use crate::domain::release::{Phase, ReleaseId};
@@ -38,6 +41,9 @@ pub(super) struct Room {
     outside: Mutex<HashMap<ServiceRef, Drift>>,
     /// Ready (and labelled) pods of a batch, by release.
     updated: Mutex<HashMap<ReleaseId, u32>>,
+    /// To be looked at now, not at the next turn.
+    woken: Mutex<HashSet<ReleaseId>>,
+    wake: Notify,
 }
 
 /// One release that something may still happen to.
@@ -45,11 +51,24 @@ pub(super) struct Slot {
     held: tokio::sync::Mutex<Held>,
     /// Actions that are being carried out.
     in_flight: Mutex<HashSet<u64>>,
+    /// A look is under way.
+    looking: AtomicBool,
+    /// The release's own time is the time that went by plus this: it does not jump when somebody sets the clock,
+    /// and the timers are moved before it is set anew.
+    ahead_ms: AtomicI64,
+    /// The first of its timers, by its own time; 0 = look at once.
+    next_ms: AtomicI64,
 }
 
 impl Slot {
-    fn new(held: Held) -> Self {
-        Self { held: tokio::sync::Mutex::new(held), in_flight: Mutex::default() }
+    fn new(held: Held, ahead_ms: i64) -> Self {
+        Self {
+            held: tokio::sync::Mutex::new(held),
+            in_flight: Mutex::default(),
+            looking: AtomicBool::new(false),
+            ahead_ms: AtomicI64::new(ahead_ms),
+            next_ms: AtomicI64::new(0),
+        }
     }
 }
 
@@ -62,6 +81,26 @@ impl Room {
     pub fn note_outside(&self, at: &ServiceRef, entry: i64, managers: &[String]) {
         let drift = Drift { entry, managers: managers.to_vec(), percent: None, gitops: false };
         locked(&self.outside).insert(at.clone(), drift);
+        self.wake_service(at);
+    }
+
+    /// Has the release that moves a service looked at, because something about the service changed.
+    pub fn wake_service(&self, at: &ServiceRef) {
+        let owner = locked(&self.owners).get(at).copied();
+        if let Some((id, _)) = owner {
+            self.wake(id);
+        }
+    }
+
+    fn wake(&self, id: ReleaseId) {
+        locked(&self.woken).insert(id);
+        self.wake.notify_one();
+    }
+
+    fn take_woken(&self) -> Vec<(ReleaseId, Arc<Slot>)> {
+        let woken = std::mem::take(&mut *locked(&self.woken));
+        let live = locked(&self.live);
+        woken.into_iter().filter_map(|id| Some((id, live.get(&id)?.clone()))).collect()
     }
 
     fn slots(&self) -> Vec<(ReleaseId, Arc<Slot>)> {
@@ -73,10 +112,10 @@ impl Room {
     }
 
     /// Takes a release up that was not live.
-    fn keep(&self, held: Held) -> Arc<Slot> {
+    fn keep(&self, held: Held, ahead_ms: i64) -> Arc<Slot> {
         let id = held.release.id;
         self.own(&held);
-        locked(&self.live).entry(id).or_insert_with(|| Arc::new(Slot::new(held))).clone()
+        locked(&self.live).entry(id).or_insert_with(|| Arc::new(Slot::new(held, ahead_ms))).clone()
     }
 
     /// Who owns the service after a transition.

@@ -47,6 +47,8 @@ pub struct Fields {
     /// `2026-11-20T22:00`, in the person's zone; empty = when it is started.
     pub start_at: String,
     pub second_person: bool,
+    /// Freeze windows, one after the other with `;` between them.
+    pub freeze: String,
     pub reason: String,
     /// The name under which the steps are to be kept.
     pub template_name: String,
@@ -275,6 +277,7 @@ impl Fields {
         self.delete_after_abort = held.delete_after_abort;
         self.stable_after = held.stable_after.map(|n| n.to_string()).unwrap_or_default();
         self.second_person = held.second_person;
+        self.freeze = held.freeze.join("; ");
     }
 
     /// The form for a wish.
@@ -381,6 +384,7 @@ impl Fields {
             stable_after: of("stable_after"),
             start_at: of("start_at"),
             second_person: on("second_person"),
+            freeze: of("freeze"),
             reason: of("reason"),
             template_name: of("template_name"),
         }
@@ -415,6 +419,7 @@ impl Fields {
             ("deadline", &self.deadline),
             ("stable_after", &self.stable_after),
             ("start_at", &self.start_at),
+            ("freeze", &self.freeze),
             ("reason", &self.reason),
             ("template_name", &self.template_name),
         ] {

@@ -200,6 +200,7 @@ impl Wish {
             "step_deadline_s": deadline,
             "delete_after_abort": fields.delete_after_abort,
             "second_person": fields.second_person,
+            "freeze": fields.freeze.split(';').map(str::trim).filter(|text| !text.is_empty()).collect::<Vec<_>>(),
         });
         if let Some(n) = self.optional(&fields.stable_after, "policies.stable_after", Code::ReplicasRange) {
             out["stable_after"] = n;

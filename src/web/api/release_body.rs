@@ -196,6 +196,10 @@ pub struct PoliciesBody {
     #[schema(nullable)]
     pub start_at_ms: Option<i64>,
     pub second_person: Option<bool>,
+    /// Times in UTC in which it takes no step forward: `fri 16:00-24:00`, `mon-fri 22:00-06:00`, `daily 11:30-13:00`
+    /// or once `2026-12-23T18:00Z/2027-01-02T06:00Z`. `resume` and `promote` let it on.
+    #[schema(max_items = 20, example = json!(["fri 16:00-24:00", "sat,sun 00:00-24:00"]))]
+    pub freeze: Option<Vec<String>>,
 }
 
 /// A release as it is asked for.
