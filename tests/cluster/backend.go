@@ -44,6 +44,7 @@ type tally struct {
 	Version   string       `json:"version"`
 	Pod       string       `json:"pod"`
 	Requests  atomic.Int64 `json:"-"` // copies of a mirror too: Istio marks them no more
+	Latest    atomic.Int64 `json:"-"` // when the latest of them came, milliseconds since 1970
 	Opened    atomic.Int64 `json:"-"` // connections that spoke no HTTP
 }
 
@@ -141,6 +142,7 @@ func (b *backends) start(pod *corev1.Pod) (*backend, error) {
 func (o *backend) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	now := o.behaviour.Load()
 	o.Requests.Add(1)
+	o.Latest.Store(time.Now().UnixMilli())
 	if now.latency > 0 {
 		time.Sleep(now.latency)
 	}
@@ -232,12 +234,13 @@ func (b *backends) serveCounts() error {
 		type line struct {
 			*tally
 			Requests int64 `json:"requests"`
+			Latest   int64 `json:"latest_ms"`
 			Opened   int64 `json:"opened"`
 		}
 		lines := []line{}
 		b.mu.Lock()
 		for _, t := range b.counted {
-			lines = append(lines, line{t, t.Requests.Load(), t.Opened.Load()})
+			lines = append(lines, line{t, t.Requests.Load(), t.Latest.Load(), t.Opened.Load()})
 		}
 		b.mu.Unlock()
 		_ = json.NewEncoder(w).Encode(lines)

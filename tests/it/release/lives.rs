@@ -85,6 +85,12 @@ fn ten_thousand_lives_keep_every_promise() {
                 }
                 7 => drop(life.see(Event::Restarted)),
                 8 => drop(life.see(Event::Tick)),
+                9 => {
+                    // Somebody sets the clock while it is driven.
+                    let by_ms = i64::try_from(dice.roll(7_200_000)).unwrap() - 3_600_000;
+                    life.now_ms += by_ms;
+                    life.see(Event::ClockMoved { by_ms });
+                }
                 _ => {}
             }
             life.now_ms += i64::try_from(dice.roll(30_000)).unwrap();

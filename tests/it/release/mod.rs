@@ -1,5 +1,7 @@
 //! The machine of releases: its table, random lives of it, and its verdicts.
 
+mod clocks;
+mod freezes;
 mod judging;
 mod lives;
 mod model;

@@ -119,6 +119,7 @@ fn events() -> impl Strategy_<Value = Event> {
         Just(Event::Tick),
         Just(Event::Restarted),
         Just(Event::Superseded),
+        (-9_000_000..9_000_000_i64).prop_map(|by_ms| Event::ClockMoved { by_ms }),
         world,
         (0..5_u64, seen).prop_map(|(action, seen)| Event::Measured { action, seen }),
         (0..5_u64, result).prop_map(|(action, result)| Event::Done { action, result }),

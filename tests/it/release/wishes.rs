@@ -42,10 +42,28 @@ fn what_is_wrong_is_named_with_its_field() {
     check(|w| w["steps"][1]["seconds"] = json!(0), "hold_range", "steps.1.seconds");
     check(|w| w["steps"][1] = json!({"kind": "mirror", "percent": 5}), "strategy_step", "steps.1.kind");
     check(|w| w["steps"][1] = json!({"kind": "analysis", "passes": 1}), "analysis_missing", "steps.1.kind");
+    check(|w| w["steps"][1]["seconds"] = json!(10_u64.pow(15)), "hold_range", "steps.1.seconds");
+    check(|w| w["steps"][1]["seconds"] = json!(1.5), "hold_range", "steps.1.seconds");
+    check(
+        |w| w["steps"] = json!(vec![json!({"kind": "weight", "percent": 5}); 1_000]),
+        "too_many_steps",
+        "steps",
+    );
+    check(|w| w["candidate"]["version"] = json!("a-name-of-17-char"), "version_label", "candidate.version");
+    check(|w| w["candidate"]["version"] = json!("-v2"), "version_label", "candidate.version");
+    check(|w| w["candidate"]["version"] = json!(""), "version_label", "candidate.version");
+    check(|w| w["candidate"]["image"] = json!(""), "bad_image", "candidate.image");
+    check(|w| w["candidate"]["image"] = json!("shop/reviews:a b"), "bad_image", "candidate.image");
     check(|w| w["candidate"]["image"] = json!("Not An Image"), "bad_image", "candidate.image");
     check(|w| w["candidate"]["version"] = json!("V2_x"), "version_label", "candidate.version");
     check(|w| w["candidate"]["version"] = json!("v1"), "same_version", "candidate.version");
     check(|w| w["candidate"]["replicas"] = json!(0), "replicas_range", "candidate.replicas");
+    check(|w| w["policies"] = json!({"freeze": ["someday"]}), "freeze_range", "policies.freeze.0");
+    check(
+        |w| w["policies"] = json!({"freeze": vec!["daily 01:00-02:00"; 21]}),
+        "freeze_range",
+        "policies.freeze",
+    );
     check(|w| w["surprise"] = json!(1), "bad_spec", "");
     check(
         |w| {

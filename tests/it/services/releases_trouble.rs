@@ -8,16 +8,16 @@ use futures::future::BoxFuture;
 use serde_json::{Value, json};
 use sluice::domain::ids::Namespace;
 use sluice::domain::observed::Sample;
-use sluice::domain::release::{Command, PauseReason, Phase, Verdict};
+use sluice::domain::release::{Command, Happened, PauseReason, Phase, Verdict};
 use sluice::metrics::{Latency, MetricsError, Source};
 use sluice::services::Settings;
-use sluice::services::releases::{Webhook, signature};
+use sluice::services::releases::{ReleaseAsk, ReleaseShow, Webhook, signature};
 
 use super::releases::wish;
 use crate::support::house::{House, anna, at};
 
 /// What a test says that was counted.
-struct Said {
+pub struct Said {
     errors_percent: AtomicU32,
     down: std::sync::atomic::AtomicBool,
     /// The 99th percentile of v9's durations, milliseconds; v1 has 40.
@@ -63,11 +63,11 @@ impl Source for Said {
     }
 }
 
-fn said(errors_percent: u32) -> Arc<Said> {
+pub fn said(errors_percent: u32) -> Arc<Said> {
     Arc::new(Said { errors_percent: AtomicU32::new(errors_percent), down: false.into(), p99: 44.into() })
 }
 
-fn analysis() -> Value {
+pub fn analysis() -> Value {
     json!({"interval_s": 5, "window_s": 60, "min_requests": 100, "failures": 1,
         "metrics": [{"metric": "success_rate", "limit": {"absolute": 99.0, "relative": 1.0}}]})
 }
@@ -200,52 +200,66 @@ async fn a_process_that_dies_goes_on_where_it_was() {
     assert!(report.is_good(), "{report}");
 }
 
+/// A page never comes out empty while more follow: what is not shown is left out before pages are cut.
 #[tokio::test]
-async fn wishes_that_do_not_fit_the_service_are_refused_with_their_field() {
-    let house = House::alive(Some(said(0)), Settings::default()).await;
-    let check = async |change: &dyn Fn(&mut Value), code: &str, field: &str| {
-        let refusals =
-            house.services.create_release(&anna(), wish(|w| change(w)), "r", "q").await.unwrap_err();
-        let found: Vec<_> =
-            refusals.iter().map(|r| (r.code.as_str(), r.field.as_deref().unwrap_or_default())).collect();
-        assert!(found.contains(&(code, field)), "{found:?}");
+async fn those_in_need_of_attention_are_chosen_before_pages_are_cut() {
+    let house = House::alive(None, Settings::default()).await;
+    let on = |service: (&'static str, &'static str, &'static str)| {
+        wish(move |w| {
+            w["service"] = json!({"namespace": service.0, "name": service.1});
+            w["candidate"] = json!({"from": "adopt", "version": service.2});
+        })
     };
-    check(&|w| w["candidate"]["version"] = json!("v2"), "version_taken", "candidate.version").await;
-    check(&|w| w["stable"] = json!("v7"), "unknown_version", "stable").await;
-    let same = json!("istio/examples-bookinfo-reviews-v1:1.20.3");
-    check(&|w| w["candidate"]["image"] = same.clone(), "same_image", "candidate.image").await;
-    check(
-        &|w| w["candidate"] = json!({"from": "adopt", "version": "v7"}),
-        "unknown_version",
-        "candidate.version",
-    )
-    .await;
-    check(&|w| w["service"]["name"] = json!("mongodb"), "still_serving", "stable").await;
-    for (query, code) in [("many", "promql_many"), ("slow", "promql_timeout"), ("wrong(", "bad_promql")] {
-        let custom = |w: &mut Value| {
-            w["analysis"] = analysis();
-            w["analysis"]["metrics"] = json!([{"metric": "custom", "name": "q", "query": query,
-                "direction": "at_most", "limit": {"absolute": 1.0}}]);
-            w["steps"][1] = json!({"kind": "hold", "seconds": 60});
-        };
-        check(&custom, code, "analysis.metrics.0.query").await;
-    }
-    let none = house.services.release(&anna(), sluice::domain::release::ReleaseId(99)).await.unwrap_err();
-    assert_eq!(none.code.as_str(), "release_not_found");
+    let ratings = house.start(on(("bookinfo", "ratings", "v2"))).await.id;
+    house.until_paused(ratings, PauseReason::Gate).await;
+    house.edit_outside("VirtualService", "bookinfo", "ratings", |object| {
+        object["spec"]["http"][0]["timeout"] = json!("7s");
+        for entry in object["spec"]["http"][0]["route"].as_array_mut().unwrap() {
+            entry["weight"] = json!(if entry["destination"]["subset"] == "v2" { 55 } else { 45 });
+        }
+    });
+    house.until_paused(ratings, PauseReason::Drift).await;
+    // Newer, and only waiting for its approval.
+    let id = house.start(on(("bookinfo", "reviews", "v2"))).await.id;
+    house.until_paused(id, PauseReason::Gate).await;
+    let ask = ReleaseAsk { show: ReleaseShow::Attention, limit: 1, ..ReleaseAsk::default() };
+    let page = house.services.releases(&anna(), &ask).await.unwrap();
+    assert_eq!(page.items.iter().map(|release| release.id).collect::<Vec<_>>(), [ratings]);
+    assert_eq!(page.next, None);
 }
 
 #[tokio::test]
-async fn two_starts_at_one_moment_are_one_release() {
-    let house = House::alive(None, Settings::default()).await;
-    let who = anna();
-    let (first, second) = tokio::join!(
-        house.services.start_release(&who, wish(|_| ()), "a", "1"),
-        house.services.start_release(&who, wish(|_| ()), "b", "2"),
-    );
-    let started = [first.is_ok(), second.is_ok()].iter().filter(|ok| **ok).count();
-    assert_eq!(started, 1);
-    let refused = first.err().or(second.err()).unwrap();
-    assert_eq!(refused[0].code.as_str(), "release_owns_service");
+async fn a_clock_that_is_set_an_hour_ahead_ends_no_hold() {
+    let clock = sluice::clock::Clock::manual(1_800_000_000_000);
+    let house = House::by_clock(clock.clone(), Some(said(0))).await;
+    let id = house
+        .start(wish(|w| {
+            w["candidate"] = json!({"from": "adopt", "version": "v2"});
+            w["steps"] = json!([{"kind": "weight", "percent": 30}, {"kind": "hold", "seconds": 600},
+                {"kind": "weight", "percent": 100}]);
+        }))
+        .await
+        .id;
+    let holds = async |house: &House| {
+        let state = house.phase(id).await.state;
+        state.due_ms.filter(|_| state.step == 1)
+    };
+    let due = house.until("it holds", holds).await;
+    let left = due - clock.now_ms();
+    clock.set_ahead_ms(3_600_000);
+    let moved = async |house: &House| holds(house).await.filter(|moved| *moved != due);
+    let due = house.until("its timer has moved with the clock", moved).await;
+    assert_eq!(due - clock.now_ms(), left);
+    let timeline = house.services.timeline(&anna(), id, None, 10).await.unwrap();
+    let told = Happened::ClockMoved { by_ms: 3_600_000 };
+    assert!(timeline.iter().any(|entry| entry.happened.contains(&told)), "{timeline:?}");
+    clock.advance_ms(left - 1);
+    // Looked at with one millisecond to go: a command is an observation too.
+    house.say(id, Command::Pause).await.unwrap();
+    let resumed = house.say(id, Command::Resume).await.unwrap();
+    assert_eq!((resumed.state.phase, resumed.state.step), (Phase::Running, 1));
+    clock.advance_ms(1);
+    house.until_final(id, Phase::Succeeded).await;
 }
 
 #[tokio::test]
@@ -276,11 +290,17 @@ fn messages_are_signed_as_rfc_2104_says() {
 async fn every_transition_is_told_to_a_receiver_that_can_check_it() {
     let heard: Arc<Mutex<Vec<(String, String, String)>>> = Arc::default();
     let keep = heard.clone();
+    // It does not take the first two calls.
+    let calls = Arc::new(AtomicU32::new(0));
     let app = axum::Router::new().route(
         "/hook",
         axum::routing::post(async move |headers: axum::http::HeaderMap, body: String| {
             let text = |name: &str| headers[name].to_str().unwrap().to_owned();
+            if calls.fetch_add(1, Ordering::SeqCst) < 2 {
+                return axum::http::StatusCode::SERVICE_UNAVAILABLE;
+            }
             keep.lock().unwrap().push((text("x-sluice-timestamp"), text("x-sluice-signature"), body));
+            axum::http::StatusCode::OK
         }),
     );
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -301,15 +321,18 @@ async fn every_transition_is_told_to_a_receiver_that_can_check_it() {
         .await;
     let expected = format!("sha256={}", signature(&secret, last.0.parse().unwrap(), &last.2));
     assert_eq!(last.1, expected);
-    let phases: Vec<String> = heard
+    let phases: Vec<(i64, String)> = heard
         .lock()
         .unwrap()
         .iter()
         .map(|(_, _, body)| {
             let body: Value = serde_json::from_str(body).unwrap();
             assert_eq!(body["release"], json!(id.to_string()));
-            body["phase"].as_str().unwrap().to_owned()
+            let seq = body["transition"]["seq"].as_i64().unwrap();
+            (seq, body["phase"].as_str().unwrap().to_owned())
         })
         .collect();
-    assert_eq!(phases.first().map(String::as_str), Some("validated"));
+    assert_eq!(phases.first().map(|(_, phase)| phase.as_str()), Some("validated"));
+    let order: Vec<i64> = phases.iter().map(|(seq, _)| *seq).collect();
+    assert_eq!(order, (1..=i64::try_from(order.len()).unwrap()).collect::<Vec<_>>(), "in order, each once");
 }

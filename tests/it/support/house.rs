@@ -60,6 +60,13 @@ impl House {
         Self::on(demo.api, clock, folder, settings, source, Some(Arc::new(stop.drop_guard()))).await
     }
 
+    /// The same by a clock that the test turns; pods are there already, and stay.
+    pub async fn by_clock(clock: Clock, source: Option<Arc<dyn Source>>) -> Self {
+        let (demo, _) = Demo::still(clock.clone(), 1);
+        let folder = Arc::new(tempfile::tempdir().unwrap());
+        Self::on(demo.api, clock, folder, Settings::default(), source, None).await
+    }
+
     async fn on(
         api: ApiServer,
         clock: Clock,

@@ -128,6 +128,8 @@ pub struct Tally {
     pub version: String,
     /// Copies of a mirror too.
     pub requests: u64,
+    /// When the latest of them came, milliseconds since 1970.
+    pub latest_ms: i64,
 }
 
 /// A load that runs until it is stopped.

@@ -4,6 +4,7 @@ pub mod app;
 pub mod cluster;
 pub mod deploy;
 pub mod house;
+pub mod manager;
 pub mod mesh;
 pub mod served;
 
@@ -23,4 +24,10 @@ pub async fn wait_for<T>(what: &str, ask: impl AsyncFn() -> Option<T>) -> T {
     tokio::time::timeout(Duration::from_mins(1), asking)
         .await
         .unwrap_or_else(|_| panic!("not in 60 s: {what}"))
+}
+
+/// A number that the environment may set: more of something than CI has time for.
+pub fn number(name: &str, usual: usize) -> usize {
+    let set = std::env::var_os(name);
+    set.map_or(usual, |text| text.to_str().and_then(|text| text.parse().ok()).expect("a number"))
 }

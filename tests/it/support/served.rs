@@ -73,13 +73,19 @@ impl Served {
 
     /// Kills it as a power cut would, and starts it again on the same history.
     pub async fn kill_and_restart(&mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-        (self.child, self.url) = spawn(&self.arguments);
+        self.kill_and_start();
         self.is_ready().await;
     }
 
-    async fn is_ready(&self) {
+    /// The same, without waiting until it is ready.
+    pub fn kill_and_start(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+        (self.child, self.url) = spawn(&self.arguments);
+    }
+
+    /// Waits until it is.
+    pub async fn is_ready(&self) {
         wait_for("sluice is ready", async || {
             let answer = self.client.get(format!("{}/readyz", self.url)).send().await.ok()?;
             answer.status().is_success().then_some(())

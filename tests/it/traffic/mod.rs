@@ -4,6 +4,7 @@
 mod faults;
 mod flows;
 mod opinions;
+mod releases;
 mod seen;
 mod shapes;
 mod unbroken;

@@ -119,6 +119,31 @@ async fn every_wrong_field_is_told_at_once_and_nothing_is_made() {
         let answer = app.ask("POST", API).json(&body).send().await;
         assert_eq!(answer.problem().1, code, "{body}");
     }
+    // Ten years, a thousand steps, a fall, an end below 100: each with its field, and the draft is kept.
+    let draft =
+        app.ask("POST", &format!("{API}/drafts")).json(&json!({"fields": {"version": "v9"}})).send().await;
+    for (steps, code, field) in [
+        (json!([{"kind": "hold", "seconds": 315_360_000}]), "hold_range", "steps.0.seconds"),
+        (json!([{"kind": "hold", "seconds": -1}]), "hold_range", "steps.0.seconds"),
+        (json!(vec![json!({"kind": "approval"}); 1_000]), "too_many_steps", "steps"),
+        (
+            json!([{"kind": "weight", "percent": 30}, {"kind": "weight", "percent": 20}]),
+            "steps_fall",
+            "steps.1.percent",
+        ),
+        (json!([{"kind": "weight", "percent": 30}]), "steps_end", "steps.0.percent"),
+    ] {
+        let mut wrong = wish();
+        wrong["steps"] = steps;
+        let answer = app.ask("POST", API).json(&json!({"spec": wrong, "reason": "r"})).send().await;
+        let said = answer.json();
+        assert!((400..500).contains(&answer.status), "{said}");
+        let alone = std::slice::from_ref(&said);
+        let all = said["errors"].as_array().map_or(alone, Vec::as_slice);
+        assert!(all.iter().any(|one| one["code"] == code && one["field"] == field), "{code}: {said}");
+    }
+    let path = format!("{API}/drafts/{}", draft.json()["id"].as_str().unwrap());
+    assert_eq!(app.get(&path).await.json()["fields"]["version"], "v9");
     let plan = app.ask("POST", &format!("{API}/plan")).json(&json!({"spec": nowhere})).send().await;
     assert_eq!(plan.problem().1, "bad_name");
     assert_eq!(app.get(API).await.json()["items"], json!([]));
@@ -145,6 +170,9 @@ async fn drafts_notice_each_other_and_templates_are_kept() {
         ask.json(&json!({"fields": {"version": version}})).send().await
     };
     assert_eq!(save("v10").await.status, 200);
+    // The answer was lost, and it is sent again.
+    let again = save("v10").await;
+    assert_eq!((again.status, again.json()["seq"].as_u64()), (200, Some(2)), "{}", again.body);
     assert_eq!(save("v11").await.problem(), (412, "draft_stale".into()));
     assert_eq!(app.get(&path).await.json()["fields"]["version"], "v10");
     let page = app.get(&format!("/releases/drafts/{}", made["id"].as_str().unwrap())).await;
@@ -196,7 +224,9 @@ async fn the_wizard_keeps_what_is_typed_and_says_what_is_wrong_at_the_field() {
     assert!(part.body.contains("id=\"plan\"") && part.body.contains("<polyline"), "{}", part.body);
     assert!(part.body.contains("id=\"err-row-1\" hx-swap-oob=\"true\" hidden"), "{}", part.body);
     // Another tab with the older save is told.
-    let other = post(&app, "/releases/drafts", &more, &[]).await;
+    let mut older = fields("90");
+    older.extend([("draft", id.as_str()), ("seq", "1")]);
+    let other = post(&app, "/releases/drafts", &older, &[]).await;
     assert_eq!(other.status, 412);
     assert!(other.body.contains("another tab"), "{}", other.body);
     // Start refuses as the API does, with everything still in its field.
