@@ -19,6 +19,10 @@ use crate::clock::Clock;
 pub const STARTUP_MS: i64 = 1_500;
 
 const MANAGER: &str = "kube-controller-manager";
+/// What decides about pods and slices.
+const LISTENED: [&str; 5] = ["Namespace", "Service", "Deployment", "StatefulSet", "Pod"];
+/// How long changes are gathered before they are looked at.
+const GATHER: std::time::Duration = std::time::Duration::from_millis(20);
 
 /// Whether the pods that are made now must start first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,19 +50,30 @@ impl Controller {
         let mut events = self.api.subscribe();
         loop {
             let due = self.reconcile(Start::Takes);
+            let until = due.map(|ms| tokio::time::Instant::now() + std::time::Duration::from_millis(ms));
             let wait = async {
-                match due {
-                    Some(ms) => tokio::time::sleep(std::time::Duration::from_millis(ms)).await,
+                match until {
+                    Some(at) => tokio::time::sleep_until(at).await,
                     None => std::future::pending().await,
+                }
+            };
+            let changed = async {
+                loop {
+                    let event = events.recv().await?;
+                    if LISTENED.contains(&event.kind.kind) {
+                        return Some(());
+                    }
                 }
             };
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = wait => {}
-                event = events.recv() => {
-                    if event.is_none() {
+                changed = changed => {
+                    if changed.is_none() {
                         return;
                     }
+                    // What is written together is looked at once.
+                    tokio::time::sleep(GATHER).await;
                     while events.try_recv().is_ok() {}
                 }
             }
