@@ -4,13 +4,14 @@
 //! A list with another content has another number, so nothing here is ever old; and nothing that differs from
 //! person to person (name, token against forged requests) may stand in what is kept.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
 use moka::future::Cache;
 
 use super::error::Failure;
+use super::squeeze::Squeezed;
 use crate::views::lang::Lang;
 
 /// How many bytes are kept.
@@ -45,11 +46,26 @@ pub struct Answer {
     pub body: Bytes,
     /// What its live parts show (`live::stamp`); 0 for JSON.
     pub stamp: u64,
+    squeezed: OnceLock<Option<Squeezed>>,
+}
+
+impl Answer {
+    pub fn new(body: Bytes, stamp: u64) -> Self {
+        Self { body, stamp, squeezed: OnceLock::new() }
+    }
+
+    /// The body for those who take gzip, squeezed when the first of them asks.
+    pub fn squeezed(&self) -> Option<&Squeezed> {
+        self.squeezed.get_or_init(|| Squeezed::of(&self.body)).as_ref()
+    }
 }
 
 impl Default for Answers {
     fn default() -> Self {
-        let weight = |_: &Key, answer: &Arc<Answer>| u32::try_from(answer.body.len()).unwrap_or(u32::MAX);
+        let weight = |_: &Key, answer: &Arc<Answer>| {
+            // Squeezed it is a good deal smaller.
+            u32::try_from(answer.body.len() + answer.body.len() / 4).unwrap_or(u32::MAX)
+        };
         let kept = Cache::builder().max_capacity(MOST).weigher(weight);
         // Lists are put together anew every second.
         Self(kept.time_to_live(Duration::from_secs(5)).build())

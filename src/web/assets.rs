@@ -17,6 +17,7 @@ use rust_embed::RustEmbed;
 use sha2::{Digest, Sha256};
 
 use super::error::Failure;
+use super::squeeze::takes_gzip;
 use crate::domain::refusal::Code;
 
 #[derive(RustEmbed)]
@@ -72,14 +73,6 @@ pub async fn serve(Path(name): Path<String>, RawQuery(query): RawQuery, headers:
         }
         _ => (common, kind, asset.plain.clone()).into_response(),
     }
-}
-
-fn takes_gzip(headers: &HeaderMap) -> bool {
-    let accepted = headers.get(header::ACCEPT_ENCODING).and_then(|value| value.to_str().ok());
-    accepted.unwrap_or_default().split(',').any(|coding| {
-        let mut parts = coding.split(';').map(str::trim);
-        parts.next() == Some("gzip") && !parts.any(|q| matches!(q, "q=0" | "q=0.0" | "q=0.00" | "q=0.000"))
-    })
 }
 
 fn read() -> BTreeMap<String, Asset> {

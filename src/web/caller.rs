@@ -12,6 +12,7 @@ use http::request::Parts;
 use http::{HeaderMap, Uri, header};
 
 use super::listen::Peer;
+use super::squeeze::takes_gzip;
 use crate::views::chrome::Theme;
 use crate::views::lang::Lang;
 use crate::views::time::Clockface;
@@ -38,6 +39,8 @@ pub struct Caller {
     pub address: Option<IpAddr>,
     /// Path and query.
     pub here: Arc<str>,
+    /// The answer may be compressed.
+    pub gzip: bool,
 }
 
 impl Caller {
@@ -59,6 +62,7 @@ impl Caller {
             theme: cookie("theme").and_then(Theme::parse).unwrap_or_default(),
             address: parts.extensions.get::<Peer>().map(|peer| peer.0.ip().to_canonical()),
             here: parts.uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str).into(),
+            gzip: takes_gzip(&parts.headers),
         }
     }
 

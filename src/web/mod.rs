@@ -20,6 +20,7 @@ mod guard;
 mod health;
 mod local;
 mod respond;
+mod squeeze;
 mod throttle;
 
 mod auth;

@@ -13,7 +13,10 @@ use http::{HeaderValue, StatusCode, header};
 use hyper::body::{Frame, SizeHint};
 use serde::Serialize;
 
+use super::answers::Answer;
+use super::caller::Caller;
 use super::error::Failure;
+use super::squeeze::{Squeezed, gzip};
 use crate::domain::refusal::Code;
 
 /// A view as HTML: a page, or the part of one.
@@ -35,6 +38,31 @@ pub fn text(view: &impl Display) -> Result<Bytes, Failure> {
 pub fn pieces(kind: &'static str, pieces: impl IntoIterator<Item = Bytes>) -> Response {
     let pieces = Pieces(pieces.into_iter().filter(|piece| !piece.is_empty()).collect());
     ([(header::CONTENT_TYPE, HeaderValue::from_static(kind))], Body::new(pieces)).into_response()
+}
+
+/// A kept answer between what is this person's own, in gzip for those who take it.
+pub fn answer<const B: usize, const A: usize>(
+    caller: &Caller,
+    kind: &'static str,
+    before: [Bytes; B],
+    answer: &Answer,
+    after: [Bytes; A],
+) -> Response {
+    if caller.gzip
+        && let Some(kept) = answer.squeezed()
+        && let (Some(first), Some(last)) = (squeezed(&before), squeezed(&after))
+    {
+        let mut response = pieces(kind, gzip(first.iter().chain([kept]).chain(&last)));
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+        headers.insert(header::VARY, HeaderValue::from_static("accept-encoding"));
+        return response;
+    }
+    pieces(kind, before.into_iter().chain([answer.body.clone()]).chain(after))
+}
+
+fn squeezed(parts: &[Bytes]) -> Option<Vec<Squeezed>> {
+    parts.iter().map(|part| Squeezed::of(part)).collect()
 }
 
 struct Pieces(VecDeque<Bytes>);

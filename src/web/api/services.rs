@@ -62,12 +62,9 @@ pub async fn list(
     query.finish()?;
     let page = app.services.list(&who.actor, &ask).await?;
     let key = Key { list: page.number, form: Form::Json, lang: caller.lang(), offset_min: 0 };
-    let make = || {
-        let body = respond::json_text(&Services::of(caller.lang(), &page))?;
-        Ok(Answer { body, stamp: 0 })
-    };
+    let make = || Ok(Answer::new(respond::json_text(&Services::of(caller.lang(), &page))?, 0));
     let answer = app.answers.of(key, make).await?;
-    Ok(respond::pieces("application/json", [answer.body.clone()]))
+    Ok(respond::answer(&caller, "application/json", [], &answer, []))
 }
 
 /// One service as it stands now.

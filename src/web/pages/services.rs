@@ -39,13 +39,13 @@ pub async fn list(
     let form = if caller.door == Door::Fragment { Form::Results } else { Form::Main };
     let answer = answer(&app, &caller, &ask, &page, form).await?;
     if form == Form::Results {
-        return Ok(respond::pieces("text/html; charset=utf-8", [answer.body.clone()]));
+        return Ok(respond::answer(&caller, "text/html; charset=utf-8", [], &answer, []));
     }
     let topic = Topic::Services { query, window_s }.stamped(answer.stamp);
     let chrome = chrome(&app, &caller, Some(&who), Nav::Services, &topic);
     let (top, bottom) =
         (respond::text(&Top { chrome: &chrome })?, respond::text(&Bottom { chrome: &chrome })?);
-    Ok(respond::pieces("text/html; charset=utf-8", [top, answer.body.clone(), bottom]))
+    Ok(respond::answer(&caller, "text/html; charset=utf-8", [top], &answer, [bottom]))
 }
 
 /// The part of the page that everybody sees alike who asks for the same and may see the same.
@@ -66,7 +66,7 @@ async fn answer(
         } else {
             respond::text(&view.as_main())?
         };
-        Ok(Answer { body, stamp: live::stamp(&page.items) })
+        Ok(Answer::new(body, live::stamp(&page.items)))
     };
     app.answers.of(key, make).await
 }

@@ -2,7 +2,6 @@
 //! temporary folder, the use cases over both. No listener, no browser.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use serde_json::Value;
 use sluice::clock::Clock;
@@ -80,7 +79,10 @@ impl House {
             Cluster::connect(target, Options { clock: clock.clone(), ..Options::default() }).await.unwrap();
         let stop = CancellationToken::new();
         let cache = cluster.watch(stop.clone());
-        let store = Store::open(&folder.path().join("sluice.db"), clock.clone()).await.unwrap();
+        // The tasks of one that has just ended hold the history's lock until they have ended, too.
+        let file = folder.path().join("sluice.db");
+        let open = async || Store::open(&file, clock.clone()).await.ok();
+        let store = super::wait_for("the history is free", open).await;
         let metrics = Metrics::new(source.clone(), clock.clone());
         let services = Services::new(
             cluster.clone(),
@@ -104,8 +106,6 @@ impl House {
         self.stop.cancel();
         self.store.close().await;
         drop(self);
-        // Its tasks hold the history's lock until they have ended.
-        tokio::time::sleep(Duration::from_millis(300)).await;
         Self::on(api, clock, folder, settings, source, pods).await
     }
 

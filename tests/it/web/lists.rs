@@ -1,8 +1,11 @@
 //! The list is kept between requests: whatever it shows, a page or a call of the API after a change shows the
 //! change, each person sees what is theirs alone, and nothing of one person or language reaches another.
 
+use std::io::Read as _;
 use std::sync::Arc;
 
+use flate2::read::GzDecoder;
+use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use sluice::domain::actor::{Actor, Channel, Identity};
 use sluice::domain::observed::Sample;
@@ -216,6 +219,29 @@ async fn trouble_is_told_on_a_kept_list() {
     app.demo.api.uninstall("VirtualService");
     app.demo.api.end_watches(sluice::demo::api::Cut::Cleanly);
     wait_for("the missing kind", async || codes().await.contains(&json!("no_istio")).then_some(())).await;
+}
+
+#[tokio::test]
+async fn compressed_it_is_the_same() {
+    let app = TestApp::open().await;
+    for (path, fragment) in [("/services", false), ("/services?q=re", true), ("/api/v1/services", false)] {
+        let ask = || {
+            if fragment { app.ask("GET", path).header("hx-request", "true") } else { app.ask("GET", path) }
+        };
+        let plain = ask().send().await;
+        for accepted in ["gzip", "br, gzip;q=0.5"] {
+            let (status, body) = ask().header("accept-encoding", accepted).open().await;
+            let body = body.collect().await.unwrap().to_bytes();
+            let mut text = String::new();
+            GzDecoder::new(&*body).read_to_string(&mut text).unwrap();
+            assert_eq!((status, &text), (200, &plain.body), "{path}");
+            assert!(body.len() * 2 < text.len(), "{path}: {} of {}", body.len(), text.len());
+        }
+        let told = ask().header("accept-encoding", "gzip").send().await;
+        assert_eq!((told.header("content-encoding"), told.header("vary")), ("gzip", "accept-encoding"));
+        let none = ask().header("accept-encoding", "gzip;q=0, identity").send().await;
+        assert_eq!((none.header("content-encoding"), &none.body), ("", &plain.body));
+    }
 }
 
 #[tokio::test]
