@@ -11,16 +11,17 @@ use std::convert::Infallible;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use axum::body::Body;
 use axum::extract::State;
-use axum::response::sse::{Event, Sse};
 use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
 use futures::{Stream, StreamExt, stream};
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use serde_json::json;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 
-use self::room::{Key, Rooms, Seat, Update, frag};
+use self::room::{Key, Rooms, Seat, Update, Updates, event, frag};
 use self::topic::Topic;
 use super::api::extract::{Query, bad_query};
 use super::auth::Who;
@@ -124,18 +125,15 @@ pub async fn open(
     let seat = app.hub.rooms.enter(&app, Key::of(&topic, caller.clock), shows);
     let missed = missed(&app, &who, &caller, &topic, stamp).await?;
     let mut line = Line::new(app.clone(), who, seat, place, caller, lists);
-    for update in &missed {
-        line.pass_on(update).await;
-    }
+    line.pass_on(&missed).await;
     let stop = app.stop.clone().cancelled_owned();
     let events = line.stream().take_until(stop).boxed();
     let headers = [
+        (header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream")),
         (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
         (HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no")),
     ];
-    let mut response = Sse::new(events).into_response();
-    response.headers_mut().extend(headers);
-    Ok(response)
+    Ok((headers, Body::from_stream(events)).into_response())
 }
 
 /// What changed since the page was rendered.
@@ -197,7 +195,7 @@ struct Line {
     stirred: bool,
     ping: Interval,
     pings: u32,
-    queue: VecDeque<Event>,
+    queue: VecDeque<Bytes>,
 }
 
 impl Line {
@@ -210,7 +208,7 @@ impl Line {
         Self { app, who, caller, seat, _place: place, lists, has, stirred: false, ping, pings: 0, queue }
     }
 
-    fn stream(self) -> impl Stream<Item = Result<Event, Infallible>> {
+    fn stream(self) -> impl Stream<Item = Result<Bytes, Infallible>> {
         stream::unfold(self, |mut line| async move {
             loop {
                 if let Some(event) = line.queue.pop_front() {
@@ -231,14 +229,14 @@ impl Line {
     async fn wait(&mut self) -> bool {
         let heard = tokio::select! {
             _ = self.ping.tick() => None,
-            update = self.seat.updates.recv() => Some(update),
+            updates = self.seat.updates.recv() => Some(updates),
         };
         // On the heap and only while it runs: there are many streams, and they mostly wait.
         Box::pin(self.hear(heard)).await
     }
 
-    /// Follows an update, or (`None`) the ping; false when the stream is over.
-    async fn hear(&mut self, heard: Option<Result<Arc<Update>, RecvError>>) -> bool {
+    /// Follows updates, or (`None`) the ping; false when the stream is over.
+    async fn hear(&mut self, heard: Option<Result<Updates, RecvError>>) -> bool {
         match heard {
             None => {
                 self.pings += 1;
@@ -251,9 +249,9 @@ impl Line {
                 self.queue.push_back(alive(&self.app));
                 true
             }
-            Some(Ok(update)) => {
+            Some(Ok(updates)) => {
                 self.stirred = true;
-                self.pass_on(&update).await;
+                self.pass_on(&updates).await;
                 true
             }
             Some(Err(RecvError::Lagged(_))) => {
@@ -264,25 +262,34 @@ impl Line {
         }
     }
 
-    async fn pass_on(&mut self, update: &Update) {
-        match update {
-            Update::Resync => self.queue.push_back(event("resync", &json!({}))),
-            Update::Frag { service, id, data, hash } => {
-                let may_show = match service {
-                    Some(at) => self.may_show(at).await,
-                    None => true,
+    async fn pass_on(&mut self, updates: &[Update]) {
+        // Asked once for all that is told of a service at one time.
+        let mut asked: Option<(&ServiceRef, bool)> = None;
+        for update in updates {
+            let about = match update {
+                Update::Resync => None,
+                Update::Frag { service, .. } => service.as_ref(),
+                Update::Release { service, .. } | Update::Revision { service, .. } => Some(service),
+            };
+            if let Some(at) = about {
+                let may = match asked {
+                    Some((other, may)) if other == at => may,
+                    _ => self.may_show(at).await,
                 };
-                if may_show && self.has.insert(id.clone(), *hash) != Some(*hash) {
-                    self.queue.push_back(Event::default().event("frag").data(data));
+                asked = Some((at, may));
+                if !may {
+                    continue;
                 }
             }
-            Update::Release { service, id } => {
-                if self.may_show(service).await {
-                    self.show_own(*id).await;
+            match update {
+                Update::Resync => self.queue.push_back(event("resync", &json!({}))),
+                Update::Frag { id, event, hash, .. } => {
+                    if self.has.insert(id.clone(), *hash) != Some(*hash) {
+                        self.queue.push_back(event.clone());
+                    }
                 }
-            }
-            Update::Revision { service, revision, by } => {
-                if self.may_show(service).await {
+                Update::Release { id, .. } => self.show_own(*id).await,
+                Update::Revision { service, revision, by } => {
                     let said = json!({"service": service.to_string(), "revision": revision, "by": by});
                     self.queue.push_back(event("revision", &said));
                 }
@@ -318,15 +325,10 @@ impl Line {
         let ask = ask_of("limit=1");
         let Ok(page) = self.app.services.list(&self.who.actor, &ask).await else { return };
         let update = frag(None, live::attention(self.caller.lang(), &page.attention));
-        self.pass_on(&update).await;
+        self.pass_on(&[update]).await;
     }
 }
 
-fn alive(app: &App) -> Event {
+fn alive(app: &App) -> Bytes {
     event("ping", &json!({"at": app.clock.now_ms()}))
-}
-
-fn event(name: &str, data: &serde_json::Value) -> Event {
-    // JSON holds no line break, so the event cannot be broken out of.
-    Event::default().event(name).data(data.to_string())
 }

@@ -8,6 +8,7 @@ use std::collections::{HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
+use bytes::Bytes;
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 
@@ -25,6 +26,12 @@ use crate::web::site::App;
 /// More rows than this at once are not rendered: the page is told to fetch itself again.
 const MANY: usize = 200;
 
+/// So many batches may wait for a page that is slow to take them; then it is told to fetch itself again.
+const KEPT: usize = 256;
+
+/// What was rendered at one time.
+pub type Updates = Arc<[Update]>;
+
 /// Something for the pages of a room.
 #[derive(Clone, Debug)]
 pub enum Update {
@@ -33,8 +40,8 @@ pub enum Update {
     Frag {
         service: Option<ServiceRef>,
         id: Arc<str>,
-        /// What is sent, written once for everybody.
-        data: Arc<str>,
+        /// What is sent, written once for everybody and copied for nobody.
+        event: Bytes,
         hash: u64,
     },
     Revision {
@@ -87,7 +94,7 @@ pub struct Rooms(Arc<Mutex<HashMap<Key, Weak<Room>>>>);
 
 /// One room.
 pub struct Room {
-    updates: broadcast::Sender<Arc<Update>>,
+    updates: broadcast::Sender<Updates>,
     /// Rows that somebody has on the screen, and how many pages do.
     on_screen: Mutex<HashMap<ServiceRef, usize>>,
     key: Key,
@@ -97,7 +104,7 @@ pub struct Room {
 /// A page's place in a room; what it shows is forgotten when it leaves.
 pub struct Seat {
     pub room: Arc<Room>,
-    pub updates: broadcast::Receiver<Arc<Update>>,
+    pub updates: broadcast::Receiver<Updates>,
     shows: HashSet<ServiceRef>,
 }
 
@@ -106,7 +113,7 @@ impl Rooms {
     pub fn enter(&self, app: &App, key: Key, shows: HashSet<ServiceRef>) -> Seat {
         let mut rooms = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let room = rooms.get(&key).and_then(Weak::upgrade).unwrap_or_else(|| {
-            let (updates, _) = broadcast::channel(1024);
+            let (updates, _) = broadcast::channel(KEPT);
             let on_screen = Mutex::default();
             let room = Arc::new(Room { updates, on_screen, key: key.clone(), rooms: self.0.clone() });
             rooms.insert(key, Arc::downgrade(&room));
@@ -172,9 +179,10 @@ async fn follow(app: App, room: Weak<Room>, mut happenings: broadcast::Receiver<
             Err(RecvError::Lagged(_)) => News { resync: true, ..News::default() },
             Err(RecvError::Closed) => return,
         };
-        for update in render(&app, &room, news).await {
+        let updates = render(&app, &room, news).await;
+        if !updates.is_empty() {
             // Nobody there any more is no error.
-            let _ = room.updates.send(Arc::new(update));
+            let _ = room.updates.send(updates.into());
         }
     }
 }
@@ -311,6 +319,12 @@ pub fn frag(service: Option<&ServiceRef>, (id, html): (String, String)) -> Updat
     let mut hasher = DefaultHasher::new();
     html.hash(&mut hasher);
     let hash = hasher.finish();
-    let data = serde_json::json!({"id": id, "html": html}).to_string().into();
-    Update::Frag { service: service.cloned(), id: id.into(), data, hash }
+    let event = event("frag", &serde_json::json!({"id": id, "html": html}));
+    Update::Frag { service: service.cloned(), id: id.into(), event, hash }
+}
+
+/// An event as it goes over the wire.
+pub fn event(name: &str, data: &serde_json::Value) -> Bytes {
+    // JSON holds no line break, so the event cannot be broken out of.
+    format!("event: {name}\ndata: {data}\n\n").into()
 }
