@@ -21,7 +21,7 @@ use super::Services;
 use super::access::not_found;
 use super::index::Row;
 use super::once::unavailable;
-use super::standing::standing;
+use super::standing::{Aim, standing, with_figures};
 use super::traffic::last_of;
 
 /// How long proxies may take until they follow what was written.
@@ -232,7 +232,11 @@ impl Services {
         let routing = self.inner.routings.glance(&snapshot);
         let look = self.inner.metrics.known(&at.namespace, 60).await;
         let observed = look.and_then(|look| look.of(&snapshot));
-        let (state, _) = standing(&routing, observed.as_ref(), last.map(last_of).as_ref());
+        let entry = last.map_or(0, |last| last.entry);
+        let last = last.map(last_of);
+        let (calm, _) = standing(&routing, None, last.as_ref());
+        let aim = Aim::of(&routing, last.as_ref()).map(Box::new);
+        let state = with_figures(calm, aim.as_deref(), observed.as_ref());
         let mut words = format!("{} {}", at.name, at.namespace);
         for version in &snapshot.versions {
             words.push(' ');
@@ -240,7 +244,7 @@ impl Services {
             words.push(' ');
             words.push_str(version.image());
         }
-        Some(Row { at: at.clone(), state, words: words.to_lowercase().into() })
+        Some(Row { at: at.clone(), state, calm, aim, entry, words: words.to_lowercase().into() })
     }
 }
 

@@ -12,9 +12,10 @@ use tokio_util::sync::CancellationToken;
 use crate::cluster::Change;
 use crate::domain::ids::{Namespace, ServiceRef};
 use crate::domain::overview::Happening;
-use crate::metrics::Health;
+use crate::metrics::{Health, Look};
 
 use super::Services;
+use super::standing::with_figures;
 
 /// So many services are looked at before requests get their turn.
 const A_WHILE: usize = 16;
@@ -60,11 +61,7 @@ pub(super) async fn run(services: Services, stop: CancellationToken) {
         }
         let touched: Vec<ServiceRef> = touched.into_iter().collect();
         reindex(&services, &touched).await;
-        for at in &touched {
-            if let Err(refusal) = services.notice_outside_edit(at).await {
-                tracing::debug!(service = %at, %refusal, "could not look for outside edits");
-            }
-        }
+        notice_outside_edits(&services, &touched).await;
         for at in &touched {
             services.inner.releases.wake_service(at);
         }
@@ -98,13 +95,21 @@ async fn first_look(services: &Services) {
             }
         });
     }
-    for at in all.iter() {
-        if let Err(refusal) = services.notice_outside_edit(at).await {
-            tracing::debug!(service = %at, %refusal, "could not look for outside edits");
-        }
-    }
+    notice_outside_edits(services, &all).await;
     services.inner.settled.store(true, Ordering::Release);
     services.announce(Happening::Resync);
+}
+
+/// Records what somebody else did to these services.
+async fn notice_outside_edits(services: &Services, all: &[ServiceRef]) {
+    for some in all.chunks(A_WHILE) {
+        for at in some {
+            if let Err(refusal) = services.notice_outside_edit(at).await {
+                tracing::debug!(service = %at, %refusal, "could not look for outside edits");
+            }
+        }
+        tokio::task::yield_now().await;
+    }
 }
 
 /// Brings the index up to date for these services.
@@ -126,6 +131,42 @@ async fn reindex(services: &Services, touched: &[ServiceRef]) {
             tokio::task::yield_now().await;
         }
     }
+    services.inner.index.sort();
+}
+
+/// Holds the figures that are known against what the services aim at. Of a service of which the history knows
+/// something new, everything is looked at again.
+async fn judge(services: &Services) {
+    let sorted = services.inner.index.sorted();
+    let mut look: Option<(Namespace, Option<Look>)> = None;
+    let mut news = Vec::new();
+    for rows in sorted.name.chunks(500) {
+        let refs: Vec<ServiceRef> = rows.iter().map(|row| row.at.clone()).collect();
+        let Ok(last) = services.inner.store.states_of(&refs).await else { return };
+        let mut states = Vec::new();
+        for (n, (row, last)) in rows.iter().zip(last).enumerate() {
+            if n % (8 * A_WHILE) == 0 {
+                tokio::task::yield_now().await;
+            }
+            if last.map_or(0, |last| last.entry) != row.entry {
+                news.push(row.at.clone());
+                continue;
+            }
+            let Some(aim) = &row.aim else { continue };
+            if look.as_ref().is_none_or(|(of, _)| *of != row.at.namespace) {
+                let known = services.inner.metrics.known(&row.at.namespace, 60).await;
+                look = Some((row.at.namespace.clone(), known));
+            }
+            let Some(snapshot) = services.inner.cache.snapshot(&row.at) else { continue };
+            let observed = look.as_ref().and_then(|(_, look)| look.as_ref()?.of(&snapshot));
+            let state = with_figures(row.calm, Some(aim), observed.as_ref());
+            if state != row.state {
+                states.push((row.clone(), state));
+            }
+        }
+        services.inner.index.judge(states);
+    }
+    reindex(services, &news).await;
     services.inner.index.sort();
 }
 
@@ -151,7 +192,7 @@ pub(super) async fn keep_figures_fresh(services: Services, stop: CancellationTok
             }
             let _ = timeout(Duration::from_secs(10), services.inner.metrics.prefetch([namespace], 60)).await;
         }
-        reindex(&services, &all).await;
+        judge(&services).await;
         services.announce(Happening::Figures);
     }
 }

@@ -10,11 +10,18 @@ use crate::cluster::Visible;
 use crate::domain::ids::ServiceRef;
 use crate::domain::overview::{Counts, State};
 
+use super::standing::Aim;
+
 /// What the list sorts and filters by.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Row {
     pub at: ServiceRef,
     pub state: State,
+    /// The state without any figures, and what figures would be held against.
+    pub calm: State,
+    pub aim: Option<Box<Aim>>,
+    /// The entry of the history that it stands on; 0 before any.
+    pub entry: i64,
     /// Lower-case name, namespace, versions and images, for the text filter.
     pub words: Box<str>,
 }
@@ -62,6 +69,17 @@ impl Index {
                 }
                 None => rows.all.remove(&at).is_some(),
             };
+        }
+    }
+
+    /// Sets the states of rows that are still these rows. Readers see it after [`Self::sort`].
+    pub fn judge(&self, states: Vec<(Arc<Row>, State)>) {
+        let mut rows = self.rows.lock().unwrap_or_else(PoisonError::into_inner);
+        for (judged, state) in states {
+            if let Some(row) = rows.all.get_mut(&judged.at).filter(|row| Arc::ptr_eq(row, &judged)) {
+                *row = Arc::new(Row { state, ..Row::clone(&judged) });
+                rows.differ = true;
+            }
         }
     }
 

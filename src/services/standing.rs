@@ -2,10 +2,11 @@
 //! and how the last change ended. Pure.
 
 use crate::domain::audit::{Action, Ending};
+use crate::domain::ids::VersionName;
 use crate::domain::observed::{Observed, interval};
 use crate::domain::overview::{LastChange, State};
 use crate::domain::refusal::{Check, Code, Finding, Severity};
-use crate::domain::routing::Routing;
+use crate::domain::routing::{Routing, Weights};
 
 /// What a change needs besides the window until the figures speak of it alone: two scrapes of 15 s.
 const SETTLING_MS: i64 = 30_000;
@@ -85,34 +86,58 @@ pub fn standing(
     (state, findings)
 }
 
-/// Declared ≠ observed: some version's declared share lies outside the 99 % interval of what was seen,
-/// by at least three points. Only where the default route decides alone: match rules and other routes
-/// move requests that the declared split does not speak of. And only once the whole window lies after
-/// the last change, with time for two scrapes: before that, requests from before it still count.
+/// What the observed shares of a service are held against.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Aim {
+    declared: Weights,
+    changed_ms: Option<i64>,
+}
+
+impl Aim {
+    /// The aim of a service; `None` where match rules and other routes move requests that the declared split
+    /// does not speak of.
+    pub fn of(routing: &Routing, last: Option<&LastChange>) -> Option<Self> {
+        let declared = routing.declared()?;
+        let route = routing.default_route()?;
+        if routing.routes.len() > 1 || route.foreign_percent() > 0 {
+            return None;
+        }
+        Some(Self { declared, changed_ms: last.map(|last| last.at_ms) })
+    }
+
+    /// Declared ≠ observed: the first version whose declared share lies outside the 99 % interval of what was
+    /// seen, by at least three points; with its declared and its observed share. Only once the whole window
+    /// lies after the last change, with time for two scrapes: before that, requests from before it still count.
+    fn missed(&self, observed: &Observed) -> Option<(&VersionName, u8, f64)> {
+        let settled_ms = i64::from(observed.window_s) * 1000 + SETTLING_MS;
+        if observed.too_few() || self.changed_ms.is_some_and(|at_ms| observed.at_ms - at_ms < settled_ms) {
+            return None;
+        }
+        let all = observed.requests();
+        self.declared.iter().find_map(|(version, weight)| {
+            let seen = observed.of(version.as_str()).map_or(0.0, |v| v.requests);
+            let (low, high) = interval(seen, all);
+            let want = f64::from(*weight);
+            (want < low - 3.0 || want > high + 3.0).then(|| (version, *weight, seen * 100.0 / all))
+        })
+    }
+}
+
+/// The state of a service with these figures, when it is `calm` without any. Says what [`standing`] says.
+pub fn with_figures(calm: State, aim: Option<&Aim>, observed: Option<&Observed>) -> State {
+    let drifts = || aim.zip(observed).is_some_and(|(aim, observed)| aim.missed(observed).is_some());
+    if calm > State::Drift && calm != State::NotRoutable && drifts() { State::Drift } else { calm }
+}
+
 fn drift(routing: &Routing, observed: Option<&Observed>, last: Option<&LastChange>) -> Option<Finding> {
-    let observed = observed.filter(|observed| !observed.too_few())?;
-    let settled_ms = i64::from(observed.window_s) * 1000 + SETTLING_MS;
-    if last.is_some_and(|last| observed.at_ms - last.at_ms < settled_ms) {
-        return None;
-    }
-    let declared = routing.declared()?;
-    let route = routing.default_route()?;
-    if routing.routes.len() > 1 || route.foreign_percent() > 0 {
-        return None;
-    }
-    let all = observed.requests();
-    declared.iter().find_map(|(version, weight)| {
-        let seen = observed.of(version.as_str()).map_or(0.0, |v| v.requests);
-        let (low, high) = interval(seen, all);
-        let want = f64::from(*weight);
-        let off = (want < low - 3.0 || want > high + 3.0).then(|| seen * 100.0 / all)?;
-        Some(
-            Check::new(Severity::Acknowledge, Code::Drift)
-                .arg("v", version)
-                .arg("declared", weight)
-                .arg("observed", format!("{off:.1}")),
-        )
-    })
+    let aim = Aim::of(routing, last)?;
+    let (version, declared, seen) = aim.missed(observed?)?;
+    Some(
+        Check::new(Severity::Acknowledge, Code::Drift)
+            .arg("v", version)
+            .arg("declared", declared)
+            .arg("observed", format!("{seen:.1}")),
+    )
 }
 
 #[cfg(test)]
@@ -163,8 +188,10 @@ mod tests {
 
     #[track_caller]
     fn check(declared: u8, seen: (f64, f64), last: Option<&LastChange>, expected: State) {
-        let observed = observed(seen.0, seen.1);
-        assert_eq!(standing(&routing(declared), Some(&observed), last).0, expected);
+        let (routing, observed) = (routing(declared), observed(seen.0, seen.1));
+        assert_eq!(standing(&routing, Some(&observed), last).0, expected);
+        let calm = standing(&routing, None, last).0;
+        assert_eq!(with_figures(calm, Aim::of(&routing, last).as_ref(), Some(&observed)), expected);
     }
 
     #[test]

@@ -71,7 +71,8 @@ mod tests {
 
     #[test]
     fn parts_are_read_as_one_text() {
-        let noise: String = (0..40_000_u32).map(|n| char::from(b' ' + (n * n % 89) as u8)).collect();
+        let noise: String =
+            (0..40_000_u32).map(|n| char::from(b' ' + u8::try_from(n * n % 89).unwrap())).collect();
         for parts in [
             vec![],
             vec![""],
