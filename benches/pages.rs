@@ -13,6 +13,8 @@
 
 #[path = "support/data.rs"]
 mod data;
+#[path = "support/fresh.rs"]
+mod fresh;
 #[path = "support/house.rs"]
 mod house;
 #[path = "support/load.rs"]
@@ -25,6 +27,7 @@ use askama::Template;
 use axum::Router;
 use axum::response::Html;
 use axum::routing::get;
+use fresh::once_each;
 use house::Served;
 use load::{Taken, storm};
 use serde_json::Value;
@@ -172,6 +175,17 @@ async fn measure(many: u32, time: Duration) -> i32 {
             "{what:5} p99 at {many}: {growth:.2} x at 100 (goal 1.5); rate {rate:.2} x bare (goal 0.5), with {size:.1} x its bytes"
         );
         over |= growth > 1.5 * 1.3 || rate < 0.5 / 1.3;
+    }
+    // Answers are kept for a second while nothing changes; here every question is a new one.
+    for (what, path) in [("page", "/services"), ("JSON", "/api/v1/services")] {
+        for (server, services) in [(&few, 100), (&full, many)] {
+            let urls = (0..200).map(|n| format!("{}{path}?q=service&limit={}", server.url, 100 + n));
+            let mut times = once_each(urls).await;
+            let (p50, p99) = (load::quantile(&mut times, 0.5), load::quantile(&mut times, 0.99));
+            println!(
+                "{what:5} never asked before, 100-300 rows of {services} services: p50 {p50:.2} ms, p99 {p99:.2} ms"
+            );
+        }
     }
     println!(
         "memory: {:.1} MB with 100 services and {:.1} MB with {many}, the API server in the same process included",

@@ -17,6 +17,8 @@
 mod cluster;
 #[path = "support/data.rs"]
 mod data;
+#[path = "support/fresh.rs"]
+mod fresh;
 #[path = "support/load.rs"]
 mod load;
 
@@ -25,6 +27,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use cluster::{Options, RealCluster};
+use fresh::once_each;
 use futures::{StreamExt, TryStreamExt, stream};
 use load::{as_f64, quantile, storm};
 use serde_json::{Value, json};
@@ -100,6 +103,15 @@ async fn main() {
             taken.p50, taken.p99, taken.rate, taken.bytes
         );
     }
+    // Answers are kept for a second while nothing changes; here every question is a new one.
+    let urls =
+        (0..100).map(|n| format!("{}/api/v1/services?namespace=team-001&limit={}", sluice.url, 100 + n));
+    let mut times = once_each(urls).await;
+    println!(
+        "one namespace as JSON, never asked before: p50 {:.2} ms, p99 {:.2} ms",
+        quantile(&mut times, 0.5),
+        quantile(&mut times, 0.99)
+    );
     let ratio = change(&client, &sluice).await;
     println!("memory after all that {:.1} MB", sluice.mb());
     println!("load {}", std::fs::read_to_string("/proc/loadavg").unwrap_or_default().trim());
