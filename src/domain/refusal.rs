@@ -181,6 +181,8 @@ codes! {
     CallersMesh "callers" 200,
     CrossNamespace "cross_namespace" 200,
     NotSumming "not_summing" 200,
+    NegativeWeight "negative_weight" 200,
+    NoHost "no_host" 200,
     RuleShadowed "rule_shadowed" 200,
     RuleNeverMatches "rule_never_matches" 200,
     OneVersion "one_version" 200,

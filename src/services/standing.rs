@@ -12,7 +12,7 @@ use crate::domain::routing::{Routing, Weights};
 const SETTLING_MS: i64 = 30_000;
 
 /// Findings after which requests fail or would fail.
-const BREAKING: [Code; 7] = [
+const BREAKING: [Code; 9] = [
     Code::HostConflict,
     Code::SubsetMissing,
     Code::WeightWithoutPods,
@@ -20,6 +20,8 @@ const BREAKING: [Code; 7] = [
     Code::DelegateInvalid,
     Code::Malformed,
     Code::SubsetHidden,
+    Code::NegativeWeight,
+    Code::NoHost,
 ];
 
 /// Findings that take away the levers.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use crate::domain::ids::{Kind, ObjectRef, VersionName};
-use crate::domain::istio::{HttpMatch, HttpRoute, Meta};
+use crate::domain::istio::{HttpMatch, HttpRoute, Meta, WeightedDestination};
 use crate::domain::refusal::{Check, Code, Finding, Severity};
 use crate::domain::routing::{Dest, RouteKind};
 use crate::domain::service::{Shape, Version};
@@ -146,7 +146,14 @@ fn targets(inspected: &Inspected<'_>, out: &mut Vec<Finding>) {
     let podless = |name: &VersionName| {
         inspected.snapshot.versions.iter().any(|version| version.name == *name && version.ready == 0)
     };
-    for route in &inspected.routing.routes {
+    for (at, route) in inspected.routing.routes.iter().enumerate() {
+        if inspected.destinations(at).iter().any(|entry| entry.destination.host.is_empty()) {
+            out.push(found(Severity::Block, Code::NoHost).arg("object", &route.object));
+        }
+        if let Some(negative) = route.targets.iter().find(|target| target.weight < 0) {
+            let check = found(Severity::Block, Code::NegativeWeight);
+            out.push(check.arg("object", &route.object).arg("n", negative.weight));
+        }
         let several = route.targets.len() > 1;
         let sum: i128 = route.targets.iter().map(|target| i128::from(target.weight)).sum();
         if several && sum != 100 {
@@ -196,16 +203,22 @@ fn hidden(inspected: &Inspected<'_>, out: &mut Vec<Finding>) {
 }
 
 impl Inspected<'_> {
-    /// The subset name of one destination of a route.
-    pub fn subset_of(&self, route: usize, entry: usize) -> Option<&str> {
+    /// The destinations of a route as its object lists them.
+    fn destinations(&self, route: usize) -> &[WeightedDestination] {
         let spot = &self.spots[route];
         let spec = &self.holder(route).object.spec;
         let list = match spot.kind {
-            RouteKind::Http => &spec.http.get(spot.index)?.route,
-            RouteKind::Tls => &spec.tls.get(spot.index)?.route,
-            RouteKind::Tcp => &spec.tcp.get(spot.index)?.route,
+            RouteKind::Http => spec.http.get(spot.index).map(|route| &route.route),
+            RouteKind::Tls => spec.tls.get(spot.index).map(|route| &route.route),
+            RouteKind::Tcp => spec.tcp.get(spot.index).map(|route| &route.route),
         };
-        list.get(entry)?.destination.subset.as_deref().filter(|subset| !subset.is_empty())
+        list.map_or(&[], Vec::as_slice)
+    }
+
+    /// The subset name of one destination of a route.
+    pub fn subset_of(&self, route: usize, entry: usize) -> Option<&str> {
+        let entry = self.destinations(route).get(entry)?;
+        entry.destination.subset.as_deref().filter(|subset| !subset.is_empty())
     }
 
     /// The client namespaces of a route whose DestinationRule lacks the subset, each with that rule

@@ -42,6 +42,15 @@ fn services_that_cannot_be_shifted_say_why() {
 }
 
 #[test]
+fn what_no_proxy_can_follow_is_told() {
+    let negative = http("v1:-5 v2:105");
+    check(&three().with(SUBSETS).with(&negative), "block:negative_weight");
+    let nowhere = ALL_V1.replace("host: reviews, ", "host: \"\", ");
+    assert_ne!(nowhere, ALL_V1);
+    check(&three().with(SUBSETS).with(&nowhere), "block:no_host");
+}
+
+#[test]
 fn subsets_are_looked_at() {
     check(&three().with(SUBSETS).with(&http("v9:!")), "block:subset_missing");
     check(&three().with(SUBSETS).with(&http("v1:100 v9:0")), "info:subset_missing");

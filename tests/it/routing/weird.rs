@@ -39,11 +39,11 @@ fn strange_shapes_have_findings() {
     check(json!({"hosts": ["reviews"], "http": [null]}), "malformed_object spread_by_pods");
     check(json!({"hosts": ["reviews"], "http": [{"route": []}]}), "no_default_route");
     check(json!({"hosts": ["reviews"], "http": [{"route": [null]}]}), "malformed_object spread_by_pods");
-    check(json!({"hosts": ["reviews"], "http": [{"route": [{}]}]}), "");
-    check(json!({"hosts": ["reviews"], "http": [{"route": [{"destination": null}]}]}), "");
+    check(json!({"hosts": ["reviews"], "http": [{"route": [{}]}]}), "no_host");
+    check(json!({"hosts": ["reviews"], "http": [{"route": [{"destination": null}]}]}), "no_host");
     check(
         json!({"hosts": ["reviews"], "http": [{"route": [{"destination": {"host": null, "subset": null}}]}]}),
-        "",
+        "no_host",
     );
     check(json!({"hosts": ["reviews"], "http": [{"route": "x"}]}), "malformed_object spread_by_pods");
     check(
