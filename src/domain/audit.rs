@@ -152,6 +152,12 @@ pub struct Details {
     pub specs_before: Option<Vec<(ObjectRef, Value)>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub checks: Vec<Check>,
+    /// When every object had passed its dry run, milliseconds since 1970.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub accepted_ms: Option<i64>,
+    /// When the last object was stored, milliseconds since 1970.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub written_ms: Option<i64>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub acknowledged: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]

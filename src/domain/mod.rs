@@ -21,6 +21,7 @@ pub mod refusal;
 
 pub mod actor;
 pub mod audit;
+pub mod progress;
 
 pub mod overview;
 

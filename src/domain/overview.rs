@@ -10,6 +10,7 @@ use super::audit::{Action, Ending, Entry};
 use super::ids::{Namespace, ObjectRef, Revision, ServiceRef};
 use super::observed::{Hits, Observed};
 use super::plan::Planned;
+use super::progress::Progress;
 use super::refusal::{Check, Code, Finding, Refusal, Severity};
 use super::release::{Phase, ReleaseId};
 use super::routing::{Routing, Weights};
@@ -87,6 +88,8 @@ pub struct Overview {
     pub observed: Option<Observed>,
     pub revision: Revision,
     pub last: Option<LastChange>,
+    /// How far the change has come that made this revision; `None` = it was not made here.
+    pub progress: Option<Progress>,
 }
 
 impl Overview {
@@ -252,6 +255,7 @@ pub struct Applied {
     pub after: Weights,
     /// The revision to switch back to.
     pub back: Option<Revision>,
+    pub progress: Option<Progress>,
 }
 
 /// Somebody else was faster: three splits side by side.

@@ -104,17 +104,25 @@ impl Effect {
 
     /// Change in points per version, those that stay left out, in order.
     pub fn deltas(&self) -> Vec<(super::ids::VersionName, i32)> {
-        let of = |weights: &Weights, version: &super::ids::VersionName| {
-            weights.iter().find(|(name, _)| name == version).map_or(0, |(_, weight)| i32::from(*weight))
-        };
-        let gone = self.before.iter().filter(|(name, _)| !self.after.iter().any(|(other, _)| other == name));
-        self.after
-            .iter()
-            .chain(gone)
-            .map(|(version, _)| (version.clone(), of(&self.after, version) - of(&self.before, version)))
-            .filter(|(_, delta)| *delta != 0)
-            .collect()
+        deltas(&self.before, &self.after)
     }
+}
+
+/// Change in points per version, those that stay left out, in order.
+pub fn deltas(
+    before: &[(super::ids::VersionName, u8)],
+    after: &[(super::ids::VersionName, u8)],
+) -> Vec<(super::ids::VersionName, i32)> {
+    let of = |weights: &[(super::ids::VersionName, u8)], version: &super::ids::VersionName| {
+        weights.iter().find(|(name, _)| name == version).map_or(0, |(_, weight)| i32::from(*weight))
+    };
+    let gone = before.iter().filter(|(name, _)| !after.iter().any(|(other, _)| other == name));
+    after
+        .iter()
+        .chain(gone)
+        .map(|(version, _)| (version.clone(), of(after, version) - of(before, version)))
+        .filter(|(_, delta)| *delta != 0)
+        .collect()
 }
 
 /// The annotation that names the latest change from here on each object that we write: how an answer

@@ -9,7 +9,7 @@ use crate::cluster::{Health, KindHealth};
 use crate::domain::actor::Actor;
 use crate::domain::audit::Filter;
 use crate::domain::ids::{Kind, Namespace, Revision, ServiceRef};
-use crate::domain::observed::{Hits, Observed, RouteHits};
+use crate::domain::observed::{Hits, RouteHits};
 use crate::domain::overview::{Detail, Overview, Rights};
 use crate::domain::refusal::{Check, Code, Refusal, Severity};
 use crate::domain::routing::{Route, Routing, Rule, Weights};
@@ -24,8 +24,6 @@ use super::once::unavailable;
 use super::standing::{Aim, standing, with_figures};
 use super::traffic::last_of;
 
-/// How long proxies may take until they follow what was written.
-const SPREADING_MS: i64 = 3_000;
 /// The window in which the hits of rules are counted, seconds.
 const HITS_S: u32 = 300;
 /// How many readings are kept: a few screens' worth.
@@ -133,20 +131,13 @@ impl Services {
             let snapshot = self.inner.cache.snapshot(at)?;
             let routing = self.inner.routings.of(&snapshot);
             let revision = last.as_ref().map_or(0, |state| state.revision);
+            let progress = last.as_ref().and_then(|state| self.progress_of(at, state));
             let last = last.as_deref().map(last_of);
             let observed = looks.get(&at.namespace).and_then(|look| look.of(&snapshot));
             let (state, findings) = standing(&routing, observed.as_ref(), last.as_ref());
-            Some(Overview { snapshot, routing, state, findings, observed, revision, last })
+            Some(Overview { snapshot, routing, state, findings, observed, revision, last, progress })
         });
         Ok(joined.collect())
-    }
-
-    /// What was seen of a service since a change was written; requests from before it do not count. `None` =
-    /// no figures at all; no versions in it = none yet.
-    pub async fn seen_since(&self, item: &Overview, written_ms: i64) -> Option<Observed> {
-        let seen = self.inner.metrics.since(&item.snapshot, written_ms + SPREADING_MS).await;
-        let none = || Observed { window_s: 0, at_ms: self.inner.clock.now_ms(), versions: Vec::new() };
-        seen.ok().map(|seen| seen.unwrap_or_else(none))
     }
 
     /// How often the rules of a service were taken in the last five minutes, and how often none of them;

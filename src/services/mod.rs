@@ -13,6 +13,7 @@ pub mod catalog;
 pub mod history;
 mod index;
 mod lists;
+mod progress;
 mod standing;
 
 pub mod access;
@@ -67,6 +68,7 @@ struct Inner {
     routings: catalog::Routings,
     lists: lists::Lists,
     outside: outside::Known,
+    followed: progress::Followed,
     releases: releases::Room,
     locks: Mutex<HashMap<ServiceRef, Arc<tokio::sync::Mutex<()>>>>,
     happenings: broadcast::Sender<Happening>,
@@ -104,6 +106,7 @@ impl Services {
             routings: catalog::Routings::default(),
             lists: lists::Lists::default(),
             outside: outside::Known::default(),
+            followed: progress::Followed::default(),
             releases: releases::Room::default(),
             locks: Mutex::default(),
             happenings,
@@ -119,6 +122,7 @@ impl Services {
         vec![
             tokio::spawn(happenings::run(self.clone(), stop.clone())),
             tokio::spawn(happenings::keep_figures_fresh(self.clone(), stop.clone())),
+            tokio::spawn(progress::look(self.clone(), stop.clone())),
             tokio::spawn(happenings::anchor_history(self.clone(), stop.clone())),
             tokio::spawn(releases::drive(self.clone(), stop.clone())),
             tokio::spawn(releases::deliver(self.clone(), stop)),

@@ -161,6 +161,7 @@ impl Services {
             let stale = if conflict { Some(self.stale_now(who, &ask, &look).await?) } else { None };
             return Err(Refused { stale, ..refused });
         }
+        intent.details.accepted_ms = Some(self.inner.clock.now_ms());
         Box::pin(self.write(who, &at, intent, &ask, &look, decided)).await
     }
 
@@ -182,12 +183,14 @@ impl Services {
         }
         let id = self.inner.store.intent(&intent).await.map_err(unavailable)?;
         let written = self.inner.cluster.apply(plan, &intent.change, &self.inner.cache).await;
+        let written_ms = self.inner.clock.now_ms();
         let (after, fingerprint) = self.after(at, look, plan, written.ending).await;
         let refusal = written.refusal();
         let mut details = Details {
             edits: written.records,
             error: written.error.as_ref().map(ToString::to_string),
             refusal: refusal.clone(),
+            written_ms: (written.ending == Ending::Applied).then_some(written_ms),
             ..Details::default()
         };
         let revise = match (&fingerprint, written.ending) {
@@ -213,10 +216,12 @@ impl Services {
         if let (Some(fingerprint), true) = (fingerprint, entry_revision(&entry).is_some()) {
             self.inner.outside.learn(at, &fingerprint, Some(decided.planned.effect.after.clone()));
         }
+        let progress = self.follow(at, &entry);
         self.tell(at, &entry);
         match refusal {
             None => Ok(Applied {
                 revision: entry_revision(&entry).unwrap_or(look.revision),
+                progress,
                 before: decided.planned.effect.before.clone(),
                 after: decided.planned.effect.after.clone(),
                 back: Some(look.revision),

@@ -12,6 +12,7 @@ use crate::domain::{
     actor::Channel,
     audit::{Action, Ending, Intent, Outcome},
     ids::{Revision, ServiceRef},
+    progress::Steps,
     routing::Weights,
 };
 
@@ -33,6 +34,8 @@ pub struct ServiceState {
     pub action: Action,
     pub ending: Ending,
     pub entry: i64,
+    /// How the change went that made this revision, when it was made here.
+    pub steps: Option<Steps>,
 }
 
 /// More states than this are not kept in memory.
@@ -80,9 +83,31 @@ struct Last {
     action: Action,
     ending: Ending,
     entry: i64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    steps: Option<Steps>,
 }
 
 impl Store {
+    /// Keeps when requests were first seen to follow a revision. Nothing changes when another revision was made
+    /// since, or when it was seen before.
+    pub async fn seen(&self, service: &ServiceRef, revision: Revision, at_ms: i64) -> Result<(), StoreError> {
+        let service = service.clone();
+        self.write(move |db| {
+            Box::pin(async move {
+                let Some(mut state) = of(db, &service).await?.filter(|state| state.revision == revision)
+                else {
+                    return Ok(());
+                };
+                match &mut state.steps {
+                    Some(steps) if steps.seen_ms.is_none() => steps.seen_ms = Some(at_ms),
+                    _ => return Ok(()),
+                }
+                put(db, &service, &state).await
+            })
+        })
+        .await
+    }
+
     /// How a service stands; `None` when nothing was ever recorded of it.
     pub async fn revision(&self, service: &ServiceRef) -> Result<Option<ServiceState>, StoreError> {
         let mut db = self.inner.readers.acquire().await?;
@@ -168,6 +193,7 @@ pub(super) fn read(found: &SqliteRow) -> Result<ServiceState, StoreError> {
         action: last.action,
         ending: last.ending,
         entry: last.entry,
+        steps: last.steps,
     })
 }
 
@@ -187,12 +213,14 @@ pub(super) fn after(
     if !revised && (!change || outcome.ending == Ending::Refused) {
         return None;
     }
-    let (revision, fingerprint, weights) = match (revise, before) {
+    let (revision, fingerprint, weights, steps) = match (revise, before) {
         (Revise::Next { fingerprint }, _) => {
-            (outcome.revision.unwrap_or(0), Some(fingerprint.clone()), weights_after(intent, outcome))
+            let weights = weights_after(intent, outcome);
+            let steps = Steps::of(intent, outcome);
+            (outcome.revision.unwrap_or(0), Some(fingerprint.clone()), weights, steps)
         }
-        (Revise::Keep, Some(before)) => (before.revision, before.fingerprint, before.weights),
-        (Revise::Keep, None) => (0, None, None),
+        (Revise::Keep, Some(before)) => (before.revision, before.fingerprint, before.weights, before.steps),
+        (Revise::Keep, None) => (0, None, None, None),
     };
     Some(ServiceState {
         revision,
@@ -204,6 +232,7 @@ pub(super) fn after(
         action: intent.action,
         ending: outcome.ending,
         entry,
+        steps,
     })
 }
 
@@ -226,6 +255,7 @@ pub(super) async fn put(
         action: state.action,
         ending: state.ending,
         entry: state.entry,
+        steps: state.steps.clone(),
     };
     sqlx::query(
         "INSERT INTO service_state (service, revision, fingerprint, weights, last) VALUES (?1, ?2, ?3, ?4, ?5)

@@ -22,7 +22,7 @@ use super::query::{Address, service_path};
 use super::rules::{CardOf, RuleEditor, RulesCard};
 use super::text;
 use super::time::Clockface;
-use super::traffic::{Declared, Facts, ObservedLine, Progress, Verdict};
+use super::traffic::{Declared, Facts, ObservedLine, ProgressLine, Verdict};
 use super::versions::{Controls, VersionRow};
 
 /// The whole page.
@@ -38,7 +38,7 @@ pub struct ServicePage {
     pub start: String,
     pub releases: String,
     pub facts: Facts,
-    pub progress: Option<Progress>,
+    pub progress: Option<ProgressLine>,
     /// Why this person can change nothing here, if so.
     pub denied: Option<Notice>,
     pub findings: Findings,
@@ -110,7 +110,7 @@ pub struct Outcome<'a> {
     /// A refusal that belongs to a field, to be said at that field.
     pub refusal: Option<&'a Refusal>,
     pub request_id: String,
-    pub progress: Option<Progress>,
+    pub progress: Option<ProgressLine>,
 }
 
 impl ServicePage {

@@ -97,6 +97,17 @@ pub fn ago(lang: Lang, at_ms: i64, now_ms: i64) -> String {
     }
 }
 
+/// How long something took: *34 ms*, *4.2 s*, then as [`span`].
+pub fn lasted(lang: Lang, ms: i64) -> String {
+    match ms.max(0) {
+        ms if ms < 1_000 => lang.t("time.milliseconds").with("n", ms).into(),
+        ms if ms < 10_000 => {
+            lang.t("time.seconds").with("n", format!("{}.{}", ms / 1_000, ms % 1_000 / 100)).into()
+        }
+        ms => span(lang, ms),
+    }
+}
+
 /// A stretch of time in its largest whole unit: *45 s*, *4 min*, *3 h*, *12 d*.
 pub fn span(lang: Lang, ms: i64) -> String {
     let (unit, n) = match ms.max(0) {

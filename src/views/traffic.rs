@@ -7,6 +7,7 @@ use askama::filters::HtmlSafe;
 use crate::domain::ids::Revision;
 use crate::domain::observed::{Observed, interval};
 use crate::domain::overview::{Overview, State};
+use crate::domain::progress::{Progress, SoFar};
 use crate::domain::service::Protocol;
 
 use super::bars::{Bar, Slots, in_words, short};
@@ -14,7 +15,7 @@ use super::chrome::{Chip, Tone};
 use super::lang::Lang;
 use super::services::rate;
 use super::text;
-use super::time::{Clockface, Moment, span};
+use super::time::{Clockface, Moment, lasted, span};
 
 /// The line under the name: protocol, object, revision, last change, state.
 #[derive(Clone, Debug, PartialEq, Eq, Template)]
@@ -68,30 +69,22 @@ pub struct Verdict {
 
 impl HtmlSafe for Verdict {}
 
-/// How far a change has come: written, accepted, seen.
+/// How far a change has come: accepted, written, seen.
 #[derive(Clone, Debug, PartialEq, Eq, Template)]
 #[template(path = "parts/progress.html")]
-pub struct Progress {
+pub struct ProgressLine {
     pub lang: Lang,
     pub revision: Revision,
-    pub steps: Vec<(bool, String)>,
+    pub steps: Vec<Stage>,
 }
 
-impl HtmlSafe for Progress {}
+impl HtmlSafe for ProgressLine {}
 
-/// What is known about requests since a change.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum SeenSoFar {
-    /// There are no metrics to see it by.
-    Blind,
-    /// Match rules send some of them elsewhere, so that shares cannot be held against the split.
-    Mixed,
-    /// Fewer requests than a share can be judged by.
-    Few { requests: f64 },
-    /// The share of the version that changed most is not yet inside its interval.
-    NotYet { share: f64, low: f64, high: f64 },
-    /// It is.
-    Yes { share: f64, low: f64, high: f64 },
+/// One step of it. What is done has its time of day, with the exact moment behind it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stage {
+    pub text: String,
+    pub done: Option<Moment>,
 }
 
 impl Facts {
@@ -240,20 +233,18 @@ pub fn thousands(count: f64) -> String {
     out
 }
 
-impl Progress {
-    /// The three steps of a revision. `accepted` is `None` where the API tells nothing about it.
-    pub fn of(
-        lang: Lang,
-        revision: Revision,
-        accepted: Option<bool>,
-        version: &str,
-        seen: SeenSoFar,
-    ) -> Self {
-        let mut steps = vec![(true, lang.t("progress.written").to_string())];
-        if let Some(accepted) = accepted {
-            let key = if accepted { "progress.accepted" } else { "progress.accepting" };
-            steps.push((accepted, lang.t(key).into()));
-        }
+impl ProgressLine {
+    /// The three steps, each with how long it took from the moment at which it was asked for.
+    pub fn of(clock: Clockface, now_ms: i64, progress: &Progress) -> Self {
+        let lang = clock.lang;
+        let steps = &progress.steps;
+        let done = |key: &str, at_ms: i64| {
+            let exact = clock.moment(at_ms, now_ms);
+            let done = Some(Moment { ago: clock.second(at_ms), ..exact });
+            let text = lang.t(key).with("t", lasted(lang, at_ms - steps.begun_ms)).to_string();
+            Stage { text, done }
+        };
+        let version = steps.by.as_ref().map_or("", |(version, _)| version.as_str());
         let figures = |key: &str, share: f64, low: f64, high: f64| {
             lang.t(key)
                 .with("v", short(version))
@@ -262,15 +253,25 @@ impl Progress {
                 .with("high", format!("{high:.1}"))
                 .to_string()
         };
-        steps.push(match seen {
-            SeenSoFar::Blind => (false, lang.t("progress.blind").into()),
-            SeenSoFar::Mixed => (false, lang.t("progress.mixed").into()),
-            SeenSoFar::Few { requests } => {
-                (false, lang.t("progress.few").with("n", thousands(requests)).into())
+        let waits = match progress.so_far {
+            None => lang.t("progress.unseen").to_string(),
+            Some(SoFar::Blind) => lang.t("progress.blind").into(),
+            Some(SoFar::Unmoved) => lang.t("progress.unmoved").into(),
+            Some(SoFar::Mixed) => lang.t("progress.mixed").into(),
+            Some(SoFar::Few { requests }) => lang.t("progress.few").with("n", thousands(requests)).into(),
+            Some(SoFar::NotYet { share, low, high }) => figures("progress.not_yet", share, low, high),
+            Some(SoFar::Yes { share, low, high }) => figures("progress.seen", share, low, high),
+        };
+        let seen = match steps.seen_ms {
+            None => Stage { text: waits, done: None },
+            Some(at_ms) => {
+                let stage = done("progress.seen_after", at_ms);
+                let yes = matches!(progress.so_far, Some(SoFar::Yes { .. }));
+                Stage { text: if yes { format!("{} · {waits}", stage.text) } else { stage.text }, ..stage }
             }
-            SeenSoFar::NotYet { share, low, high } => (false, figures("progress.not_yet", share, low, high)),
-            SeenSoFar::Yes { share, low, high } => (true, figures("progress.seen", share, low, high)),
-        });
-        Self { lang, revision, steps }
+        };
+        let accepted = done("progress.accepted", steps.accepted_ms);
+        let written = done("progress.written", steps.written_ms);
+        Self { lang, revision: progress.revision, steps: vec![accepted, written, seen] }
     }
 }

@@ -2,16 +2,12 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use super::events::room::nobody;
 use super::pages::releases::given;
 use super::site::App;
-use crate::domain::audit::Filter;
 use crate::domain::ids::Revision;
-use crate::domain::observed::interval;
 use crate::domain::overview::Overview;
 use crate::domain::release::Release;
 use crate::services::releases::ReleaseDetail;
-use crate::views::audit::effect;
 use crate::views::chrome::Chrome;
 use crate::views::findings::Findings;
 use crate::views::lang::Lang;
@@ -19,7 +15,7 @@ use crate::views::release::ReleasePage;
 use crate::views::releases::ReleaseRow;
 use crate::views::rules::HitCount;
 use crate::views::services::{Attention, ServiceRow};
-use crate::views::traffic::{Declared, Facts, ObservedLine, Progress, SeenSoFar, Verdict};
+use crate::views::traffic::{Declared, Facts, ObservedLine, ProgressLine, Verdict};
 use crate::views::versions::{TakeOver, VersionLive};
 
 /// An element's id and the element.
@@ -41,6 +37,7 @@ pub fn stamp_one(item: &Overview, hasher: &mut DefaultHasher) {
         (&version.name, version.ready, version.total, &version.cause).hash(hasher);
     }
     item.observed.as_ref().map(|seen| seen.at_ms).hash(hasher);
+    item.progress.as_ref().map(|progress| progress.steps.seen_ms).hash(hasher);
 }
 
 /// The same for a release's page.
@@ -95,7 +92,7 @@ pub fn row(chrome: &Chrome, item: &Overview) -> Part {
 }
 
 /// The live parts of a service's page.
-pub async fn service(app: &App, chrome: &Chrome, item: &Overview, applied: Option<Revision>) -> Vec<Part> {
+pub fn service(app: &App, chrome: &Chrome, item: &Overview, applied: Option<Revision>) -> Vec<Part> {
     let lang = chrome.lang();
     let mut out = vec![
         ("svc-facts".to_owned(), Facts::of(chrome.clock, chrome.now_ms, item).to_string()),
@@ -116,45 +113,14 @@ pub async fn service(app: &App, chrome: &Chrome, item: &Overview, applied: Optio
         let take = TakeOver::of(lang, &path, version, &split);
         out.push((take.id(), take.to_string()));
     }
-    if let Some(progress) = progress(app, lang, item, applied).await {
+    if let Some(progress) = progress(chrome, item, applied) {
         out.push(("progress".to_owned(), progress.to_string()));
     }
     out
 }
 
-/// How far a change has come: written, then seen in requests that came after the write. `None` when there
-/// is no such change, or another one came after it.
-pub async fn progress(app: &App, lang: Lang, item: &Overview, applied: Option<Revision>) -> Option<Progress> {
-    let revision = applied.filter(|revision| *revision == item.revision)?;
-    let filter = Filter { service: Some(item.at().clone()), ..Filter::default() };
-    let entries = app.services.entries(&nobody(), &filter, None, 10).await.ok()?;
-    let made = |entry: &&crate::domain::audit::Entry| {
-        entry.outcome.as_ref().is_some_and(|outcome| outcome.revision == Some(revision))
-    };
-    let entry = entries.items.iter().find(made)?;
-    let effect = effect(entry);
-    // The version that changed most is the easiest to see.
-    let (version, _) = effect.deltas().into_iter().max_by_key(|(_, delta)| delta.abs())?;
-    let wanted = effect.after.iter().find(|(name, _)| *name == version).map_or(0, |(_, weight)| *weight);
-    // Only what came after the write can show it.
-    let written_ms = entry.outcome.as_ref().map_or(entry.intent.at_ms, |outcome| outcome.at_ms);
-    let seen = match app.services.seen_since(item, written_ms).await {
-        None => SeenSoFar::Blind,
-        Some(seen) if seen.too_few() => SeenSoFar::Few { requests: seen.requests() },
-        Some(seen) => {
-            let all = seen.requests();
-            let hits = seen.of(version.as_str()).map_or(0.0, |traffic| traffic.requests);
-            let share = hits * 100.0 / all;
-            let (low, high) = interval(hits, all);
-            if (low..=high).contains(&f64::from(wanted)) {
-                SeenSoFar::Yes { share, low, high }
-            } else if !item.routing.rules.is_empty() {
-                // Rules send a part of the requests elsewhere before the split applies.
-                SeenSoFar::Mixed
-            } else {
-                SeenSoFar::NotYet { share, low, high }
-            }
-        }
-    };
-    Some(Progress::of(lang, revision, None, version.as_str(), seen))
+/// How far a change has come. `None` when there is no such change, or another one came after it.
+pub fn progress(chrome: &Chrome, item: &Overview, applied: Option<Revision>) -> Option<ProgressLine> {
+    let progress = item.progress.as_ref().filter(|progress| applied == Some(progress.revision))?;
+    Some(ProgressLine::of(chrome.clock, chrome.now_ms, progress))
 }

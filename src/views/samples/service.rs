@@ -7,6 +7,7 @@ use crate::domain::ids::{Kind, ObjectRef, VersionName};
 use crate::domain::observed::Hits;
 use crate::domain::overview::{Detail, DiffLine, LastChange, Overview, Preview, Rights, Sign, Stale, State};
 use crate::domain::plan::{Effect, Plan, Planned};
+use crate::domain::progress::{Progress, SoFar, Steps};
 use crate::domain::refusal::{Check, Code, Refusal, Severity};
 use crate::domain::routing::{Op, Weights};
 use crate::domain::split::Split;
@@ -18,10 +19,10 @@ use super::super::pending::Case;
 use super::super::rule_form::Draft;
 use super::super::rules::RuleEditor;
 use super::super::service::{Outcome, ServicePage, Typed};
-use super::super::traffic::{Progress, SeenSoFar};
+use super::super::traffic::ProgressLine;
 use super::audit::entries;
 use super::world::{Service, five, longest, reviews, rule, seen, version, weights};
-use super::{HOSTILE, Page, chrome, push, toast};
+use super::{HOSTILE, NOW, Page, chrome, push, toast};
 
 /// The detail of an overview for somebody who may change it.
 pub fn detail(overview: Overview) -> Detail {
@@ -172,7 +173,17 @@ pub fn add(pages: &mut Vec<Page>, lang: Lang, theme: Theme) {
         }),
     );
 
-    let done = Progress::of(lang, 42, None, "v2", SeenSoFar::NotYet { share: 64.2, low: 62.1, high: 66.3 });
+    let steps = Steps {
+        begun_ms: NOW - 9_034,
+        accepted_ms: NOW - 9_013,
+        written_ms: NOW - 9_000,
+        seen_ms: None,
+        by: Some(("v2".into(), 70)),
+    };
+    let so_far = Some(SoFar::NotYet { share: 64.2, low: 62.1, high: 66.3 });
+    let clock = frame().clock;
+    let line = |progress| ProgressLine::of(clock, NOW, &progress);
+    let done = line(Progress { revision: 42, steps: steps.clone(), so_far });
     let applied = Chrome { toast: Some(toast(lang)), ..frame() };
     show(
         "service-applied",
@@ -181,6 +192,11 @@ pub fn add(pages: &mut Vec<Page>, lang: Lang, theme: Theme) {
         Typed::default(),
         Outcome { progress: Some(done), ..outcome(Case::Untouched) },
     );
+    let steps = Steps { seen_ms: Some(NOW), ..steps };
+    let so_far = Some(SoFar::Yes { share: 69.4, low: 67.1, high: 71.6 });
+    let done = line(Progress { revision: 42, steps, so_far });
+    let seen = Outcome { progress: Some(done), ..outcome(Case::Untouched) };
+    show("service-seen", frame(), &one, Typed::default(), seen);
 
     variants(&mut show, frame, lang);
     rules(&mut show, frame, lang);

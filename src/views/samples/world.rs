@@ -123,6 +123,7 @@ impl Service {
             observed: None,
             revision: 0,
             last: None,
+            progress: None,
         };
         Self { overview }
     }

@@ -3,6 +3,7 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::progress::Progress;
 use super::shape::LastChange;
 use super::values::{Check, Weights};
 use crate::domain::overview::{self, DiffLine, Sign};
@@ -78,7 +79,7 @@ fn line(line: &DiffLine) -> String {
     format!("{sign}{}\n", line.text)
 }
 
-/// A change that was written. That requests follow it is seen in `observed`.
+/// A change that was written. That requests follow it is seen later.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Applied {
     /// The service's new revision; also the answer's `ETag`.
@@ -90,6 +91,9 @@ pub struct Applied {
     /// The revision to switch back to.
     #[schema(required = true)]
     pub back: Option<u64>,
+    /// How far it has come; `progress` of the service tells later when requests were seen to follow.
+    #[schema(required = true)]
+    pub progress: Option<Progress>,
 }
 
 impl Applied {
@@ -100,6 +104,7 @@ impl Applied {
             before: Weights(applied.before.clone()),
             after: Weights(applied.after.clone()),
             back: applied.back,
+            progress: applied.progress.as_ref().map(Progress::of),
         }
     }
 }

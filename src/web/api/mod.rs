@@ -7,6 +7,7 @@ pub mod json;
 
 pub mod effect;
 pub mod entry;
+pub mod progress;
 pub mod shape;
 pub mod values;
 

@@ -4,6 +4,7 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::progress::Progress;
 use super::values::{Check, Shares, Weights, moment, rounded};
 use crate::domain::ids::VersionName;
 use crate::domain::overview::{self, ListPage, Overview};
@@ -41,6 +42,9 @@ pub struct Service {
     pub figures: Option<Figures>,
     #[schema(required = true)]
     pub last_change: Option<LastChange>,
+    /// How far the change has come that made this revision; null when it was not made here.
+    #[schema(required = true)]
+    pub progress: Option<Progress>,
 }
 
 /// The workloads behind a service that share a version.
@@ -205,6 +209,7 @@ impl Service {
                 too_few: seen.too_few(),
             }),
             last_change: item.last.as_ref().map(LastChange::of),
+            progress: item.progress.as_ref().map(Progress::of),
         }
     }
 }

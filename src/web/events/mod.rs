@@ -168,7 +168,7 @@ async fn missed(
             if stamp == Some(live::stamp(std::slice::from_ref(&item))) {
                 return Ok(Vec::new());
             }
-            let parts = live::service(app, &chrome, &item, *applied).await;
+            let parts = live::service(app, &chrome, &item, *applied);
             parts.into_iter().map(|part| frag(Some(at), part)).collect()
         }
         Topic::Services { query, .. } => {

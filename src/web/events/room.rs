@@ -289,7 +289,7 @@ async fn render(app: &App, room: &Room, news: News) -> Vec<Update> {
                 return out;
             }
             if let Ok(item) = app.services.overview(&nobody(), at, *window_s).await {
-                for part in live::service(app, &chrome, &item, *applied).await {
+                for part in live::service(app, &chrome, &item, *applied) {
                     out.push(frag(Some(at), part));
                 }
             }

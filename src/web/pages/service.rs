@@ -78,7 +78,7 @@ pub async fn show(
     if let Some(entry) = visit.made(applied).await {
         chrome.toast = Some(visit.toast(&detail, &entry));
     }
-    let progress = live::progress(&visit.app, chrome.lang(), &detail.overview, applied).await;
+    let progress = live::progress(&chrome, &detail.overview, applied);
     let outcome = Outcome { case: came.case(), refusal: came.refusal(), request_id: key(), progress };
     Ok(respond::html(&ServicePage::of(chrome, &detail, typed, outcome)))
 }

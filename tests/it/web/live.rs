@@ -9,13 +9,13 @@ use sluice::config::{Auth, Web};
 
 use crate::support::app::{RELEASER, TestApp, VIEWER, people};
 
-struct Line {
+pub(super) struct Line {
     body: Body,
     text: String,
 }
 
 impl Line {
-    async fn open(app: &TestApp, topic: &str, headers: &[(&str, &str)]) -> Self {
+    pub(super) async fn open(app: &TestApp, topic: &str, headers: &[(&str, &str)]) -> Self {
         let mut ask = app.ask("GET", &format!("/events?topic={topic}"));
         for (name, value) in headers {
             ask = ask.header(name, value);
@@ -48,7 +48,7 @@ impl Line {
     }
 
     /// The next event for which `wanted` holds; everything before it is thrown away.
-    async fn until(&mut self, wanted: impl Fn(&str, &Value) -> bool) -> Value {
+    pub(super) async fn until(&mut self, wanted: impl Fn(&str, &Value) -> bool) -> Value {
         loop {
             let (name, data) = self.next().await.expect("the stream is over");
             if wanted(&name, &data) {
@@ -58,7 +58,7 @@ impl Line {
     }
 }
 
-fn frag(id: &'static str) -> impl Fn(&str, &Value) -> bool {
+pub(super) fn frag(id: &'static str) -> impl Fn(&str, &Value) -> bool {
     move |name, data| name == "frag" && data["id"] == id
 }
 

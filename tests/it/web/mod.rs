@@ -16,4 +16,5 @@ mod forms;
 mod lists;
 mod live;
 mod pages;
+mod progress;
 mod releases;
