@@ -152,6 +152,21 @@ func (o *backend) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	header.Set("x-pod", o.Pod)
 	header.Set("x-seen-host", r.Host)
 	header.Set("x-seen-path", r.RequestURI)
+	header.Set("x-own", "yes")
+	for name, values := range r.Header {
+		if strings.HasPrefix(name, "X-") {
+			header.Set("x-seen-"+name, strings.Join(values, ","))
+		}
+	}
+	if wait, err := time.ParseDuration(r.Header.Get("x-tests-wait")); err == nil {
+		time.Sleep(wait)
+	}
+	// The proxy says which try it is; those before this one fail.
+	if first, err := strconv.Atoi(r.Header.Get("x-tests-good-from")); err == nil {
+		if try, err := strconv.Atoi(r.Header.Get("x-envoy-attempt-count")); err != nil || try < first {
+			w.WriteHeader(http.StatusServiceUnavailable)
+		}
+	}
 	if now.errors > 0 && rand.Float64() < now.errors {
 		w.WriteHeader(http.StatusInternalServerError)
 	}

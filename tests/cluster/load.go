@@ -50,6 +50,8 @@ type answer struct {
 	Flags    string  `json:"flags"` // Envoy's, when Envoy itself answered
 	Error    string  `json:"error"`
 	Millis   float64 `json:"millis"`
+
+	Headers map[string]string `json:"headers,omitempty"` // of the answer, lower case; only where each answer is told
 }
 
 // key is what answers are counted by: `200 reviews v1`; `503 UH` when Envoy itself answered.
@@ -102,7 +104,7 @@ func (c *cluster) load(ctx context.Context, o order) (outcome, error) {
 	var group sync.WaitGroup
 	for s := range streams {
 		group.Go(func() {
-			speak := speaker(o.Speaks, dial)
+			speak := speaker(o.Speaks, dial, o.Each)
 			for {
 				n := turn.Add(1) - 1
 				if o.Count > 0 && n >= int64(o.Count) {
@@ -166,7 +168,7 @@ type dialer func(ctx context.Context, network, address string) (net.Conn, error)
 
 // speaker gives what sends one request and waits for its answer, on a connection of its own that
 // stays open (HTTP) or is new each time (TCP and TLS, where a connection is what is routed).
-func speaker(speaks string, dial dialer) func(ask) answer {
+func speaker(speaks string, dial dialer, each bool) func(ask) answer {
 	if speaks == "tcp" || speaks == "tls" {
 		return func(a ask) answer { return knock(a, speaks == "tls", dial) }
 	}
@@ -199,8 +201,20 @@ func speaker(speaks string, dial dialer) func(ask) answer {
 		return answer{
 			Status: response.StatusCode, Flags: flags, App: header.Get("x-app"), Version: header.Get("x-version"), Pod: header.Get("x-pod"),
 			Host: header.Get("x-seen-host"), Path: header.Get("x-seen-path"), Location: header.Get("location"),
+			Headers: told(header, each),
 		}
 	}
+}
+
+func told(header http.Header, each bool) map[string]string {
+	if !each {
+		return nil
+	}
+	all := map[string]string{}
+	for name, values := range header {
+		all[strings.ToLower(name)] = strings.Join(values, ",")
+	}
+	return all
 }
 
 // knock opens a connection, says a word and reads who answered.

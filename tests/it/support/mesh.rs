@@ -84,6 +84,13 @@ pub struct Got {
     /// Envoy's response flags, when Envoy itself answered.
     pub flags: String,
     pub error: String,
+    /// As the application saw it.
+    pub host: String,
+    pub location: String,
+    pub millis: f64,
+    /// Of the answer, where each answer is told; `x-seen-…` are headers of the request as the application got them.
+    #[serde(default)]
+    pub headers: BTreeMap<String, String>,
 }
 
 impl Outcome {

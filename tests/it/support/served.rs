@@ -120,6 +120,17 @@ impl Served {
         Answer { status, etag, body: serde_json::from_str(&text).unwrap_or(Value::String(text)) }
     }
 
+    /// Signs in as a browser does; the value of the cookie header.
+    pub async fn sign_in(&self, token: &str) -> String {
+        let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+        let body = url::form_urlencoded::Serializer::new(String::new()).append_pair("token", token).finish();
+        let ask = client.post(format!("{}/login", self.url)).body(body);
+        let answer = ask.header("content-type", "application/x-www-form-urlencoded").send().await.unwrap();
+        assert_eq!(answer.status(), 303);
+        let cookie = answer.headers()["set-cookie"].to_str().unwrap().to_owned();
+        cookie.split(';').next().unwrap().to_owned()
+    }
+
     /// Ends it as a cluster ends a pod, and says whether it ended well.
     pub fn end(&mut self) -> bool {
         let id = self.child.id().to_string();

@@ -1,9 +1,13 @@
 //! Real requests through a real Envoy, driven by the real istiod, changed by the real Sluice: nothing about
 //! traffic is believed because a fake said so. Needs the mesh of `tests/cluster` (see its README).
 
+mod crowd;
+mod effects;
 mod faults;
 mod flows;
+mod nonsense;
 mod opinions;
+mod progress;
 mod releases;
 mod seen;
 mod shapes;

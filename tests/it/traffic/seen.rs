@@ -1,8 +1,8 @@
 //! What was really sent is what Sluice shows as observed, from a real Prometheus that scrapes a real Envoy; and a
 //! Prometheus that is slow, down, lying or new makes notices, never a wrong number, never a blocked change.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::extract::{RawQuery, State};
@@ -21,7 +21,7 @@ use crate::support::wait_for;
 /// How the go-between treats answers of the real Prometheus.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
-enum Mood {
+pub(super) enum Mood {
     Honest,
     Silent,
     Down,
@@ -32,19 +32,22 @@ enum Mood {
 
 /// Stands between Sluice and the real Prometheus.
 #[derive(Clone)]
-struct Between {
+pub(super) struct Between {
     to: Arc<str>,
     mood: Arc<AtomicU8>,
     asked: Arc<AtomicUsize>,
+    /// The questions themselves, as they came.
+    questions: Arc<Mutex<Vec<String>>>,
     client: reqwest::Client,
 }
 
 impl Between {
-    async fn start(prometheus: &str) -> (Self, String) {
+    pub(super) async fn start(prometheus: &str) -> (Self, String) {
         let between = Self {
             to: prometheus.into(),
             mood: Arc::default(),
             asked: Arc::default(),
+            questions: Arc::default(),
             client: reqwest::Client::new(),
         };
         let router = axum::Router::new()
@@ -59,10 +62,17 @@ impl Between {
     fn is(&self, mood: Mood) {
         self.mood.store(mood as u8, Ordering::SeqCst);
     }
+
+    /// The questions that name a namespace, since this was last asked.
+    pub(super) fn about(&self, namespace: &str) -> Vec<String> {
+        let all = std::mem::take(&mut *self.questions.lock().unwrap());
+        all.into_iter().filter(|question| question.contains(&format!("%22{namespace}%22"))).collect()
+    }
 }
 
 async fn pass_on(State(between): State<Between>, RawQuery(query): RawQuery) -> Response {
     between.asked.fetch_add(1, Ordering::SeqCst);
+    between.questions.lock().unwrap().extend(query.clone());
     let is = |mood: Mood| between.mood.load(Ordering::SeqCst) == mood as u8;
     if is(Mood::Silent) {
         std::future::pending::<()>().await;

@@ -5,7 +5,7 @@
 
 use serde_json::{Value, json};
 
-use super::{subsets, to};
+use super::{effects, subsets, to};
 use crate::support::cluster::RealCluster;
 use crate::support::mesh::{Ask, Change, Load, Town, weights};
 
@@ -79,14 +79,24 @@ fn http() -> Vec<(&'static str, Value)> {
         ),
         (
             "timeout-retries",
-            alone(json!({"timeout": "5s",
-            "retries": {"attempts": 3, "perTryTimeout": "2s", "retryOn": "gateway-error,connect-failure", "retryRemoteLocalities": true, "backoff": "50ms", "retryIgnorePreviousHosts": true}})),
+            alone(json!({"timeout": "3s",
+            "retries": {"attempts": 3, "perTryTimeout": "1s", "retryOn": "gateway-error,connect-failure", "retryRemoteLocalities": true, "backoff": "50ms", "retryIgnorePreviousHosts": true}})),
         ),
         (
             "fault",
             alone(
                 json!({"fault": {"delay": {"fixedDelay": "1s", "percentage": {"value": 0.1}}, "abort": {"httpStatus": 500, "percentage": {"value": 0}}}}),
             ),
+        ),
+        (
+            "fault-abort",
+            first(json!({"match": [{"uri": {"exact": "/abort"}}], "route": v2,
+            "fault": {"abort": {"httpStatus": 418, "percentage": {"value": 100}}}})),
+        ),
+        (
+            "fault-delay",
+            first(json!({"match": [{"uri": {"exact": "/slow"}}], "route": v2,
+            "fault": {"delay": {"fixedDelay": "300ms", "percentage": {"value": 100}}}})),
         ),
         (
             "fault-grpc",
@@ -114,7 +124,7 @@ fn http() -> Vec<(&'static str, Value)> {
         (
             "headers",
             alone(
-                json!({"headers": {"request": {"set": {"x-a": "b"}, "add": {"x-c": "d"}, "remove": ["x-e"]}, "response": {"remove": ["x-f"]}}}),
+                json!({"headers": {"request": {"set": {"x-a": "b"}, "add": {"x-c": "d"}, "remove": ["x-e"]}, "response": {"set": {"x-g": "h"}, "remove": ["x-own"]}}}),
             ),
         ),
         (
@@ -172,6 +182,7 @@ async fn in_every_form_of_http_routing_only_the_numbers_change_and_envoy_follows
             assert_eq!(without_numbers(&before), without_numbers(&after), "{form}");
         }
         town.until_split(&load, 600, &[("v1", 0.2), ("v2", 0.8)]).await;
+        effects::hold(&town, &load, form).await;
         town.delete("VirtualService", form).await;
     }
 }

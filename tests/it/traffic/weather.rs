@@ -1,11 +1,10 @@
 //! The weather story from deploy to retire, under 200 requests a second: no request fails, at no time.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::to;
 use crate::support::cluster::RealCluster;
-use crate::support::mesh::Change;
-use crate::support::mesh::{Ask, Load, Town, weights};
+use crate::support::mesh::{Ask, Change, Load, Town, weights};
+use crate::support::wait_for;
 
 #[tokio::test]
 async fn forecast_v2_takes_over_from_v1_and_no_request_fails_meanwhile() {
@@ -42,13 +41,33 @@ async fn forecast_v2_takes_over_from_v1_and_no_request_fails_meanwhile() {
         .sum();
     assert_eq!(unknown, 0);
 
-    // Into the route, half and half; then all.
-    town.changed(&sluice, "forecast", weights(&[("v1", 50), ("v2", 50)])).await;
+    // A release brings v2 into the route, half and half; a person looks, then all.
+    let token = Some(cluster.token("admin"));
+    let spec = json!({"service": {"namespace": "story", "name": "forecast"}, "strategy": "canary", "stable": "v1",
+        "candidate": {"from": "adopt", "version": "v2"},
+        "steps": [{"kind": "weight", "percent": 50}, {"kind": "approval"}, {"kind": "weight", "percent": 100}]});
+    let body = json!({"spec": spec, "reason": "the story"});
+    let release = sluice.call("POST", "/api/v1/releases", token, Some(body), &[]).await;
+    assert_eq!(release.status, 200, "{:?}", release.body);
+    let path = format!("/api/v1/releases/{}", release.body["id"].as_str().unwrap());
+    let until = async |what: &str, there: fn(&Value) -> bool| {
+        wait_for(what, async || {
+            let release = sluice.call("GET", &path, token, None, &[]).await.body;
+            there(&release).then_some(release)
+        })
+        .await
+    };
+    let say = async |body: Value| {
+        let told = sluice.call("POST", &format!("{path}/commands"), token, Some(body), &[]).await;
+        assert_eq!(told.status, 200, "{:?}", told.body);
+    };
+    until("it waits for approval", |release| release["paused"]["reason"] == "gate").await;
     town.until(&load, &["v1", "v2"]).await;
     let half = town.load(&Load { count: 4_000, ..load.clone() }).await;
     half.assert_no_failure();
     half.assert_share("v2", 0.5);
-    town.changed(&sluice, "forecast", Change::TakeOver("v2")).await;
+    say(json!({"command": "promote", "reason": "half is well"})).await;
+    until("it has ended", |release| release["phase"] == "succeeded").await;
     town.until(&load, &["v2"]).await;
     let kept = town.get("Deployment", "forecast-v1").await;
     assert_eq!(kept["status"]["readyReplicas"], json!(2), "v1 keeps running");
@@ -60,17 +79,15 @@ async fn forecast_v2_takes_over_from_v1_and_no_request_fails_meanwhile() {
     town.changed(&sluice, "forecast", Change::TakeOver("v2")).await;
     town.until(&load, &["v2"]).await;
 
-    // v1 is retired by hand, in the safe order: route, subset, workload.
-    let route = json!([to("forecast.story.svc.cluster.local", "v2", 100)]);
-    let mut service = town.get("VirtualService", "forecast").await;
-    service["spec"]["http"][0]["route"] = route;
-    replace(&town, "VirtualService", service).await;
-    town.until(&load, &["v2"]).await;
-    let mut rule = town.get("DestinationRule", "forecast").await;
-    rule["spec"]["subsets"].as_array_mut().unwrap().retain(|subset| subset["name"] != json!("v1"));
-    replace(&town, "DestinationRule", rule).await;
-    town.delete("Deployment", "forecast-v1").await;
+    // v1 is retired: its workload, its subset and its part of the route go.
+    say(json!({"command": "retire", "confirm": "forecast v1", "reason": "v2 has all"})).await;
     town.known(&sluice, "forecast", &[("v2", 2)]).await;
+    let gone = town.objects("Deployment").get_opt("forecast-v1").await.unwrap();
+    assert!(gone.is_none(), "{gone:?}");
+    for kind in ["VirtualService", "DestinationRule"] {
+        let spec = town.get(kind, "forecast").await["spec"].to_string();
+        assert!(!spec.contains("v1"), "{kind}: {spec}");
+    }
     town.until(&load, &["v2"]).await;
 
     // Long enough for whatever a deleted pod leaves behind.
@@ -80,11 +97,4 @@ async fn forecast_v2_takes_over_from_v1_and_no_request_fails_meanwhile() {
     all.assert_no_failure();
     let seen = town.seen(&sluice, "forecast").await.body;
     assert_eq!(seen["declared"], json!({"v2": 100}), "{seen}");
-}
-
-async fn replace(town: &Town<'_>, kind: &str, object: serde_json::Value) {
-    let name = object["metadata"]["name"].as_str().unwrap().to_owned();
-    let object = serde_json::from_value(object).unwrap();
-    let by = kube::api::PostParams { field_manager: Some("kubectl-edit".into()), ..Default::default() };
-    town.objects(kind).replace(&name, &by, &object).await.unwrap();
 }

@@ -66,6 +66,7 @@ async fn parts_that_stop_make_refusals_and_nothing_else() {
 
     // All the while, requests were answered.
     steady.stop().await.assert_no_failure();
+    super::forgetful::prometheus_and_its_proxy_start_anew(&cluster).await;
 }
 
 /// A change works again and reaches the proxy.
