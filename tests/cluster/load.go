@@ -50,6 +50,7 @@ type answer struct {
 	Flags    string  `json:"flags"` // Envoy's, when Envoy itself answered
 	Error    string  `json:"error"`
 	Millis   float64 `json:"millis"`
+	At       float64 `json:"at"` // when it was asked, milliseconds since 1970
 
 	Headers map[string]string `json:"headers,omitempty"` // of the answer, lower case; only where each answer is told
 }
@@ -122,6 +123,7 @@ func (c *cluster) load(ctx context.Context, o order) (outcome, error) {
 				}
 				asked := time.Now()
 				a := speak(o.Requests[n%int64(len(o.Requests))])
+				a.At = float64(asked.UnixMicro()) / 1000
 				a.Millis = float64(time.Since(asked).Microseconds()) / 1000
 				parts[s] = append(parts[s], turned{n, a})
 			}

@@ -88,6 +88,8 @@ pub struct Got {
     pub host: String,
     pub location: String,
     pub millis: f64,
+    /// When it was asked, milliseconds since 1970.
+    pub at: f64,
     /// Of the answer, where each answer is told; `x-seen-…` are headers of the request as the application got them.
     #[serde(default)]
     pub headers: BTreeMap<String, String>,
