@@ -62,6 +62,18 @@ const sluice = {
     return true;
   },
 
+  /** A refusal of what a dialog asked for stays in the dialog: the question once more, or a sentence above it. */
+  askAgain(dialog, form, html) {
+    const holder = document.createElement('template');
+    holder.innerHTML = html;
+    const again = $('form', holder.content);
+    if (again) dialog.replaceChildren(holder.content); else $('.pad', form).prepend(holder.content);
+    htmx.process(dialog);
+    const at = $('[role=alert], [aria-invalid=true]', dialog) || $('h2', dialog);
+    if (!at.matches('input, textarea, select')) at.tabIndex = -1;
+    at.focus();
+  },
+
   /** The session is over: keeps what was typed in this tab and asks for the person again. */
   signIn(form) {
     if (form && (form.id !== 'weights' || sluice.dirty())) {
@@ -81,6 +93,7 @@ document.addEventListener('submit', async event => {
   if (sluice.sending || button?.getAttribute('aria-disabled') === 'true') return;
   sluice.sending = true;
   button?.setAttribute('aria-disabled', 'true');
+  const dialog = form.closest('#dialog');
   const action = button?.getAttribute('formaction') || form.getAttribute('action');
   const lost = () => {
     $$('.lost').forEach(el => el.remove());
@@ -91,9 +104,10 @@ document.addEventListener('submit', async event => {
   try {
     const answer = await fetch(action, {
       method: 'POST', body: new URLSearchParams(new FormData(form, button)),
-      headers: { 'X-CSRF-Token': sluice.csrf(), 'X-Sluice-Send': '1', Accept: 'text/html' }, signal: AbortSignal.timeout(40000),
+      headers: { 'X-CSRF-Token': sluice.csrf(), 'X-Sluice-Send': '1', Accept: 'text/html', ...dialog && { 'HX-Request': 'true' } }, signal: AbortSignal.timeout(40000),
     });
     if (answer.status === 401 || new URL(answer.url).pathname === '/login') return sluice.signIn(form);
+    if (dialog && !answer.redirected) return sluice.askAgain(dialog, form, await answer.text());
     const twin = form.hasAttribute('data-twin') && !answer.redirected;
     const url = answer.redirected ? answer.url : twin ? action : null;
     if (!sluice.adopt(await answer.text(), url, twin ? 'push' : 'replace')) return lost();

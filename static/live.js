@@ -23,9 +23,23 @@
     const fresh = holder.content.firstElementChild;
     if (!fresh || fresh.id !== id || hasField(fresh)) return;
     if (fresh.dataset.barred !== old.dataset.barred) return follow(); // all levers of the page come or go
+    const room = old.offsetHeight;
     old.replaceWith(fresh);
+    if ('holds' in fresh.dataset) hold(fresh, room);
     htmx.process(fresh);
     fresh.dispatchEvent(new Event('sluice:live', { bubbles: true }));
+  }
+
+  /** Keeps the room that a list above others has: what does not fit waits until somebody asks for it. */
+  function hold(list, room) {
+    const needed = list.offsetHeight, more = $('#more');
+    if (needed > room) {
+      if (!more) $('#toasts').append($('#t-more').content.firstElementChild.cloneNode(true));
+      sluice.announce($('#t-more').content.textContent.trim());
+    } else more?.remove();
+    if (needed === room) return;
+    list.hidden = room === 0;
+    list.style.height = room + 'px';
   }
 
   /** Takes this page as it is now, when nothing on it was edited. */
@@ -118,7 +132,18 @@
   document.addEventListener('focusout', () => setTimeout(() => {
     for (const [id, html] of [...deferred]) { deferred.delete(id); put(id, html); }
   }));
-  document.addEventListener('click', event => { if (event.target.closest('[data-retry]')) open(); });
+  document.addEventListener('click', event => {
+    if (event.target.closest('[data-retry]')) open();
+    if (event.target.closest('[data-more]')) {
+      const list = $('[data-holds]');
+      $('#more').remove();
+      list.hidden = false;
+      list.style.height = '';
+      list.tabIndex = -1;
+      list.focus();
+      list.scrollIntoView({ block: 'center' });
+    }
+  });
   document.addEventListener('visibilitychange', () => { // browsers allow six connections a host: hidden tabs give theirs back
     clearTimeout(away);
     if (document.hidden) {

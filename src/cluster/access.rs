@@ -140,6 +140,16 @@ impl Cluster {
         Ok(allowed)
     }
 
+    /// True when it is known, without asking, that somebody may see the services of a namespace.
+    pub fn is_known_to_see(&self, who: &Identity, namespace: &Namespace) -> bool {
+        let now = self.inner.options.clock.now_ms();
+        let yes = |ask: Ask| {
+            let key = (who.clone(), ask);
+            self.believed(&self.inner.rights.rights, &key, now, |allowed| *allowed) == Some(true)
+        };
+        who.unrestricted || yes(Ask::see(None)) || yes(Ask::see(Some(namespace.clone())))
+    }
+
     /// The namespaces whose services somebody may see: all at once where the right is cluster-wide, else asked
     /// one by one. A namespace about which no answer comes is not among them.
     pub async fn visible_namespaces(&self, who: &Identity, cache: &Cache) -> Result<Visible, ClusterError> {

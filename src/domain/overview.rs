@@ -12,7 +12,7 @@ use super::observed::{Hits, Observed};
 use super::plan::Planned;
 use super::progress::Progress;
 use super::refusal::{Check, Code, Finding, Refusal, Severity};
-use super::release::{Phase, ReleaseId};
+use super::release::{Phase, Release, ReleaseId};
 use super::routing::{Routing, Weights};
 use super::snapshot::Snapshot;
 
@@ -198,6 +198,8 @@ pub struct ListPage {
     pub namespaces: Vec<Namespace>,
     /// The worst services that need attention, at most 5, whatever the filter.
     pub attention: Vec<Overview>,
+    /// Releases that wait for somebody, those in trouble first, at most 5, whatever the filter.
+    pub waiting: Vec<Arc<Release>>,
     /// The nearest name when nothing matches.
     pub nearest: Option<ServiceRef>,
     pub notices: Vec<Check>,
@@ -224,6 +226,19 @@ pub enum Sign {
     Same,
     Add,
     Del,
+}
+
+/// What somebody else made of a service's routing since it was last written from here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Difference {
+    /// The latest entry of the history that saw it.
+    pub entry: i64,
+    /// Milliseconds since 1970.
+    pub at_ms: i64,
+    /// Field managers of that edit.
+    pub by: Vec<String>,
+    /// From what was written from here to what is there now; empty = it is as it was written again.
+    pub diffs: Vec<(ObjectRef, Vec<DiffLine>)>,
 }
 
 /// What would happen.

@@ -157,6 +157,7 @@ impl Services {
                 .then(|| nearest(&sorted.name, visible, &words))
                 .flatten(),
             attention: self.overviews(&worst, window).await?,
+            waiting: self.waiting_releases(visible, 5),
             items,
             total,
             counts: match visible {

@@ -4,14 +4,15 @@
 use askama::Template;
 use askama::filters::HtmlSafe;
 
+use crate::domain::audit::Ending;
 use crate::domain::ids::Revision;
 use crate::domain::overview::{Detail, Preview, Stale};
 use crate::domain::refusal::{Refusal, Severity};
 
 use super::bars::{Bar, Slots};
-use super::chrome::{Chrome, Notice};
+use super::chrome::{Chrome, Notice, Tone};
 use super::lang::{Lang, Rich};
-use super::pending::{CheckItem, Conflict, Place};
+use super::pending::{CheckItem, Conflict, Place, broke};
 use super::query::{Address, service_path};
 use super::text;
 
@@ -82,6 +83,8 @@ pub struct Asked<'a> {
     pub preview: Option<&'a Preview>,
     pub refusal: Option<&'a Refusal>,
     pub stale: Option<&'a Stale>,
+    /// What became of the cluster when it was tried, and under which request; `None` = it was not tried yet.
+    pub tried: Option<(Ending, &'a str)>,
     pub reason: String,
     pub acknowledged: &'a [String],
     pub request_id: String,
@@ -142,8 +145,15 @@ impl Act {
         let all = asked.preview.map(|preview| preview.checks.as_slice());
         let all = all.or(asked.refusal.map(|no| no.checks.as_slice())).unwrap_or_default();
         let listed = |refusal: &&Refusal| !all.iter().any(|check| check.code == refusal.code);
-        let problem =
-            asked.refusal.filter(listed).filter(|_| reason_error.is_none() && asked.stale.is_none());
+        let problem = asked.refusal.filter(listed).filter(|_| reason_error.is_none());
+        let problem = problem.map(|no| match asked.tried {
+            // Everything was read anew: the effect above the buttons is that on what is there now.
+            Some((_, request)) if asked.stale.is_some() => {
+                Notice { tone: Tone::Warn, icon: "warn", ..broke(lang, no, Ending::Refused, request) }
+            }
+            Some((ending, request)) => broke(lang, no, ending, request),
+            None => text::refused(lang, no),
+        });
         Self {
             lang,
             kind,
@@ -162,7 +172,7 @@ impl Act {
             possible: !all.iter().any(|check| check.severity == Severity::Block)
                 && (asked.preview.is_some() || asked.refusal.is_none()),
             checks: all.iter().map(|check| CheckItem::of(lang, check, asked.acknowledged)).collect(),
-            problem: problem.map(|no| text::refused(lang, no)),
+            problem,
             reason: asked.reason.clone(),
             reason_error,
             button: button.into(),
@@ -173,7 +183,7 @@ impl Act {
 impl ActPage {
     /// The page for a target.
     pub fn of(chrome: Chrome, detail: &Detail, target: &Target<'_>, asked: &Asked<'_>) -> Self {
-        let act = Act::of(&chrome, detail, target, asked);
+        let mut act = Act::of(&chrome, detail, target, asked);
         let at = detail.overview.at();
         let slots = Slots::of(&detail.overview.snapshot.versions);
         let place = Place {
@@ -185,6 +195,10 @@ impl ActPage {
             request_id: String::new(),
         };
         let conflict = asked.stale.map(|stale| Conflict::of(&place, stale));
+        if conflict.is_some() {
+            // The panel above says it, with all three splits.
+            act.problem = None;
+        }
         Self {
             namespace: at.namespace.to_string(),
             service: at.name.to_string(),

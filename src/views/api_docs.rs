@@ -51,6 +51,8 @@ pub struct Operation {
     pub parameters: Vec<Parameter>,
     /// Media type, and the body's schema.
     pub body: Option<(String, String)>,
+    /// The same as a call of a command line, line by line.
+    pub call: Vec<String>,
     /// Status, meaning, and the answer's schema.
     pub answers: Vec<(String, Rich, String)>,
 }
@@ -139,6 +141,7 @@ impl Operation {
             description: paragraphs(&operation["description"]),
             parameters: parameters.map(Parameter::of).collect(),
             body: content(&operation["requestBody"]),
+            call: call(path, method, item, operation),
             answers: entries(&operation["responses"])
                 .map(|(status, answer)| {
                     let shape = content(answer).map(|(_, shape)| shape).unwrap_or_default();
@@ -147,6 +150,36 @@ impl Operation {
                 .collect(),
         }
     }
+}
+
+/// What somebody would type to try it: names as in the examples, `SLUICE` and `TOKEN` from the environment.
+fn call(path: &str, method: &str, item: &Value, operation: &Value) -> Vec<String> {
+    let parameters = || list(&item["parameters"]).chain(list(&operation["parameters"]));
+    let takes = |name: &str| parameters().any(|one| one["name"] == *name);
+    let id = if path.contains("/releases/") { "R-1042" } else { "1042" };
+    let named = [("{namespace}", "bookinfo"), ("{ns}", "bookinfo"), ("{name}", "reviews"), ("{id}", id)];
+    let path = named.iter().fold(path.to_owned(), |path, (name, value)| path.replace(name, value));
+    // What has no name that everybody knows is a variable of the shell.
+    let path = path.replace('{', "$").replace('}', "");
+    let wait = if takes("wait") { "?wait=60" } else { "" };
+    let method = method.to_uppercase();
+    let verb = if method == "GET" { String::new() } else { format!(" -X {method}") };
+    let mut lines =
+        vec![format!("curl{verb} \"$SLUICE{path}{wait}\""), "-H \"Authorization: Bearer $TOKEN\"".to_owned()];
+    if takes("If-Match") {
+        lines.push("-H 'If-Match: \"42\"'".to_owned());
+    }
+    if takes("Idempotency-Key") {
+        lines.push("-H \"Idempotency-Key: $(uuidgen)\"".to_owned());
+    }
+    let body = entries(&operation["requestBody"]["content"]).next();
+    if let Some((media, example)) = body.and_then(|(media, body)| Some((media, body.get("example")?))) {
+        lines.push(format!("-H 'Content-Type: {media}'"));
+        lines.push(format!("-d '{example}'"));
+    }
+    let last = lines.len() - 1;
+    lines[..last].iter_mut().for_each(|line| line.push_str(" \\"));
+    lines
 }
 
 impl Parameter {

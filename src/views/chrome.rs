@@ -35,7 +35,28 @@ pub struct Chrome {
     pub demo: bool,
     /// What is wrong with our own sources.
     pub notices: Vec<Check>,
+    /// Releases under way that the person may see.
+    pub active: usize,
     pub toast: Option<Toast>,
+}
+
+/// How many releases are under way, beside their entry of the navigation.
+#[derive(Clone, Debug, PartialEq, Eq, Template)]
+#[template(
+    ext = "html",
+    source = r#"<span class="n" id="nav-active" data-live{% if count == 0 %} hidden{% endif %}><span aria-hidden="true">{{ count }}</span><span class="vh">, {{ words }}</span></span>"#
+)]
+pub struct UnderWay {
+    pub count: usize,
+    pub words: String,
+}
+
+impl HtmlSafe for UnderWay {}
+
+impl UnderWay {
+    pub fn of(lang: Lang, count: usize) -> Self {
+        Self { count, words: lang.count("releases.under_way", count).into() }
+    }
 }
 
 /// The person at the other end.
@@ -123,6 +144,11 @@ impl Chrome {
         self.clock.moment(at_ms, self.now_ms)
     }
 
+    /// The number beside the entry of releases.
+    pub fn under_way(&self) -> UnderWay {
+        UnderWay::of(self.lang(), self.active)
+    }
+
     /// The notices on top of the page.
     pub fn notices(&self) -> Vec<Notice> {
         let lang = self.lang();
@@ -133,6 +159,16 @@ impl Chrome {
         demo.into_iter().chain(self.notices.iter().map(|check| text::notice(self.clock, check))).collect()
     }
 }
+
+/// The attributes of a control that keeps its place while it cannot be used, with the reason; nothing when it can.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Template)]
+#[template(
+    ext = "html",
+    source = r#"{% if let Some(why) = self.0 %} disabled title="{{ why }}" aria-description="{{ why }}"{% endif %}"#
+)]
+pub struct Off<'a>(pub Option<&'a str>);
+
+impl HtmlSafe for Off<'_> {}
 
 /// How much a notice, chip or row matters. Never said by colour alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -275,13 +275,14 @@ impl Pending {
 }
 
 /// What became of it comes first where that is known, then why, then the request to ask about.
-fn broke(lang: Lang, refusal: &Refusal, ending: Ending, request: &str) -> Notice {
+/// What is said of a change that was not made, or of which not all is known.
+pub(super) fn broke(lang: Lang, refusal: &Refusal, ending: Ending, request: &str) -> Notice {
     let said = text::refusal(lang, refusal);
     let mut more = vec![said.text];
     more.extend(said.next);
     more.push(format!("({} {request})", lang.t("error.request")));
     let notice = text::refused(lang, refusal);
-    if ending == Ending::Failed {
+    if matches!(ending, Ending::Failed | Ending::Refused) {
         return Notice { text: lang.t("pending.failed").rich(), more: Some(more.join(" ")), ..notice };
     }
     Notice { more: Some(more[1..].join(" ")), ..notice }

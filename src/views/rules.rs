@@ -11,7 +11,7 @@ use crate::domain::refusal::Refusal;
 use crate::domain::routing::{Condition, Op, Rule, Subject};
 
 use super::bars::Slots;
-use super::chrome::{Chip, Chrome, Notice, Tone};
+use super::chrome::{Chip, Chrome, Notice, Off, Tone};
 use super::lang::{Lang, Rich};
 use super::rule_form::Draft;
 use super::text;
@@ -29,6 +29,8 @@ pub struct RulesCard {
     /// The edited list as it travels; `None` = as it stands in the cluster.
     pub json: Option<String>,
     pub can_change: bool,
+    /// Why not; said by each button that is disabled because of it.
+    pub why_not: String,
     pub editor: Option<RuleEditor>,
     /// What was wrong with the last press.
     pub problem: Option<Notice>,
@@ -154,6 +156,7 @@ pub struct CardOf<'a> {
     /// As edited, when it was.
     pub edited: Option<&'a [Rule]>,
     pub can_change: bool,
+    pub why_not: &'a str,
     pub hits: Option<&'a Hits>,
     /// The editor that is open, at its rule's place.
     pub editor: Option<RuleEditor>,
@@ -181,7 +184,7 @@ impl RulesCard {
             mark: card.edited.and_then(|_| mark(lang, rule, card.declared)),
             up: at > 0,
             down: at < last,
-            can_edit: card.can_change && rule.action.is_none(),
+            can_edit: rule.action.is_none(),
             open: open == Some(at),
         };
         Self {
@@ -191,9 +194,15 @@ impl RulesCard {
             rest: counts.iter().find(|count| count.at.is_none()).cloned(),
             json: card.edited.map(|rules| serde_json::to_string(rules).unwrap_or_default()),
             can_change: card.can_change,
+            why_not: card.why_not.to_owned(),
             editor: card.editor,
             problem: card.refusal.map(|refusal| text::refused(lang, refusal)),
         }
+    }
+
+    /// What a button says of itself when nothing can be changed.
+    fn off(&self) -> Off<'_> {
+        Off((!self.can_change).then_some(self.why_not.as_str()))
     }
 
     /// How many columns the table has.

@@ -14,7 +14,7 @@ use crate::domain::split::Split;
 
 use super::audit::HistoryRow;
 use super::bars::Slots;
-use super::chrome::{Chrome, Notice, Tone};
+use super::chrome::{Chrome, Notice, Off, Tone};
 use super::findings::Findings;
 use super::lang::{Lang, Rich};
 use super::pending::{Case, Pending, Place};
@@ -49,6 +49,8 @@ pub struct ServicePage {
     pub verdict: Verdict,
     pub rows: Vec<VersionRow>,
     pub can_change: bool,
+    /// Why nothing can be changed, on every control that is disabled because of it; empty = it can.
+    pub why_not: String,
     pub total: String,
     /// What is wrong with the numbers.
     pub weights_error: Option<String>,
@@ -122,7 +124,9 @@ impl ServicePage {
         let path = service_path(&namespace, &name);
         let slots = Slots::of(&item.snapshot.versions);
         let findings = Findings::of(chrome.clock, item);
-        let can_change = detail.rights.change.is_none() && !findings.barred;
+        let barrier = item.barrier().map(|finding| text::check(lang, finding).text);
+        let why_not = detail.rights.change.as_ref().map(|why| text::refusal(lang, why).text).or(barrier);
+        let (can_change, why_not) = (why_not.is_none(), why_not.unwrap_or_default());
         let weights = now(item, &typed.route);
         let refused_field = outcome.refusal.and_then(|refusal| refusal.field.as_deref()).unwrap_or_default();
         let said = |field: &str| {
@@ -143,6 +147,7 @@ impl ServicePage {
             &Controls {
                 path: &path,
                 can_change,
+                why_not: &why_not,
                 now: &weights,
                 typed: &typed.weights,
                 wrong: wrong.filter(|_| refused_field.starts_with("weights")),
@@ -165,6 +170,7 @@ impl ServicePage {
                 declared: &item.routing.rules,
                 edited: typed.rules.as_deref(),
                 can_change,
+                why_not: &why_not,
                 hits: detail.hits.as_ref(),
                 editor: typed.editor,
                 refusal: typed.rule_refusal.as_ref(),
@@ -192,6 +198,7 @@ impl ServicePage {
             verdict: Verdict::of(lang, item),
             rows,
             can_change,
+            why_not,
             total: sum.to_string(),
             weights_error: said("weights"),
             reason: typed.reason,
@@ -205,16 +212,19 @@ impl ServicePage {
                 .iter()
                 .map(|entry| HistoryRow::of(&chrome, entry, item.revision))
                 .collect(),
-            back: detail
-                .back
-                .as_ref()
-                .filter(|_| can_change)
-                .map(|(revision, _)| (*revision, back_href(&path, *revision))),
+            back: detail.back.as_ref().map(|(revision, _)| (*revision, back_href(&path, *revision))),
             namespace,
             name,
             path,
             chrome,
         }
+    }
+}
+
+impl ServicePage {
+    /// What a control says of itself when nothing can be changed.
+    fn off(&self) -> Off<'_> {
+        Off((!self.can_change).then_some(self.why_not.as_str()))
     }
 }
 

@@ -12,12 +12,14 @@ use askama::filters::HtmlSafe;
 
 use crate::domain::overview::{ListAsk, ListPage, Overview, Show, Sort, State};
 use crate::domain::refusal::Severity;
+use crate::domain::release::{PauseReason, Phase, Release};
 use crate::domain::service::Version;
 
 use super::bars::{Bar, Slots, short};
 use super::chrome::{Chip, Chrome};
 use super::lang::{Lang, Text};
 use super::query::{Address, service_path};
+use super::release::said;
 use super::text;
 use super::time::{Clockface, Moment};
 
@@ -80,7 +82,7 @@ pub struct Empty {
     pub clear: Option<String>,
 }
 
-/// The worst services, on top of the page; hidden when there are none.
+/// The worst services and the releases that wait for somebody, on top of the page; hidden when there are none.
 #[derive(Clone, Debug, PartialEq, Eq, Template)]
 #[template(path = "parts/attention.html")]
 pub struct Attention {
@@ -90,13 +92,16 @@ pub struct Attention {
 
 impl HtmlSafe for Attention {}
 
-/// One service that somebody should look at.
+/// One service or release that somebody should look at.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Alarm {
     pub bad: bool,
     pub service: String,
     pub why: String,
     pub href: String,
+    /// What the button says, and what it says to somebody who hears it alone.
+    pub button: String,
+    pub label: String,
 }
 
 /// One service.
@@ -215,7 +220,7 @@ impl ServicesPage {
             .with("namespaces", lang.count("services.namespaces", page.namespaces.len()));
         Self {
             summary: summary.into(),
-            attention: Attention::of(lang, &page.attention),
+            attention: Attention::of(chrome.clock, &page.attention, &page.waiting),
             namespaces: page.namespaces.iter().map(ToString::to_string).collect(),
             tabs,
             rows,
@@ -257,18 +262,64 @@ impl Empty {
 }
 
 impl Attention {
-    /// The alarms of the given services, worst first as they come.
-    pub fn of(lang: Lang, items: &[Overview]) -> Self {
-        let alarm = |item: &Overview| Alarm {
+    /// The alarms of the given releases and services: what is bad first, otherwise as they come.
+    pub fn of(clock: Clockface, items: &[Overview], waiting: &[Arc<Release>]) -> Self {
+        let lang = clock.lang;
+        let releases = waiting.iter().map(|release| Alarm::of_release(clock, release));
+        let mut items: Vec<Alarm> =
+            releases.chain(items.iter().map(|item| Alarm::of_service(lang, item))).collect();
+        items.sort_by_key(|alarm| !alarm.bad);
+        Self { lang, items }
+    }
+}
+
+impl Alarm {
+    fn of_service(lang: Lang, item: &Overview) -> Self {
+        let service = format!("{} / {}", item.at().namespace, item.at().name);
+        Self {
             bad: item.state <= State::LastFailed,
-            service: format!("{} / {}", item.at().namespace, item.at().name),
             why: item.findings.first().map_or_else(
                 || text::state(lang, item.state).text,
                 |finding| text::check(lang, finding).text,
             ),
             href: service_path(item.at().namespace.as_str(), &item.at().name),
+            button: lang.t("services.look").into(),
+            label: lang.t("services.open").with("service", &service).into(),
+            service,
+        }
+    }
+
+    fn of_release(clock: Clockface, release: &Release) -> Self {
+        let (lang, state, at) = (clock.lang, &release.state, release.at());
+        let reason = state.pause_reason();
+        let key = match (state.phase, reason) {
+            (Phase::NeedsAttention, _) => "needs",
+            (Phase::PendingApproval, _) => "second",
+            (_, Some(PauseReason::Gate)) => "gate",
+            (_, Some(reason)) if reason.is_trouble() => "itself",
+            _ => "paused",
         };
-        Self { lang, items: items.iter().map(alarm).collect() }
+        let why = match &state.needs {
+            Some(needs) if state.phase == Phase::NeedsAttention => text::refusal(lang, needs).text,
+            _ => reason.map(|reason| said::pause(lang, reason)).unwrap_or_default(),
+        };
+        let since = state.paused.as_ref().map_or(release.changed_ms, |paused| paused.since_ms);
+        let button = lang.t("releases.open").with("id", release.id).to_string();
+        let why = lang
+            .t(&format!("releases.alarm.{key}"))
+            .with("id", release.id)
+            .with("v", short(release.candidate().as_str()))
+            .with("n", release.share())
+            .with("time", clock.hour(since))
+            .with("why", why);
+        Self {
+            bad: matches!(key, "needs" | "itself"),
+            service: format!("{} / {}", at.namespace, at.name),
+            why: why.into(),
+            href: said::path(release),
+            label: button.clone(),
+            button,
+        }
     }
 }
 

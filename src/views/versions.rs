@@ -38,6 +38,7 @@ pub struct VersionRow {
     pub cap: u8,
     /// False = shown, but disabled.
     pub can_change: bool,
+    pub why_not: String,
     pub take_over: TakeOver,
     /// True when this version's number was refused.
     pub wrong: bool,
@@ -109,6 +110,8 @@ pub struct Controls<'a> {
     /// The start of the service's addresses: `/services/ns/name`.
     pub path: &'a str,
     pub can_change: bool,
+    /// Why not.
+    pub why_not: &'a str,
     /// Percents now, for every version.
     pub now: &'a [(VersionName, u8)],
     /// What stands in the fields, where it differs from now.
@@ -153,6 +156,7 @@ impl VersionRow {
                     value,
                     cap: if version.ready > 0 { 100 } else { declared },
                     can_change: controls.can_change,
+                    why_not: controls.why_not.to_owned(),
                     take_over: TakeOver::of(lang, controls.path, version, &present),
                     wrong: controls.wrong == Some(version.name.as_str()),
                 }

@@ -27,6 +27,7 @@ pub fn chrome(app: &App, caller: &Caller, who: Option<&Who>, nav: Nav, topic: &s
         demo: app.settings.demo,
         // What is wrong with the cluster is not for strangers.
         notices: if who.is_some() { app.services.notices() } else { Vec::new() },
+        active: who.map_or(0, |who| app.services.under_way(&who.actor.identity)),
         toast: None,
     }
 }

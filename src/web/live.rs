@@ -5,16 +5,17 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use super::pages::releases::given;
 use super::site::App;
 use crate::domain::ids::Revision;
-use crate::domain::overview::Overview;
+use crate::domain::overview::{ListPage, Overview};
 use crate::domain::release::Release;
 use crate::services::releases::ReleaseDetail;
-use crate::views::chrome::Chrome;
+use crate::views::chrome::{Chrome, UnderWay};
 use crate::views::findings::Findings;
 use crate::views::lang::Lang;
 use crate::views::release::ReleasePage;
 use crate::views::releases::ReleaseRow;
 use crate::views::rules::HitCount;
 use crate::views::services::{Attention, ServiceRow};
+use crate::views::time::Clockface;
 use crate::views::traffic::{Declared, Facts, ObservedLine, ProgressLine, Verdict};
 use crate::views::versions::{TakeOver, VersionLive};
 
@@ -80,8 +81,13 @@ pub fn notices(chrome: &Chrome) -> Part {
 }
 
 /// What needs attention, on the list of services.
-pub fn attention(lang: Lang, items: &[Overview]) -> Part {
-    ("attention".to_owned(), Attention::of(lang, items).to_string())
+pub fn attention(clock: Clockface, page: &ListPage) -> Part {
+    ("attention".to_owned(), Attention::of(clock, &page.attention, &page.waiting).to_string())
+}
+
+/// The number of releases under way, in the navigation of every page.
+pub fn under_way(lang: Lang, count: usize) -> Part {
+    ("nav-active".to_owned(), UnderWay::of(lang, count).to_string())
 }
 
 /// A row of the list of services.

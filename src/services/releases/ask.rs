@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use crate::cluster::Visible;
 use crate::domain::actor::Actor;
 use crate::domain::ids::ServiceRef;
-use crate::domain::overview::{Happening, Overview, Rights};
+use crate::domain::overview::{Difference, Happening, Overview, Rights};
 use crate::domain::refusal::{Code, Refusal};
 use crate::domain::release::{Judgement, PauseReason, Phase, Release, ReleaseId, TimelineEntry, Word};
 use crate::services::Services;
@@ -60,6 +60,8 @@ pub struct ReleaseDetail {
     pub rights: Rights,
     /// What can be said to it now.
     pub words: Vec<Word>,
+    /// What was changed outside, while it stands still because of that.
+    pub outside: Option<Difference>,
 }
 
 /// What a caller waits for.
@@ -129,7 +131,8 @@ impl Services {
         let overview = self.overview(who, &at, 60).await.ok();
         let rights = Rights { change: self.change_right(&who.identity, &at).await? };
         let words = release.state.words();
-        Ok(ReleaseDetail { release, timeline, judgements, overview, rights, words })
+        let outside = self.difference(&release).await?;
+        Ok(ReleaseDetail { release, timeline, judgements, overview, rights, words, outside })
     }
 
     /// What happened since.

@@ -17,7 +17,7 @@ use crate::domain::release::{Happened, Release, ReleaseId, Stage, TimelineEntry}
 use crate::release::{Event, Observation, Transition, step};
 use crate::services::Services;
 use crate::services::once::unavailable;
-use crate::store::{Held, Step, Stored};
+use crate::store::{Held, ReleaseFilter, Step, Stored};
 
 use super::Slot;
 
@@ -113,6 +113,13 @@ fn next_of(held: &Held, now_ms: i64) -> i64 {
 impl Services {
     /// Takes up every release in which something may still happen.
     async fn take_up(&self) -> Result<(), Refusal> {
+        let filter = ReleaseFilter {
+            phases: super::WAITING.iter().map(|phase| phase.as_str()).collect(),
+            ..ReleaseFilter::default()
+        };
+        for held in self.inner.store.releases(&filter, 200).await.map_err(unavailable)? {
+            self.inner.releases.wait(&held.release);
+        }
         for held in self.inner.store.live_releases().await.map_err(unavailable)? {
             let (id, at) = (held.release.id, held.release.at().clone());
             if let Some(state) = self.inner.store.revision(&at).await.map_err(unavailable)?

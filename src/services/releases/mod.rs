@@ -7,6 +7,7 @@
 
 mod ask;
 mod commands;
+mod difference;
 mod drafts;
 mod driver;
 mod observe;
@@ -22,22 +23,29 @@ pub use webhooks::{Webhook, signature};
 pub(super) use driver::drive;
 pub(super) use webhooks::deliver;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicI64};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
+use crate::cluster::Visible;
+use crate::domain::actor::Identity;
 use crate::domain::ids::ServiceRef;
-use crate::domain::release::{Phase, ReleaseId};
+use crate::domain::release::{PauseReason, Phase, Release, ReleaseId};
 use crate::release::Drift;
 use crate::store::Held;
+
+/// Phases in which somebody is waited for.
+const WAITING: [Phase; 3] = [Phase::Paused, Phase::PendingApproval, Phase::NeedsAttention];
 
 /// What the driver holds in memory: a copy of what is stored, never ahead of it.
 #[derive(Default)]
 pub(super) struct Room {
     live: Mutex<HashMap<ReleaseId, Arc<Slot>>>,
     owners: Mutex<HashMap<ServiceRef, (ReleaseId, Phase)>>,
+    /// Those that wait for somebody.
+    waiting: Mutex<BTreeMap<ReleaseId, Arc<Release>>>,
     outside: Mutex<HashMap<ServiceRef, Drift>>,
     /// Ready (and labelled) pods of a batch, by release.
     updated: Mutex<HashMap<ReleaseId, u32>>,
@@ -118,14 +126,24 @@ impl Room {
         locked(&self.live).entry(id).or_insert_with(|| Arc::new(Slot::new(held, ahead_ms))).clone()
     }
 
-    /// Who owns the service after a transition.
+    /// Who owns the service after a transition, and whether somebody is waited for.
     fn own(&self, held: &Held) {
+        self.wait(&held.release);
         let (id, at, phase) = (held.release.id, held.release.at(), held.release.state.phase);
         let mut owners = locked(&self.owners);
         if phase.owns_service() {
             owners.insert(at.clone(), (id, phase));
         } else if owners.get(at).is_some_and(|(owner, _)| *owner == id) {
             owners.remove(at);
+        }
+    }
+
+    fn wait(&self, release: &Release) {
+        let mut waiting = locked(&self.waiting);
+        if WAITING.contains(&release.state.phase) {
+            waiting.insert(release.id, Arc::new(release.clone()));
+        } else {
+            waiting.remove(&release.id);
         }
     }
 
@@ -138,5 +156,31 @@ impl super::Services {
     /// The release that alone moves this service's traffic now.
     pub fn release_of(&self, at: &ServiceRef) -> Option<(ReleaseId, Phase)> {
         locked(&self.inner.releases.owners).get(at).copied()
+    }
+
+    /// Releases that stand still until somebody does something: those in trouble first, then the newest. One that
+    /// could not finish is left out once another release moves its service.
+    pub(super) fn waiting_releases(&self, visible: &Visible, most: usize) -> Vec<Arc<Release>> {
+        let waiting = locked(&self.inner.releases.waiting);
+        let mine = waiting.values().rev().filter(|release| visible.contains(&release.at().namespace));
+        let meant = |release: &&Arc<Release>| {
+            release.state.phase != Phase::NeedsAttention || self.release_of(release.at()).is_none()
+        };
+        let mut out: Vec<Arc<Release>> = mine.filter(meant).cloned().collect();
+        drop(waiting);
+        let calm = |release: &Arc<Release>| {
+            let reason = release.state.pause_reason();
+            release.state.phase != Phase::NeedsAttention && !reason.is_some_and(PauseReason::is_trouble)
+        };
+        out.sort_by_key(calm);
+        out.truncate(most);
+        out
+    }
+
+    /// How many releases move traffic now, of those that the person is known to be allowed to see: nobody is
+    /// asked for a number in the navigation.
+    pub fn under_way(&self, who: &Identity) -> usize {
+        let known = |at: &&ServiceRef| self.inner.cluster.is_known_to_see(who, &at.namespace);
+        locked(&self.inner.releases.owners).keys().filter(known).count()
     }
 }

@@ -5,7 +5,7 @@ use askama::filters::HtmlSafe;
 
 use super::{Given, said};
 use crate::domain::actor::Channel;
-use crate::domain::release::TimelineEntry;
+use crate::domain::release::{Happened, Judgement, TimelineEntry, Verdict};
 use crate::views::chrome::Tone;
 use crate::views::lang::Lang;
 use crate::views::time::Clockface;
@@ -36,8 +36,43 @@ pub struct Line {
 
 impl Log {
     pub fn of(clock: Clockface, given: Given<'_>) -> Self {
-        let lines = given.timeline.iter().flat_map(|entry| lines(clock, given, entry)).collect();
-        Self { lang: clock.lang, lines }
+        let told = given.timeline.iter().map(|entry| (entry.at_ms, lines(clock, given, entry)));
+        // A look is no transition; one that failed is still an event.
+        let in_transition = |look: &&Judgement| {
+            let judged = |one: &Happened| matches!(one, Happened::Judged { .. });
+            given.timeline.iter().any(|entry| entry.at_ms == look.at_ms && entry.happened.iter().any(judged))
+        };
+        let failed = given.judgements.iter().filter(|look| look.verdict == Verdict::Fail);
+        let failed = failed.filter(|look| !in_transition(look));
+        let failed = failed.map(|look| (look.at_ms, vec![look_failed(clock, given, look)]));
+        let mut all: Vec<(i64, Vec<Line>)> = told.chain(failed).collect();
+        all.sort_by_key(|(at, _)| std::cmp::Reverse(*at));
+        Self { lang: clock.lang, lines: all.into_iter().flat_map(|(_, lines)| lines).collect() }
+    }
+}
+
+fn look_failed(clock: Clockface, given: Given<'_>, look: &Judgement) -> Line {
+    let lang = clock.lang;
+    let metrics = given.release.spec.analysis.as_ref().map_or(&[][..], |analysis| &analysis.metrics);
+    let failed = look.metrics.iter().filter(|one| one.verdict == Verdict::Fail);
+    let said: Vec<String> = failed
+        .filter_map(|one| {
+            let metric = metrics.get(one.metric)?;
+            let value = one.value.map_or_else(|| "–".to_owned(), |value| said::value(lang, metric, value));
+            Some(format!("{} {value}", said::metric(lang, metric)))
+        })
+        .collect();
+    let (icon, tone) = ("bad", Tone::Bad);
+    let text = lang.t("release.happened.look_failed").with("what", said.join(", "));
+    Line {
+        icon,
+        tone,
+        text: text.into(),
+        exact: format!("{} {}", clock.exact(look.at_ms), clock.zone()),
+        time: clock.second(look.at_ms),
+        by: lang.t("release.by_itself").into(),
+        reason: String::new(),
+        entry: None,
     }
 }
 

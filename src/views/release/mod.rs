@@ -11,6 +11,7 @@ mod buttons;
 mod charts;
 mod log;
 mod now;
+mod outside;
 mod rail;
 
 pub mod acts;
@@ -19,7 +20,7 @@ pub mod change_steps;
 use askama::Template;
 use askama::filters::HtmlSafe;
 
-use crate::domain::overview::{Overview, Rights};
+use crate::domain::overview::{Difference, Overview, Rights};
 use crate::domain::release::{Judgement, PauseReason, Phase, Release, TimelineEntry};
 
 use super::bars::{Slots, short};
@@ -35,6 +36,7 @@ pub use buttons::{Actions, Button, Dock, How};
 pub use charts::{Charts, Numbers};
 pub use log::Log;
 pub use now::Now;
+pub use outside::Outside;
 pub use rail::Rail;
 
 /// Everything that the page is made of, as the use case answers it.
@@ -48,6 +50,8 @@ pub struct Given<'a> {
     /// `None` when the service is not there any more.
     pub overview: Option<&'a Overview>,
     pub rights: &'a Rights,
+    /// What was changed outside, while it stands still because of that.
+    pub outside: Option<&'a Difference>,
 }
 
 /// The whole page.
@@ -65,6 +69,7 @@ pub struct ReleasePage {
     pub request_id: String,
     pub head: Head,
     pub banner: Banner,
+    pub outside: Outside,
     pub actions: Actions,
     pub dock: Dock,
     pub rail: Rail,
@@ -125,6 +130,7 @@ impl ReleasePage {
             request_id,
             head: Head::of(chrome.clock, chrome.now_ms, release),
             banner: Banner::of(chrome.clock, given),
+            outside: Outside::of(chrome.clock, given),
             dock: Dock::of(&actions),
             actions,
             rail: Rail::of(chrome.clock, given),
@@ -146,6 +152,7 @@ impl ReleasePage {
             ("rel-steps", Rail::of(clock, given).to_string()),
             ("rel-now", Now::of(clock, now_ms, given).to_string()),
             ("rel-log", Log::of(clock, given).to_string()),
+            ("rel-outside", Outside::of(clock, given).to_string()),
         ];
         out.extend(Charts::of(clock, given).map(|charts| ("rel-charts", charts.to_string())));
         out.extend(Numbers::of(lang, given).map(|numbers| ("rel-numbers", numbers.to_string())));

@@ -118,6 +118,10 @@ impl Timer {
                 }
                 None => still("release.now.next", word("release.phase.paused"), word("release.now.stopped")),
             },
+            // The time is over, and a pass is still waited for: nothing counts down any more.
+            Phase::Running if spec.analysis.is_some() && state.due_ms.is_some_and(|due| due <= now_ms) => {
+                still("release.now.next", word("release.now.verdict"), word("release.now.verdict_more"))
+            }
             Phase::Running | Phase::Scheduled => match (state.due_ms, state.stage) {
                 (Some(due), _) => Self {
                     label: word(if state.phase == Phase::Scheduled {

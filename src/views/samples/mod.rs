@@ -7,6 +7,7 @@ mod parts;
 mod releases;
 mod service;
 mod services;
+mod wizard;
 mod world;
 
 use askama::Template;
@@ -36,6 +37,7 @@ pub fn pages(lang: Lang, theme: Theme) -> Vec<Page> {
     parts::add(&mut pages, lang, theme);
     audit::add(&mut pages, lang, theme);
     releases::add(&mut pages, lang, theme);
+    wizard::add(&mut pages, lang, theme);
     others(&mut pages, lang, theme);
     pages
 }
@@ -60,6 +62,7 @@ pub fn chrome(lang: Lang, theme: Theme, nav: Nav, here: &str) -> Chrome {
         topic: "services".to_owned(),
         demo: false,
         notices: Vec::new(),
+        active: 2,
         toast: None,
     }
 }

@@ -1,9 +1,11 @@
-//! Samples of the list of releases, of one release in every state, of its questions, and of the wizard.
+//! Samples of the list of releases, of one release in every state, and of its questions.
+
+use std::sync::Arc;
 
 use crate::domain::actor::Channel;
-use crate::domain::ids::ServiceRef;
-use crate::domain::overview::{Overview, Rights};
-use crate::domain::refusal::{Check, Code, Refusal, Severity};
+use crate::domain::ids::{Kind, ObjectRef, ServiceRef};
+use crate::domain::overview::{DiffLine, Difference, Overview, Rights, Sign};
+use crate::domain::refusal::{Code, Refusal};
 use crate::domain::release::analysis::{Seen, Why};
 use crate::domain::release::state::{ActionKind, Aim, Side};
 use crate::domain::release::{
@@ -18,8 +20,8 @@ use super::super::release::acts::{Ask, AskPage, Typed};
 use super::super::release::change_steps::{ChangeStepsPage, open_rows};
 use super::super::release::{Given, ReleasePage};
 use super::super::releases::{Filter, ReleasesPage, Which};
-use super::super::wizard::{self, Fields, Known, Planned, Wish, WizardFragment, WizardPage};
-use super::world::{Service, longest, reviews, seen, version};
+use super::super::wizard::{Fields, Wish};
+use super::world::{Service, longest, seen, version};
 use super::{HOSTILE, NOW, Page, chrome, push};
 
 /// `R-1042`: reviews v1 → v2, on its fourth share.
@@ -220,6 +222,25 @@ fn before(phase: Phase) -> Release {
     out
 }
 
+/// What somebody else made of it.
+fn difference(by: &str) -> Difference {
+    let line = |sign, text: &str| DiffLine { sign, text: text.to_owned() };
+    Difference {
+        entry: 1_901,
+        at_ms: NOW - 4 * 60_000,
+        by: vec![by.to_owned()],
+        diffs: vec![(
+            ObjectRef::new(Kind::VirtualService, "bookinfo", "reviews"),
+            vec![
+                line(Sign::Same, "- destination:"),
+                line(Sign::Same, &format!("    host: {by}")),
+                line(Sign::Del, "  weight: 90"),
+                line(Sign::Add, "  weight: 50"),
+            ],
+        )],
+    }
+}
+
 /// Every state that ux.md names, by the name of its sample.
 fn states() -> Vec<(&'static str, Release)> {
     let drift =
@@ -258,11 +279,18 @@ fn states() -> Vec<(&'static str, Release)> {
     ]
 }
 
+/// Releases that wait for somebody, each for another reason.
+pub fn waiting() -> Vec<Arc<Release>> {
+    let names =
+        ["release-failed", "release-attention", "release-waiting", "release-paused", "release-approval"];
+    let meant = states().into_iter().filter(|(name, _)| names.contains(name));
+    meant.map(|(_, release)| Arc::new(release)).collect()
+}
+
 pub fn add(pages: &mut Vec<Page>, lang: Lang, theme: Theme) {
     list(pages, lang, theme);
     one(pages, lang, theme);
     asks(pages, lang, theme);
-    form(pages, lang, theme);
 }
 
 fn list(pages: &mut Vec<Page>, lang: Lang, theme: Theme) {
@@ -288,12 +316,14 @@ fn one(pages: &mut Vec<Page>, lang: Lang, theme: Theme) {
         let looks = release.spec.analysis.as_ref().map(judgements).unwrap_or_default();
         let (timeline, looks) =
             if release.started_ms.is_some() { (timeline(), looks) } else { (Vec::new(), Vec::new()) };
+        let outside = (name == "release-drift").then(|| difference("kubectl-edit"));
         let given = Given {
             release: &release,
             timeline: &timeline,
             judgements: &looks,
             overview: Some(&item),
             rights: &rights,
+            outside: outside.as_ref(),
         };
         let frame = chrome(lang, theme, Nav::Releases, "/releases/R-1042");
         push(pages, name, &ReleasePage::of(frame, given, "k1".to_owned()));
@@ -321,10 +351,12 @@ fn one(pages: &mut Vec<Page>, lang: Lang, theme: Theme) {
         judgements: &[],
         overview: Some(&lengthy),
         rights: &rights,
+        outside: None,
     };
     let frame = || chrome(lang, theme, Nav::Releases, "/releases/R-1042");
     push(pages, "release-longest-hostile", &ReleasePage::of(frame(), given, "k2".to_owned()));
-    let given = Given { overview: None, ..given };
+    let hostile = difference(HOSTILE);
+    let given = Given { overview: None, outside: Some(&hostile), ..given };
     push(pages, "release-gone-hostile", &ReleasePage::of(frame(), given, "k3".to_owned()));
 }
 
@@ -360,6 +392,7 @@ fn asks(pages: &mut Vec<Page>, lang: Lang, theme: Theme) {
             judgements: &looks,
             overview: Some(&item),
             rights: &rights,
+            outside: None,
         };
         let typed = Typed { request_id: "k4", revisions: &revisions, ..Typed::default() };
         push(pages, name, &AskPage::of(frame(), given, word, typed));
@@ -374,6 +407,7 @@ fn asks(pages: &mut Vec<Page>, lang: Lang, theme: Theme) {
         judgements: &looks,
         overview: Some(&item),
         rights: &rights,
+        outside: None,
     };
     let wrong = Refusal::new(Code::ConfirmMismatch).field("confirm").arg("expected", "reviews v1");
     let typed = Typed { refusal: Some(&wrong), confirm: HOSTILE, reason: "old", ..Typed::default() };
@@ -390,93 +424,4 @@ fn asks(pages: &mut Vec<Page>, lang: Lang, theme: Theme) {
     HOSTILE.clone_into(&mut fields.reason);
     let fall = Refusal::new(Code::StepsFall).field("steps.0.percent").arg("n", 5).arg("before", 10);
     push(pages, "change-steps-refused-hostile", &page(&fields, &[fall, Refusal::new(Code::ReleaseStale)]));
-}
-
-/// What a wizard's page is made of, on its third save.
-fn given_of<'a>(
-    fields: &Fields,
-    known: Known<'a>,
-    wish: &'a Wish,
-    refusals: &'a [Refusal],
-    planned: &'a Planned,
-) -> wizard::Given<'a> {
-    wizard::Given {
-        fields: fields.clone(),
-        known,
-        wish,
-        refusals,
-        planned,
-        draft: Some(("d-17", 3, NOW - 9_000)),
-        stale: false,
-        loud: true,
-        request_id: "k6".to_owned(),
-    }
-}
-
-fn form(pages: &mut Vec<Page>, lang: Lang, theme: Theme) {
-    let frame = |here: &str| chrome(lang, theme, Nav::Releases, here);
-    let item = reviews().done();
-    let services = ["bookinfo/details".to_owned(), "bookinfo/reviews".to_owned()];
-    let own = ["Weekend".to_owned()];
-    let known = Known { services: &services, service: Some(&item), own: &own, figures: true };
-    let planned = Planned {
-        known: true,
-        checks: vec![Check::new(Severity::Info, Code::ImageTag)],
-        shares: vec![(0, 1), (600, 5), (1_200, 10), (1_800, 25), (2_400, 50), (3_000, 100)],
-        creates: vec!["Deployment reviews-v4".to_owned()],
-        changes: vec!["DestinationRule reviews".to_owned(), "VirtualService reviews".to_owned()],
-        deletes: Vec::new(),
-    };
-    let clock = frame("/").clock;
-    let mut fields = Fields::new("bookinfo/reviews", "v1");
-    "v4".clone_into(&mut fields.version);
-    "registry.example/bookinfo/reviews:1.19.0".clone_into(&mut fields.image);
-    "REV-231 star ratings".clone_into(&mut fields.reason);
-    let wish = Wish::of(&fields, clock);
-    let page = |page: WizardPage, pages: &mut Vec<Page>, name: &str| push(pages, name, &page);
-    let here = || frame("/releases/drafts/d-17");
-    page(WizardPage::of(here(), given_of(&fields, known, &wish, &[], &planned)), pages, "wizard");
-    push(pages, "fragment-plan", &WizardFragment::of(lang, &given_of(&fields, known, &wish, &[], &planned)));
-    let refusals = [
-        Refusal::new(Code::StepsFall).field("steps.6.percent").arg("n", 20).arg("before", 25),
-        Refusal::new(Code::BadImage).field("candidate.image").arg("image", HOSTILE),
-        Refusal::new(Code::VersionTaken).field("candidate.version").arg("v", "v2"),
-        Refusal::new(Code::LimitMissing).field("analysis.metrics.1.limit"),
-        Refusal::new(Code::ReasonRequired).field("reason"),
-        Refusal::new(Code::ReleaseOwnsService).arg("id", "R-1039"),
-    ];
-    HOSTILE.clone_into(&mut fields.image);
-    let wish = Wish::of(&fields, clock);
-    let refused = wizard::Given { stale: true, ..given_of(&fields, known, &wish, &refusals, &planned) };
-    page(WizardPage::of(here(), refused), pages, "wizard-refused-hostile");
-    let stale = wizard::Given { stale: true, ..given_of(&fields, known, &wish, &refusals, &planned) };
-    push(pages, "fragment-plan-refused", &WizardFragment::of(lang, &stale));
-    let nothing = Planned::default();
-    for (name, strategy, adopt) in [
-        ("wizard-mirror", Strategy::Mirror, true),
-        ("wizard-ab", Strategy::AbTest, false),
-        ("wizard-pods", Strategy::Replicas, false),
-        ("wizard-blue-green", Strategy::BlueGreen, true),
-    ] {
-        let mut fields = Fields::new("bookinfo/reviews", "v1");
-        strategy.as_str().clone_into(&mut fields.strategy);
-        fields.take_template(Template::Careful, 5);
-        (fields.from, fields.adopt) =
-            if adopt { ("adopt".to_owned(), "v2".to_owned()) } else { ("image".to_owned(), String::new()) };
-        fields.analyse = strategy != Strategy::BlueGreen;
-        for metric in &mut fields.metrics {
-            metric.on |= metric.kind == "custom";
-        }
-        let wish = Wish::of(&fields, clock);
-        page(WizardPage::of(here(), given_of(&fields, known, &wish, &[], &planned)), pages, name);
-    }
-    let empty = Fields::new("", "");
-    let wish = Wish::of(&empty, clock);
-    let first = wizard::Given {
-        known: Known { services: &services, figures: false, ..Known::default() },
-        draft: None,
-        loud: false,
-        ..given_of(&empty, known, &wish, &[], &nothing)
-    };
-    page(WizardPage::of(frame("/releases/new"), first), pages, "wizard-first");
 }

@@ -70,6 +70,7 @@ fn page(items: Vec<Overview>) -> ListPage {
         next: Some("c2".to_owned()),
         namespaces: ["bookinfo", "payments", "shop"].map(Namespace::from).into(),
         attention: items.iter().filter(|item| item.state.needs_attention()).cloned().collect(),
+        waiting: super::releases::waiting(),
         nearest: None,
         notices: Vec::new(),
         items,

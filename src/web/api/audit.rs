@@ -126,7 +126,7 @@ pub async fn export(
         ("id" = i64, Path, description = "The entry's number.", minimum = 1),
         ("Idempotency-Key" = inline(Option<Key>), Header, description = "Sent again with the same request, the first answer is given again (24 hours)."),
     ),
-    request_body = ReasonBody,
+    request_body(content = ReasonBody, example = json!({"reason": "CHG-1042"})),
     responses((status = 200, description = "The new entry that holds the reason.", body = FullEntry))
 )]
 pub async fn add_reason(

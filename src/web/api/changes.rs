@@ -34,7 +34,7 @@ use crate::web::site::App;
         ("namespace" = inline(Name), Path, description = "The service's namespace.", example = "bookinfo"),
         ("name" = inline(Name), Path, description = "The service's name.", example = "reviews"),
     ),
-    request_body = TrafficBody,
+    request_body(content = TrafficBody, example = json!({"weights": {"v1": 70, "v2": 30, "v3": 0}, "reason": "CHG-1042", "ack": ["big_jump"]})),
     responses((
         status = 200,
         description = "Effect, checks and edits. Checks that would refuse the change are among them.",
@@ -71,7 +71,7 @@ pub async fn preview(
         ("Idempotency-Key" = inline(Option<Key>), Header, description = "Sent again with the same request, the first answer is given again (24 hours)."),
         ("dry_run" = Option<bool>, Query, description = "`true` answers what would be answered, with the preview, and writes nothing."),
     ),
-    request_body = TrafficBody,
+    request_body(content = TrafficBody, example = json!({"weights": {"v1": 70, "v2": 30, "v3": 0}, "reason": "CHG-1042", "ack": ["big_jump"]})),
     responses((
         status = 200,
         description = "Written (or, with `dry_run=true`, the preview).",
@@ -109,7 +109,7 @@ pub async fn set(
         ("Idempotency-Key" = inline(Option<Key>), Header, description = "Sent again with the same request, the first answer is given again (24 hours)."),
         ("dry_run" = Option<bool>, Query, description = "`true` answers what would be answered, with the preview, and writes nothing."),
     ),
-    request_body = TakeOverBody,
+    request_body(content = TakeOverBody, example = json!({"version": "v2", "reason": "CHG-1042", "ack": ["big_jump"]})),
     responses((
         status = 200,
         description = "Written (or, with `dry_run=true`, the preview).",
@@ -144,7 +144,7 @@ pub async fn take_over(
         ("Idempotency-Key" = inline(Option<Key>), Header, description = "Sent again with the same request, the first answer is given again (24 hours)."),
         ("dry_run" = Option<bool>, Query, description = "`true` answers what would be answered, with the preview, and writes nothing."),
     ),
-    request_body = SwitchBackBody,
+    request_body(content = SwitchBackBody, example = json!({"revision": 40, "reason": "INC-77"})),
     responses((
         status = 200,
         description = "Written (or, with `dry_run=true`, the preview).",

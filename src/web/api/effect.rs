@@ -1,12 +1,13 @@
-//! The shapes of what a change would do, did, or came too late for.
+//! The shapes of what a change would do, did, or came too late for, and of what others changed.
 
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::progress::Progress;
 use super::shape::LastChange;
-use super::values::{Check, Weights};
-use crate::domain::overview::{self, DiffLine, Sign};
+use super::values::{Check, Weights, moment};
+use crate::domain::ids::ObjectRef;
+use crate::domain::overview::{self, DiffLine, Difference, Sign};
 use crate::domain::plan::Effect;
 use crate::domain::routing as words;
 use crate::views::lang::Lang;
@@ -30,7 +31,7 @@ pub struct Preview {
     pub refused_by: Option<&'static str>,
 }
 
-/// One object that would be written.
+/// One object and its lines.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Edit {
     #[schema(value_type = String, example = "VirtualService")]
@@ -39,6 +40,42 @@ pub struct Edit {
     pub name: String,
     /// Lines of YAML that start with a blank, `+` or `-`.
     pub diff: String,
+}
+
+impl OutsideEdit {
+    pub fn of(found: &Difference) -> Self {
+        Self {
+            entry: found.entry,
+            at: moment(found.at_ms),
+            by: found.by.clone(),
+            edits: Edit::all(&found.diffs),
+        }
+    }
+}
+
+impl Edit {
+    pub fn all(diffs: &[(ObjectRef, Vec<DiffLine>)]) -> Vec<Self> {
+        let one = |(object, lines): &(ObjectRef, Vec<DiffLine>)| Self {
+            kind: object.kind.as_str(),
+            namespace: object.namespace.to_string(),
+            name: object.name.to_string(),
+            diff: lines.iter().map(line).collect(),
+        };
+        diffs.iter().map(one).collect()
+    }
+}
+
+/// What somebody else made of the routing, against what was last written from here.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct OutsideEdit {
+    /// Its entry of the history.
+    pub entry: i64,
+    #[schema(format = "date-time")]
+    pub at: String,
+    /// Field managers.
+    pub by: Vec<String>,
+    /// From what was written to what is there now; empty = it is as it was written again.
+    pub edits: Vec<Edit>,
 }
 
 /// The effect of a change in words.
@@ -52,16 +89,7 @@ impl Preview {
         Self {
             summary: summary(lang, effect),
             checks: Check::all(lang, &preview.checks),
-            edits: preview
-                .diffs
-                .iter()
-                .map(|(object, lines)| Edit {
-                    kind: object.kind.as_str(),
-                    namespace: object.namespace.to_string(),
-                    name: object.name.to_string(),
-                    diff: lines.iter().map(line).collect(),
-                })
-                .collect(),
+            edits: Edit::all(&preview.diffs),
             revision: preview.base,
             before: Weights(effect.before.clone()),
             after: Weights(effect.after.clone()),

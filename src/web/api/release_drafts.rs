@@ -38,7 +38,7 @@ pub async fn list(State(app): State<App>, who: Who, query: Query) -> Result<Resp
     path = "/api/v1/releases/drafts",
     operation_id = "createDraft",
     tag = "releases",
-    request_body = DraftBody,
+    request_body(content = DraftBody, example = json!({"fields": {"service": "bookinfo/reviews", "version": "v4"}})),
     responses((
         status = 200,
         description = "The draft.",
@@ -93,7 +93,7 @@ pub async fn one(
         ("draft" = inline(DraftName), Path, description = "The draft's id."),
         ("If-Match" = inline(Option<Tag>), Header, description = "The `seq` that you saw, in quotes."),
     ),
-    request_body = DraftBody,
+    request_body(content = DraftBody, example = json!({"fields": {"service": "bookinfo/reviews", "version": "v4"}})),
     responses((
         status = 200,
         description = "The draft.",
@@ -157,7 +157,7 @@ pub async fn templates(State(app): State<App>, _who: Who, query: Query) -> Resul
     operation_id = "saveTemplate",
     tag = "releases",
     params(("template" = String, Path, description = "The template's name.", example = "Weekend")),
-    request_body = TemplateBody,
+    request_body(content = TemplateBody, example = json!({"strategy": "canary", "steps": [{"kind": "weight", "percent": 10}, {"kind": "hold", "seconds": 600}, {"kind": "weight", "percent": 100}], "analysis": null})),
     responses((status = 200, description = "The template.", body = Template))
 )]
 pub async fn save_template(

@@ -4,6 +4,7 @@ use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
+use super::effect::OutsideEdit;
 use super::entry::Said;
 use super::release_body::SpecBody;
 use super::values::{Check, moment, rounded};
@@ -46,6 +47,9 @@ pub struct Release {
     /// What is wrong, when it needs attention.
     #[schema(required = true)]
     pub needs: Option<Said>,
+    /// What was changed outside, while it is paused because of that (`drift`); only where one release is read.
+    #[schema(required = true)]
+    pub outside: Option<OutsideEdit>,
     /// What can be said to it now.
     #[schema(value_type = Vec<String>)]
     pub commands: Vec<&'static str>,
@@ -275,6 +279,7 @@ impl Release {
             latest_verdict: state.latest.map(words::Verdict::as_str),
             failures: state.failures,
             needs: state.needs.as_ref().map(|needs| said_of(lang, needs)),
+            outside: None,
             commands: state.words().into_iter().map(Word::as_str).collect(),
             spec: value(&release.spec),
             by: release.by.clone(),

@@ -8,6 +8,7 @@ use axum::response::Response;
 use serde_json::Value;
 
 use super::changes::{Call, Done, once, permit_word};
+use super::effect::OutsideEdit;
 use super::extract::{JsonBody, Query, ReleaseAt, bad_query, idempotency_key, if_match, request_hash};
 use super::json::Node;
 use super::release_body::{CommandBody, PlanBody, ReleaseBody};
@@ -101,7 +102,9 @@ pub async fn one(
     let wait = wait(&mut query)?;
     query.finish()?;
     let release = app.services.await_release(&who.actor, id, wait, Until::Settled).await?;
-    let mut response = respond::json(&Release::of(caller.lang(), &release));
+    let outside = app.services.difference(&release).await?;
+    let outside = outside.as_ref().map(OutsideEdit::of);
+    let mut response = respond::json(&Release { outside, ..Release::of(caller.lang(), &release) });
     tag(&mut response, release.seq);
     Ok(response)
 }
@@ -112,7 +115,14 @@ pub async fn one(
     path = "/api/v1/releases/plan",
     operation_id = "planRelease",
     tag = "releases",
-    request_body = PlanBody,
+    request_body(content = PlanBody, example = json!({"spec": {
+        "service": {"namespace": "bookinfo", "name": "reviews"}, "strategy": "canary", "stable": "v1",
+        "candidate": {"from": "image", "version": "v4", "image": "registry.example/bookinfo/reviews:1.19.0"},
+        "steps": [{"kind": "weight", "percent": 5}, {"kind": "hold", "seconds": 300}, {"kind": "weight", "percent": 50},
+            {"kind": "approval"}, {"kind": "weight", "percent": 100}],
+        "analysis": {"interval_s": 30, "window_s": 60, "min_requests": 100, "failures": 3,
+            "metrics": [{"metric": "success_rate", "limit": {"absolute": 99.0}}]}
+    }})),
     responses((status = 200, description = "The plan; what would refuse it stands in `errors`.", body = Plan))
 )]
 pub async fn plan(
@@ -141,7 +151,14 @@ pub async fn plan(
         ("wait" = Option<i32>, Query, description = "Waits at most so many seconds until it is paused or at its end.", minimum = 0, maximum = 60),
         ("Idempotency-Key" = inline(Option<Key>), Header, description = "Sent again with the same request, the first answer is given again (24 hours)."),
     ),
-    request_body = ReleaseBody,
+    request_body(content = ReleaseBody, example = json!({"spec": {
+        "service": {"namespace": "bookinfo", "name": "reviews"}, "strategy": "canary", "stable": "v1",
+        "candidate": {"from": "image", "version": "v4", "image": "registry.example/bookinfo/reviews:1.19.0"},
+        "steps": [{"kind": "weight", "percent": 5}, {"kind": "hold", "seconds": 300}, {"kind": "weight", "percent": 50},
+            {"kind": "approval"}, {"kind": "weight", "percent": 100}],
+        "analysis": {"interval_s": 30, "window_s": 60, "min_requests": 100, "failures": 3,
+            "metrics": [{"metric": "success_rate", "limit": {"absolute": 99.0}}]}
+    }, "reason": "REV-231 star ratings"})),
     responses((
         status = 200,
         description = "The release.",
@@ -196,7 +213,7 @@ pub async fn create(
         ("If-Match" = inline(Option<Tag>), Header, description = "The `seq` that you saw, in quotes. Going back is never too late."),
         ("Idempotency-Key" = inline(Option<Key>), Header, description = "Sent again with the same request, the first answer is given again (24 hours)."),
     ),
-    request_body = CommandBody,
+    request_body(content = CommandBody, example = json!({"command": "promote", "reason": "looks fine"})),
     responses((
         status = 200,
         description = "The release after it.",

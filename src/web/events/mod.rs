@@ -193,6 +193,8 @@ struct Line {
     /// What the page has already, by id.
     has: HashMap<Arc<str>, u64>,
     stirred: bool,
+    /// Releases under way, as the page was last told.
+    active: Option<usize>,
     ping: Interval,
     pings: u32,
     queue: VecDeque<Bytes>,
@@ -205,7 +207,20 @@ impl Line {
         // The first event goes at once: the page learns that it is live.
         let queue = VecDeque::from([alive(&app)]);
         let has = HashMap::new();
-        Self { app, who, caller, seat, _place: place, lists, has, stirred: false, ping, pings: 0, queue }
+        Self {
+            app,
+            who,
+            caller,
+            seat,
+            _place: place,
+            lists,
+            has,
+            stirred: false,
+            active: None,
+            ping,
+            pings: 0,
+            queue,
+        }
     }
 
     fn stream(self) -> impl Stream<Item = Result<Bytes, Infallible>> {
@@ -243,6 +258,7 @@ impl Line {
                 if self.pings.is_multiple_of(LOOK_AGAIN) && !self.still_in().await {
                     return false;
                 }
+                self.look_at_releases();
                 if self.lists && std::mem::take(&mut self.stirred) {
                     self.look_at_attention().await;
                 }
@@ -288,7 +304,12 @@ impl Line {
                         self.queue.push_back(event.clone());
                     }
                 }
-                Update::Release { id, .. } => self.show_own(*id).await,
+                // The list only stirs: what needs attention is looked at with the next ping.
+                Update::Release { id, .. } => {
+                    if !self.lists {
+                        self.show_own(*id).await;
+                    }
+                }
                 Update::Revision { service, revision, by } => {
                     let said = json!({"service": service.to_string(), "revision": revision, "by": by});
                     self.queue.push_back(event("revision", &said));
@@ -321,10 +342,19 @@ impl Line {
         }
     }
 
+    /// How many releases the person would find under way.
+    fn look_at_releases(&mut self) {
+        let now = self.app.services.under_way(&self.who.actor.identity);
+        if self.active.replace(now) != Some(now) {
+            let (id, html) = live::under_way(self.caller.lang(), now);
+            self.queue.push_back(event("frag", &json!({"id": id, "html": html})));
+        }
+    }
+
     async fn look_at_attention(&mut self) {
         let ask = ask_of("limit=1");
         let Ok(page) = self.app.services.list(&self.who.actor, &ask).await else { return };
-        let update = frag(None, live::attention(self.caller.lang(), &page.attention));
+        let update = frag(None, live::attention(self.caller.clock, &page));
         self.pass_on(&[update]).await;
     }
 }

@@ -275,6 +275,9 @@ async fn render(app: &App, room: &Room, news: News) -> Vec<Update> {
                 let all = if news.figures { on_screen.keys().cloned().collect() } else { news.services };
                 all.into_iter().filter(|at| on_screen.contains_key(at)).collect()
             };
+            for (id, service) in news.releases {
+                out.push(Update::Release { service, id });
+            }
             for at in rows {
                 if let Ok(item) = app.services.overview(&nobody(), &at, *window_s).await {
                     out.push(frag(Some(&at), live::row(&chrome, &item)));

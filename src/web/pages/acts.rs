@@ -147,6 +147,7 @@ impl Visit {
             preview: preview.as_ref(),
             refusal: Some(&refused.refusal),
             stale: stale.as_ref(),
+            tried: Some((refused.ending, &*self.caller.request_id)),
             reason: form.text("reason").to_owned(),
             acknowledged: ack,
             request_id: key(),

@@ -110,6 +110,7 @@ pub fn given(detail: &ReleaseDetail) -> Given<'_> {
         judgements: &detail.judgements,
         overview: detail.overview.as_ref(),
         rights: &detail.rights,
+        outside: detail.outside.as_ref(),
     }
 }
 

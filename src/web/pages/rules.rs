@@ -11,6 +11,7 @@ use crate::views::bars::Slots;
 use crate::views::query::service_path;
 use crate::views::rule_form::{Press, Pressed, press};
 use crate::views::rules::{CardOf, RuleEditor, RulePage, RulesCard};
+use crate::views::text;
 use crate::web::api::extract::At;
 use crate::web::auth::Who;
 use crate::web::auth::form::Form;
@@ -46,12 +47,17 @@ pub async fn edit(
     if visit.caller.door == Door::Fragment {
         let path = service_path(visit.at.namespace.as_str(), &visit.at.name);
         let slots = Slots::of(&item.snapshot.versions);
+        let barrier = item.barrier().map(|finding| text::check(visit.caller.lang(), finding).text);
+        let denied = detail.rights.change.as_ref();
+        let why_not = denied.map(|why| text::refusal(visit.caller.lang(), why).text).or(barrier);
+        let why_not = why_not.unwrap_or_default();
         let card = CardOf {
             path: &path,
             slots: &slots,
             declared: &item.routing.rules,
             edited: edited.as_deref(),
-            can_change: detail.rights.change.is_none() && item.barrier().is_none(),
+            can_change: why_not.is_empty(),
+            why_not: &why_not,
             hits: detail.hits.as_ref(),
             editor,
             refusal: refusal.as_ref(),
