@@ -2,7 +2,7 @@
 // need a real API server: cluster.test.mjs and troubles.test.mjs.
 import { after, before, test } from 'node:test';
 import assert from 'node:assert/strict';
-import { api, browser, open, sluice } from './support.mjs';
+import { api, browser, open, picture, sluice } from './support.mjs';
 import { number, post, RATINGS } from './gestures.mjs';
 
 let app, chromium;
@@ -21,7 +21,10 @@ test('44. what somebody else moves: all figures, no enabled control, and who can
   assert.match(await page.locator('#findings').innerText(), /Argo Rollouts moves the traffic of this service[\s\S]*Use that controller/);
   assert.equal(await page.locator('#t-observed [role=img]').count(), 1);
   assert.match(await page.locator('#weights').innerText(), /2\/2 ready[\s\S]*success[\s\S]*p95/);
-  assert.equal(await page.locator('#weights input:not([type=hidden]):enabled, #weights button:enabled, #mv:enabled, #rules-card button').count(), 0);
+  assert.equal(await page.locator('#weights input:not([type=hidden]):enabled, #weights button:enabled, #mv:enabled, #rules-card button:enabled, .head .acts button:enabled').count(), 0);
+  const add = page.getByRole('button', { name: 'Add rule' });
+  assert.ok(await add.isDisabled(), 'it keeps its place');
+  assert.match(await add.getAttribute('title'), /Argo Rollouts moves the traffic of this service/);
   const answer = await api(app.url, 'PUT', '/api/v1/services/shop/checkout/traffic', { weights: { v1: 70, v2: 30 }, reason: 'all the same' }, { 'if-match': '"0"' });
   assert.deepEqual([answer.status, answer.body.code], [409, 'owned_by_controller']);
 }));
@@ -81,6 +84,25 @@ test('45. no answer from Sluice while applying: what was typed is kept and it sa
   await page.locator('#toasts .toast').waitFor();
   await page.context().close();
 });
+
+test('the API reference shows every operation of releases with a call, and the calls are right', { timeout: 30_000 }, () => on('/api/docs', async (page) => {
+  const { paths } = (await api(app.url, 'GET', '/api/openapi.json')).body;
+  const wanted = Object.entries(paths).flatMap(([at, item]) => Object.entries(item).filter(([, one]) => one.tags?.includes('releases')).map(([method, one]) => [one.operationId, method, at]));
+  assert.ok(wanted.length >= 8, wanted.join());
+  for (const [id, method] of wanted) {
+    const call = await page.locator(`#${id} pre`).textContent();
+    assert.match(call, /^curl (-X [A-Z]+ )?"\$SLUICE\/api\/v1\/release/, id);
+    assert.doesNotMatch(call, /\{\w+\}/, `${id}: no hole in the address`);
+    const body = /-d '(.*)'$/.exec(call)?.[1];
+    assert.equal(['post', 'put'].includes(method), body !== undefined, id);
+    if (body) JSON.parse(body);
+  }
+  await page.locator('#planRelease summary').click();
+  const body = /-d '(.*)'$/.exec(await page.locator('#planRelease pre').innerText())[1];
+  const plan = await api(app.url, 'POST', '/api/v1/releases/plan', JSON.parse(body));
+  assert.deepEqual([plan.status, plan.body.possible], [200, true], JSON.stringify(plan.body));
+  await picture(page, 'api-release');
+}));
 
 test('46. an empty filter, nothing that needs attention and an empty history each say so, and offer a way on', { timeout: 30_000 }, () => on('/services?q=reviws', async (page) => {
   assert.match(await page.locator('#results').innerText(), /No service matches “reviws”[\s\S]*Did you mean[\s\S]*reviews/);

@@ -1,12 +1,14 @@
 // A real Kubernetes API server for a browser test (tests/cluster), and Sluice in front of it with exactly the rights that
 // deploy/ gives. Everything listens on loopback and ends with the test, however it ends.
+import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
+import { after, before } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { sluice } from './support.mjs';
+import { browser, open, sluice } from './support.mjs';
 
 const up = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../cluster/up');
 
@@ -56,10 +58,40 @@ export async function cluster() {
 }
 
 /** `sluice serve --auth token` on a cluster, with a history that outlives it until `forget`. */
-export async function served(on, folder = mkdtempSync(path.join(os.tmpdir(), 'sluice-browser-'))) {
+export async function served(on, { folder = mkdtempSync(path.join(os.tmpdir(), 'sluice-browser-')), more = [], listen } = {}) {
   const history = `sqlite://${path.join(folder, 'sluice.db')}`;
-  const app = await sluice(['serve', '--auth', 'token', '--kubeconfig', on.kubeconfig('sluice'), '--database-url', history]);
+  const app = await sluice(['serve', '--auth', 'token', '--kubeconfig', on.kubeconfig('sluice'), '--database-url', history, ...more], {}, listen);
   return { ...app, folder, forget: () => rmSync(folder, { recursive: true, force: true }) };
+}
+
+/**
+ * A cluster with Sluice in front of it and a browser, for all tests of a file: started before them, ended after them.
+ * `skip` says why there is none; `as` opens a page as somebody; `again` starts Sluice anew at the same address.
+ */
+export function layer(more = []) {
+  const skip = missing() ?? false;
+  if (skip) process.stderr.write(`SKIPPED: real API server layer: ${skip}\n`);
+  const on = { skip };
+  before(async () => {
+    if (skip) return;
+    [on.real, on.chromium] = [await cluster(), await browser()];
+    on.app = await served(on.real, { more });
+  }, { timeout: 600_000 });
+  after(async () => {
+    await on.chromium?.close();
+    await on.app?.stop();
+    on.app?.forget();
+    await on.real?.stop();
+  });
+  on.again = async () => { on.app = await served(on.real, { folder: on.app.folder, more, listen: new URL(on.app.url).host }); };
+  on.as = async (person, at, options) => {
+    const page = await open(on.chromium, on.app.url, at, options);
+    assert.equal(new URL(page.url()).pathname, '/login', 'nobody sees anything before signing in');
+    await signIn(page, on.real.tokens[person]);
+    assert.equal(new URL(page.url()).pathname, new URL(on.app.url + at).pathname, 'and then goes where they wanted to');
+    return page;
+  };
+  return on;
 }
 
 /** Signs in with a person's token on the page that asks for it. */

@@ -1,39 +1,18 @@
 // The main path against a real Kubernetes API server, with real tokens and real RBAC: what amy does, what vic may not,
 // and pods that come and go under the page (checks 6, 44, 45 and the main path of the browser list).
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
 import assert from 'node:assert/strict';
-import { axe, browser, open, picture, until } from './support.mjs';
+import { axe, open, picture, until } from './support.mjs';
 import { apply, checked, number, preset, REVIEWS, row, said, slider, type } from './gestures.mjs';
-import { cluster, missing, served, signIn } from './cluster.mjs';
+import { layer, signIn } from './cluster.mjs';
 
-const skip = missing() ?? false;
-if (skip) process.stderr.write(`SKIPPED: real API server layer: ${skip}\n`);
-let real, app, chromium;
-before(async () => {
-  if (skip) return;
-  [real, chromium] = [await cluster(), await browser()];
-  app = await served(real);
-}, { timeout: 600_000 });
-after(async () => {
-  await chromium?.close();
-  await app?.stop();
-  app?.forget();
-  await real?.stop();
-});
+const on = layer();
+const { skip, as } = on;
 
 const WORDS = {
   en: { sentence: '70% of requests move from v1 to v2.', send: 'Send 100% to v2', back: /^Switch back to revision 1$|^Switch back to revision \d+$/, goBack: 'Switch back', denied: /You can see bookinfo\/reviews but not change its traffic/, ended: /Sign in/ },
   zh: { sentence: '70% 的请求将从 v1 转到 v2。', send: /100%.*v2|v2.*100%/, back: /^切回修订 ?\d+$/, goBack: '切回', denied: /bookinfo\/reviews/, ended: /登录/ },
 };
-
-/** A page, signed in as somebody. */
-async function as(person, at, options) {
-  const page = await open(chromium, app.url, at, options);
-  assert.equal(new URL(page.url()).pathname, '/login', 'nobody sees anything before signing in');
-  await signIn(page, real.tokens[person]);
-  assert.equal(new URL(page.url()).pathname, new URL(app.url + at).pathname, 'and then goes where they wanted to');
-  return page;
-}
 
 async function done(page) {
   assert.deepEqual(page.troubles, []);
@@ -51,13 +30,13 @@ for (const lang of ['en', 'zh']) {
       await preset(page, 'v1', 100).click();
       await apply(page, 'CHG-0');
     }
-    const before = real.get('virtualservice', 'bookinfo', 'reviews');
+    const before = on.real.get('virtualservice', 'bookinfo', 'reviews');
     await type(page, 'v2', 70);
     assert.equal(await said(page), words.sentence);
     await picture(page, `real-pending-${lang}`, { fullPage: true });
     await apply(page, 'CHG-1');
-    assert.deepEqual(real.weights('bookinfo', 'reviews'), { v1: 30, v2: 70, v3: 0 });
-    const after_ = real.get('virtualservice', 'bookinfo', 'reviews');
+    assert.deepEqual(on.real.weights('bookinfo', 'reviews'), { v1: 30, v2: 70, v3: 0 });
+    const after_ = on.real.get('virtualservice', 'bookinfo', 'reviews');
     for (const spec of [before.spec, after_.spec]) for (const to of spec.http[0].route) delete to.weight;
     assert.deepEqual(after_.spec, before.spec, 'nothing but numbers changed');
 
@@ -67,13 +46,13 @@ for (const lang of ['en', 'zh']) {
     for (const box of await dialog.locator('input[name=ack]').all()) await box.check();
     await dialog.locator('textarea').fill('CHG-2');
     await dialog.getByRole('button', { name: words.send }).click();
-    await until(async () => real.weights('bookinfo', 'reviews').v2 === 100, 'v2 has all traffic');
+    await until(async () => on.real.weights('bookinfo', 'reviews').v2 === 100, 'v2 has all traffic');
     await page.locator('#toasts .toast').waitFor();
 
     await page.locator('.head .acts a', { hasText: words.back }).click();
     await dialog.locator('h2').waitFor();
     await dialog.getByRole('button', { name: words.goBack, exact: true }).click();
-    await until(async () => real.weights('bookinfo', 'reviews').v2 === 70, 'the split of before');
+    await until(async () => on.real.weights('bookinfo', 'reviews').v2 === 70, 'the split of before');
     await page.waitForFunction(() => document.querySelector('fieldset[data-version=v2] input[type=number]')?.value === '70');
 
     await page.locator('.side a[href="/audit"]').click();
@@ -103,14 +82,14 @@ test('6. pods come and go: the controls of a version follow without a reload, wh
     assert.deepEqual([await number(page, 'v1').inputValue(), await number(page, 'v2').inputValue(), await page.locator('#why').inputValue()], ['45', '55', 'while pods come and go']);
   };
 
-  real.ready('reviews', 'v3', 'false');
+  on.real.ready('reviews', 'v3', 'false');
   await until(stuck, 'the controls of v3 go', 5000);
   assert.match(await row(page, 'v3').innerText(), /0\/1 ready[\s\S]*No ready pods, so v3 cannot receive traffic/);
   await typed();
   await picture(page, 'real-no-pods', { fullPage: true });
   assert.deepEqual(await axe(page), []);
 
-  real.ready('reviews', 'v3', 'true');
+  on.real.ready('reviews', 'v3', 'true');
   await until(usable, 'the controls of v3 are back', 5000);
   await typed();
   await preset(page, 'v3', 10).click();
@@ -118,12 +97,12 @@ test('6. pods come and go: the controls of a version follow without a reload, wh
   await checked(page);
 
   // With a weight typed that is not written yet: the number stays, the check says why it cannot be applied, and stops saying so.
-  real.ready('reviews', 'v3', 'false');
+  on.real.ready('reviews', 'v3', 'false');
   await page.locator('#preview [data-code=no_ready_pods]').waitFor({ timeout: 5000 });
   assert.equal(await number(page, 'v3').inputValue(), '10', 'what was typed stays');
   assert.equal(await page.locator('#apply-btn').getAttribute('aria-disabled'), 'true');
   assert.match(await page.locator('#apply-why').innerText(), /Becomes possible by itself/);
-  real.ready('reviews', 'v3', 'true');
+  on.real.ready('reviews', 'v3', 'true');
   await until(async () => await page.locator('#preview [data-code=no_ready_pods]').count() === 0, 'it becomes possible by itself', 5000);
   assert.equal(await page.locator('#why').inputValue(), 'while pods come and go');
   assert.equal(await page.evaluate(() => performance.timeOrigin), loaded, 'all of that on one page');
@@ -139,6 +118,12 @@ for (const lang of ['en', 'zh']) {
     const enabled = await page.locator('main :is(input:not([type=hidden]), select, textarea, button):enabled').evaluateAll((all) => all.filter((one) => one.checkVisibility()).map((one) => one.outerHTML));
     assert.deepEqual(enabled, []);
     assert.equal(await page.locator('main a[href*="/traffic/"]').count(), 0);
+    // What others press keeps its place, and says why it cannot be pressed.
+    for (const name of lang === 'en' ? ['Add rule', 'Start a release', 'Take over all traffic with v2', /^Switch back to revision \d+$/] : ['添加规则', /^切回修订 ?\d+$/]) {
+      const button = page.getByRole('button', { name }).first();
+      assert.ok(await button.isDisabled(), String(name));
+      assert.match(await button.getAttribute('title'), /bookinfo/, String(name));
+    }
     await picture(page, `real-viewer-${lang}`, { fullPage: true });
     assert.deepEqual(await axe(page), []);
     // Whoever goes round the page is told the same, and it is in the history.
@@ -150,13 +135,13 @@ for (const lang of ['en', 'zh']) {
     }, `${REVIEWS}/traffic/apply`);
     assert.equal(direct.status, 403);
     assert.match(direct.text, WORDS[lang].denied);
-    await page.goto(`${app.url}/audit?result=refused`);
+    await page.goto(`${on.app.url}/audit?result=refused`);
     assert.match(await page.locator('#entries > tr').first().innerText(), /vic/);
     // Only what vic may see is there at all.
-    await page.goto(`${app.url}/services`);
+    await page.goto(`${on.app.url}/services`);
     const names = await page.locator('#rows small.muted').allInnerTexts();
     assert.ok(names.length > 0 && !names.some((text) => /weather/.test(text)), names.join());
-    const hidden = await page.goto(`${app.url}/services/weather/forecast`);
+    const hidden = await page.goto(`${on.app.url}/services/weather/forecast`);
     assert.equal(hidden.status(), 404);
     await done(page);
   });
@@ -166,7 +151,7 @@ test('44. the auditor reads the history of everything and changes nothing; someb
   const aud = await as('aud', '/audit');
   assert.ok(await aud.locator('#entries > tr').count() > 3);
   assert.match(await aud.locator('#entries').innerText(), /amy/);
-  await aud.goto(app.url + REVIEWS);
+  await aud.goto(on.app.url + REVIEWS);
   assert.ok(await aud.locator('#denied').isVisible());
   await done(aud);
   const nobody = await as('nobody', '/services');
@@ -176,14 +161,14 @@ test('44. the auditor reads the history of everything and changes nothing; someb
 });
 
 test('45. a wrong token is told in one sentence, at the field; the way back is kept', { skip, timeout: 60_000 }, async () => {
-  const page = await open(chromium, app.url, REVIEWS);
+  const page = await open(on.chromium, on.app.url, REVIEWS);
   await page.locator('#token').fill('no token at all');
   await page.locator('form button.pri').click();
   await page.locator('[role=alert]').waitFor();
   assert.equal(await page.locator('#token').getAttribute('aria-invalid'), 'true');
   assert.deepEqual(await axe(page), []);
   await picture(page, 'real-wrong-token');
-  await signIn(page, real.tokens.amy);
+  await signIn(page, on.real.tokens.amy);
   assert.equal(new URL(page.url()).pathname, REVIEWS);
   await done(page);
 });
@@ -196,7 +181,7 @@ for (const lang of ['en', 'zh']) {
     await checked(page);
     // The same person signs out in another tab.
     const other = await page.context().newPage();
-    await other.goto(app.url + '/services');
+    await other.goto(on.app.url + '/services');
     await other.locator('.who summary').click();
     await other.locator('form[action="/logout"] button').click();
     await other.waitForURL('**/login*');
@@ -206,7 +191,7 @@ for (const lang of ['en', 'zh']) {
     assert.match(await page.locator('#ended').innerText(), lang === 'en' ? /Your session has ended\.[\s\S]*kept/ : /会话已结束/);
     await picture(page, `real-session-ended-${lang}`);
     assert.deepEqual(await axe(page), []);
-    await signIn(page, real.tokens.amy);
+    await signIn(page, on.real.tokens.amy);
     assert.equal(new URL(page.url()).pathname, REVIEWS);
     await checked(page);
     assert.equal(await number(page, 'v2').inputValue(), '34');
@@ -219,7 +204,7 @@ test('45. a session that ends while nobody touches the page is announced by itse
   const page = await as('amy', REVIEWS);
   await page.waitForFunction(() => /Live/.test(document.getElementById('live').innerText));
   const other = await page.context().newPage();
-  await other.goto(app.url + '/services');
+  await other.goto(on.app.url + '/services');
   await other.locator('.who summary').click();
   await other.locator('form[action="/logout"] button').click();
   await other.waitForURL('**/login*');

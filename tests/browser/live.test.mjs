@@ -1,8 +1,9 @@
 // Live data: checks 35 to 39 of the browser list. The network is cut by stopping the server process that was started here.
 import { after, before, test } from 'node:test';
 import assert from 'node:assert/strict';
-import { browser, open, picture, sluice, until } from './support.mjs';
+import { api, axe, browser, open, picture, sluice, until } from './support.mjs';
 import { checked, given, number, REVIEWS, row, slider } from './gestures.mjs';
+import { countSwaps, quick, still, watch } from './measure.mjs';
 
 let app, chromium;
 before(async () => { app = await sluice(); chromium = await browser(); }, { timeout: 60_000 });
@@ -10,14 +11,6 @@ after(async () => {
   try { process.kill(app.pid, 'SIGCONT'); } catch { /* ended already */ }
   await chromium?.close();
   await app?.stop();
-});
-
-/** Counts how often live elements are replaced, from now on. */
-const countSwaps = (page) => page.evaluate(() => {
-  globalThis.swaps = 0;
-  new MutationObserver((all) => {
-    for (const one of all) for (const node of one.addedNodes) if (node.matches?.('[data-live]')) globalThis.swaps++;
-  }).observe(document.querySelector('main'), { childList: true, subtree: true });
 });
 
 test('35. the observed bar reacts to a real split, without a reload; few requests are called too few', { timeout: 60_000 }, async () => {
@@ -142,31 +135,10 @@ test('38. ten tabs still load: hidden ones give their connection back', { timeou
 
 test('39. first paint < 1 s, a filter swap < 200 ms, no layout shift from live updates (the services of the demo)', { timeout: 60_000 }, async () => {
   const page = await open(chromium, app.url, '/services');
-  let paint = Infinity, swap = Infinity;
-  for (let round = 0; round < 3; round++) {
-    await page.goto(`${app.url}/services`);
-    await page.waitForFunction(() => performance.getEntriesByName('first-contentful-paint').length > 0);
-    paint = Math.min(paint, await page.evaluate(() => performance.getEntriesByName('first-contentful-paint')[0].startTime));
-    await page.evaluate(() => {
-      const began = new Promise((done) => document.addEventListener('htmx:config:request', () => done(performance.now()), { once: true }));
-      const ended = new Promise((done) => document.addEventListener('htmx:after:swap', () => done(performance.now()), { once: true }));
-      globalThis.took = Promise.all([began, ended]).then(([from, to]) => to - from);
-    });
-    await page.locator('#q').pressSequentially('rev');
-    swap = Math.min(swap, await page.evaluate(() => globalThis.took));
-    await until(async () => await page.locator('#rows > tr').count() === 1, 'one row');
-  }
-  assert.ok(paint < 1000, `first paint after ${paint} ms`);
-  assert.ok(swap < 200, `swap took ${swap} ms`);
+  await quick(page, app.url, 'rev', 1);
   await page.goto(`${app.url}/services`);
-  await page.evaluate(() => {
-    globalThis.shift = 0;
-    new PerformanceObserver((list) => { for (const one of list.getEntries()) globalThis.shift += one.value; }).observe({ type: 'layout-shift', buffered: false });
-  });
-  await countSwaps(page);
-  await until(() => page.evaluate(() => globalThis.swaps >= 10), 'rows are replaced', 20_000);
-  const shifted = await page.evaluate(() => globalThis.shift);
-  assert.ok(shifted < 0.001, `layout shift ${shifted}`);
+  await watch(page);
+  await still(page, 10);
   assert.deepEqual(page.troubles, []);
   await page.context().close();
 });
@@ -174,16 +146,51 @@ test('39. first paint < 1 s, a filter swap < 200 ms, no layout shift from live u
 for (const [width, height] of [[1440, 1000], [390, 844]]) {
   test(`39. on the page of a service nothing moves while figures arrive (${width} px)`, { timeout: 60_000 }, async () => {
     const page = await open(chromium, app.url, '/services/shop/catalog', { width, height });
-    await page.evaluate(() => {
-      globalThis.moved = [];
-      new PerformanceObserver((list) => {
-        for (const one of list.getEntries()) globalThis.moved.push([one.value, ...one.sources.map((source) => source.node?.id || source.node?.className || source.node?.nodeName)]);
-      }).observe({ type: 'layout-shift', buffered: false });
-    });
-    await countSwaps(page);
-    await until(() => page.evaluate(() => globalThis.swaps >= 20), 'figures are replaced', 40_000);
-    assert.deepEqual(await page.evaluate(() => globalThis.moved), []);
+    await watch(page);
+    await still(page, 20, 40_000);
     assert.deepEqual(page.troubles, []);
     await page.context().close();
   });
 }
+
+for (const [width, height] of [[1440, 1000], [390, 844]]) {
+  test(`39. what comes to need attention waits for a press: no row is pushed away (${width} px)`, { timeout: 60_000 }, async () => {
+    const { items } = (await api(app.url, 'GET', '/api/v1/releases?service=shop/pricing')).body;
+    const say = (command) => api(app.url, 'POST', `/api/v1/releases/${items[0].id}/commands`, { command });
+    const page = await open(chromium, app.url, '/services', { width, height });
+    const alarms = page.locator('#attention .row');
+    const before = await alarms.count();
+    const top = () => page.locator('#rows').evaluate((at) => at.getBoundingClientRect().top);
+    const rows = await top();
+    await watch(page);
+    assert.equal((await say('pause')).status, 200);
+    try {
+      await page.locator('#more').waitFor({ timeout: 15_000 });
+      assert.equal(await alarms.count(), before + 1);
+      assert.equal(await top(), rows);
+      await still(page, 1);
+      assert.deepEqual(await axe(page), []);
+      await picture(page, `attention-more-${width}`);
+      await page.locator('#more [data-more]').click();
+      const alarm = alarms.filter({ hasText: 'pricing' });
+      assert.match(await alarm.innerText(), new RegExp(`shop / pricing: release ${items[0].id} is paused since \\d\\d:\\d\\d, with \\d+% on v2\\.`));
+      assert.ok(await alarm.isVisible());
+      await picture(page, `attention-${width}`);
+    } finally { await say('resume'); }
+    await page.locator('h1').click(); // what has the focus is left alone
+    await until(async () => await alarms.count() === before, 'it is taken away by itself', 15_000);
+    assert.deepEqual(page.troubles, []);
+    await page.context().close();
+  });
+}
+
+test('the navigation counts releases that are under way, and follows', { timeout: 60_000 }, async () => {
+  const page = await open(chromium, app.url, '/audit');
+  const count = page.locator('#nav-active');
+  assert.match(await count.innerText(), /^2\s*, 2 releases under way$/);
+  const { items } = (await api(app.url, 'GET', '/api/v1/releases?service=shop/pricing')).body;
+  await api(app.url, 'POST', `/api/v1/releases/${items[0].id}/commands?wait=30`, { command: 'abort' });
+  await until(async () => /^1\s*, 1 release under way$/.test(await count.innerText()), 'one is left', 15_000);
+  assert.deepEqual(page.troubles, []);
+  await page.context().close();
+});

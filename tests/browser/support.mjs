@@ -20,8 +20,8 @@ export function program() {
 }
 
 /** Starts Sluice and waits until it is ready. Returns { url, stop, log }. */
-export async function sluice(args = ['demo'], env = {}) {
-  const child = spawn(program(), [...args, '--listen', '127.0.0.1:0'], {
+export async function sluice(args = ['demo'], env = {}, listen = '127.0.0.1:0') {
+  const child = spawn(program(), [...args, '--listen', listen], {
     env: { ...process.env, ...env, SLUICE_LOG: 'info' },
     stdio: ['ignore', 'pipe', 'pipe'],
   });

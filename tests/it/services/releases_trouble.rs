@@ -8,6 +8,7 @@ use futures::future::BoxFuture;
 use serde_json::{Value, json};
 use sluice::domain::ids::Namespace;
 use sluice::domain::observed::Sample;
+use sluice::domain::overview::{ListAsk, Sign};
 use sluice::domain::release::{Command, Happened, PauseReason, Phase, Verdict};
 use sluice::metrics::{Latency, MetricsError, Source};
 use sluice::services::Settings;
@@ -171,8 +172,20 @@ async fn an_outside_edit_pauses_it_and_resuming_writes_the_aim_again() {
     let paused = house.until_paused(id, PauseReason::Drift).await;
     assert!(paused.state.paused.unwrap().left_ms.is_some_and(|left| left > 500_000));
     assert_eq!(house.weight_of("v9"), 80, "nobody is fought");
+    let seen = house.services.release(&anna(), id).await.unwrap().outside.expect("what differs is known");
+    let marked = |sign: Sign| -> Vec<&str> {
+        let lines = seen.diffs.iter().flat_map(|(_, lines)| lines).filter(|line| line.sign == sign);
+        lines.map(|line| line.text.trim()).collect()
+    };
+    assert!(
+        marked(Sign::Del).contains(&"weight: 30") && marked(Sign::Add).contains(&"weight: 80"),
+        "{seen:?}"
+    );
+    let waiting = house.services.list(&anna(), &ListAsk::default()).await.unwrap().waiting.clone();
+    assert_eq!(waiting.iter().map(|release| release.id).collect::<Vec<_>>(), [id], "somebody is waited for");
     house.say(id, Command::Resume).await.unwrap();
     house.until("the aim is written again", async |house| (house.weight_of("v9") == 30).then_some(())).await;
+    assert_eq!(house.services.release(&anna(), id).await.unwrap().outside, None);
     house.say(id, Command::Abort).await.unwrap();
     house.until_final(id, Phase::RolledBack).await;
 }
