@@ -29,7 +29,7 @@ use axum::response::Html;
 use axum::routing::get;
 use fresh::once_each;
 use house::Served;
-use load::{Taken, once_each, storm};
+use load::{Taken, storm};
 use serde_json::Value;
 use sluice::clock::Clock;
 use sluice::demo::api::ApiServer;

@@ -29,7 +29,7 @@ use std::time::{Duration, Instant};
 use cluster::{Options, RealCluster};
 use fresh::once_each;
 use futures::{StreamExt, TryStreamExt, stream};
-use load::{as_f64, once_each, quantile, storm};
+use load::{as_f64, quantile, storm};
 use serde_json::{Value, json};
 use sluice::clock::Clock;
 use sluice::demo::api::ApiServer;

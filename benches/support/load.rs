@@ -51,20 +51,6 @@ pub async fn storm(url: &str, at_once: usize, time: Duration) -> Taken {
     Taken { rate, p50: quantile(&mut times, 0.5), p99: quantile(&mut times, 0.99), bytes }
 }
 
-/// Asks for each address once, one after the other; milliseconds each. For what nobody has asked for before.
-pub async fn once_each(urls: impl Iterator<Item = String>) -> Vec<f64> {
-    let client = Client::builder(TokioExecutor::new()).build_http::<Empty<Bytes>>();
-    let mut times = Vec::new();
-    for url in urls {
-        let from = Instant::now();
-        let answer = client.get(url.parse().unwrap()).await.unwrap();
-        assert!(answer.status().is_success(), "{url}: {}", answer.status());
-        answer.into_body().collect().await.unwrap();
-        times.push(from.elapsed().as_secs_f64() * 1e3);
-    }
-    times
-}
-
 /// The value below which that share of all lies; sorts them.
 pub fn quantile(all: &mut [f64], share: f64) -> f64 {
     all.sort_by(f64::total_cmp);

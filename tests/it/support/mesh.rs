@@ -75,7 +75,7 @@ pub struct Outcome {
 }
 
 /// What came back for one request.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize)]
 pub struct Got {
     pub status: u16,
     pub version: String,
