@@ -12,7 +12,7 @@ use super::observed::{Hits, Observed};
 use super::plan::Planned;
 use super::progress::Progress;
 use super::refusal::{Check, Code, Finding, Refusal, Severity};
-use super::release::{Phase, Release, ReleaseId};
+use super::release::{PauseReason, Phase, Release, ReleaseId, Strategy};
 use super::routing::{Routing, Weights};
 use super::snapshot::Snapshot;
 
@@ -90,6 +90,34 @@ pub struct Overview {
     pub last: Option<LastChange>,
     /// How far the change has come that made this revision; `None` = it was not made here.
     pub progress: Option<Progress>,
+    /// The release that moves its traffic now.
+    pub release: Option<Moving>,
+}
+
+/// A release that moves a service's traffic, in few words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Moving {
+    pub id: ReleaseId,
+    pub phase: Phase,
+    pub strategy: Strategy,
+    /// What the new version gets of all requests, percent.
+    pub percent: u8,
+    /// It paused itself, and somebody should look.
+    pub trouble: bool,
+}
+
+impl Moving {
+    pub fn of(release: &Release) -> Self {
+        let state = &release.state;
+        Self {
+            id: release.id,
+            phase: state.phase,
+            strategy: release.spec.strategy,
+            percent: release.share(),
+            trouble: state.phase == Phase::Paused
+                && state.pause_reason().is_some_and(PauseReason::is_trouble),
+        }
+    }
 }
 
 impl Overview {
@@ -168,6 +196,8 @@ pub struct ListAsk {
 pub enum Show {
     #[default]
     All,
+    /// Services whose traffic a release moves.
+    Releasing,
     Attention,
     NotRoutable,
 }
@@ -209,6 +239,7 @@ pub struct ListPage {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
     pub all: usize,
+    pub releasing: usize,
     pub attention: usize,
     pub not_routable: usize,
 }

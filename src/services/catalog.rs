@@ -135,7 +135,8 @@ impl Services {
             let last = last.as_deref().map(last_of);
             let observed = looks.get(&at.namespace).and_then(|look| look.of(&snapshot));
             let (state, findings) = standing(&routing, observed.as_ref(), last.as_ref());
-            Some(Overview { snapshot, routing, state, findings, observed, revision, last, progress })
+            let release = self.release_of(at);
+            Some(Overview { snapshot, routing, state, findings, observed, revision, last, progress, release })
         });
         Ok(joined.collect())
     }

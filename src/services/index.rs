@@ -97,7 +97,7 @@ impl Index {
     }
 }
 
-/// How many of these rows the person would see under each `show`.
+/// How many of these rows the person would see under each `show` but that of releases, of which rows know nothing.
 pub(super) fn count(rows: &[Arc<Row>], visible: &Visible) -> Counts {
     let mut counts = Counts::default();
     for row in rows.iter().filter(|row| visible.contains(&row.at.namespace)) {

@@ -13,7 +13,7 @@ use moka::future::Cache;
 use crate::cluster::Visible;
 use crate::domain::actor::Actor;
 use crate::domain::ids::{Namespace, ServiceRef};
-use crate::domain::overview::{ListAsk, ListPage, Show, Sort, State};
+use crate::domain::overview::{Counts, ListAsk, ListPage, Show, Sort, State};
 use crate::domain::refusal::{Check, Code, Refusal};
 
 use super::Services;
@@ -110,11 +110,13 @@ impl Services {
         };
         let limit = if ask.limit == 0 { 100 } else { ask.limit.clamp(1, 500) };
         let words = ask.text.trim().to_lowercase();
+        let releasing = self.releasing();
         let wanted = |row: &&Arc<Row>| {
             visible.contains(&row.at.namespace)
                 && ask.namespace.as_ref().is_none_or(|namespace| *namespace == row.at.namespace)
                 && match ask.show {
                     Show::All => true,
+                    Show::Releasing => releasing.contains(&row.at),
                     Show::Attention => row.state.needs_attention(),
                     Show::NotRoutable => row.state == State::NotRoutable,
                 }
@@ -160,9 +162,12 @@ impl Services {
             waiting: self.waiting_releases(visible, 5),
             items,
             total,
-            counts: match visible {
-                Visible::All => sorted.counts,
-                Visible::Some(_) => count(&sorted.name, visible),
+            counts: Counts {
+                releasing: releasing.iter().filter(|at| visible.contains(&at.namespace)).count(),
+                ..match visible {
+                    Visible::All => sorted.counts,
+                    Visible::Some(_) => count(&sorted.name, visible),
+                }
             },
             next,
             namespaces,

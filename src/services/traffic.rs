@@ -10,7 +10,7 @@ use crate::cluster::until;
 use crate::domain::actor::Actor;
 use crate::domain::audit::{Details, EditRecord, Ending, Entry, Intent, Outcome, ReleaseMark, Written};
 use crate::domain::ids::{Revision, ServiceRef};
-use crate::domain::overview::{Applied, Happening, LastChange, Preview, Refused, Stale};
+use crate::domain::overview::{Applied, Happening, LastChange, Moving, Preview, Refused, Stale};
 use crate::domain::plan::Plan;
 use crate::domain::refusal::{Check, Code, Refusal, Severity};
 use crate::domain::routing::Weights;
@@ -39,7 +39,7 @@ impl Services {
         let look = self.look(at, false).await?;
         let Decided { planned, mut checks, observed, .. } =
             self.decide(who, at, wish, &look, "preview").await?;
-        if let Some((id, _)) = self.release_of(at) {
+        if let Some(Moving { id, .. }) = self.release_of(at) {
             checks.push(Check::new(Severity::Block, Code::ReleaseOwnsService).arg("id", id));
             checks.sort_by_key(|check| std::cmp::Reverse(check.severity));
         }
@@ -115,7 +115,7 @@ impl Services {
         let own = mark.as_ref().map(|mark| mark.id);
         intent.details.release = mark.map(Box::new);
         // One hand on the lever: while a release moves this service, nobody else does.
-        if let Some((id, _)) = self.release_of(&at).filter(|(id, _)| own != Some(*id)) {
+        if let Some(Moving { id, .. }) = self.release_of(&at).filter(|moving| own != Some(moving.id)) {
             let refusal = Refusal::new(Code::ReleaseOwnsService).arg("id", id);
             return Err(self.refuse(intent, refusal).await);
         }

@@ -123,6 +123,8 @@ pub struct ServiceRow {
     pub poor: bool,
     pub p95: Option<String>,
     pub state: Chip,
+    /// The release that moves it: address and number.
+    pub release: Option<(String, String)>,
     pub last: Option<(Moment, String)>,
 }
 
@@ -166,6 +168,7 @@ impl Filter {
     pub fn address(&self) -> Address {
         let show = match self.show {
             Show::All => "",
+            Show::Releasing => "releasing",
             Show::Attention => "attention",
             Show::NotRoutable => "not_routable",
         };
@@ -192,6 +195,7 @@ impl Filter {
     pub fn show_word(&self) -> &'static str {
         match self.show {
             Show::All => "",
+            Show::Releasing => "releasing",
             Show::Attention => "attention",
             Show::NotRoutable => "not_routable",
         }
@@ -211,6 +215,7 @@ impl ServicesPage {
         };
         let tabs = vec![
             tab(Show::All, "services.show.all", page.counts.all),
+            tab(Show::Releasing, "services.show.releasing", page.counts.releasing),
             tab(Show::Attention, "services.show.attention", page.counts.attention),
             tab(Show::NotRoutable, "services.show.not_routable", page.counts.not_routable),
         ];
@@ -343,7 +348,10 @@ impl ServiceRow {
             success: success.map(success_rate),
             poor: success.is_some_and(|rate| rate < POOR),
             p95: observed.and_then(crate::domain::observed::Observed::p95_ms).map(|ms| duration(lang, ms)),
-            state: text::state(lang, item.state),
+            state: state(lang, item),
+            release: item
+                .release
+                .map(|release| (format!("/releases/{}", release.id), release.id.to_string())),
             last: item.last.as_ref().map(|last| (clock.moment(last.at_ms, now_ms), last.by.clone())),
         }
     }
@@ -351,6 +359,14 @@ impl ServiceRow {
     /// The id of the row's element: a dot cannot stand in either name, so no two services share one.
     pub fn id(namespace: &str, name: &str) -> String {
         format!("row-{namespace}.{name}")
+    }
+}
+
+/// How the service stands: what is wrong with it, else the release that moves it.
+fn state(lang: Lang, item: &Overview) -> Chip {
+    match item.release {
+        Some(release) if !item.state.needs_attention() => said::moving(lang, release),
+        _ => text::state(lang, item.state),
     }
 }
 

@@ -39,6 +39,7 @@ pub fn stamp_one(item: &Overview, hasher: &mut DefaultHasher) {
     }
     item.observed.as_ref().map(|seen| seen.at_ms).hash(hasher);
     item.progress.as_ref().map(|progress| progress.steps.seen_ms).hash(hasher);
+    item.release.hash(hasher);
 }
 
 /// The same for a release's page.

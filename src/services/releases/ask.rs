@@ -189,11 +189,11 @@ impl Services {
     /// The release that moves the service, once a transition that is just being stored is done: whoever read that
     /// the last one has ended may begin the next.
     pub(super) async fn owner_now(&self, at: &ServiceRef) -> Option<ReleaseId> {
-        let (id, _) = self.release_of(at)?;
+        let id = self.release_of(at)?.id;
         if let Some(slot) = self.inner.releases.slot(id) {
             drop(slot.held.lock().await);
         }
-        self.release_of(at).map(|(id, _)| id)
+        self.release_of(at).map(|moving| moving.id)
     }
 
     /// The release as it is stored; the same refusal for one that is hidden and one that is not there.

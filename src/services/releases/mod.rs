@@ -32,6 +32,7 @@ use tokio::sync::Notify;
 use crate::cluster::Visible;
 use crate::domain::actor::Identity;
 use crate::domain::ids::ServiceRef;
+use crate::domain::overview::Moving;
 use crate::domain::release::{PauseReason, Phase, Release, ReleaseId};
 use crate::release::Drift;
 use crate::store::Held;
@@ -43,7 +44,7 @@ const WAITING: [Phase; 3] = [Phase::Paused, Phase::PendingApproval, Phase::Needs
 #[derive(Default)]
 pub(super) struct Room {
     live: Mutex<HashMap<ReleaseId, Arc<Slot>>>,
-    owners: Mutex<HashMap<ServiceRef, (ReleaseId, Phase)>>,
+    owners: Mutex<HashMap<ServiceRef, Moving>>,
     /// Those that wait for somebody.
     waiting: Mutex<BTreeMap<ReleaseId, Arc<Release>>>,
     outside: Mutex<HashMap<ServiceRef, Drift>>,
@@ -95,8 +96,8 @@ impl Room {
     /// Has the release that moves a service looked at, because something about the service changed.
     pub fn wake_service(&self, at: &ServiceRef) {
         let owner = locked(&self.owners).get(at).copied();
-        if let Some((id, _)) = owner {
-            self.wake(id);
+        if let Some(owner) = owner {
+            self.wake(owner.id);
         }
     }
 
@@ -132,8 +133,8 @@ impl Room {
         let (id, at, phase) = (held.release.id, held.release.at(), held.release.state.phase);
         let mut owners = locked(&self.owners);
         if phase.owns_service() {
-            owners.insert(at.clone(), (id, phase));
-        } else if owners.get(at).is_some_and(|(owner, _)| *owner == id) {
+            owners.insert(at.clone(), Moving::of(&held.release));
+        } else if owners.get(at).is_some_and(|owner| owner.id == id) {
             owners.remove(at);
         }
     }
@@ -154,7 +155,7 @@ impl Room {
 
 impl super::Services {
     /// The release that alone moves this service's traffic now.
-    pub fn release_of(&self, at: &ServiceRef) -> Option<(ReleaseId, Phase)> {
+    pub fn release_of(&self, at: &ServiceRef) -> Option<Moving> {
         locked(&self.inner.releases.owners).get(at).copied()
     }
 
@@ -175,6 +176,11 @@ impl super::Services {
         out.sort_by_key(calm);
         out.truncate(most);
         out
+    }
+
+    /// The services whose traffic releases move now.
+    pub(super) fn releasing(&self) -> HashSet<ServiceRef> {
+        locked(&self.inner.releases.owners).keys().cloned().collect()
     }
 
     /// How many releases move traffic now, of those that the person is known to be allowed to see: nobody is

@@ -1,6 +1,7 @@
 //! Words of a release: its state as a chip, its steps, its commands, what happened, in both languages.
 //! The list, the page, the history and the dialogs say the same.
 
+use crate::domain::overview::Moving;
 use crate::domain::release::state::{ActionKind, Side};
 use crate::domain::release::{Happened, Metric, PauseReason, Phase, Release, Step, Verdict, Word, Wording};
 use crate::views::bars::short;
@@ -90,6 +91,22 @@ pub fn state(clock: Clockface, release: &Release) -> Chip {
         }
         Phase::NeedsAttention => Chip::new(Tone::Bad, "bad", plain()),
     }
+}
+
+/// A release as the state of the service that it moves: *Canary 25%*, *Paused · Canary 25%*.
+pub fn moving(lang: Lang, release: Moving) -> Chip {
+    let (tone, icon, key) = match release.phase {
+        Phase::Paused if release.trouble => (Tone::Bad, "pause", "release.stands"),
+        Phase::Paused => (Tone::Warn, "pause", "release.stands"),
+        Phase::Aborting => (Tone::Warn, "back", "release.stands"),
+        _ => (Tone::Info, "run", "release.moves"),
+    };
+    let text = lang
+        .t(key)
+        .with("phase", phase(lang, release.phase))
+        .with("strategy", strategy(lang, release.strategy.as_str()))
+        .with("n", release.percent);
+    Chip::new(tone, icon, text)
 }
 
 /// True when the analysis, not a person, ended it.

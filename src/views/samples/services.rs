@@ -66,7 +66,7 @@ fn page(items: Vec<Overview>) -> ListPage {
     ListPage {
         number: 0,
         total: 38,
-        counts: Counts { all: 38, attention: 3, not_routable: 5 },
+        counts: Counts { all: 38, releasing: 2, attention: 3, not_routable: 5 },
         next: Some("c2".to_owned()),
         namespaces: ["bookinfo", "payments", "shop"].map(Namespace::from).into(),
         attention: items.iter().filter(|item| item.state.needs_attention()).cloned().collect(),

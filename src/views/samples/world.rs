@@ -124,6 +124,7 @@ impl Service {
             revision: 0,
             last: None,
             progress: None,
+            release: None,
         };
         Self { overview }
     }

@@ -27,7 +27,7 @@ use crate::web::site::App;
     params(
         ("namespace" = inline(Option<Name>), Query, description = "Only this namespace."),
         ("q" = Option<String>, Query, description = "A part of a name, namespace, image or version."),
-        ("show" = inline(Option<ShowWord>), Query, description = "`all` (default), `attention`, `not_routable`."),
+        ("show" = inline(Option<ShowWord>), Query, description = "`all` (default), `releasing`, `attention`, `not_routable`."),
         ("sort" = inline(Option<SortWord>), Query, description = "`worst` first (default), or by `name`."),
         ("window" = inline(Option<Window>), Query, description = "Seconds that the figures are about: 60, 300 or 3600."),
         ("limit" = Option<i32>, Query, description = "Services on a page.", minimum = 1, maximum = 500),
@@ -46,9 +46,12 @@ pub async fn list(
         text: query.take("q").unwrap_or_default(),
         show: match query.take("show").as_deref() {
             None | Some("all") => Show::All,
+            Some("releasing") => Show::Releasing,
             Some("attention") => Show::Attention,
             Some("not_routable") => Show::NotRoutable,
-            Some(_) => return Err(bad_query("show", "all, attention or not_routable is expected").into()),
+            Some(_) => {
+                return Err(bad_query("show", "all, releasing, attention or not_routable is expected").into());
+            }
         },
         sort: match query.take("sort").as_deref() {
             None | Some("worst") => Sort::Worst,

@@ -45,6 +45,22 @@ pub struct Service {
     /// How far the change has come that made this revision; null when it was not made here.
     #[schema(required = true)]
     pub progress: Option<Progress>,
+    /// The release that moves its traffic now; changes of its weights are refused meanwhile.
+    #[schema(required = true)]
+    pub release: Option<Moving>,
+}
+
+/// A release that moves a service's traffic.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct Moving {
+    #[schema(example = "R-12")]
+    pub id: String,
+    /// `running`, `promoting`, `paused`, `finalising` or `aborting`.
+    #[schema(value_type = String, example = "running")]
+    pub phase: &'static str,
+    /// What the new version gets of all requests.
+    #[schema(minimum = 0, maximum = 100)]
+    pub percent: u8,
 }
 
 /// The workloads behind a service that share a version.
@@ -210,6 +226,11 @@ impl Service {
             }),
             last_change: item.last.as_ref().map(LastChange::of),
             progress: item.progress.as_ref().map(Progress::of),
+            release: item.release.map(|release| Moving {
+                id: release.id.to_string(),
+                phase: release.phase.as_str(),
+                percent: release.percent,
+            }),
         }
     }
 }

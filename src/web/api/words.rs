@@ -47,7 +47,7 @@ shape!(
     Name,
     matching("^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$").min_length(Some(1)).max_length(Some(63))
 );
-shape!(Show, one_of(["all", "attention", "not_routable"]));
+shape!(Show, one_of(["all", "releasing", "attention", "not_routable"]));
 shape!(ReleaseShow, one_of(["all", "active", "attention", "done"]));
 shape!(
     /// A release's number.

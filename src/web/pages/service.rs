@@ -115,7 +115,7 @@ impl Visit {
     /// The service with what its page needs; nobody else moves its traffic while a release does.
     pub async fn detail(&self, window_s: u32) -> Result<Detail, Failure> {
         let mut detail = self.app.services.detail(&self.who.actor, &self.at, window_s).await?;
-        if let Some((id, _)) = self.app.services.release_of(&self.at) {
+        if let Some(id) = self.app.services.release_of(&self.at).map(|moving| moving.id) {
             detail.rights.change = Some(Refusal::new(Code::ReleaseOwnsService).arg("id", id));
         }
         Ok(detail)

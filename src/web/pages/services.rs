@@ -80,6 +80,7 @@ pub fn ask_of(query: &str) -> ListAsk {
             "q" => ask.text = value.chars().take(200).collect(),
             "show" => {
                 ask.show = match &*value {
+                    "releasing" => Show::Releasing,
                     "attention" => Show::Attention,
                     "not_routable" => Show::NotRoutable,
                     _ => Show::All,

@@ -82,7 +82,7 @@ async fn from_an_image_to_all_traffic_and_the_old_version_retired() {
     // One hand on the lever.
     let refused = house.change(weights(&[("v1", 100)]), &reviews, &["big_jump"]).await.unwrap_err();
     assert_eq!(refused.refusal.code.as_str(), "release_owns_service");
-    assert_eq!(house.services.release_of(&reviews).map(|(owner, _)| owner), Some(id));
+    assert_eq!(house.services.release_of(&reviews).map(|owner| owner.id), Some(id));
     let v8 = wish(|w| w["candidate"]["version"] = json!("v8"));
     let second = house.services.start_release(&anna(), v8, "r", "q").await;
     assert_eq!(second.unwrap_err()[0].code.as_str(), "release_owns_service");

@@ -275,6 +275,16 @@ async fn the_page_shows_the_release_and_its_buttons_do_what_they_say() {
         service.body.contains(&format!("href=\"/releases/{id}\""))
             && !service.body.contains("id=\"apply-btn\"")
     );
+    let moved = app.get("/api/v1/services?show=releasing").await.json();
+    assert_eq!(moved["items"].as_array().map(Vec::len), Some(1), "{moved}");
+    let expected = json!({"id": id, "phase": "paused", "percent": 30});
+    assert_eq!((&moved["items"][0]["name"], &moved["items"][0]["release"]), (&json!("reviews"), &expected));
+    let services = app.get("/services?show=releasing").await;
+    assert!(services.body.contains("Paused · Canary 30%"), "{}", services.body);
+    assert!(
+        services.body.contains(&format!("href=\"/releases/{id}\""))
+            && !services.body.contains("row-bookinfo.details")
+    );
     let audit = app.get("/audit?action=release").await;
     assert!(audit.body.contains(&format!("href=\"/releases/{id}\"")));
     assert!(audit.body.contains("Step 2 began: "), "what happened, not only that something did");
