@@ -33,6 +33,11 @@ fn spawn(arguments: &[String]) -> (Child, String) {
     (child, url)
 }
 
+/// Leaves connections before Sluice closes them: a request that meets the closing is lost, as with any server.
+fn client() -> reqwest::Client {
+    reqwest::Client::builder().pool_idle_timeout(std::time::Duration::from_secs(3)).build().unwrap()
+}
+
 impl Drop for Served {
     fn drop(&mut self) {
         let _ = self.child.kill();
@@ -66,7 +71,7 @@ impl Served {
         arguments.push(kubeconfig.display().to_string());
         arguments.extend(more.iter().map(|&argument| argument.to_owned()));
         let (child, url) = spawn(&arguments);
-        let served = Self { url, child, folder, client: reqwest::Client::new(), arguments };
+        let served = Self { url, child, folder, client: client(), arguments };
         served.is_ready().await;
         served
     }
