@@ -144,7 +144,7 @@ fn facts(chrome: &Chrome, entry: &Entry) -> Vec<(String, String)> {
         let took = outcome.at_ms - intent.at_ms;
         add(
             "took",
-            super::services::duration(lang, f64::from(i32::try_from(took.max(0)).unwrap_or(i32::MAX))),
+            super::figures::duration(lang, f64::from(i32::try_from(took.max(0)).unwrap_or(i32::MAX))),
         );
         if let Some(revision) = outcome.revision {
             add("revision", revision.to_string());

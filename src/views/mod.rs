@@ -11,6 +11,7 @@ pub mod time;
 
 pub mod bars;
 pub mod chrome;
+pub mod figures;
 pub mod text;
 
 pub mod services;

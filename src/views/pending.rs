@@ -13,8 +13,8 @@ use crate::domain::routing::Weights;
 
 use super::bars::{Bar, Slots, in_words};
 use super::chrome::{Notice, Tone};
+use super::figures::rate;
 use super::lang::{Lang, Rich};
-use super::services::rate;
 use super::text;
 use super::time::Clockface;
 

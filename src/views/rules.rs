@@ -12,10 +12,10 @@ use crate::domain::routing::{Condition, Op, Rule, Subject};
 
 use super::bars::Slots;
 use super::chrome::{Chip, Chrome, Notice, Off, Tone};
+use super::figures::thousands;
 use super::lang::{Lang, Rich};
 use super::rule_form::Draft;
 use super::text;
-use super::traffic::thousands;
 
 /// The card with all rules; the answer to a press on one of its buttons, too.
 #[derive(Clone, Debug, PartialEq, Eq, Template)]

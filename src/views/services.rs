@@ -17,6 +17,7 @@ use crate::domain::service::Version;
 
 use super::bars::{Bar, Slots, short};
 use super::chrome::{Chip, Chrome};
+use super::figures::{POOR, duration, rate, success_rate};
 use super::lang::{Lang, Text};
 use super::query::{Address, service_path};
 use super::release::said;
@@ -148,9 +149,6 @@ impl Display for Row {
 
 /// It was escaped when it was rendered.
 impl HtmlSafe for Row {}
-
-/// A success rate below this is shown as bad.
-pub const POOR: f64 = 0.99;
 
 impl Filter {
     /// The filters of an ask.
@@ -410,30 +408,5 @@ fn traffic(lang: Lang, item: &Overview) -> (Option<Bar>, String) {
             (Some(bar), words.into())
         }
         None => (None, lang.t("services.no_traffic").into()),
-    }
-}
-
-/// `118.4`, `0.25`: requests a second.
-pub fn rate(per_second: f64) -> String {
-    if per_second >= 1_000.0 {
-        super::traffic::thousands(per_second)
-    } else if per_second >= 10.0 || per_second == 0.0 {
-        format!("{per_second:.1}")
-    } else {
-        format!("{per_second:.2}")
-    }
-}
-
-/// `99.97%`, never rounded up to a perfect score.
-pub fn success_rate(share: f64) -> String {
-    format!("{:.2}%", (share * 10_000.0).floor() / 100.0)
-}
-
-/// `38 ms`, `1.2 s`.
-pub fn duration(lang: Lang, ms: f64) -> String {
-    if ms >= 1_000.0 {
-        lang.t("time.seconds").with("n", format!("{:.1}", ms / 1_000.0)).into()
-    } else {
-        lang.t("time.milliseconds").with("n", format!("{ms:.0}")).into()
     }
 }

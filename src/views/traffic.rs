@@ -12,8 +12,9 @@ use crate::domain::service::Protocol;
 
 use super::bars::{Bar, Slots, in_words, short};
 use super::chrome::{Chip, Tone};
+use super::figures::{rate, thousands};
 use super::lang::Lang;
-use super::services::rate;
+
 use super::text;
 use super::time::{Clockface, Moment, lasted, span};
 
@@ -217,20 +218,6 @@ fn verdict(lang: Lang, item: &Overview) -> Option<Chip> {
         (false, false) => Some(Chip::new(Tone::Line, "", lang.t("traffic.with_rules"))),
         (false, true) => Some(Chip::new(Tone::Info, "clock", lang.t("traffic.settling"))),
     }
-}
-
-/// `12,337`: a count with its thousands apart, the same in both languages.
-pub fn thousands(count: f64) -> String {
-    // The sum of nothing is -0.
-    let digits = format!("{:.0}", count.max(0.0) + 0.0);
-    let mut out = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out
 }
 
 impl ProgressLine {

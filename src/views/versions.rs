@@ -12,8 +12,8 @@ use crate::domain::overview::Overview;
 use crate::domain::service::Version;
 
 use super::bars::Slots;
+use super::figures::{POOR, duration, success_rate};
 use super::lang::Lang;
-use super::services::{POOR, duration, success_rate};
 
 /// The values that one press sets.
 pub const PRESETS: [u8; 7] = [0, 1, 5, 10, 25, 50, 100];

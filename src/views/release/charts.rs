@@ -279,7 +279,7 @@ impl Numbers {
                 why: one.map_or_else(String::new, |one| {
                     lang.t(&format!("release.why_judged.{}", one.why.as_str())).into()
                 }),
-                sample: crate::views::traffic::thousands(sample),
+                sample: crate::views::figures::thousands(sample),
                 query: match metric {
                     Metric::Custom { query, .. } => Some(query.clone()),
                     _ => None,

@@ -68,7 +68,7 @@ impl Now {
                     let word = said::verdict(lang, look.verdict).text;
                     lang.t("release.now.latest")
                         .with("verdict", word)
-                        .with("n", crate::views::traffic::thousands(requests))
+                        .with("n", crate::views::figures::thousands(requests))
                         .into()
                 }
             };

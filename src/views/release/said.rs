@@ -6,8 +6,8 @@ use crate::domain::release::state::{ActionKind, Side};
 use crate::domain::release::{Happened, Metric, PauseReason, Phase, Release, Step, Verdict, Word, Wording};
 use crate::views::bars::short;
 use crate::views::chrome::{Chip, Tone};
+use crate::views::figures::duration;
 use crate::views::lang::{Lang, Text};
-use crate::views::services::duration;
 use crate::views::text;
 use crate::views::time::{Clockface, span};
 

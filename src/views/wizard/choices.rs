@@ -7,9 +7,9 @@ use crate::domain::refusal::Severity;
 use crate::domain::release::{Strategy, Template};
 use crate::views::bars::in_words;
 use crate::views::chrome::{Notice, Tone};
+use crate::views::figures::{duration, success_rate};
 use crate::views::lang::Lang;
 use crate::views::release::said;
-use crate::views::services::{duration, success_rate};
 use crate::views::text;
 
 /// What is known besides the form.
@@ -139,7 +139,7 @@ fn facts(lang: Lang, item: &Overview, now: &crate::domain::routing::Weights) -> 
         let text = super::super::lang::Text::verbatim("%{text}").with("text", said.text);
         return Notice { more: said.next, ..Notice::new(Tone::Bad, text.rich()) };
     }
-    let rate = item.observed.as_ref().map(|seen| super::super::services::rate(seen.rate()));
+    let rate = item.observed.as_ref().map(|seen| crate::views::figures::rate(seen.rate()));
     let key = if rate.is_some() { "wizard.facts_rate" } else { "wizard.facts" };
     let text = lang.t(key).with("split", in_words(now)).with("rate", rate.unwrap_or_default());
     Notice::new(Tone::Ok, text.rich())
