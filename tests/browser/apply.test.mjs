@@ -81,7 +81,7 @@ test('19. after apply the page says written and then what is seen; switch back r
   await page.locator('#progress').waitFor();
   // Nothing from before the write counts, however many requests there were.
   assert.match(await page.locator('#progress').innerText(), /written[\s\S]*not seen yet: 0 requests since it was written/);
-  await until(async () => /\bseen: since then v\d has [\d.]+% \(/.test(await page.locator('#progress').innerText()), 'seen, without a reload', 60_000);
+  await until(async () => /\bseen after [\s\S]*v\d has [\d.]+% \(/.test(await page.locator('#progress').innerText()), 'seen, without a reload', 60_000);
   await picture(page, 'progress');
   const link = page.locator('.head .acts a', { hasText: `Switch back to revision ${before_}` });
   await link.click();
