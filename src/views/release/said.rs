@@ -93,7 +93,7 @@ pub fn state(clock: Clockface, release: &Release) -> Chip {
     }
 }
 
-/// A release as the state of the service that it moves: *Canary 25%*, *Paused · Canary 25%*.
+/// A release as the state of the service that it moves: *Canary 25%*, *Paused · 25%*.
 pub fn moving(lang: Lang, release: Moving) -> Chip {
     let (tone, icon, key) = match release.phase {
         Phase::Paused if release.trouble => (Tone::Bad, "pause", "release.stands"),
