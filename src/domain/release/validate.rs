@@ -118,6 +118,15 @@ fn candidate(spec: &Spec, out: &mut Vec<Refusal>) {
     }
 }
 
+/// Everything that a template would bring into a release and that can be wrong by itself; empty = nothing.
+pub fn template(list: &[Step], strategy: Strategy, held: Option<&Analysis>) -> Vec<Refusal> {
+    let mut out = steps(list, strategy, held);
+    if let Some(held) = held {
+        analysis(held, &mut out);
+    }
+    out
+}
+
 /// What is wrong with a list of steps; `services` calls it for changed steps too.
 pub fn steps(steps: &[Step], strategy: Strategy, analysis: Option<&Analysis>) -> Vec<Refusal> {
     let mut out = Vec::new();

@@ -77,7 +77,7 @@ impl Services {
         if name.is_empty() || name.chars().count() > 64 || name.chars().any(char::is_control) {
             return Err(Refusal::new(Code::BadName).field("name").arg("name", name));
         }
-        let wrong = validate::steps(&template.steps, template.strategy, template.analysis.as_ref());
+        let wrong = validate::template(&template.steps, template.strategy, template.analysis.as_ref());
         if let Some(refusal) = wrong.into_iter().next() {
             return Err(refusal);
         }
