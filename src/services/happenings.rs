@@ -87,11 +87,23 @@ async fn first_look(services: &Services) {
     }
     let all = services.inner.cache.services();
     reindex(services, &all).await;
-    if services.clear_up().await.unwrap_or(1) > 0 {
+    let cut_off = loop {
+        match services.cut_off().await {
+            Ok(cut_off) => break cut_off,
+            Err(refusal) => tracing::warn!(%refusal, "what was cut off cannot be read yet"),
+        }
+        sleep(Duration::from_secs(1)).await;
+    };
+    let mut left = services.clear_up(&cut_off).await.unwrap_or(cut_off);
+    if !left.is_empty() {
         let later = services.clone();
         tokio::spawn(async move {
-            while later.clear_up().await.unwrap_or(1) > 0 {
+            while !left.is_empty() {
                 sleep(Duration::from_secs(5)).await;
+                match later.clear_up(&left).await {
+                    Ok(open) => left = open,
+                    Err(refusal) => tracing::debug!(%refusal, "not cleared up yet"),
+                }
             }
         });
     }

@@ -15,15 +15,22 @@ use super::once::unavailable;
 const STILL_FLYING_MS: i64 = 25_000;
 
 impl Services {
-    /// Clears up. Returns how many intents are still open because the cluster could not say yet.
-    pub(super) async fn clear_up(&self) -> Result<usize, Refusal> {
-        let mut open = 0;
+    /// The intents that nobody has ended. Asked once, when Sluice starts: what is opened later is at work, not cut
+    /// off.
+    pub(super) async fn cut_off(&self) -> Result<Vec<i64>, Refusal> {
+        let open = self.inner.store.open_intents().await.map_err(unavailable)?;
+        Ok(open.into_iter().map(|(id, _)| id).collect())
+    }
+
+    /// Clears up those of these that are open still. Returns those of which the cluster could not say yet.
+    pub(super) async fn clear_up(&self, cut_off: &[i64]) -> Result<Vec<i64>, Refusal> {
+        let mut left = Vec::new();
         for (id, intent) in self.inner.store.open_intents().await.map_err(unavailable)? {
-            if !self.clear_up_one(id, &intent).await? {
-                open += 1;
+            if cut_off.contains(&id) && !self.clear_up_one(id, &intent).await? {
+                left.push(id);
             }
         }
-        Ok(open)
+        Ok(left)
     }
 
     /// A workload of a release: the release does it again, which does no harm when it was done.

@@ -5,10 +5,14 @@ use sluice::domain::actor::Channel;
 use sluice::domain::audit::{Action, Details, EditRecord, Ending, Intent, Written};
 use sluice::domain::ids::{Kind, ObjectRef, ServiceRef};
 
-use crate::support::house::{House, at};
+use crate::support::house::{House, at, weights};
 
 /// The intent that a process wrote before it died: v1 90, v2 10.
 async fn cut_off(house: &House, at: &ServiceRef, written: bool) -> String {
+    cut_off_ago(house, at, written, 60_000).await
+}
+
+async fn cut_off_ago(house: &House, at: &ServiceRef, written: bool, ago_ms: i64) -> String {
     let change = "0193a0b0-0000-7000-8000-000000000001".to_owned();
     let before = house.api.get("VirtualService", "bookinfo", "reviews").unwrap();
     let mut after = before.clone();
@@ -28,7 +32,7 @@ async fn cut_off(house: &House, at: &ServiceRef, written: bool) -> String {
     };
     let intent = Intent {
         change: change.clone(),
-        at_ms: house.clock.now_ms() - 60_000,
+        at_ms: house.clock.now_ms() - ago_ms,
         service: Some(at.clone()),
         actor: "lin".into(),
         groups: vec![],
@@ -74,4 +78,41 @@ async fn a_change_that_arrived_is_told_as_applied() {
 #[tokio::test]
 async fn a_change_that_never_arrived_is_told_as_failed() {
     assert_eq!(told(false).await, (Ending::Failed, None, 1));
+}
+
+#[tokio::test]
+async fn what_is_at_work_since_is_not_taken_for_cut_off() {
+    let house = House::new().await;
+    let reviews = at("bookinfo", "reviews");
+    // So young that it may still arrive: it is looked at again and again.
+    cut_off_ago(&house, &reviews, false, 0).await;
+    let house = house.crash_and_restart().await;
+    let working = Intent {
+        change: "0193a0b0-0000-7000-8000-000000000002".into(),
+        at_ms: house.clock.now_ms(),
+        service: Some(at("bookinfo", "ratings")),
+        actor: "anna".into(),
+        groups: vec![],
+        channel: Channel::Automatic,
+        address: None,
+        action: Action::Workload,
+        reason: "R-1".into(),
+        request_id: "R-1-1".into(),
+        details: Details::default(),
+    };
+    let (working, _) = {
+        house.store.intent(&working).await.unwrap();
+        let open = house.store.open_intents().await.unwrap();
+        open.into_iter().find(|(_, intent)| intent.action == Action::Workload).unwrap()
+    };
+    house.clock.advance_ms(60_000);
+    house
+        .until("what was cut off is cleared up", async |house| {
+            let entry = house.history(&reviews).await.into_iter().find(|e| e.intent.actor == "lin")?;
+            entry.outcome.map(drop)
+        })
+        .await;
+    house.change(weights(&[("v1", 90), ("v2", 10)]), &reviews, &[]).await.unwrap();
+    let open: Vec<i64> = house.store.open_intents().await.unwrap().into_iter().map(|(id, _)| id).collect();
+    assert_eq!(open, [working], "the process that has it is alive");
 }
