@@ -20,30 +20,20 @@ mod mesh;
 #[path = "../tests/it/support/served.rs"]
 #[expect(dead_code, reason = "the program is only looked at")]
 mod served;
+#[path = "../tests/it/support/wait.rs"]
+mod wait;
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
-use std::time::{Duration, Instant};
 
 use cluster::{Mesh, Options, RealCluster, repository};
 use mesh::{Ask, Load, Town};
 use serde_json::{Value, json};
 use sluice::clock::Clock;
+use wait::wait_for;
 
 const ROUNDS: usize = 6;
 const GOAL: f64 = 1.2;
-
-/// Asks until there is an answer.
-async fn wait_for<T>(what: &str, ask: impl AsyncFn() -> Option<T>) -> T {
-    let end = Instant::now() + Duration::from_mins(2);
-    loop {
-        if let Some(answer) = ask().await {
-            return answer;
-        }
-        assert!(Instant::now() < end, "not in time: {what}");
-        tokio::time::sleep(Duration::from_millis(25)).await;
-    }
-}
 
 /// Chromium with the page of the service; `tests/browser/click.mjs`.
 struct Hand {

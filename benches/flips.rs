@@ -21,6 +21,8 @@ mod mesh;
 #[path = "../tests/it/support/served.rs"]
 #[expect(dead_code, reason = "the program is only called")]
 mod served;
+#[path = "../tests/it/support/wait.rs"]
+mod wait;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -30,6 +32,7 @@ use mesh::Town;
 use serde_json::{Value, json};
 use served::Served;
 use tokio::sync::Mutex;
+use wait::wait_for;
 
 const SERVICES: usize = 20;
 const A_SECOND: u32 = 20;
@@ -37,18 +40,6 @@ const SECONDS: u32 = 60;
 /// Changes of each quiet round.
 const QUIET: usize = 200;
 const GOAL: f64 = 2.0;
-
-/// Asks until there is an answer.
-async fn wait_for<T>(what: &str, ask: impl AsyncFn() -> Option<T>) -> T {
-    let end = Instant::now() + Duration::from_mins(2);
-    loop {
-        if let Some(answer) = ask().await {
-            return answer;
-        }
-        assert!(Instant::now() < end, "not in time: {what}");
-        tokio::time::sleep(Duration::from_millis(25)).await;
-    }
-}
 
 /// One service, its revision and its weight.
 struct Lever {

@@ -81,16 +81,25 @@ for (const lang of ['en', 'zh']) {
   });
 }
 
-test('17. kubectl is faster than a dialog: it says so in the dialog, with what is so now; the second press is about that', { skip, timeout: 90_000 }, async () => {
+/** amy at the question whether v2 shall take over; `fill` accepts what is asked and says why. */
+async function asking() {
   outside(100, 0, 0);
   const page = await amy(REVIEWS);
   await page.waitForFunction(() => document.querySelector('fieldset[data-version=v1] input[type=number]')?.value === '100');
   await row(page, 'v2').locator('a[href*=takeover]').click();
   const dialog = page.locator('#dialog[open]');
   await dialog.locator('h2').waitFor();
-  const press = async () => {
+  const fill = async (why) => {
     for (const box of await dialog.locator('input[name=ack]').all()) await box.check();
-    await dialog.locator('#act-why').fill('all of it');
+    await dialog.locator('#act-why').fill(why);
+  };
+  return { page, dialog, fill };
+}
+
+test('17. kubectl is faster than a dialog: it says so in the dialog, with what is so now; the second press is about that', { skip, timeout: 90_000 }, async () => {
+  const { page, dialog, fill } = await asking();
+  const press = async () => {
+    await fill('all of it');
     await dialog.locator('button.pri').click();
   };
   outside(50, 50, 0);
@@ -113,14 +122,8 @@ test('17. kubectl is faster than a dialog: it says so in the dialog, with what i
 });
 
 test('18. the API server is away while a dialog asks: it says in the dialog that nothing changed', { skip, timeout: 120_000 }, async () => {
-  outside(100, 0, 0);
-  const page = await amy(REVIEWS);
-  await page.waitForFunction(() => document.querySelector('fieldset[data-version=v1] input[type=number]')?.value === '100');
-  await row(page, 'v2').locator('a[href*=takeover]').click();
-  const dialog = page.locator('#dialog[open]');
-  await dialog.locator('h2').waitFor();
-  for (const box of await dialog.locator('input[name=ack]').all()) await box.check();
-  await dialog.locator('#act-why').fill('while it is away');
+  const { page, dialog, fill } = await asking();
+  await fill('while it is away');
   await on.real.control('kill');
   try {
     await dialog.locator('button.pri').click();

@@ -1,5 +1,6 @@
 //! The driver: takes up what is stored, looks at each release when a timer ends or something about its service
-//! changes, stores what the machine says, and carries out what is pending. A crash between storing and doing repeats an absolute act; nothing else.
+//! changes, stores what the machine says, and carries out what is pending. A crash between storing and doing
+//! repeats an absolute act; nothing else.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -188,9 +189,10 @@ impl Services {
     /// Shows an observation to the machine and stores what it says. The answer is the release afterwards.
     pub(super) async fn observe(&self, id: ReleaseId, event: Event, by: By) -> Result<Release, Refusal> {
         let slot = self.slot_of(id).await?;
+        let mut expected = by.expected;
         for _ in 0..6 {
             let mut held = slot.held.lock().await;
-            if by.expected.is_some_and(|expected| expected != held.release.seq) {
+            if expected.is_some_and(|expected| expected != held.release.seq) {
                 return Err(Refusal::new(Code::ReleaseStale));
             }
             // The timers first: until they are moved, the release's time is the one that they were made by.
@@ -237,6 +239,8 @@ impl Services {
                     self.carry_out(id, &slot, release.state.pending.clone());
                     if leap {
                         slot.ahead_ms.store(ahead_ms, Relaxed);
+                        // Moved timers are nothing that a person would have had to see.
+                        expected = expected.map(|_| release.seq);
                         continue;
                     }
                     // What this led to may lead on at once.

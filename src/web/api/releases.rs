@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use axum::extract::State;
 use axum::response::Response;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::changes::{Call, Done, once, permit_word};
 use super::effect::OutsideEdit;
@@ -109,20 +109,25 @@ pub async fn one(
     Ok(response)
 }
 
-/// What a release would do, and everything that stands in its way. Writes nothing.
-#[utoipa::path(
-    post,
-    path = "/api/v1/releases/plan",
-    operation_id = "planRelease",
-    tag = "releases",
-    request_body(content = PlanBody, example = json!({"spec": {
+/// A wish as the document shows it.
+fn example() -> Value {
+    json!({
         "service": {"namespace": "bookinfo", "name": "reviews"}, "strategy": "canary", "stable": "v1",
         "candidate": {"from": "image", "version": "v4", "image": "registry.example/bookinfo/reviews:1.19.0"},
         "steps": [{"kind": "weight", "percent": 5}, {"kind": "hold", "seconds": 300}, {"kind": "weight", "percent": 50},
             {"kind": "approval"}, {"kind": "weight", "percent": 100}],
         "analysis": {"interval_s": 30, "window_s": 60, "min_requests": 100, "failures": 3,
             "metrics": [{"metric": "success_rate", "limit": {"absolute": 99.0}}]}
-    }})),
+    })
+}
+
+/// What a release would do, and everything that stands in its way. Writes nothing.
+#[utoipa::path(
+    post,
+    path = "/api/v1/releases/plan",
+    operation_id = "planRelease",
+    tag = "releases",
+    request_body(content = PlanBody, example = json!({"spec": example()})),
     responses((status = 200, description = "The plan; what would refuse it stands in `errors`.", body = Plan))
 )]
 pub async fn plan(
@@ -151,14 +156,7 @@ pub async fn plan(
         ("wait" = Option<i32>, Query, description = "Waits at most so many seconds until it is paused or at its end.", minimum = 0, maximum = 60),
         ("Idempotency-Key" = inline(Option<Key>), Header, description = "Sent again with the same request, the first answer is given again (24 hours)."),
     ),
-    request_body(content = ReleaseBody, example = json!({"spec": {
-        "service": {"namespace": "bookinfo", "name": "reviews"}, "strategy": "canary", "stable": "v1",
-        "candidate": {"from": "image", "version": "v4", "image": "registry.example/bookinfo/reviews:1.19.0"},
-        "steps": [{"kind": "weight", "percent": 5}, {"kind": "hold", "seconds": 300}, {"kind": "weight", "percent": 50},
-            {"kind": "approval"}, {"kind": "weight", "percent": 100}],
-        "analysis": {"interval_s": 30, "window_s": 60, "min_requests": 100, "failures": 3,
-            "metrics": [{"metric": "success_rate", "limit": {"absolute": 99.0}}]}
-    }, "reason": "REV-231 star ratings"})),
+    request_body(content = ReleaseBody, example = json!({"spec": example(), "reason": "REV-231 star ratings"})),
     responses((
         status = 200,
         description = "The release.",

@@ -1,8 +1,8 @@
 //! `/services`: the list, worst first.
 
-use axum::extract::{RawQuery, State};
 use std::sync::Arc;
 
+use axum::extract::{RawQuery, State};
 use axum::response::{Redirect, Response};
 use url::form_urlencoded;
 

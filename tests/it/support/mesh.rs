@@ -1,7 +1,7 @@
 //! Real requests: applications in a namespace of the test's own, sent to through a real Envoy that the real
 //! istiod drives. Used by the tests of `tests/it/traffic`; `tests/cluster` starts the parts.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Namespace;
@@ -311,12 +311,44 @@ impl<'a> Town<'a> {
         .await;
     }
 
+    /// The routes that a sidecar has from istiod now, as Envoy's administration prints them.
+    async fn dump(&self, from: &str) -> String {
+        let action = format!("proxy/admin?name={from}&path=/config_dump%3Fresource=dynamic_route_configs");
+        self.cluster.ask(&action, "", Duration::from_mins(1)).await
+    }
+
     /// Waits until a sidecar routes to this cluster: `outbound|9080|v1|reviews.NAMESPACE.svc.cluster.local`.
     pub async fn until_routed(&self, from: &str, to: &str) {
-        let action = format!("proxy/admin?name={from}&path=/config_dump%3Fresource=dynamic_route_configs");
-        wait_for(to, async || {
-            let routes = self.cluster.ask(&action, "", Duration::from_secs(10)).await;
-            routes.contains(to).then_some(())
+        wait_for(to, async || self.dump(from).await.contains(to).then_some(())).await;
+    }
+
+    /// Waits until a sidecar's routes for a host come from this VirtualService: those of an earlier one for
+    /// the same host are gone. Few answers tell that badly, since both may split alike.
+    pub async fn until_routes_of(&self, from: &str, virtual_service: &str) {
+        let named = format!("/namespaces/{}/virtual-service/{virtual_service}\"", self.namespace);
+        self.until_routed(from, &named).await;
+    }
+
+    /// Waits until the routes that a sidecar has for a host, in order, lead to exactly these
+    /// subsets with any weight. A share of 1 % that is taken away cannot be told from few answers.
+    pub async fn until_routes_to(&self, from: &str, host: &str, subsets: &[BTreeSet<&str>]) {
+        wait_for(&format!("routes of {host} to {subsets:?}"), async || {
+            let dump: Value = serde_json::from_str(&self.dump(from).await).unwrap();
+            let hosts = dump["configs"].as_array()?.iter();
+            let hosts =
+                hosts.filter_map(|config| config["route_config"]["virtual_hosts"].as_array()).flatten();
+            let mut hosts = hosts.filter(|one| {
+                one["domains"].as_array().is_some_and(|all| all.iter().any(|domain| domain == host))
+            });
+            let routes = hosts.next()?["routes"].as_array()?;
+            let routes: Vec<BTreeSet<String>> =
+                routes.iter().map(|route| leads_to(&route["route"])).collect();
+            (routes
+                == subsets
+                    .iter()
+                    .map(|set| set.iter().map(ToString::to_string).collect())
+                    .collect::<Vec<_>>())
+            .then_some(())
         })
         .await;
     }
@@ -400,6 +432,15 @@ impl<'a> Town<'a> {
         assert_eq!(answer.status, 200, "{:?}", answer.body);
         accepted
     }
+}
+
+/// The subsets that a route of Envoy's leads to with any weight.
+fn leads_to(route: &Value) -> BTreeSet<String> {
+    let subset = |cluster: &Value| cluster.as_str()?.split('|').nth(2).map(ToOwned::to_owned);
+    let Some(weighted) = route["weighted_clusters"]["clusters"].as_array() else {
+        return subset(&route["cluster"]).into_iter().collect();
+    };
+    weighted.iter().filter(|one| one["weight"] != json!(0)).filter_map(|one| subset(&one["name"])).collect()
 }
 
 /// What is asked of Sluice.

@@ -170,6 +170,8 @@ async fn in_every_form_of_http_routing_only_the_numbers_change_and_envoy_follows
         town.istio("VirtualService", form, spec).await;
         let before = wait_for_spec(&town, form).await;
         knows(&town, &sluice, form).await;
+        // Else the split that the form before was left with would pass for this one's.
+        town.until_routes_of(&load.from, form).await;
         let (answer, _) = town.change(&sluice, "web", weights(&[("v1", 20), ("v2", 80)])).await;
         assert_eq!(answer.status, 200, "{form}: {:?}", answer.body);
         let after = wait_for_spec(&town, form).await;

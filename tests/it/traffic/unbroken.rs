@@ -105,9 +105,12 @@ fn draw(random: &mut Random, now: &Asked, revisions: &[(u64, Asked)]) -> (Change
     }
 }
 
-/// Once a hundred requests in a row went only where they may, none goes elsewhere any more.
+/// Once the proxy has the routes that were asked for, no request goes elsewhere any more.
 async fn stays_legal(town: &Town<'_>, load: &Load, asked: &Asked) {
     let (everybody, amy) = asked.legal();
+    let rule = asked.amy.is_some().then(|| amy.clone());
+    let routes: Vec<_> = rule.into_iter().chain([everybody.clone()]).collect();
+    town.until_routes_to(&load.from, "reviews.unbroken.svc.cluster.local", &routes).await;
     let amys = Load { requests: vec![load.requests[0].clone().header("x-user", "amy")], ..load.clone() };
     let legal = async |count: u32| {
         let only = async |load: &Load, allowed: &BTreeSet<&str>| {
@@ -119,7 +122,8 @@ async fn stays_legal(town: &Town<'_>, load: &Load, asked: &Asked) {
         let (second, others) = only(&amys, &amy).await;
         (first && second, answers, others)
     };
-    wait_for("the change has reached the proxy", async || legal(50).await.0.then_some(())).await;
+    // Its threads take a new configuration one after the other.
+    wait_for("every thread of the proxy has it", async || legal(50).await.0.then_some(())).await;
     let (good, answers, others) = legal(100).await;
     assert!(good, "may: {everybody:?} {amy:?}; did: {answers:?} {others:?}");
 }

@@ -8,12 +8,11 @@ use flate2::read::GzDecoder;
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use sluice::domain::actor::{Actor, Channel, Identity};
-use sluice::domain::observed::Sample;
 use sluice::domain::overview::ListAsk;
 use sluice::views::chrome::Chrome;
 use sluice::views::services::{Bottom, ServicesPage, Top};
 
-use crate::support::app::{AUDITOR, RELEASER, START_MS, TestApp, VIEWER};
+use crate::support::app::{AUDITOR, RELEASER, START_MS, TestApp, VIEWER, sample};
 use crate::support::wait_for;
 
 /// The item of `bookinfo/reviews` in the list of the API.
@@ -26,17 +25,6 @@ async fn reviews(app: &TestApp) -> Value {
 /// Its row on the page.
 async fn row(app: &TestApp, path: &str) -> String {
     app.get(path).await.between("<tr id=\"row-bookinfo.reviews\"", "</tr>").to_owned()
-}
-
-fn sample(version: &str, requests: f64) -> Sample {
-    Sample {
-        service: "reviews".into(),
-        workload: format!("reviews-{version}").into(),
-        version: version.into(),
-        requests,
-        errors: 0.0,
-        p95_ms: Some(38.0),
-    }
 }
 
 #[tokio::test]

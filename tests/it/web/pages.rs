@@ -1,8 +1,6 @@
 //! Pages that only show: what they hold for whom, and that nothing foreign becomes markup.
 
-use sluice::domain::observed::Sample;
-
-use crate::support::app::{AUDITOR, RELEASER, TestApp, VIEWER};
+use crate::support::app::{AUDITOR, RELEASER, TestApp, VIEWER, sample};
 
 #[tokio::test]
 async fn the_list_filters_on_the_server_and_answers_fragments() {
@@ -27,14 +25,6 @@ async fn the_list_filters_on_the_server_and_answers_fragments() {
 #[tokio::test]
 async fn metrics_are_shown_with_their_sample() {
     let app = TestApp::open().await;
-    let sample = |version: &str, requests| Sample {
-        service: "reviews".into(),
-        workload: format!("reviews-{version}").into(),
-        version: version.into(),
-        requests,
-        errors: 0.0,
-        p95_ms: Some(38.0),
-    };
     *app.figures.0.lock().unwrap() = vec![sample("v1", 940.0), sample("v2", 60.0)];
     app.clock.advance_ms(60_000);
     let service = app.get("/api/v1/services/bookinfo/reviews").await.json();
