@@ -1,6 +1,8 @@
 //! Releases: the state that the engine goes on from, with the history's row of each transition in the same
 //! transaction. Compare-and-set by `version`, so that no two drivers move one release.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
@@ -32,8 +34,8 @@ pub struct Step {
     /// The transition's row of the history and its entry of the timeline; `None` = nothing to be told.
     pub told: Option<(Intent, Outcome, TimelineEntry)>,
     pub judgement: Option<Judgement>,
-    /// What somebody outside is to be told.
-    pub webhook: bool,
+    /// Who outside is to be told: a message each.
+    pub receivers: Arc<[String]>,
 }
 
 /// How storing a transition ended.
@@ -51,6 +53,8 @@ pub enum Stored {
 pub struct Message {
     pub id: i64,
     pub release: ReleaseId,
+    /// For whom.
+    pub receiver: String,
     pub body: String,
     pub tries: u32,
 }
@@ -83,6 +87,7 @@ impl Store {
         intent: Intent,
         outcome: Outcome,
         entry: TimelineEntry,
+        receivers: Arc<[String]>,
     ) -> Result<Held, StoreError> {
         self.write(move |db| {
             Box::pin(async move {
@@ -105,7 +110,7 @@ impl Store {
                 held.release.id = ReleaseId(id);
                 held.release.seq = 1;
                 held.version = 1;
-                tell(db, &held, intent, outcome, entry, true).await?;
+                tell(db, &held, intent, outcome, entry, &receivers).await?;
                 Ok(held)
             })
         })
@@ -166,7 +171,7 @@ impl Store {
                         .await?;
                 }
                 if let Some((intent, outcome, entry)) = step.told {
-                    tell(db, &held, intent, outcome, entry, step.webhook).await?;
+                    tell(db, &held, intent, outcome, entry, &step.receivers).await?;
                 }
                 Ok(Stored::Done(Box::new(held)))
             })
@@ -250,12 +255,29 @@ impl Store {
         rows.iter().map(|body| serde_json::from_str(body).map_err(|error| unreadable(id.0, error))).collect()
     }
 
-    /// Messages that are due, oldest first. One behind which an earlier one of the same release waits for its next
-    /// try waits, too: they are told in the order of happening.
+    /// Gives every receiver its own copy of the messages that were written before messages had one.
+    pub async fn address_messages(&self, receivers: Arc<[String]>) -> Result<(), StoreError> {
+        self.write(move |db| {
+            Box::pin(async move {
+                for receiver in receivers.iter() {
+                    let sql = "INSERT INTO webhook_outbox (release, receiver, body, due_ms)
+                         SELECT release, ?1, body, due_ms FROM webhook_outbox WHERE receiver = '' ORDER BY id";
+                    sqlx::query(sql).bind(receiver).execute(&mut *db).await?;
+                }
+                sqlx::query("DELETE FROM webhook_outbox WHERE receiver = ''").execute(&mut *db).await?;
+                Ok(())
+            })
+        })
+        .await
+    }
+
+    /// Messages that are due, oldest first. One before which an earlier one of the same release waits for its next
+    /// try with the same receiver waits, too: each hears in the order of happening.
     pub async fn messages_due(&self, now_ms: i64, limit: u32) -> Result<Vec<Message>, StoreError> {
-        let sql = "SELECT id, release, body, tries FROM webhook_outbox w
+        let sql = "SELECT id, release, body, tries, receiver FROM webhook_outbox w
              WHERE due_ms <= ?1 AND NOT EXISTS (
-                 SELECT 1 FROM webhook_outbox e WHERE e.release = w.release AND e.id < w.id AND e.due_ms > ?1)
+                 SELECT 1 FROM webhook_outbox e
+                 WHERE e.release = w.release AND e.receiver = w.receiver AND e.id < w.id AND e.due_ms > ?1)
              ORDER BY id LIMIT ?2";
         let rows = sqlx::query(sql).bind(now_ms).bind(limit).fetch_all(&self.inner.readers).await?;
         let mut out = Vec::with_capacity(rows.len());
@@ -264,6 +286,7 @@ impl Store {
             out.push(Message {
                 id: row.try_get(0)?,
                 release: ReleaseId(row.try_get(1)?),
+                receiver: row.try_get(4)?,
                 body: row.try_get(2)?,
                 tries: u32::try_from(tries).unwrap_or(u32::MAX),
             });
@@ -317,14 +340,14 @@ fn is_live(release: &Release) -> bool {
         || !release.state.pending.is_empty()
 }
 
-/// The history's row, the timeline's entry and the message of one transition.
+/// The history's row, the timeline's entry and the messages of one transition.
 async fn tell(
     db: &mut SqliteConnection,
     held: &Held,
     mut intent: Intent,
     outcome: Outcome,
     entry: TimelineEntry,
-    webhook: bool,
+    receivers: &[String],
 ) -> Result<Entry, StoreError> {
     let release = &held.release;
     if let Some(mark) = &mut intent.details.release {
@@ -341,7 +364,7 @@ async fn tell(
         .bind(&body)
         .execute(&mut *db)
         .await?;
-    if webhook {
+    if !receivers.is_empty() {
         let message = serde_json::json!({
             "release": release.id.to_string(), "service": release.spec.service.to_string(),
             "strategy": release.spec.strategy, "stable": release.spec.stable,
@@ -349,12 +372,17 @@ async fn tell(
             "step": release.state.step, "steps": release.spec.steps.len(), "share": release.state.aim.percent,
             "transition": entry,
         });
-        sqlx::query("INSERT INTO webhook_outbox (release, body, due_ms) VALUES (?1, ?2, ?3)")
-            .bind(release.id.0)
-            .bind(message.to_string())
-            .bind(entry.at_ms)
-            .execute(&mut *db)
-            .await?;
+        let message = message.to_string();
+        for receiver in receivers {
+            let sql = "INSERT INTO webhook_outbox (release, receiver, body, due_ms) VALUES (?1, ?2, ?3, ?4)";
+            sqlx::query(sql)
+                .bind(release.id.0)
+                .bind(receiver)
+                .bind(&message)
+                .bind(entry.at_ms)
+                .execute(&mut *db)
+                .await?;
+        }
     }
     Ok(row)
 }

@@ -74,6 +74,7 @@ fn known() -> Vec<Migration> {
         file(1, "history", include_str!("../../migrations/sqlite/0001_history.sql")),
         file(2, "doors", include_str!("../../migrations/sqlite/0002_doors.sql")),
         file(3, "releases", include_str!("../../migrations/sqlite/0003_releases.sql")),
+        file(4, "receivers", include_str!("../../migrations/sqlite/0004_receivers.sql")),
     ]
 }
 

@@ -52,7 +52,7 @@ impl Services {
         let by = By { who: Some(who.clone()), reason, request_id: request_id.to_owned(), expected: None };
         let before = held.release.clone();
         let (intent, outcome, entry) = Self::told(&before, &held, vec![Happened::Created], now_ms, &by);
-        let stored = self.inner.store.create_release(held, intent, outcome, entry).await;
+        let stored = self.inner.store.create_release(held, intent, outcome, entry, self.receivers()).await;
         let release = stored.map_err(|error| one(unavailable(error)))?.release;
         let (id, service, phase) = (release.id, release.at().clone(), release.state.phase);
         self.announce(Happening::Release { id, service, phase });

@@ -303,7 +303,7 @@ impl Services {
         // Looks have a table of their own; a pass or an undecided one is no transition.
         let told = out.happened.iter().any(|one| !matches!(one, Happened::Judged { .. }));
         let told = told.then(|| Self::told(before, &after, out.happened, now_ms, by));
-        Step { after, told, judgement: out.judgement, webhook: !self.inner.settings.webhooks.is_empty() }
+        Step { after, told, judgement: out.judgement, receivers: self.receivers() }
     }
 
     pub(super) fn told(

@@ -1,10 +1,11 @@
 //! Telling others: every transition, signed, in order of happening, tried again until it is taken or a day has
-//! passed. What is to be told was stored with the transition; a restart loses nothing.
+//! passed. What is to be told, and to whom, was stored with the transition; a restart loses nothing.
 
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::join_all;
 use sha2::{Digest, Sha256};
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
@@ -12,6 +13,7 @@ use url::Url;
 
 use crate::metrics::post;
 use crate::services::Services;
+use crate::store::Message;
 
 /// A receiver.
 #[derive(Clone)]
@@ -19,6 +21,13 @@ pub struct Webhook {
     pub url: Url,
     /// With what the messages are signed; at least 16 bytes.
     pub secret: Arc<[u8]>,
+}
+
+impl Webhook {
+    /// What its messages are stored under: 16 hexadecimal digits of a digest of its address.
+    fn name(&self) -> String {
+        hex::encode(&Sha256::digest(self.url.as_str())[..8])
+    }
 }
 
 impl std::fmt::Debug for Webhook {
@@ -55,6 +64,9 @@ pub async fn deliver(services: Services, stop: CancellationToken) {
     if services.inner.settings.webhooks.is_empty() {
         return;
     }
+    if let Err(error) = services.inner.store.address_messages(services.receivers()).await {
+        tracing::warn!(%error, "messages of an earlier version wait");
+    }
     let mut tick = interval(EVERY);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -67,6 +79,13 @@ pub async fn deliver(services: Services, stop: CancellationToken) {
 }
 
 impl Services {
+    /// Whom the messages of a transition are for.
+    pub(super) fn receivers(&self) -> Arc<[String]> {
+        self.inner.settings.webhooks.iter().map(Webhook::name).collect()
+    }
+
+    /// Sends what is due: to one receiver one after the other, to several at once, so that one that does not
+    /// answer holds up nobody else.
     async fn deliver_due(&self) {
         let now_ms = self.inner.clock.now_ms();
         let messages = match self.inner.store.messages_due(now_ms, 50).await {
@@ -76,36 +95,47 @@ impl Services {
                 return;
             }
         };
+        let webhooks = &self.inner.settings.webhooks;
+        join_all(webhooks.iter().map(|webhook| self.deliver_to(webhook, &messages, now_ms))).await;
+        let names = self.receivers();
+        for gone in messages.iter().filter(|message| !names.contains(&message.receiver)) {
+            tracing::warn!(message = gone.id, "a message is for a receiver that is not configured any more");
+            self.ended(gone.id, None).await;
+        }
+    }
+
+    /// Sends one receiver its own messages.
+    async fn deliver_to(&self, webhook: &Webhook, messages: &[Message], now_ms: i64) {
+        let name = webhook.name();
+        let timestamp = now_ms.div_euclid(1000);
         let mut behind = HashSet::new();
-        for message in messages {
+        for message in messages.iter().filter(|message| message.receiver == name) {
             if behind.contains(&message.release) {
                 continue;
             }
-            let timestamp = now_ms.div_euclid(1000);
-            let mut taken = true;
-            for webhook in &self.inner.settings.webhooks {
-                let headers = [
-                    ("x-sluice-timestamp", timestamp.to_string()),
-                    (
-                        "x-sluice-signature",
-                        format!("sha256={}", signature(&webhook.secret, timestamp, &message.body)),
-                    ),
-                    ("x-sluice-delivery", message.id.to_string()),
-                ];
-                if let Err(error) = post::json(&webhook.url, &headers, &message.body, LIMIT).await {
-                    let why = error.of_receiver();
-                    tracing::warn!(message = message.id, receiver = ?webhook, %why, "a message was not taken");
-                    taken = false;
-                }
-            }
-            let wait = 2_000_i64 << message.tries.min(11);
-            if !taken {
+            let signed = signature(&webhook.secret, timestamp, &message.body);
+            let headers = [
+                ("x-sluice-timestamp", timestamp.to_string()),
+                ("x-sluice-signature", format!("sha256={signed}")),
+                ("x-sluice-delivery", message.id.to_string()),
+            ];
+            let sent = post::json(&webhook.url, &headers, &message.body, LIMIT).await;
+            let again = if let Err(error) = sent {
+                let why = error.of_receiver();
+                tracing::warn!(message = message.id, receiver = ?webhook, %why, "a message was not taken");
                 behind.insert(message.release);
-            }
-            let again = (!taken && message.tries < TRIES).then_some(now_ms.saturating_add(wait));
-            if let Err(error) = self.inner.store.message_done(message.id, again).await {
-                tracing::warn!(%error, "a message could not be ended");
-            }
+                let wait = 2_000_i64 << message.tries.min(11);
+                (message.tries < TRIES).then_some(now_ms.saturating_add(wait))
+            } else {
+                None
+            };
+            self.ended(message.id, again).await;
+        }
+    }
+
+    async fn ended(&self, id: i64, again_ms: Option<i64>) {
+        if let Err(error) = self.inner.store.message_done(id, again_ms).await {
+            tracing::warn!(%error, "a message could not be ended");
         }
     }
 }

@@ -21,6 +21,7 @@ use askama::Template;
 use askama::filters::HtmlSafe;
 
 use crate::domain::overview::{Difference, Overview, Rights};
+use crate::domain::refusal::Refusal;
 use crate::domain::release::{Judgement, PauseReason, Phase, Release, TimelineEntry};
 
 use super::bars::{Slots, short};
@@ -68,6 +69,8 @@ pub struct ReleasePage {
     /// A fresh key for the buttons that act at once.
     pub request_id: String,
     pub head: Head,
+    /// Why a command that asks nothing was not taken.
+    pub refused: Option<Notice>,
     pub banner: Banner,
     pub outside: Outside,
     pub actions: Actions,
@@ -109,8 +112,8 @@ pub struct Banner {
 impl HtmlSafe for Banner {}
 
 impl ReleasePage {
-    /// The page for a release as it stands.
-    pub fn of(chrome: Chrome, given: Given<'_>, request_id: String) -> Self {
+    /// The page for a release as it stands, and why what was just said to it was refused.
+    pub fn of(chrome: Chrome, given: Given<'_>, refused: Option<&Refusal>, request_id: String) -> Self {
         let release = given.release;
         let (lang, at) = (chrome.lang(), release.at());
         let bars = given
@@ -129,6 +132,7 @@ impl ReleasePage {
             ),
             request_id,
             head: Head::of(chrome.clock, chrome.now_ms, release),
+            refused: refused.map(|refusal| text::refused(lang, refusal)),
             banner: Banner::of(chrome.clock, given),
             outside: Outside::of(chrome.clock, given),
             dock: Dock::of(&actions),

@@ -326,7 +326,7 @@ fn one(pages: &mut Vec<Page>, lang: Lang, theme: Theme) {
             outside: outside.as_ref(),
         };
         let frame = chrome(lang, theme, Nav::Releases, "/releases/R-1042");
-        push(pages, name, &ReleasePage::of(frame, given, "k1".to_owned()));
+        push(pages, name, &ReleasePage::of(frame, given, None, "k1".to_owned()));
     }
     // Somebody who may only look, at a release without analysis whose service is gone and whose names are the longest.
     let lengthy = longest().done();
@@ -354,10 +354,14 @@ fn one(pages: &mut Vec<Page>, lang: Lang, theme: Theme) {
         outside: None,
     };
     let frame = || chrome(lang, theme, Nav::Releases, "/releases/R-1042");
-    push(pages, "release-longest-hostile", &ReleasePage::of(frame(), given, "k2".to_owned()));
+    push(pages, "release-longest-hostile", &ReleasePage::of(frame(), given, None, "k2".to_owned()));
     let hostile = difference(HOSTILE);
     let given = Given { overview: None, outside: Some(&hostile), ..given };
-    push(pages, "release-gone-hostile", &ReleasePage::of(frame(), given, "k3".to_owned()));
+    push(
+        pages,
+        "release-gone-hostile",
+        &ReleasePage::of(frame(), given, rights.change.as_ref(), "k3".to_owned()),
+    );
 }
 
 fn asks(pages: &mut Vec<Page>, lang: Lang, theme: Theme) {

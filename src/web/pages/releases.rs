@@ -121,9 +121,7 @@ pub async fn show(
     caller: Caller,
     ReleaseAt(id): ReleaseAt,
 ) -> Result<Response, Failure> {
-    let visit = Visit { app, who, caller, id };
-    let detail = visit.detail().await?;
-    Ok(respond::html(&ReleasePage::of(visit.chrome(&detail), given(&detail), key())))
+    Visit { app, who, caller, id }.page(None).await
 }
 
 /// `GET /releases/{id}/{word}`: the question.
@@ -174,7 +172,7 @@ pub async fn tell(
         Ok(to) => Ok(Redirect::to(&to).into_response()),
         Err(refusal) if refusal.code == Code::ReleaseNotFound => Err(refusal.into()),
         // Nothing was asked: the page says why, on top.
-        Err(refusal) if matches!(word, Word::Pause | Word::Resume) => Err(refusal.into()),
+        Err(refusal) if matches!(word, Word::Pause | Word::Resume) => visit.page(Some(&refusal)).await,
         Err(refusal) => {
             let status = refusal.code.status();
             visit.question(word, &form, Some(refusal), status).await
@@ -218,6 +216,19 @@ struct Visit {
 impl Visit {
     async fn detail(&self) -> Result<ReleaseDetail, Failure> {
         Ok(self.app.services.release(&self.who.actor, self.id).await?)
+    }
+
+    /// The release as it stands, and why a command was not taken.
+    async fn page(&self, refused: Option<&Refusal>) -> Result<Response, Failure> {
+        let detail = self.detail().await?;
+        let mut chrome = self.chrome(&detail);
+        let mut status = 200;
+        if let Some(refusal) = refused {
+            status = refusal.code.status();
+            // Where a form was sent to is no address to come back to.
+            chrome.here = format!("/releases/{}", self.id);
+        }
+        Ok(respond::html_with(status, &ReleasePage::of(chrome, given(&detail), refused, key())))
     }
 
     fn chrome(&self, detail: &ReleaseDetail) -> Chrome {

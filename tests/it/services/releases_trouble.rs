@@ -299,17 +299,18 @@ fn messages_are_signed_as_rfc_2104_says() {
     assert_ne!(ours, signature(b"0123456789abcdee", 1_700_000_000, "{}"));
 }
 
-#[tokio::test]
-async fn every_transition_is_told_to_a_receiver_that_can_check_it() {
-    let heard: Arc<Mutex<Vec<(String, String, String)>>> = Arc::default();
-    let keep = heard.clone();
-    // It does not take the first two calls.
-    let calls = Arc::new(AtomicU32::new(0));
+/// A call that a receiver took: timestamp, signature, body.
+type Heard = Arc<Mutex<Vec<(String, String, String)>>>;
+
+/// A receiver that does not take its first calls, and what it took and how often it was called.
+async fn receiver(refuses: u32) -> (url::Url, Heard, Arc<AtomicU32>) {
+    let (heard, calls) = (Heard::default(), Arc::new(AtomicU32::new(0)));
+    let (keep, count) = (heard.clone(), calls.clone());
     let app = axum::Router::new().route(
         "/hook",
         axum::routing::post(async move |headers: axum::http::HeaderMap, body: String| {
             let text = |name: &str| headers[name].to_str().unwrap().to_owned();
-            if calls.fetch_add(1, Ordering::SeqCst) < 2 {
+            if count.fetch_add(1, Ordering::SeqCst) < refuses {
                 return axum::http::StatusCode::SERVICE_UNAVAILABLE;
             }
             keep.lock().unwrap().push((text("x-sluice-timestamp"), text("x-sluice-signature"), body));
@@ -319,9 +320,18 @@ async fn every_transition_is_told_to_a_receiver_that_can_check_it() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/hook", listener.local_addr().unwrap());
     tokio::spawn(async move { axum::serve(listener, app).await });
+    (url.parse().unwrap(), heard, calls)
+}
+
+#[tokio::test]
+async fn every_transition_is_told_once_to_each_receiver_whatever_the_others_do() {
+    let (url, heard, _) = receiver(2).await;
+    let (deaf_url, deaf, calls) = receiver(u32::MAX).await;
     let secret: Arc<[u8]> = b"a secret of enough bytes".as_slice().into();
-    let webhook = Webhook { url: url.parse().unwrap(), secret: secret.clone() };
-    let house = House::alive(None, Settings { webhooks: vec![webhook], ..Settings::default() }).await;
+    // The one that takes nothing comes first.
+    let webhooks =
+        vec![Webhook { url: deaf_url, secret: secret.clone() }, Webhook { url, secret: secret.clone() }];
+    let house = House::alive(None, Settings { webhooks, ..Settings::default() }).await;
     let id = house.start(wish(|_| ())).await.id;
     house.until_paused(id, PauseReason::Gate).await;
     house.say(id, Command::Abort).await.unwrap();
@@ -348,4 +358,5 @@ async fn every_transition_is_told_to_a_receiver_that_can_check_it() {
     assert_eq!(phases.first().map(|(_, phase)| phase.as_str()), Some("validated"));
     let order: Vec<i64> = phases.iter().map(|(seq, _)| *seq).collect();
     assert_eq!(order, (1..=i64::try_from(order.len()).unwrap()).collect::<Vec<_>>(), "in order, each once");
+    assert!(deaf.lock().unwrap().is_empty() && calls.load(Ordering::SeqCst) > 0, "it was asked");
 }

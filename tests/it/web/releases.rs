@@ -313,6 +313,11 @@ async fn the_page_shows_the_release_and_its_buttons_do_what_they_say() {
         post(&app, &format!("/releases/{id}/retire"), &[("confirm", "reviews v1"), ("reason", "r")], &[])
             .await;
     assert_eq!(early.status, 409, "{}", early.body);
+    // What asks nothing is refused on the release's own page, with everything that is on it.
+    let stale = post(&app, &format!("/releases/{id}/resume"), &[("seq", "0")], &[]).await;
+    assert_eq!(stale.status, 412, "{}", stale.body);
+    assert!(stale.body.contains("role=\"alert\"") && stale.body.contains("Approve 100%"), "{}", stale.body);
+    assert!(!stale.body.contains(&format!("/releases/{id}/resume?")), "no link comes back to the form");
     let nothing = post(&app, &format!("/releases/{id}/promote-all"), &[], &[]).await;
     assert_eq!(nothing.status, 422);
     assert!(nothing.body.contains("id=\"act-why-error\""), "a reason is needed forward");
