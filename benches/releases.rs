@@ -44,7 +44,8 @@ const INTERVAL_S: u64 = 15;
 const HOLD_S: u64 = 150;
 const IDLE: Duration = Duration::from_secs(30);
 
-/// Every version answers well; counts the questions.
+/// Every version answers well, the new one a tenth of the requests as it is declared while this is measured;
+/// counts the questions.
 #[derive(Default)]
 struct Figures {
     asked: AtomicUsize,
@@ -58,15 +59,17 @@ impl Source for Figures {
     ) -> BoxFuture<'a, Result<Vec<Sample>, MetricsError>> {
         self.asked.fetch_add(1, Ordering::Relaxed);
         let number: usize = namespace.as_str().trim_start_matches("team-").parse().unwrap_or_default();
-        let of = |n: usize, version: &str| Sample {
+        let of = |n: usize, version: &str, requests: f64| Sample {
             service: format!("service-{n:05}").into(),
             workload: format!("service-{n:05}-{version}").into(),
             version: version.into(),
-            requests: 900.0,
+            requests,
             errors: 0.0,
             p95_ms: Some(38.0),
         };
-        let all = (number * 100..number * 100 + 100).flat_map(|n| [of(n, "v1"), of(n, "v2")]).collect();
+        let all = (number * 100..number * 100 + 100)
+            .flat_map(|n| [of(n, "v1", 900.0), of(n, "v2", 100.0)])
+            .collect();
         Box::pin(async move { Ok(all) })
     }
 
@@ -105,7 +108,7 @@ async fn start(services: &Services, n: usize) -> ReleaseId {
         "steps": [{"kind": "weight", "percent": 10}, {"kind": "hold", "seconds": HOLD_S},
             {"kind": "weight", "percent": 50}, {"kind": "hold", "seconds": 2 * INTERVAL_S},
             {"kind": "weight", "percent": 100}],
-        "analysis": {"interval_s": INTERVAL_S, "window_s": 60, "min_requests": 100, "failures": 2,
+        "analysis": {"interval_s": INTERVAL_S, "window_s": 60, "min_requests": 50, "failures": 2,
             "metrics": [{"metric": "success_rate", "limit": {"absolute": 99.0}},
                 {"metric": "latency", "quantile": 95, "limit": {"relative": 1.5}}]},
     });
@@ -174,7 +177,7 @@ async fn main() {
     while services.ready().is_err() {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    let pages = router(App::new(services.clone(), Web::open(), clock, None, stop.clone()));
+    let pages = router(App::new(services.clone(), Web::open(), clock.clone(), None, stop.clone()));
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let limits = listen::Limits { connections: 500, per_address: 500, ..listen::Limits::default() };
@@ -190,6 +193,11 @@ async fn main() {
         .any(async |id| services.release(&who(), *id).await.unwrap().release.state.step == 0)
         .await
     {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    // Looks come at whole intervals of the clock; a window that begins at one would have its end, or its start, twice.
+    let interval_ms = i64::try_from(INTERVAL_S * 1000).unwrap();
+    while (clock.now_ms() % interval_ms) / 1000 != i64::try_from(INTERVAL_S / 2).unwrap() {
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
     let before = figures.asked.load(Ordering::Relaxed);

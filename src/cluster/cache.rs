@@ -88,13 +88,21 @@ struct Slot {
     health: Health,
     last_heard_ms: Option<i64>,
     listed: bool,
+    /// The resourceVersion that the rows stand for; empty = none yet.
+    version: String,
 }
 
 impl Cache {
     /// An empty cache that waits for these watches.
     pub(super) fn new(facts: Facts, clock: Clock, watches: Vec<(Watched, Option<Namespace>)>) -> Self {
-        let slot =
-            |(kind, scope)| Slot { kind, scope, health: Health::Listing, last_heard_ms: None, listed: false };
+        let slot = |(kind, scope)| Slot {
+            kind,
+            scope,
+            health: Health::Listing,
+            last_heard_ms: None,
+            listed: false,
+            version: String::new(),
+        };
         let held = Held { state: State::new(facts), services: OnceLock::new(), namespaces: OnceLock::new() };
         let inner = Inner {
             held: RwLock::new(held),
@@ -292,6 +300,21 @@ impl Cache {
                 slot.health = Health::Live;
             }
         });
+    }
+
+    /// What the watch of a kind has come to.
+    pub(super) fn reached(&self, kind: Watched, scope: Option<&Namespace>, version: &str) {
+        self.with_slot(kind, scope, |slot| version.clone_into(&mut slot.version));
+    }
+
+    /// The resourceVersion that what is known of a kind in a namespace stands for; `None` while its watch does not
+    /// follow.
+    pub(super) fn reached_in(&self, kind: Watched, namespace: &Namespace) -> Option<String> {
+        let slots = self.slots();
+        let slot = slots
+            .iter()
+            .find(|slot| slot.kind == kind && slot.scope.as_ref().is_none_or(|scope| scope == namespace))?;
+        (slot.health == Health::Live && !slot.version.is_empty()).then(|| slot.version.clone())
     }
 
     /// The whole list of a kind is in.

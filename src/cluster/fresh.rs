@@ -1,8 +1,12 @@
 //! Reads one service and everything that matters to it from the API server, not from the cache: what a decision
 //! to write is made on. The JSON of routing objects is kept whole, because edits happen in it.
 //!
-//! All requests are quorum reads (no `resourceVersion`) and go out together. The cache is asked for two things only:
-//! which objects of other namespaces matter, and which workloads; what it knows of them is not used.
+//! All requests go out together. What is known to matter by name (the service, its routing objects, its workloads)
+//! is a quorum read: a GET without `resourceVersion`. Lists find what is not known by name, and the pods; they are
+//! asked to be no older than what our own watch has seen. A quorum list would wait in the API server until its own
+//! watch cache has caught up with etcd, up to 100 ms whenever anything at all was written (Kubernetes 1.31 and
+//! later, `ConsistentListFromCache`), and would be no safer: between it and the write lies the same gap. The cache is
+//! asked for names and versions only; what it knows of the objects is not used.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -37,13 +41,27 @@ struct Read {
     json: Box<RawValue>,
 }
 
-/// What to ask for besides the service's own namespace.
+impl Read {
+    /// Its name, where it is a routing object.
+    fn routing(&self) -> Option<ObjectRef> {
+        let kind = match self.row {
+            Row::VirtualService(_) => Kind::VirtualService,
+            Row::DestinationRule(_) => Kind::DestinationRule,
+            _ => return None,
+        };
+        let (namespace, name) = self.row.key();
+        Some(ObjectRef::new(kind, namespace, name))
+    }
+}
+
+/// What to ask for by name.
 #[derive(Default)]
 struct Hint {
     selector: String,
     /// `None` = list them.
     workloads: Option<Vec<(Watched, Arc<str>)>>,
-    elsewhere: Vec<ObjectRef>,
+    /// The routing objects that are known to matter, wherever they are.
+    routing: Vec<ObjectRef>,
 }
 
 impl Cluster {
@@ -68,16 +86,15 @@ struct Reading<'a> {
 impl Reading<'_> {
     async fn whole(&self) -> Result<Option<Snapshot>, ClusterError> {
         let hint = self.hint();
-        let namespace = Some(self.at.namespace.as_str());
         let slices = format!("kubernetes.io/service-name={}", self.at.name);
-        let (service, slices, pods, workloads, virtual_services, destination_rules, elsewhere) = futures::try_join!(
+        let (service, slices, pods, workloads, virtual_services, destination_rules, known) = futures::try_join!(
             self.get(Watched::Service, self.at.namespace.as_str(), &self.at.name),
-            self.list(Watched::EndpointSlice, namespace, &slices),
+            self.list(Watched::EndpointSlice, &slices),
             self.pods(&hint.selector),
             self.workloads(hint.workloads.as_deref()),
             self.istio(Watched::VirtualService),
             self.istio(Watched::DestinationRule),
-            self.named(&hint.elsewhere),
+            self.named(&hint.routing),
         )?;
         let Some(service) = service else { return Ok(None) };
         let selector = selector_of(&service.row);
@@ -95,10 +112,13 @@ impl Reading<'_> {
             state.put(Row::Namespace(row), &mut touched);
         }
         let mut jsons: HashMap<ObjectRef, Box<RawValue>> = HashMap::new();
-        let plain = [vec![service], slices, pods, workloads].into_iter().flatten();
-        let routing =
-            [virtual_services.unwrap_or_default(), destination_rules.unwrap_or_default(), elsewhere];
-        for read in plain.chain(routing.into_iter().flatten()) {
+        for read in [vec![service], slices, pods, workloads].into_iter().flatten() {
+            keep(read, &mut state, &mut jsons);
+        }
+        // Of what was read by name the lists know nothing newer, and may hold what is gone.
+        let listed = [virtual_services.unwrap_or_default(), destination_rules.unwrap_or_default()];
+        let of_list = |read: &Read| read.routing().is_none_or(|object| !hint.routing.contains(&object));
+        for read in listed.into_iter().flatten().filter(of_list).chain(known) {
             keep(read, &mut state, &mut jsons);
         }
         self.add_delegates(&mut state, &mut jsons).await?;
@@ -123,7 +143,6 @@ impl Reading<'_> {
             .flat_map(|version| &version.workloads)
             .map(|workload| (watched(workload.kind), workload.name.clone()))
             .collect();
-        let foreign = |object: &ObjectRef| object.namespace != self.at.namespace;
         let virtual_services = known.virtual_services.iter().map(|held| held.object.at(Kind::VirtualService));
         let rules = known.destination_rules.iter().map(|held| held.object.at(Kind::DestinationRule));
         let selector: Vec<String> =
@@ -131,7 +150,7 @@ impl Reading<'_> {
         Hint {
             selector: selector.join(","),
             workloads: (sure && workloads.len() <= FEW).then_some(workloads),
-            elsewhere: virtual_services.chain(rules).filter(foreign).collect(),
+            routing: virtual_services.chain(rules).collect(),
         }
     }
 
@@ -167,7 +186,7 @@ impl Reading<'_> {
         if selector.is_empty() {
             return Ok(Vec::new());
         }
-        self.list(Watched::Pod, Some(self.at.namespace.as_str()), selector).await
+        self.list(Watched::Pod, selector).await
     }
 
     async fn workloads(&self, known: Option<&[(Watched, Arc<str>)]>) -> Result<Vec<Read>, ClusterError> {
@@ -177,17 +196,15 @@ impl Reading<'_> {
                 try_join_all(known.iter().map(|(kind, name)| self.get(*kind, namespace, name))).await?;
             return Ok(reads.into_iter().flatten().collect());
         }
-        let (mut deployments, sets) = futures::try_join!(
-            self.list(Watched::Deployment, Some(namespace), ""),
-            self.list(Watched::StatefulSet, Some(namespace), ""),
-        )?;
+        let (mut deployments, sets) =
+            futures::try_join!(self.list(Watched::Deployment, ""), self.list(Watched::StatefulSet, ""),)?;
         deployments.extend(sets);
         Ok(deployments)
     }
 
     /// The routing objects of the service's namespace; `None` when the cluster does not serve the kind.
     async fn istio(&self, kind: Watched) -> Result<Option<Vec<Read>>, ClusterError> {
-        match self.list(kind, Some(self.at.namespace.as_str()), "").await {
+        match self.list(kind, "").await {
             Ok(reads) => Ok(Some(reads)),
             Err(ClusterError::NotFound(_)) => Ok(None),
             Err(error) => Err(error),
@@ -215,20 +232,20 @@ impl Reading<'_> {
         }
     }
 
-    async fn list(
-        &self,
-        kind: Watched,
-        namespace: Option<&str>,
-        labels: &str,
-    ) -> Result<Vec<Read>, ClusterError> {
+    /// The objects of a kind in the service's namespace; all of them when `labels` is empty.
+    async fn list(&self, kind: Watched, labels: &str) -> Result<Vec<Read>, ClusterError> {
         let limit = self.cluster.limits().page.to_string();
+        let least = self.cache.reached_in(kind, &self.at.namespace).unwrap_or_default();
         let mut reads = Vec::new();
         let mut token = String::new();
         loop {
             let mut pairs = vec![("limit", limit.as_str())];
             let selected = [("labelSelector", labels), ("continue", token.as_str())];
             pairs.extend(selected.into_iter().filter(|(_, value)| !value.is_empty()));
-            let call = Call::get(kind.collection(namespace) + &query(&pairs));
+            if token.is_empty() && !least.is_empty() {
+                pairs.extend([("resourceVersion", least.as_str()), ("resourceVersionMatch", "NotOlderThan")]);
+            }
+            let call = Call::get(kind.collection(Some(self.at.namespace.as_str())) + &query(&pairs));
             let answer = wire::read(&self.cluster.inner.clients.read, &call, self.end).await?;
             let page: Page<'_> = serde_json::from_slice(&answer.body).map_err(unreadable)?;
             for item in &page.items {
@@ -267,14 +284,8 @@ fn selector_of(row: &Row) -> String {
 }
 
 fn keep(read: Read, state: &mut State, jsons: &mut HashMap<ObjectRef, Box<RawValue>>) {
-    let kind = match &read.row {
-        Row::VirtualService(_) => Some(Kind::VirtualService),
-        Row::DestinationRule(_) => Some(Kind::DestinationRule),
-        _ => None,
-    };
-    if let Some(kind) = kind {
-        let (namespace, name) = read.row.key();
-        jsons.insert(ObjectRef::new(kind, namespace, name), read.json);
+    if let Some(object) = read.routing() {
+        jsons.insert(object, read.json);
     }
     state.put(read.row, &mut Touched::default());
 }

@@ -138,7 +138,7 @@ impl Default for Limits {
             watch: Duration::from_secs(40),
             silence: Duration::from_secs(90),
             probe: Duration::from_secs(30),
-            page: 500,
+            page: 200,
             rights: Duration::from_mins(1),
         }
     }

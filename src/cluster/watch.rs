@@ -119,6 +119,7 @@ impl Feed {
             match self.list().await {
                 Ok((rows, version)) => {
                     self.cache.replace(self.kind, self.scope.as_ref(), rows);
+                    self.cache.reached(self.kind, self.scope.as_ref(), &version);
                     self.cache.listed(self.kind, self.scope.as_ref());
                     failures = 0;
                     let listed = Instant::now();
@@ -248,6 +249,7 @@ impl Feed {
             match self.take(&batch, version) {
                 Ok(()) => {
                     *heard = Instant::now();
+                    self.cache.reached(self.kind, self.scope.as_ref(), version);
                     self.cache.heard(self.kind, self.scope.as_ref());
                     self.cache.echoed(self.kind);
                 }
