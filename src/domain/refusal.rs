@@ -140,6 +140,7 @@ codes! {
     NotStateful "not_stateful" 422,
     AnalysisMissing "analysis_missing" 422,
     AnalysisRange "analysis_range" 422,
+    AnalysisChoice "analysis_choice" 422,
     LimitMissing "limit_missing" 422,
     LimitRange "limit_range" 422,
     FreezeRange "freeze_range" 422,

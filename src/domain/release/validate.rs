@@ -231,7 +231,8 @@ fn analysis(held: &Analysis, out: &mut Vec<Refusal>) {
     range("min_requests", held.min_requests, 1, 10_000_000);
     range("failures", held.failures, 1, 100);
     if ![60, 300, 3_600].contains(&held.window_s) {
-        range("window_s", held.window_s, 60, 60);
+        let refusal = Refusal::new(Code::AnalysisChoice).field("analysis.window_s");
+        out.push(refusal.arg("n", held.window_s).arg("all", "60, 300, 3600"));
     }
     if held.metrics.is_empty() || held.metrics.len() > MAX_METRICS {
         let refusal = Refusal::new(Code::AnalysisRange).field("analysis.metrics");
@@ -257,8 +258,8 @@ fn analysis(held: &Analysis, out: &mut Vec<Refusal>) {
         }
         match metric {
             Metric::Latency { quantile, .. } if ![50, 90, 95, 99].contains(quantile) => {
-                let refusal = Refusal::new(Code::AnalysisRange).field(field("quantile"));
-                out.push(refusal.arg("n", quantile).arg("least", 50).arg("max", 99));
+                let refusal = Refusal::new(Code::AnalysisChoice).field(field("quantile"));
+                out.push(refusal.arg("n", quantile).arg("all", "50, 90, 95, 99"));
             }
             Metric::Custom { name, query, .. } => {
                 if name.trim().is_empty() || name.chars().count() > 64 {

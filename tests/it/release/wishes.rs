@@ -70,8 +70,16 @@ fn what_is_wrong_is_named_with_its_field() {
             w["analysis"] = json!({"interval_s": 10, "window_s": 60, "min_requests": 100, "failures": 0,
                 "metrics": [{"metric": "latency", "quantile": 42, "limit": {}}]});
         },
-        "analysis_range",
+        "analysis_choice",
         "analysis.metrics.0.quantile",
+    );
+    check(
+        |w| {
+            w["analysis"] = json!({"interval_s": 10, "window_s": 90, "min_requests": 100, "failures": 1,
+                "metrics": [{"metric": "success_rate", "limit": {"absolute": 99.0}}]});
+        },
+        "analysis_choice",
+        "analysis.window_s",
     );
 }
 

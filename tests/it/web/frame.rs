@@ -4,6 +4,7 @@ use http::Method;
 use sluice::web::{frame, routes};
 
 use crate::support::app::{RELEASER, TestApp};
+use crate::support::wait_for;
 
 /// An address of a route with something real in its places.
 pub fn filled(path: &str) -> String {
@@ -155,5 +156,13 @@ async fn a_body_above_the_limit_is_refused_whether_it_says_so_or_not() {
 async fn probes_tell_alive_from_ready() {
     let app = TestApp::open().await;
     assert_eq!(app.get("/healthz").await.json()["status"], "ok");
-    assert_eq!(app.get("/readyz").await.status, 200);
+    // The lists are in; what was left open by an earlier run is looked at before anybody is served.
+    wait_for("ready", async || match app.get("/readyz").await {
+        answer if answer.status == 200 => Some(()),
+        answer => {
+            assert_eq!((answer.status, answer.json()["status"].as_str()), (503, Some("starting")));
+            None
+        }
+    })
+    .await;
 }

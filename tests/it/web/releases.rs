@@ -185,7 +185,7 @@ async fn drafts_notice_each_other_and_templates_are_kept() {
     never["analysis"] = json!({"interval_s": 15, "window_s": 0, "min_requests": 20, "failures": 2,
         "metrics": [{"metric": "success_rate", "limit": {"absolute": 99.0}}]});
     let refused = app.ask("PUT", &format!("{API}/templates/Weekend")).json(&never).send().await;
-    assert_eq!(refused.problem(), (422, "analysis_range".into()), "no release could use it");
+    assert_eq!(refused.problem(), (422, "analysis_choice".into()), "no release could use it");
     assert_eq!(app.get(&format!("{API}/templates")).await.json()["items"][0]["analysis"], Value::Null);
     assert_eq!(app.get(&format!("{API}/templates")).await.json()["items"][0]["name"], "Weekend");
     assert!(app.get("/releases/new").await.body.contains("own:Weekend"));
