@@ -98,7 +98,8 @@ impl Services {
         let webhooks = &self.inner.settings.webhooks;
         join_all(webhooks.iter().map(|webhook| self.deliver_to(webhook, &messages, now_ms))).await;
         let names = self.receivers();
-        for gone in messages.iter().filter(|message| !names.contains(&message.receiver)) {
+        let gone = |message: &&Message| !message.receiver.is_empty() && !names.contains(&message.receiver);
+        for gone in messages.iter().filter(gone) {
             tracing::warn!(message = gone.id, "a message is for a receiver that is not configured any more");
             self.ended(gone.id, None).await;
         }

@@ -13,6 +13,7 @@ use sluice::domain::release::{Command, Happened, PauseReason, Phase, Verdict};
 use sluice::metrics::{Latency, MetricsError, Source};
 use sluice::services::Settings;
 use sluice::services::releases::{ReleaseAsk, ReleaseShow, Webhook, signature};
+use sqlx::{Connection, SqliteConnection};
 
 use super::releases::wish;
 use crate::support::house::{House, anna, at};
@@ -359,4 +360,29 @@ async fn every_transition_is_told_once_to_each_receiver_whatever_the_others_do()
     let order: Vec<i64> = phases.iter().map(|(seq, _)| *seq).collect();
     assert_eq!(order, (1..=i64::try_from(order.len()).unwrap()).collect::<Vec<_>>(), "in order, each once");
     assert!(deaf.lock().unwrap().is_empty() && calls.load(Ordering::SeqCst) > 0, "it was asked");
+}
+
+#[tokio::test]
+async fn what_an_earlier_version_left_to_be_told_reaches_every_receiver() {
+    let ((one_url, one, _), (two_url, two, _)) = (receiver(0).await, receiver(0).await);
+    let secret: Arc<[u8]> = b"a secret of enough bytes".as_slice().into();
+    let webhooks = [one_url, two_url].map(|url| Webhook { url, secret: secret.clone() }).to_vec();
+    let house = House::alive(None, Settings { webhooks, ..Settings::default() }).await;
+    let id = house.start(wish(|_| ())).await.id;
+    house.until_paused(id, PauseReason::Gate).await;
+    let mut file =
+        SqliteConnection::connect(&format!("sqlite://{}", house.history_file().display())).await.unwrap();
+    let old = "INSERT INTO webhook_outbox (release, body, due_ms) VALUES (?1, 'from before', 0)";
+    sqlx::query(old).bind(id.0).execute(&mut file).await.unwrap();
+    file.close().await.unwrap();
+    let house = house.crash_and_restart().await;
+    let times =
+        |heard: &Heard| heard.lock().unwrap().iter().filter(|(_, _, body)| body == "from before").count();
+    house.until("both have heard it", async |_| (times(&one) > 0 && times(&two) > 0).then_some(())).await;
+    house.say(id, Command::Abort).await.unwrap();
+    house.until_final(id, Phase::RolledBack).await;
+    let told =
+        |heard: &Heard| heard.lock().unwrap().iter().any(|(_, _, body)| body.contains("\"rolled_back\""));
+    house.until("and what came after", async |_| (told(&one) && told(&two)).then_some(())).await;
+    assert_eq!((times(&one), times(&two)), (1, 1));
 }
