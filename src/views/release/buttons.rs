@@ -6,6 +6,7 @@ use askama::filters::HtmlSafe;
 
 use super::{Given, said};
 use crate::domain::refusal::{Code, Refusal};
+use crate::domain::release::state::Side;
 use crate::domain::release::{PauseReason, Phase, Release, Step, Word};
 use crate::views::bars::short;
 use crate::views::lang::Lang;
@@ -96,6 +97,10 @@ impl Actions {
             Phase::Paused => (make(Word::Resume, "resume", "run", "pri", send(Word::Resume)), Word::Promote),
             Phase::Aborting | Phase::RolledBack | Phase::NeedsAttention => {
                 (make(Word::Retry, "retry", "run", "pri", ask(Word::Retry)), Word::Pause)
+            }
+            // What is retired is nowhere to switch back to; other revisions are.
+            Phase::Succeeded if release.state.removed.contains(&Side::Stable) => {
+                (make(Word::Rollback, "rollback", "back", "", ask(Word::Rollback)), Word::Pause)
             }
             Phase::Succeeded => {
                 (make(Word::Rollback, "switch_back", "back", "pri", ask(Word::Rollback)), Word::Pause)

@@ -243,3 +243,13 @@ fn the_front_is_small_and_htmx_is_the_one_that_was_recorded() {
         }
     }
 }
+
+#[test]
+fn what_is_retired_is_nowhere_to_switch_back_to() {
+    let pages = pages(Lang::En);
+    let shows = |name: &str| {
+        let (_, html) = pages.iter().find(|(page, _)| page == name).unwrap();
+        html.contains("Switch back to v1")
+    };
+    assert!(shows("release-done") && !shows("release-retired"));
+}
