@@ -2,8 +2,9 @@
 //! reflectors over the same objects, and a raw LIST of the same kinds. All three read one API server over
 //! loopback TCP, each in a process of its own, in turn.
 //!
-//! `cargo bench --bench cache [-- --services 1000]`. Goals (ratios): memory ≤ 1/8 of typed reflectors, ready in ≤ 2.5 ×
-//! the time of the raw LIST. Ends with an error beyond 1.3 × a goal; absolute figures only inform.
+//! `cargo bench --bench cache [-- --services 1000]`. Goal: memory ≤ 1/8 of typed reflectors; ends with an error beyond
+//! 1.3 × it. The time to ready only informs: this server sends bytes that lie ready, so the raw LIST beside it costs
+//! next to nothing. The goal of a cold start is measured by `scale`, where a real API server answers.
 
 #![expect(
     clippy::unwrap_used,
@@ -111,8 +112,8 @@ fn report(rounds: &[[Value; 3]], services: usize) -> i32 {
     let cold = median(ours, "s") / median(raw, "s");
     let kb = median(ours, "joined_mb") * 1024.0 / f64::from(u32::try_from(services).unwrap());
     println!("memory: 1/{:.1} of typed reflectors (goal 1/8), {kb:.1} KB a service (goal 10)", 1.0 / memory);
-    println!("cold start: {cold:.2} x raw LIST (goal 2.5)");
-    i32::from(memory > 1.3 / 8.0 || cold > 1.3 * 2.5)
+    println!("cold start: {cold:.2} x raw LIST of ready bytes");
+    i32::from(memory > 1.3 / 8.0)
 }
 
 async fn child(role: &'static str, server: &str) -> Value {
