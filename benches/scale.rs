@@ -4,9 +4,9 @@
 //!
 //! `cargo bench --bench scale [-- SERVICES [PROGRAM]]`; needs what `tests/cluster` needs, and about a minute to fill
 //! the server. PROGRAM is another build of Sluice, the one of a release say. Goals: ready in ≤ 2.5 × the bare LISTs,
-//! list of 100 services ≤ 8 ms, of 1,000 ≤ 78 ms, memory ≤ 49 MB, a change ≤ 1.5 × what every careful client does one
-//! after the other (GET, dry run, durable intent, PUT, durable outcome). The ratio to a bare PUT and one commit is
-//! told, too. Ends with an error beyond 1.3 × a ratio; absolute figures only inform.
+//! list of 100 services ≤ 8 ms, of 1,000 ≤ 78 ms, memory ≤ 49 MB, a change ≤ 1.5 × (PUT + one durable commit). What
+//! every careful client does one after the other (GET, dry run, durable intent, PUT, durable outcome) is told, too.
+//! Ends with an error beyond 1.3 × a ratio; absolute figures only inform.
 
 #![expect(
     clippy::unwrap_used,
@@ -183,9 +183,9 @@ async fn change(client: &kube::Client, sluice: &Sluice) -> f64 {
         println!("{what}: p50 {:.2} ms, p99 {:.2} ms", quantile(times, 0.5), quantile(times, 0.99));
     }
     let product = quantile(&mut product, 0.5);
-    let ratio = product / quantile(&mut careful, 0.5);
-    println!("a change is {ratio:.2} x the calls of a careful client (goal 1.5)");
-    println!("and {:.2} x (PUT + commit)", product / quantile(&mut floor, 0.5));
+    let ratio = product / quantile(&mut floor, 0.5);
+    println!("a change is {ratio:.2} x (PUT + commit) (goal 1.5)");
+    println!("and {:.2} x the calls of a careful client", product / quantile(&mut careful, 0.5));
     ratio
 }
 

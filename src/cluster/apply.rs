@@ -167,6 +167,10 @@ impl<'a> Run<'a> {
                 at += 1;
             }
         }
+        // What is known is read by name, the rest is found by lists that are as new as our own watch
+        // ([`Cluster::read_fresh`]): what was just made has to be known before anybody reads again.
+        let made = self.done.iter().filter(|(_, _, edit, _)| edit.before.is_none());
+        self.known(made.map(|(_, _, edit, stored)| (&edit.object, stored)), self.patience(end)).await;
         Ok(())
     }
 
@@ -211,17 +215,26 @@ impl<'a> Run<'a> {
     }
 
     async fn heard(&self, written: impl Iterator<Item = (&ObjectRef, &Value)>, end: Instant) {
+        let wait = self.patience(end);
+        self.known(written, wait).await;
+        self.quiet(wait + self.cluster.limits().grace).await;
+    }
+
+    /// Until when to wait for our own watch: most of what is left belongs to what follows.
+    fn patience(&self, end: Instant) -> Instant {
         let now = Instant::now();
-        // Most of what is left belongs to the stages that follow.
         let left = end.saturating_duration_since(now).mul_f64(0.4);
-        let wait = now + left.min(self.cluster.limits().barrier);
+        now + left.min(self.cluster.limits().barrier)
+    }
+
+    /// Waits until our own watch has told of what was written.
+    async fn known(&self, written: impl Iterator<Item = (&ObjectRef, &Value)>, wait: Instant) {
         for (object, stored) in written {
             let (version, generation) = (text(stored, "resourceVersion"), generation(stored));
             if !self.cache.heard_of(object, version, generation, wait).await {
                 tracing::warn!(%object, version, "our own watch has not told of a write yet");
             }
         }
-        self.quiet(wait + self.cluster.limits().grace).await;
     }
 
     /// Lets proxies hear of it. Istio pushes once nothing has moved for 100 ms, or after 10 s; what is written

@@ -5,8 +5,9 @@
 //! is a quorum read: a GET without `resourceVersion`. Lists find what is not known by name, and the pods; they are
 //! asked to be no older than what our own watch has seen. A quorum list would wait in the API server until its own
 //! watch cache has caught up with etcd, up to 100 ms whenever anything at all was written (Kubernetes 1.31 and
-//! later, `ConsistentListFromCache`), and would be no safer: between it and the write lies the same gap. The cache is
-//! asked for names and versions only; what it knows of the objects is not used.
+//! later, `ConsistentListFromCache`), and would be no safer: between it and the write lies the same gap. What was made
+//! here is known by then: `apply` waits for it. The cache is asked for names and versions only; what it knows of the
+//! objects is not used.
 
 use std::collections::HashMap;
 use std::sync::Arc;
