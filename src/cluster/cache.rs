@@ -268,13 +268,21 @@ impl Cache {
     }
 
     fn version_of(&self, object: &ObjectRef) -> Option<(String, i64)> {
+        self.routing_row(object)?.routing_meta().map(|meta| (meta.resource_version.clone(), meta.generation))
+    }
+
+    /// What is known of a routing object.
+    pub(super) fn routing_row(&self, object: &ObjectRef) -> Option<Row> {
         let held = self.held();
         let (namespace, name) = (object.namespace.as_str(), &*object.name);
-        let meta = match object.kind {
-            Kind::VirtualService => &held.state.routes.virtual_service(namespace, name)?.meta,
-            Kind::DestinationRule => &held.state.routes.destination_rule(namespace, name)?.meta,
-        };
-        Some((meta.resource_version.clone(), meta.generation))
+        Some(match object.kind {
+            Kind::VirtualService => {
+                Row::VirtualService(Arc::clone(held.state.routes.virtual_service(namespace, name)?))
+            }
+            Kind::DestinationRule => {
+                Row::DestinationRule(Arc::clone(held.state.routes.destination_rule(namespace, name)?))
+            }
+        })
     }
 
     /// What is known of a namespace itself.

@@ -47,7 +47,10 @@ impl ClusterError {
             Self::Forbidden(message) => Refusal::new(Code::ClusterForbids).arg("message", message),
             Self::Refused { message, .. } => Refusal::new(Code::ClusterRefused).arg("message", message),
             Self::NotFound(what) => Refusal::new(Code::NotFound).arg("name", what),
-            Self::Invalid(_) => Refusal::new(Code::Internal),
+            Self::Invalid(said) => {
+                tracing::error!(said, "an answer of the API server cannot be read");
+                Refusal::new(Code::Internal)
+            }
         }
     }
 }

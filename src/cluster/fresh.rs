@@ -1,20 +1,16 @@
 //! Reads one service and everything that matters to it from the API server, not from the cache: what a decision
 //! to write is made on. The JSON of routing objects is kept whole, because edits happen in it.
 //!
-//! All requests go out together. What is known to matter by name (the service, its routing objects, its workloads)
-//! is a quorum read: a GET without `resourceVersion`. Lists find what is not known by name, and the pods; they are
-//! asked to be no older than what our own watch has seen. A quorum list would wait in the API server until its own
-//! watch cache has caught up with etcd, up to 100 ms whenever anything at all was written (Kubernetes 1.31 and
-//! later, `ConsistentListFromCache`), and would be no safer: between it and the write lies the same gap. What was made
-//! here is known by then: `apply` waits for it. The cache is asked for names and versions only; what it knows of the
-//! objects is not used.
+//! All requests go out together. The service is a quorum read: a GET without `resourceVersion`. Its routing objects
+//! are read as `current` says. The rest is asked to be no older than what our own watch has seen. A quorum list would
+//! wait in the API server until its own watch cache has caught up with etcd, up to 100 ms whenever anything at all was
+//! written (Kubernetes 1.31 and later, `ConsistentListFromCache`), and would be no safer: between it and the write
+//! lies the same gap. What was made here is known by then: `apply` waits for it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use futures::StreamExt;
 use futures::future::try_join_all;
-use futures::stream;
 use serde_json::Value;
 use serde_json::value::RawValue;
 use tokio::time::{Instant, timeout_at};
@@ -25,7 +21,7 @@ use crate::domain::snapshot::Snapshot;
 
 use super::cache::Cache;
 use super::error::ClusterError;
-use super::kinds::{self, Watched};
+use super::kinds::Watched;
 use super::rows::Row;
 use super::state::{Facts, State, Touched};
 use super::watch::Page;
@@ -34,24 +30,21 @@ use super::words::{LabelSet, Words};
 use super::{Cluster, parse, within};
 
 /// More workloads than this are listed rather than read one by one.
-const FEW: usize = 16;
+pub(super) const FEW: usize = 16;
 
-/// An object as it came, and as the state wants it.
-struct Read {
-    row: Row,
-    json: Box<RawValue>,
+/// An object as the state wants it, and whole where it came so and may be written.
+pub(super) struct Read {
+    pub row: Row,
+    pub json: Option<Arc<Value>>,
 }
 
 impl Read {
-    /// Its name, where it is a routing object.
-    fn routing(&self) -> Option<ObjectRef> {
-        let kind = match self.row {
-            Row::VirtualService(_) => Kind::VirtualService,
-            Row::DestinationRule(_) => Kind::DestinationRule,
-            _ => return None,
-        };
-        let (namespace, name) = self.row.key();
-        Some(ObjectRef::new(kind, namespace, name))
+    /// Puts it where what was read is gathered.
+    pub fn keep(self, state: &mut State, jsons: &mut HashMap<ObjectRef, Arc<Value>>) {
+        if let (Some(object), Some(json)) = (self.row.routing_object(), self.json) {
+            jsons.insert(object, json);
+        }
+        state.put(self.row, &mut Touched::default());
     }
 }
 
@@ -72,15 +65,16 @@ impl Cluster {
         let end = within(self.limits().read);
         let reading = Reading { cluster: self, at, cache, words: cache.words(), end };
         let late = || ClusterError::Timeout(format!("reading {at}"));
-        timeout_at(end, reading.whole()).await.map_err(|_| late())?
+        timeout_at(end, Box::pin(reading.whole())).await.map_err(|_| late())?
     }
 }
 
-struct Reading<'a> {
-    cluster: &'a Cluster,
-    at: &'a ServiceRef,
-    cache: &'a Cache,
-    words: Arc<Words>,
+/// A reading under way.
+pub(super) struct Reading<'a> {
+    pub cluster: &'a Cluster,
+    pub at: &'a ServiceRef,
+    pub cache: &'a Cache,
+    pub words: Arc<Words>,
     end: Instant,
 }
 
@@ -88,14 +82,12 @@ impl Reading<'_> {
     async fn whole(&self) -> Result<Option<Snapshot>, ClusterError> {
         let hint = self.hint();
         let slices = format!("kubernetes.io/service-name={}", self.at.name);
-        let (service, slices, pods, workloads, virtual_services, destination_rules, known) = futures::try_join!(
-            self.get(Watched::Service, self.at.namespace.as_str(), &self.at.name),
+        let (service, slices, pods, workloads, routing) = futures::try_join!(
+            self.get(Watched::Service, self.at.namespace.as_str(), &self.at.name, ""),
             self.list(Watched::EndpointSlice, &slices),
             self.pods(&hint.selector),
             self.workloads(hint.workloads.as_deref()),
-            self.istio(Watched::VirtualService),
-            self.istio(Watched::DestinationRule),
-            self.named(&hint.routing),
+            self.routing(&hint.routing),
         )?;
         let Some(service) = service else { return Ok(None) };
         let selector = selector_of(&service.row);
@@ -108,29 +100,21 @@ impl Reading<'_> {
 
         let mut state = State::new(self.facts());
         let mut touched = Touched::default();
-        state.installed = virtual_services.is_some() && destination_rules.is_some();
+        state.installed = routing.installed;
         if let Some(row) = self.cache.namespace_row(&self.at.namespace) {
             state.put(Row::Namespace(row), &mut touched);
         }
-        let mut jsons: HashMap<ObjectRef, Box<RawValue>> = HashMap::new();
-        for read in [vec![service], slices, pods, workloads].into_iter().flatten() {
-            keep(read, &mut state, &mut jsons);
+        let mut jsons = HashMap::new();
+        for read in [vec![service], slices, pods, workloads, routing.reads].into_iter().flatten() {
+            read.keep(&mut state, &mut jsons);
         }
-        // Of what was read by name the lists know nothing newer, and may hold what is gone.
-        let listed = [virtual_services.unwrap_or_default(), destination_rules.unwrap_or_default()];
-        let of_list = |read: &Read| read.routing().is_none_or(|object| !hint.routing.contains(&object));
-        for read in listed.into_iter().flatten().filter(of_list).chain(known) {
-            keep(read, &mut state, &mut jsons);
-        }
-        self.add_delegates(&mut state, &mut jsons).await?;
-        let snapshot =
-            state.snapshot(self.at).map(|snapshot| with_json(&snapshot, &mut jsons)).transpose()?;
-        Ok(snapshot.map(|snapshot| {
+        self.complete(&mut state, &mut jsons).await?;
+        Ok(state.snapshot(self.at).map(|snapshot| {
+            let mut snapshot = Snapshot { taken: routing.names, ..Snapshot::clone(&snapshot) };
+            add_json(&mut snapshot, &mut jsons);
             // What is left of the namespace's objects is none of the service's.
-            let mut taken: Vec<ObjectRef> = jsons.into_keys().collect();
-            taken.retain(|object| object.namespace == self.at.namespace);
-            taken.sort_unstable();
-            Snapshot { taken, ..snapshot }
+            snapshot.taken.sort_unstable();
+            snapshot
         }))
     }
 
@@ -165,24 +149,6 @@ impl Reading<'_> {
         }
     }
 
-    /// The delegates in other namespaces that the objects read so far name, and that the cache did not know of.
-    async fn add_delegates(
-        &self,
-        state: &mut State,
-        jsons: &mut HashMap<ObjectRef, Box<RawValue>>,
-    ) -> Result<(), ClusterError> {
-        let (namespace, name) = (self.words.get(self.at.namespace.as_str()), &self.at.name);
-        let known = state.routes.virtual_services_for(&namespace, name, &self.words);
-        let mut missing = state.routes.missing_delegates(&known, &self.words);
-        missing.retain(|(of, _)| *of != namespace);
-        let objects: Vec<ObjectRef> =
-            missing.iter().map(|(of, name)| ObjectRef::new(Kind::VirtualService, of, name)).collect();
-        for read in self.named(&objects).await? {
-            keep(read, state, jsons);
-        }
-        Ok(())
-    }
-
     async fn pods(&self, selector: &str) -> Result<Vec<Read>, ClusterError> {
         if selector.is_empty() {
             return Ok(Vec::new());
@@ -193,9 +159,12 @@ impl Reading<'_> {
     async fn workloads(&self, known: Option<&[(Watched, Arc<str>)]>) -> Result<Vec<Read>, ClusterError> {
         let namespace = self.at.namespace.as_str();
         if let Some(known) = known {
-            let reads =
-                try_join_all(known.iter().map(|(kind, name)| self.get(*kind, namespace, name))).await?;
-            return Ok(reads.into_iter().flatten().collect());
+            let get = |(kind, name): &(Watched, Arc<str>)| {
+                let (kind, name) = (*kind, name.clone());
+                let least = self.cache.reached_in(kind, &self.at.namespace).unwrap_or_default();
+                async move { self.get(kind, namespace, &name, &least).await }
+            };
+            return Ok(try_join_all(known.iter().map(get)).await?.into_iter().flatten().collect());
         }
         let (mut deployments, sets) =
             futures::try_join!(self.list(Watched::Deployment, ""), self.list(Watched::StatefulSet, ""),)?;
@@ -203,30 +172,25 @@ impl Reading<'_> {
         Ok(deployments)
     }
 
-    /// The routing objects of the service's namespace; `None` when the cluster does not serve the kind.
-    async fn istio(&self, kind: Watched) -> Result<Option<Vec<Read>>, ClusterError> {
-        match self.list(kind, "").await {
-            Ok(reads) => Ok(Some(reads)),
-            Err(ClusterError::NotFound(_)) => Ok(None),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// Objects by name; those that are gone are left out.
-    async fn named(&self, objects: &[ObjectRef]) -> Result<Vec<Read>, ClusterError> {
-        let get = |object: ObjectRef| async move {
-            self.get(object.kind.into(), object.namespace.as_str(), &object.name).await
-        };
-        let reads: Vec<_> = stream::iter(objects.to_vec()).map(get).buffer_unordered(16).collect().await;
-        reads.into_iter().filter_map(Result::transpose).collect()
-    }
-
-    async fn get(&self, kind: Watched, namespace: &str, name: &str) -> Result<Option<Read>, ClusterError> {
-        let call = Call::get(kind.object(namespace, name));
+    /// One object: as it is now, or, when `least` is given, not older than that.
+    pub(super) async fn get(
+        &self,
+        kind: Watched,
+        namespace: &str,
+        name: &str,
+        least: &str,
+    ) -> Result<Option<Read>, ClusterError> {
+        let version = [("resourceVersion", least)];
+        let pairs = if least.is_empty() { &[][..] } else { &version };
+        let call = Call::get(kind.object(namespace, name) + &query(pairs));
         match wire::read(&self.cluster.inner.clients.read, &call, self.end).await {
             Ok(answer) => {
-                let json: Box<RawValue> = serde_json::from_slice(&answer.body).map_err(unreadable)?;
-                self.parse(kind, json).map(Some)
+                let json: &RawValue = serde_json::from_slice(&answer.body).map_err(unreadable)?;
+                let read = self.parse(kind, json)?;
+                if let (Some(object), Some(json)) = (read.row.routing_object(), &read.json) {
+                    self.cluster.inner.recent.keep(&object, Arc::clone(json), answer.body.len());
+                }
+                Ok(Some(read))
             }
             Err(ClusterError::NotFound(_)) => Ok(None),
             Err(error) => Err(error),
@@ -234,10 +198,21 @@ impl Reading<'_> {
     }
 
     /// The objects of a kind in the service's namespace; all of them when `labels` is empty.
-    async fn list(&self, kind: Watched, labels: &str) -> Result<Vec<Read>, ClusterError> {
+    pub(super) async fn list(&self, kind: Watched, labels: &str) -> Result<Vec<Read>, ClusterError> {
+        let items = self.items(kind, labels, Call::get).await?;
+        items.iter().map(|item| self.parse(kind, item)).collect()
+    }
+
+    /// The same as they came, asked for by `call`.
+    pub(super) async fn items(
+        &self,
+        kind: Watched,
+        labels: &str,
+        call: fn(String) -> Call,
+    ) -> Result<Vec<Box<RawValue>>, ClusterError> {
         let limit = self.cluster.limits().page.to_string();
         let least = self.cache.reached_in(kind, &self.at.namespace).unwrap_or_default();
-        let mut reads = Vec::new();
+        let mut items = Vec::new();
         let mut token = String::new();
         loop {
             let mut pairs = vec![("limit", limit.as_str())];
@@ -246,26 +221,26 @@ impl Reading<'_> {
             if token.is_empty() && !least.is_empty() {
                 pairs.extend([("resourceVersion", least.as_str()), ("resourceVersionMatch", "NotOlderThan")]);
             }
-            let call = Call::get(kind.collection(Some(self.at.namespace.as_str())) + &query(&pairs));
+            let call = call(kind.collection(Some(self.at.namespace.as_str())) + &query(&pairs));
             let answer = wire::read(&self.cluster.inner.clients.read, &call, self.end).await?;
             let page: Page<'_> = serde_json::from_slice(&answer.body).map_err(unreadable)?;
-            for item in &page.items {
-                reads.push(self.parse(kind, (*item).to_owned())?);
-            }
+            items.extend(page.items().map(ToOwned::to_owned));
             token = page.metadata.next;
             if token.is_empty() {
-                return Ok(reads);
+                return Ok(items);
             }
         }
     }
 
-    fn parse(&self, kind: Watched, json: Box<RawValue>) -> Result<Read, ClusterError> {
+    fn parse(&self, kind: Watched, json: &RawValue) -> Result<Read, ClusterError> {
         let row = parse::row(kind, json.get(), &self.words).map_err(unreadable)?;
+        let whole = || serde_json::from_str(json.get()).map(Arc::new).map_err(unreadable);
+        let json = if kind.is_optional() { Some(whole()?) } else { None };
         Ok(Read { row, json })
     }
 }
 
-fn unreadable(error: serde_json::Error) -> ClusterError {
+pub(super) fn unreadable(error: serde_json::Error) -> ClusterError {
     ClusterError::Invalid(error.to_string())
 }
 
@@ -284,34 +259,19 @@ fn selector_of(row: &Row) -> String {
     pairs.join(",")
 }
 
-fn keep(read: Read, state: &mut State, jsons: &mut HashMap<ObjectRef, Box<RawValue>>) {
-    if let Some(object) = read.routing() {
-        jsons.insert(object, read.json);
-    }
-    state.put(read.row, &mut Touched::default());
-}
-
-/// The snapshot with the JSON of its own objects, taken out of what was read.
-fn with_json(
-    snapshot: &Snapshot,
-    jsons: &mut HashMap<ObjectRef, Box<RawValue>>,
-) -> Result<Snapshot, ClusterError> {
-    let mut json = |object: ObjectRef| -> Result<Option<Arc<Value>>, ClusterError> {
-        let Some(text) = jsons.remove(&object) else { return Ok(None) };
-        let mut value: Value = serde_json::from_str(text.get()).map_err(unreadable)?;
-        if let Some(members) = value.as_object_mut() {
-            // Lists of built-in kinds leave these out of their items; a PUT needs them.
-            members.entry("apiVersion").or_insert_with(|| kinds::ISTIO_VERSION.into());
-            members.entry("kind").or_insert_with(|| object.kind.as_str().into());
-        }
-        Ok(Some(Arc::new(value)))
+/// Gives a snapshot the JSON of its objects, and takes them off what is taken.
+fn add_json(snapshot: &mut Snapshot, jsons: &mut HashMap<ObjectRef, Arc<Value>>) {
+    let mut own = HashSet::new();
+    let mut json = |object: ObjectRef| {
+        let json = jsons.remove(&object);
+        own.insert(object);
+        json
     };
-    let mut snapshot = snapshot.clone();
     for held in &mut snapshot.virtual_services {
-        held.json = json(held.object.at(Kind::VirtualService))?;
+        held.json = json(held.object.at(Kind::VirtualService));
     }
     for held in &mut snapshot.destination_rules {
-        held.json = json(held.object.at(Kind::DestinationRule))?;
+        held.json = json(held.object.at(Kind::DestinationRule));
     }
-    Ok(snapshot)
+    snapshot.taken.retain(|object| !own.contains(object));
 }

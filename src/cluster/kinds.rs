@@ -92,6 +92,3 @@ pub(super) fn path(object: &ObjectRef) -> String {
 pub(super) fn collection_path(object: &ObjectRef) -> String {
     Watched::from(object.kind).collection(Some(object.namespace.as_str()))
 }
-
-/// `apiVersion` of the kinds that we write.
-pub(super) const ISTIO_VERSION: &str = "networking.istio.io/v1";

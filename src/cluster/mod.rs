@@ -37,7 +37,9 @@ mod random;
 
 mod access;
 mod apply;
+mod current;
 mod fresh;
+mod recent;
 mod workloads;
 mod write;
 
@@ -169,14 +171,20 @@ struct Inner {
     options: Options,
     words: Arc<Words>,
     rights: access::Known,
+    recent: recent::Recent,
 }
 
 impl Cluster {
     /// Reads credentials and makes the clients; sends nothing yet.
     pub async fn connect(target: Target, options: Options) -> Result<Self, ClusterError> {
         let clients = Clients::connect(target).await?;
-        let inner =
-            Inner { clients, options, words: Arc::new(Words::default()), rights: access::Known::default() };
+        let inner = Inner {
+            clients,
+            options,
+            words: Arc::new(Words::default()),
+            rights: access::Known::default(),
+            recent: recent::Recent::default(),
+        };
         Ok(Self { inner: Arc::new(inner) })
     }
 

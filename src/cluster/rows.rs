@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::domain::istio::{DestinationRule, Object, VirtualService};
+use crate::domain::ids::{Kind, ObjectRef};
+use crate::domain::istio::{DestinationRule, Meta, Object, VirtualService};
 use crate::domain::service::{Port, Shape, WorkloadKind};
 
 use super::words::{LabelSet, Word};
@@ -30,6 +31,24 @@ impl Row {
             Self::Workload(row) => (&row.namespace, &row.name),
             Self::VirtualService(object) => (&object.meta.namespace, &object.meta.name),
             Self::DestinationRule(object) => (&object.meta.namespace, &object.meta.name),
+        }
+    }
+
+    /// The metadata of a routing object.
+    pub fn routing_meta(&self) -> Option<&Meta> {
+        match self {
+            Self::VirtualService(object) => Some(&object.meta),
+            Self::DestinationRule(object) => Some(&object.meta),
+            _ => None,
+        }
+    }
+
+    /// Where a routing object is.
+    pub fn routing_object(&self) -> Option<ObjectRef> {
+        match self {
+            Self::VirtualService(object) => Some(object.at(Kind::VirtualService)),
+            Self::DestinationRule(object) => Some(object.at(Kind::DestinationRule)),
+            _ => None,
         }
     }
 }

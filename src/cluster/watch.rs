@@ -179,7 +179,7 @@ impl Feed {
             }
             let page: Page<'_> = serde_json::from_slice(&answer.body)
                 .map_err(|error| Broken { status: None, error: ClusterError::Invalid(error.to_string()) })?;
-            rows.extend(page.items.iter().filter_map(|item| self.row(item.get())));
+            rows.extend(page.items().filter_map(|item| self.row(item.get())));
             if page.metadata.next.is_empty() {
                 rows.shrink_to_fit();
                 return Ok((rows, page.metadata.resource_version));
@@ -329,8 +329,15 @@ enum Event {
 pub(super) struct Page<'a> {
     #[serde(default)]
     pub metadata: PageMeta,
+    /// `null` in a list of metadata that is empty.
     #[serde(borrow, default)]
-    pub items: Vec<&'a RawValue>,
+    items: Option<Vec<&'a RawValue>>,
+}
+
+impl<'a> Page<'a> {
+    pub fn items(&self) -> impl Iterator<Item = &'a RawValue> {
+        self.items.iter().flatten().copied()
+    }
 }
 
 #[derive(Default, Deserialize)]

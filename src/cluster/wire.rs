@@ -29,22 +29,32 @@ pub(super) struct Call {
     /// Path with query.
     pub path: String,
     pub body: Option<Bytes>,
+    accept: &'static str,
 }
+
+const JSON: &str = "application/json";
+/// Of each object its metadata; whole objects where a server does not know how.
+const METADATA: &str = "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io, application/json";
 
 impl Call {
     pub fn get(path: impl Into<String>) -> Self {
-        Self { method: Method::GET, path: path.into(), body: None }
+        Self { method: Method::GET, path: path.into(), body: None, accept: JSON }
+    }
+
+    /// A list of which only the metadata of each object is wanted.
+    pub fn metadata(path: impl Into<String>) -> Self {
+        Self { accept: METADATA, ..Self::get(path) }
     }
 
     pub fn with_body(method: Method, path: impl Into<String>, body: &serde_json::Value) -> Self {
-        Self { method, path: path.into(), body: Some(Bytes::from(body.to_string())) }
+        Self { method, path: path.into(), body: Some(Bytes::from(body.to_string())), accept: JSON }
     }
 
     fn request(&self) -> Result<Request<Body>, Failed> {
         let mut request =
-            Request::builder().method(&self.method).uri(&self.path).header("accept", "application/json");
+            Request::builder().method(&self.method).uri(&self.path).header("accept", self.accept);
         if self.body.is_some() {
-            request = request.header("content-type", "application/json");
+            request = request.header("content-type", JSON);
         }
         let body = self.body.clone().map_or_else(Body::empty, Body::from);
         request.body(body).map_err(|error| Failed::NotSent(error.to_string()))

@@ -89,8 +89,14 @@ impl Cluster {
             };
             match answer.status {
                 200..=299 => {
-                    return match serde_json::from_slice(&answer.body) {
-                        Ok(stored) => Fate::Written(stored, answer.warnings),
+                    return match serde_json::from_slice::<Value>(&answer.body) {
+                        Ok(stored) => {
+                            if mode == Mode::Real {
+                                let json = Arc::new(stored.clone());
+                                self.inner.recent.keep(object, json, answer.body.len());
+                            }
+                            Fate::Written(stored, answer.warnings)
+                        }
                         Err(error) => {
                             let error = ClusterError::Invalid(error.to_string());
                             self.find_out(edit, &body, mode, error, find_out).await

@@ -117,6 +117,10 @@ impl Page {
             format!("{{\"kind\":\"{kind}\",\"apiVersion\":\"{version}\",\"metadata\":").as_bytes(),
         );
         head.put_slice(Value::Object(self.metadata).to_string().as_bytes());
+        if form == Form::Metadata && self.objects.is_empty() {
+            head.put_slice(b",\"items\":null}\n");
+            return Body::from(head.freeze());
+        }
         head.put_slice(b",\"items\":[");
         let total = self.objects.len();
         let kind = self.kind;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use sluice::cluster::{ClusterError, until};
-use sluice::demo::api::{Cut, On, Times, Trouble, Verb};
+use sluice::demo::api::{Cut, Logged, On, Times, Trouble, Verb};
 use sluice::domain::refusal::Code;
 use tokio::time::Instant;
 
@@ -132,4 +132,79 @@ async fn a_frozen_server_is_given_up_and_a_deadline_is_kept() {
     let reading = Box::pin(scene.cluster.read_fresh(&reviews, &scene.cache));
     until(start + Duration::from_secs(4), reading).await.unwrap_err();
     assert!(start.elapsed() <= Duration::from_secs(4));
+}
+
+/// Reads of routing objects by name since the log was that long, and lists of whole ones.
+fn fetched(scene: &Scene, since: usize) -> Vec<String> {
+    let log = scene.api.log();
+    let routing = |line: &&Logged| line.method == "GET" && line.path.contains("networking.istio.io");
+    let sent = log.iter().skip(since).filter(routing).filter(|line| !line.query.contains("watch"));
+    let whole = |line: &&Logged| !line.path.ends_with("services") && !line.path.ends_with("rules");
+    sent.filter(whole).map(|line| line.path.rsplit('/').next().unwrap().to_owned()).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_stands_as_it_was_is_not_sent_again() {
+    let scene = Scene::on(|api| {
+        reviews(api);
+        for other in ["details", "ratings"] {
+            api.put(virtual_service(other, split(other, [50, 50]))).unwrap();
+        }
+    })
+    .await;
+    let read = async |expected: &[&str]| {
+        let since = scene.api.log().len();
+        let snapshot = scene.fresh("reviews").await.unwrap();
+        let mut names = fetched(&scene, since);
+        names.sort_unstable();
+        assert_eq!(names, expected);
+        for held in &snapshot.virtual_services {
+            let now = scene.api.get("VirtualService", "shop", &held.object.meta.name);
+            assert_eq!(held.json.as_deref(), now.as_ref());
+            let version = &now.unwrap()["metadata"]["resourceVersion"];
+            assert_eq!(version, &held.object.meta.resource_version);
+        }
+        snapshot
+    };
+    // Only what matters to the service is fetched, each object once.
+    let first = read(&["reviews", "reviews"]).await;
+    let taken: Vec<_> = first.taken.iter().map(|object| &*object.name).collect();
+    assert_eq!(taken, ["details", "ratings"]);
+    read(&[]).await;
+    // Edited outside: whether or not the watch has told of it.
+    scene.api.put(virtual_service("reviews", split("reviews", [10, 90]))).unwrap();
+    read(&["reviews"]).await;
+    read(&[]).await;
+    scene.api.trouble(On::verb(Verb::Watch), Trouble::Drop, Times::Always);
+    scene.api.end_watches(Cut::Broken);
+    scene.api.put(virtual_service("reviews", split("reviews", [20, 80]))).unwrap();
+    read(&["reviews"]).await;
+    // Another object begins to be about the service: not known as it is now, so it is fetched.
+    let mut second = split("details", [50, 50]);
+    second["hosts"] = json!(["details", "reviews"]);
+    scene.api.put(virtual_service("details", second)).unwrap();
+    let both = read(&["details"]).await;
+    assert_eq!(both.virtual_services.len(), 2);
+    // Gone, and made anew under the same name.
+    scene.api.delete("VirtualService", "shop", "reviews").unwrap();
+    assert_eq!(read(&["reviews"]).await.virtual_services.len(), 1);
+    scene.api.put(virtual_service("reviews", split("reviews", [20, 80]))).unwrap();
+    assert_eq!(read(&["reviews"]).await.virtual_services.len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_unknown_objects_are_listed_not_read_one_by_one() {
+    let scene = Scene::on(reviews).await;
+    scene.api.trouble(On::verb(Verb::Watch), Trouble::Drop, Times::Always);
+    scene.api.end_watches(Cut::Broken);
+    for n in 0..40 {
+        let host = if n == 7 { "reviews".to_owned() } else { format!("other-{n}") };
+        scene.api.put(virtual_service(&format!("new-{n:02}"), split(&host, [50, 50]))).unwrap();
+    }
+    let since = scene.api.log().len();
+    let snapshot = scene.fresh("reviews").await.unwrap();
+    assert_eq!(snapshot.virtual_services.len(), 2);
+    assert!(snapshot.virtual_services.iter().all(|held| held.json.is_some()));
+    assert_eq!(snapshot.taken.len(), 39);
+    assert_eq!(fetched(&scene, since).len(), 2, "the two objects that were known");
 }

@@ -1,6 +1,6 @@
 //! GET and LIST: kinds, versions, selectors, forms, what does not exist.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{Harness, ISTIO, SERVICES, Scene, names, version};
 
@@ -142,6 +142,14 @@ pub async fn metadata_alone_can_be_asked_for(harness: &impl Harness) {
     let accept = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
     let one = scene.get_as(&scene.path(SERVICES, "services/reviews"), accept).await.body;
     assert_eq!((&one["kind"], one.get("spec")), (&json!("PartialObjectMetadata"), None));
+    // A server that does not know the first form takes the second; an empty list is `null` in the first only.
+    let either = "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io, application/json";
+    for (group, plural) in [(ISTIO, "virtualservices"), ("apis/discovery.k8s.io/v1", "endpointslices")] {
+        let path = scene.path(group, &format!("{plural}?labelSelector=none%3Dsuch"));
+        let empty = scene.get_as(&path, either).await.body;
+        assert_eq!((&empty["kind"], &empty["items"]), (&json!("PartialObjectMetadataList"), &Value::Null));
+        assert_eq!(scene.get(&path).await.body["items"], json!([]), "{path}");
+    }
 }
 
 pub async fn discovery_tells_what_is_installed(harness: &impl Harness) {
