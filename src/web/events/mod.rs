@@ -6,7 +6,7 @@
 pub mod room;
 pub mod topic;
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, HashSet};
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -197,7 +197,7 @@ struct Line {
     active: Option<usize>,
     ping: Interval,
     pings: u32,
-    queue: VecDeque<Bytes>,
+    queue: Vec<Bytes>,
 }
 
 impl Line {
@@ -205,7 +205,7 @@ impl Line {
         let mut ping = interval_at(Instant::now() + PING, PING);
         ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
         // The first event goes at once: the page learns that it is live.
-        let queue = VecDeque::from([alive(&app)]);
+        let queue = vec![alive(&app)];
         let has = HashMap::new();
         Self {
             app,
@@ -226,18 +226,21 @@ impl Line {
     fn stream(self) -> impl Stream<Item = Result<Bytes, Infallible>> {
         stream::unfold(self, |mut line| async move {
             loop {
-                if let Some(event) = line.queue.pop_front() {
-                    if line.queue.is_empty() {
-                        // What the first look needed is not held for as long as the page is open.
-                        line.queue = VecDeque::new();
-                    }
-                    return Some((Ok(event), line));
+                if let Some(said) = line.said() {
+                    return Some((Ok(said), line));
                 }
                 if !line.wait().await {
                     return None;
                 }
             }
         })
+    }
+
+    /// Everything there is to say, in one piece: what belongs together arrives together, and costs one frame.
+    fn said(&mut self) -> Option<Bytes> {
+        // What the first look needed is not held for as long as the page is open.
+        let queue = std::mem::take(&mut self.queue);
+        if queue.len() > 1 { Some(queue.concat().into()) } else { queue.into_iter().next() }
     }
 
     /// Waits for something to say; false when the stream is over.
@@ -262,7 +265,7 @@ impl Line {
                 if self.lists && std::mem::take(&mut self.stirred) {
                     self.look_at_attention().await;
                 }
-                self.queue.push_back(alive(&self.app));
+                self.queue.push(alive(&self.app));
                 true
             }
             Some(Ok(updates)) => {
@@ -271,7 +274,7 @@ impl Line {
                 true
             }
             Some(Err(RecvError::Lagged(_))) => {
-                self.queue.push_back(event("resync", &json!({})));
+                self.queue.push(event("resync", &json!({})));
                 true
             }
             Some(Err(RecvError::Closed)) => false,
@@ -298,10 +301,10 @@ impl Line {
                 }
             }
             match update {
-                Update::Resync => self.queue.push_back(event("resync", &json!({}))),
+                Update::Resync => self.queue.push(event("resync", &json!({}))),
                 Update::Frag { id, event, hash, .. } => {
                     if self.has.insert(id.clone(), *hash) != Some(*hash) {
-                        self.queue.push_back(event.clone());
+                        self.queue.push(event.clone());
                     }
                 }
                 // The list only stirs: what needs attention is looked at with the next ping.
@@ -312,7 +315,7 @@ impl Line {
                 }
                 Update::Revision { service, revision, by } => {
                     let said = json!({"service": service.to_string(), "revision": revision, "by": by});
-                    self.queue.push_back(event("revision", &said));
+                    self.queue.push(event("revision", &said));
                 }
             }
         }
@@ -323,7 +326,7 @@ impl Line {
         let Ok(detail) = self.app.services.release(&self.who.actor, id).await else { return };
         let chrome = chrome(&self.app, &self.caller, Some(&self.who), Nav::Nowhere, "");
         for (id, html) in live::release_own(&chrome, &detail) {
-            self.queue.push_back(event("frag", &json!({"id": id, "html": html})));
+            self.queue.push(event("frag", &json!({"id": id, "html": html})));
         }
     }
 
@@ -347,7 +350,7 @@ impl Line {
         let now = self.app.services.under_way(&self.who.actor.identity);
         if self.active.replace(now) != Some(now) {
             let (id, html) = live::under_way(self.caller.lang(), now);
-            self.queue.push_back(event("frag", &json!({"id": id, "html": html})));
+            self.queue.push(event("frag", &json!({"id": id, "html": html})));
         }
     }
 
