@@ -109,6 +109,32 @@ async fn objects_are_created_where_there_were_none() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_was_made_is_known_before_the_write_is_over() {
+    let scene = Scene::on(|api| {
+        reviews(api);
+        api.delete("VirtualService", "shop", "reviews").unwrap();
+    })
+    .await;
+    let after = virtual_service("reviews", split("reviews", [90, 10]));
+    let object = ObjectRef::new(Kind::VirtualService, "shop", "reviews");
+    let plan = Plan::new(vec![], vec![Edit { object, before: None, after }], vec![]);
+    // The watch is away for a while, and lists with it: what is read then is no newer than what the watch told.
+    scene.api.trouble(On::verb(Verb::Watch), Trouble::Drop, Times::Always);
+    scene.api.trouble(On::verb(Verb::List), Trouble::Drop, Times::Always);
+    scene.api.end_watches(Cut::Broken);
+    let back = async {
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        assert!(scene.snapshot("reviews").unwrap().virtual_services.is_empty());
+        scene.api.heal();
+    };
+    let start = Instant::now();
+    let (applied, ()) = tokio::join!(scene.cluster.apply(&plan, "change-1", &scene.cache), back);
+    assert_eq!(applied.ending, Ending::Applied);
+    assert!(start.elapsed() >= Duration::from_secs(2), "{:?}", start.elapsed());
+    assert_eq!(scene.snapshot("reviews").unwrap().virtual_services.len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_status_or_a_label_that_moved_is_no_conflict_and_stays() {
     let scene = Scene::on(reviews).await;
     let plan = shift(&scene.fresh("reviews").await.unwrap(), [30, 70]);
