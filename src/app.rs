@@ -112,7 +112,7 @@ impl Parts {
         }
         let visits = self.demo.map(|demo| Arc::new(demo_glue::Visits(demo)) as Arc<dyn DemoVisits>);
         let is_demo = visits.is_some();
-        let app = App::new(services, self.settings, self.clock, visits, stop.clone());
+        let app = App::new(services.clone(), self.settings, self.clock, visits, stop.clone());
         let address = listener.local_addr()?;
         announce(address, is_demo);
         web::listen::serve(listener, web::router(app.clone()), app.limits(), stop.clone()).await;
@@ -120,6 +120,7 @@ impl Parts {
         for task in tasks {
             task.abort();
         }
+        services.finish().await;
         Ok(())
     }
 }

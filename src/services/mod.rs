@@ -29,9 +29,12 @@ mod recovery;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicI64};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::broadcast;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::clock::Clock;
 use crate::cluster::{Cache, Cluster};
@@ -57,6 +60,9 @@ pub struct Services {
     inner: Arc<Inner>,
 }
 
+/// How long giving back the history may take.
+const GIVE_BACK: Duration = Duration::from_secs(3);
+
 struct Inner {
     cluster: Cluster,
     cache: Cache,
@@ -71,6 +77,8 @@ struct Inner {
     followed: progress::Followed,
     releases: releases::Room,
     locks: Mutex<HashMap<ServiceRef, Arc<tokio::sync::Mutex<()>>>>,
+    /// What has begun to touch the cluster. Closed when Sluice ends: nothing more is begun by itself then.
+    under_way: TaskTracker,
     happenings: broadcast::Sender<Happening>,
     /// When a page or call last asked for figures, milliseconds since 1970.
     looked_at: AtomicI64,
@@ -109,6 +117,7 @@ impl Services {
             followed: progress::Followed::default(),
             releases: releases::Room::default(),
             locks: Mutex::default(),
+            under_way: TaskTracker::new(),
             happenings,
             looked_at: AtomicI64::new(0),
             settled: AtomicBool::new(false),
@@ -127,6 +136,19 @@ impl Services {
             tokio::spawn(releases::drive(self.clone(), stop.clone())),
             tokio::spawn(releases::deliver(self.clone(), stop)),
         ]
+    }
+
+    /// Ends, after `stop`, once nobody asks any more: changes and steps of releases that have begun may end, within
+    /// the time that one may take; then the history is written into its one file and given back. What was not
+    /// begun, or did not end, is taken up at the next start. Nothing works after this.
+    pub async fn finish(&self) {
+        self.inner.under_way.close();
+        if timeout(traffic::WHOLE_CHANGE, self.inner.under_way.wait()).await.is_err() {
+            tracing::warn!(left = self.inner.under_way.len(), "ending in the middle of changes");
+        }
+        if timeout(GIVE_BACK, self.inner.store.close()).await.is_err() {
+            tracing::warn!("the history is still in use: its newest rows stay in the file beside it");
+        }
     }
 
     /// The lock under which a service's traffic is changed and its revision counted.

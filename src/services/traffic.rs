@@ -23,7 +23,7 @@ use super::change::{Decided, Look, check_reason};
 use super::once::unavailable;
 
 /// From the first request to the last: nobody waits for a change longer than 20 s.
-const WHOLE_CHANGE: std::time::Duration = std::time::Duration::from_secs(18);
+pub(super) const WHOLE_CHANGE: std::time::Duration = std::time::Duration::from_secs(18);
 
 impl Services {
     /// What a wish would do: effect, checks (a dry run of every object among them), diff. Writes nothing
@@ -79,7 +79,7 @@ impl Services {
         let (this, who) = (self.clone(), who.clone());
         let deadline = tokio::time::Instant::now() + WHOLE_CHANGE;
         let change = async move { Box::pin(this.change(&who, ask, None)).await };
-        let task = tokio::spawn(until(deadline, Box::pin(change)));
+        let task = self.inner.under_way.spawn(until(deadline, Box::pin(change)));
         match task.await {
             Ok(answer) => answer,
             Err(error) => {

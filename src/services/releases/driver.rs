@@ -48,8 +48,13 @@ impl By {
     }
 }
 
-/// Runs until `stop`.
+/// Runs until `stop`; what is pending then is begun at the next start.
 pub async fn drive(services: Services, stop: CancellationToken) {
+    follow(&services, &stop).await;
+    services.inner.under_way.close();
+}
+
+async fn follow(services: &Services, stop: &CancellationToken) {
     let begin = async {
         while !services.inner.settled.load(std::sync::atomic::Ordering::Acquire) {
             sleep(Duration::from_millis(20)).await;
@@ -351,11 +356,14 @@ impl Services {
     /// Begins what is pending and not under way.
     fn carry_out(&self, id: ReleaseId, slot: &Arc<Slot>, pending: Vec<Action>) {
         for action in pending {
+            if self.inner.under_way.is_closed() {
+                return;
+            }
             if !super::locked(&slot.in_flight).insert(action.id) {
                 continue;
             }
             let (this, slot) = (self.clone(), slot.clone());
-            tokio::spawn(async move {
+            self.inner.under_way.spawn(async move {
                 let event = this.perform(id, &slot, &action).await;
                 let told = match event {
                     Some(event) => this.observe(id, event, By::itself()).await.map(|_| ()),

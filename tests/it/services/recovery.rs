@@ -1,11 +1,16 @@
 //! A process that dies in the middle of a change: the next start says what became of it, once.
 
-use serde_json::{Value, json};
-use sluice::domain::actor::Channel;
-use sluice::domain::audit::{Action, Details, EditRecord, Ending, Intent, Written};
-use sluice::domain::ids::{Kind, ObjectRef, ServiceRef};
+use std::time::Duration;
 
-use crate::support::house::{House, at, weights};
+use serde_json::{Value, json};
+use sluice::demo::api::{On, Times, Trouble, Verb};
+use sluice::domain::actor::Channel;
+use sluice::domain::audit::{Action, Details, EditRecord, Ending, Filter, Intent, Written};
+use sluice::domain::ids::{Kind, ObjectRef, ServiceRef};
+use sluice::services::ask::ChangeAsk;
+use sluice::store::Store;
+
+use crate::support::house::{House, anna, at, weights};
 
 /// The intent that a process wrote before it died: v1 90, v2 10.
 async fn cut_off(house: &House, at: &ServiceRef, written: bool) -> String {
@@ -115,4 +120,40 @@ async fn what_is_at_work_since_is_not_taken_for_cut_off() {
     house.change(weights(&[("v1", 90), ("v2", 10)]), &reviews, &[]).await.unwrap();
     let open: Vec<i64> = house.store.open_intents().await.unwrap().into_iter().map(|(id, _)| id).collect();
     assert_eq!(open, [working], "the process that has it is alive");
+}
+
+#[tokio::test]
+async fn an_end_in_the_middle_lets_a_change_end_and_leaves_the_history_in_one_file() {
+    let house = House::new().await;
+    let reviews = at("bookinfo", "reviews");
+    let slow = Trouble::Delay(Duration::from_secs(1));
+    house.api.trouble(On::verb(Verb::Update).real_writes(), slow, Times::Always);
+    let services = house.services.clone();
+    let ask = ChangeAsk {
+        service: reviews.clone(),
+        wish: weights(&[("v1", 90), ("v2", 10), ("v3", 0)]),
+        expected: None,
+        reason: "REV-231".into(),
+        ack: vec!["big_jump".into(), "few_pods".into()],
+        request_id: "req-1".into(),
+        preview_id: None,
+    };
+    let asking = tokio::spawn(async move { services.apply(&anna(), ask).await });
+    let begun = async |house: &House| (!house.store.open_intents().await.unwrap().is_empty()).then_some(());
+    house.until("the change has begun", begun).await;
+    // Whoever asked is gone, and Sluice ends.
+    asking.abort();
+    house.services.finish().await;
+    assert!(house.store.open_intents().await.is_err(), "given back");
+    let elsewhere = tempfile::tempdir().unwrap();
+    let copy = elsewhere.path().join("copy.db");
+    std::fs::copy(house.history_file(), &copy).unwrap();
+    assert!(!house.history_file().with_extension("db-wal").exists());
+    let copy = Store::open(&copy, house.clock.clone()).await.unwrap();
+    assert!(copy.open_intents().await.unwrap().is_empty());
+    let filter = Filter { service: Some(reviews), ..Filter::default() };
+    let rows = copy.entries(&filter, None, 10).await.unwrap();
+    let told = rows.items[0].outcome.as_ref().unwrap();
+    assert_eq!((told.ending, told.revision), (Ending::Applied, Some(1)));
+    assert_eq!(house.written("bookinfo", "reviews", 0)[0].1, 90);
 }
