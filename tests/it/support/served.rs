@@ -143,6 +143,15 @@ impl Served {
         self.child.wait().unwrap().success()
     }
 
+    /// Ends it so, and starts it again on the same history, of which the file is all there is then.
+    pub fn end_and_start(&mut self) {
+        assert!(self.end(), "an orderly end");
+        assert!(!self.history().with_extension("db-wal").exists(), "rows are left beside the history's file");
+        let (report, good) = verify(&self.history());
+        assert!(good, "{report}");
+        (self.child, self.url) = spawn(&self.arguments);
+    }
+
     /// The file of the history.
     pub fn history(&self) -> PathBuf {
         self.folder.path().join("sluice.db")
