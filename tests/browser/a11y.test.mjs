@@ -98,7 +98,8 @@ test('48. a change by keys alone: e, arrows, reason, Ctrl+Enter', { timeout: 30_
   assert.match(await page.evaluate(() => document.activeElement.id), /^(q|find)$/);
   await page.keyboard.type('reviews');
   await page.keyboard.press('Enter');
-  await page.waitForURL('**/services?q=reviews', { timeout: 10_000 });
+  // Before htmx is there the browser sends the form itself, with the fields that are empty.
+  await page.waitForURL(/\/services\?q=reviews(&|$)/, { timeout: 10_000 });
   await until(async () => await page.locator('#rows > tr').count() === 1, 'one row');
   await page.evaluate(() => document.activeElement.blur());
   await page.keyboard.press('j');
