@@ -158,27 +158,27 @@ for (const [width, height] of [[1440, 1000], [390, 844]]) {
     const { items } = (await api(app.url, 'GET', '/api/v1/releases?service=shop/pricing')).body;
     const say = (command) => api(app.url, 'POST', `/api/v1/releases/${items[0].id}/commands`, { command });
     const page = await open(chromium, app.url, '/services', { width, height });
-    const alarms = page.locator('#attention .row');
-    const before = await alarms.count();
+    // Others may come and go meanwhile: on a busy machine a split is not always met.
+    const alarm = page.locator('#attention .row').filter({ hasText: 'shop / pricing: release' });
+    assert.equal(await alarm.count(), 0);
     const top = () => page.locator('#rows').evaluate((at) => at.getBoundingClientRect().top);
     const rows = await top();
     await watch(page);
     assert.equal((await say('pause')).status, 200);
     try {
       await page.locator('#more').waitFor({ timeout: 15_000 });
-      assert.equal(await alarms.count(), before + 1);
+      assert.equal(await alarm.count(), 1);
       assert.equal(await top(), rows);
       await still(page, 1);
       assert.deepEqual(await axe(page), []);
       await picture(page, `attention-more-${width}`);
       await page.locator('#more [data-more]').click();
-      const alarm = alarms.filter({ hasText: 'pricing' });
       assert.match(await alarm.innerText(), new RegExp(`shop / pricing: release ${items[0].id} is paused since \\d\\d:\\d\\d, with \\d+% on v2\\.`));
       assert.ok(await alarm.isVisible());
       await picture(page, `attention-${width}`);
     } finally { await say('resume'); }
     await page.locator('h1').click(); // what has the focus is left alone
-    await until(async () => await alarms.count() === before, 'it is taken away by itself', 15_000);
+    await until(async () => await alarm.count() === 0, 'it is taken away by itself', 15_000);
     assert.deepEqual(page.troubles, []);
     await page.context().close();
   });
