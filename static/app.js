@@ -126,12 +126,16 @@ document.addEventListener('submit', async event => {
   }
 });
 
-// ---- htmx: token, lean addresses, sessions that ended ----
+// ---- lean addresses: a filter that is empty is not sent, whether htmx sends the form or the browser itself ----
+
+document.addEventListener('formdata', event => {
+  if ((event.target.getAttribute('method') ?? 'get') === 'get') for (const [name, value] of [...event.formData]) if (value === '') event.formData.delete(name);
+});
+
+// ---- htmx: token, sessions that ended ----
 
 document.addEventListener('htmx:config:request', event => {
-  const { request, sourceElement } = event.detail.ctx;
-  request.headers['X-CSRF-Token'] = sluice.csrf();
-  if (request.method === 'GET' && sourceElement.matches('form')) for (const [name, value] of [...request.body]) if (value === '') request.body.delete(name);
+  event.detail.ctx.request.headers['X-CSRF-Token'] = sluice.csrf();
 });
 document.addEventListener('htmx:before:response', event => {
   const { response, sourceElement } = event.detail.ctx;

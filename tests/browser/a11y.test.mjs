@@ -92,14 +92,24 @@ test('48. take over and switch back by keyboard alone; Esc closes, focus returns
   await page.context().close();
 });
 
+test('a filter that the browser sends itself, before htmx is there, has the same address', { timeout: 30_000 }, async () => {
+  for (const [at, q] of [['/services', '#q'], ['/audit', '#aq'], ['/releases', '#q']]) {
+    const page = await open(chromium, app.url, at);
+    await page.locator(q).evaluate((field) => { field.value = 'reviews'; field.form.submit(); });
+    await page.waitForURL(`**${at}?q=reviews`, { timeout: 10_000 });
+    assert.equal(await page.locator(q).inputValue(), 'reviews');
+    assert.deepEqual(page.troubles, []);
+    await page.context().close();
+  }
+});
+
 test('48. a change by keys alone: e, arrows, reason, Ctrl+Enter', { timeout: 30_000 }, async () => {
   const page = await open(chromium, app.url, '/services');
   await page.keyboard.press('/');
   assert.match(await page.evaluate(() => document.activeElement.id), /^(q|find)$/);
   await page.keyboard.type('reviews');
   await page.keyboard.press('Enter');
-  // Before htmx is there the browser sends the form itself, with the fields that are empty.
-  await page.waitForURL(/\/services\?q=reviews(&|$)/, { timeout: 10_000 });
+  await page.waitForURL('**/services?q=reviews', { timeout: 10_000 });
   await until(async () => await page.locator('#rows > tr').count() === 1, 'one row');
   await page.evaluate(() => document.activeElement.blur());
   await page.keyboard.press('j');

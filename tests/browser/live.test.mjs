@@ -144,10 +144,10 @@ test('39. first paint < 1 s, a filter swap < 200 ms, no layout shift from live u
 });
 
 for (const [width, height] of [[1440, 1000], [390, 844]]) {
-  test(`39. on the page of a service nothing moves while figures arrive (${width} px)`, { timeout: 60_000 }, async () => {
+  test(`39. on the page of a service nothing moves while figures arrive (${width} px)`, { timeout: 100_000 }, async () => {
     const page = await open(chromium, app.url, '/services/shop/catalog', { width, height });
     await watch(page);
-    await still(page, 12, 50_000);
+    await still(page, 20, 80_000);
     assert.deepEqual(page.troubles, []);
     await page.context().close();
   });
