@@ -75,7 +75,7 @@ impl Cluster {
             cluster: self,
             change,
             cache,
-            records: plan.edits().map(record).collect(),
+            records: plan.edits().map(EditRecord::planned).collect(),
             done: Vec::new(),
         };
         let outcome = run.forward(plan, forward).await;
@@ -126,17 +126,6 @@ fn fate(change: &str, record: &EditRecord, now: Option<&Value>) -> Fate {
         Fate::Before
     } else {
         Fate::Other { manager: meta::changed_by(None, now) }
-    }
-}
-
-fn record(edit: &Edit) -> EditRecord {
-    EditRecord {
-        object: edit.object.clone(),
-        before: edit.before.as_ref().and_then(|before| before.get("spec").cloned()),
-        after: edit.after.get("spec").cloned(),
-        resource_version_before: edit.resource_version().map(Into::into),
-        resource_version_after: None,
-        written: Written::No,
     }
 }
 

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::actor::Channel;
 use super::ids::{Namespace, ObjectRef, Revision, RouteId, ServiceRef, VersionName};
+use super::plan::Edit;
 use super::refusal::{Check, Refusal};
 use super::release::{Happened, Phase, Release, ReleaseId, Step, Wording};
 use super::routing::Weights;
@@ -269,6 +270,20 @@ pub struct EditRecord {
     pub resource_version_before: Option<String>,
     pub resource_version_after: Option<String>,
     pub written: Written,
+}
+
+impl EditRecord {
+    /// The record of an edit that is not written yet.
+    pub fn planned(edit: &Edit) -> Self {
+        Self {
+            object: edit.object.clone(),
+            before: edit.before.as_ref().and_then(|before| before.get("spec").cloned()),
+            after: edit.after.get("spec").cloned(),
+            resource_version_before: edit.resource_version().map(Into::into),
+            resource_version_after: None,
+            written: Written::No,
+        }
+    }
 }
 
 /// What became of one object of a change.

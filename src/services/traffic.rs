@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use crate::cluster::until;
 use crate::domain::actor::Actor;
-use crate::domain::audit::{Details, EditRecord, Ending, Entry, Intent, Outcome, ReleaseMark, Written};
+use crate::domain::audit::{Details, EditRecord, Ending, Entry, Intent, Outcome, ReleaseMark};
 use crate::domain::ids::{Revision, ServiceRef};
 use crate::domain::overview::{Applied, Happening, LastChange, Moving, Preview, Refused, Stale};
 use crate::domain::plan::Plan;
@@ -176,7 +176,7 @@ impl Services {
         decided: Decided,
     ) -> Result<Applied, Refused> {
         let plan = &decided.planned.plan;
-        intent.details.edits = plan.edits().map(record_of).collect();
+        intent.details.edits = plan.edits().map(EditRecord::planned).collect();
         let known = self.inner.store.specs_at(at, look.revision).await.map_err(unavailable)?.is_some();
         if !known {
             intent.details.specs_before = Some(routing::saved(&look.snapshot));
@@ -360,17 +360,6 @@ pub(super) fn last_of(state: &crate::store::ServiceState) -> LastChange {
         action: state.action,
         ending: state.ending,
         entry: state.entry,
-    }
-}
-
-fn record_of(edit: &crate::domain::plan::Edit) -> EditRecord {
-    EditRecord {
-        object: edit.object.clone(),
-        before: edit.before.as_ref().and_then(|object| object.get("spec").cloned()),
-        after: edit.after.get("spec").cloned(),
-        resource_version_before: edit.resource_version().map(str::to_owned),
-        resource_version_after: None,
-        written: Written::No,
     }
 }
 
