@@ -130,16 +130,16 @@ mod tests {
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "no copy of an empty database");
         let mut newer = known();
         let sql = "CREATE TABLE later (x INTEGER) STRICT";
-        newer.push(Migration::new(9, "later".into(), MigrationType::Simple, sql.into_sql_str(), false));
+        newer.push(Migration::new(999, "later".into(), MigrationType::Simple, sql.into_sql_str(), false));
         migrate(&mut db, &path, newer.clone()).await.unwrap();
-        let copy = beside(&path, ".before-schema-9");
+        let copy = beside(&path, ".before-schema-999");
         let mut old = database(&copy).await;
         let tables = "SELECT count(*) FROM sqlite_schema WHERE name IN ('audit', 'later')";
         let count: i64 = sqlx::query_scalar(tables).fetch_one(&mut old).await.unwrap();
         assert_eq!(count, 1, "the copy is from before");
         migrate(&mut db, &path, newer).await.unwrap();
         let refused = migrate(&mut db, &path, known()).await;
-        assert!(matches!(refused, Err(StoreError::NewerSchema { found: 9, known: 4 })), "{refused:?}");
+        assert!(matches!(refused, Err(StoreError::NewerSchema { found: 999, .. })), "{refused:?}");
     }
 
     #[tokio::test]
