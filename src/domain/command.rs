@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::ids::{ObjectRef, Revision, RouteId, VersionName};
-use super::routing::Rule;
+use super::routing::{Condition, Rule};
 use super::split::Split;
 
 /// One request to change a service's traffic.
@@ -38,6 +38,39 @@ pub struct TrafficChange {
     pub rules: Option<Vec<Rule>>,
     /// `Some(None)` = switch it off.
     pub mirror: Option<Option<MirrorWish>>,
+    /// Requests that go to one version on every route; not together with `rules`, which names the whole list.
+    pub lane: Option<Lane>,
+}
+
+impl TrafficChange {
+    /// True when nothing is asked for; a route alone asks for nothing.
+    pub fn is_empty(&self) -> bool {
+        self.weights.is_none() && self.rules.is_none() && self.mirror.is_none() && self.lane.is_none()
+    }
+}
+
+/// Requests that one version gets whatever the weights say: one rule before each route that chooses among the
+/// service's versions, which keeps that route's own match, rewrite, time-out and retries.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Lane {
+    /// The name of its first route; the others are `NAME-2`, `NAME-3` and so on.
+    pub name: String,
+    /// Alternatives; within one, all conditions must hold. Empty = the lane is taken away.
+    pub when: Vec<Vec<Condition>>,
+    pub to: VersionName,
+}
+
+impl Lane {
+    /// True for the name of a route that belongs to this lane.
+    pub fn owns(&self, route: Option<&str>) -> bool {
+        let rest = route.and_then(|route| route.strip_prefix(self.name.as_str()));
+        rest.is_some_and(|rest| {
+            let number = rest.strip_prefix('-');
+            rest.is_empty()
+                || number
+                    .is_some_and(|number| !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit()))
+        })
+    }
 }
 
 /// Where copies shall go.

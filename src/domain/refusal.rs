@@ -86,6 +86,8 @@ codes! {
     BadRegex "bad_regex" 422,
     BadMethod "bad_method" 422,
     RuleFixed "rule_fixed" 422,
+    /// A route has a condition of its own on what the rule of a release asks, too.
+    LaneOverlap "lane_overlap" 422,
     MirrorPercent "mirror_percent" 422,
 
     // The service as it stands.
@@ -186,6 +188,8 @@ codes! {
     NoHost "no_host" 200,
     RuleShadowed "rule_shadowed" 200,
     RuleNeverMatches "rule_never_matches" 200,
+    /// A condition on a cookie whose expression goes on behind the cookie's value.
+    CookieBeyondValue "cookie_beyond_value" 200,
     OneVersion "one_version" 200,
     SpreadByPods "spread_by_pods" 200,
     SubsetEmpty "subset_empty" 200,

@@ -24,6 +24,19 @@ pub fn regex(name: &str, op: Op, value: &str) -> String {
     format!("{BEFORE}{name}={value}{AFTER}")
 }
 
+/// The expression that a person asked for, as it is written for a cookie: it ends at `;`, where the value
+/// ends, so that it never takes a request for what another cookie holds. `Err` says what asks for a `;`.
+pub fn within_value(regex: &str) -> Result<String, String> {
+    regexes::without(regex, ';')
+}
+
+/// True when the expression on the `cookie` header may take a request for the value of another cookie.
+pub fn crosses(condition: &Condition) -> bool {
+    matches!(condition.on, Subject::Cookie(_))
+        && condition.op == Op::Regex
+        && within_value(&condition.value).as_ref() != Ok(&condition.value)
+}
+
 /// Reads a regular expression of one of the two forms back; `None` for all others.
 pub fn parse(regex: &str) -> Option<Condition> {
     let inner = regex

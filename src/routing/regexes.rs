@@ -4,9 +4,12 @@
 //! relatives differ is refused. Strict on purpose: a refusal here is a sentence, a surprise in the proxy
 //! is an outage. Source: <https://github.com/google/re2/wiki/Syntax>.
 
+use std::ops::Range;
+
 use regex_syntax::ast::{
     self, AssertionKind, Ast, ClassSetItem, FlagsItemKind, RepetitionKind, RepetitionRange,
 };
+use regex_syntax::hir::{Class, Hir, HirKind};
 
 /// RE2's limit for one counted repetition, and for repetitions of repetitions together.
 const MAX_REPEAT: u64 = 1000;
@@ -22,6 +25,97 @@ pub fn re2(text: &str) -> Result<(), String> {
         regex::Error::CompiledTooBig(_) => "too big".to_owned(),
         _ => "not a regular expression".to_owned(),
     })
+}
+
+/// The expression in a form that cannot match the character `end`: `.` and negated classes leave it out.
+/// `Err` when a literal, a range or a class of the expression asks for the character itself.
+pub fn without(text: &str, end: char) -> Result<String, String> {
+    let parsed = ast::parse::ParserBuilder::new().nest_limit(DEPTH).build().parse(text);
+    let parsed = parsed.map_err(|error| error.kind().to_string())?;
+    let edits = ast::visit(&parsed, Narrow { text, end, edits: Vec::new() })?;
+    let mut out = String::with_capacity(text.len() + edits.len() * 2);
+    let mut done = 0;
+    for (span, with) in edits {
+        out.push_str(&text[done..span.start]);
+        out.push_str(&with);
+        done = span.end;
+    }
+    out.push_str(&text[done..]);
+    let hir = regex_syntax::Parser::new().parse(&out).map_err(|_| "not a regular expression".to_owned())?;
+    if can_match(&hir, end) { Err(format!("matches {end}")) } else { Ok(out) }
+}
+
+/// True when some match of the expression contains the character.
+fn can_match(hir: &Hir, c: char) -> bool {
+    match hir.kind() {
+        HirKind::Empty | HirKind::Look(_) => false,
+        HirKind::Literal(literal) => std::str::from_utf8(&literal.0).map_or(true, |text| text.contains(c)),
+        HirKind::Class(Class::Unicode(class)) => {
+            class.ranges().iter().any(|range| (range.start()..=range.end()).contains(&c))
+        }
+        HirKind::Class(Class::Bytes(class)) => {
+            class.ranges().iter().any(|range| (range.start()..=range.end()).contains(&(c as u8)))
+        }
+        HirKind::Repetition(repetition) => can_match(&repetition.sub, c),
+        HirKind::Capture(capture) => can_match(&capture.sub, c),
+        HirKind::Concat(parts) | HirKind::Alternation(parts) => parts.iter().any(|part| can_match(part, c)),
+    }
+}
+
+/// Collects the replacements that leave one character out, in the order of the text.
+struct Narrow<'t> {
+    text: &'t str,
+    end: char,
+    edits: Vec<(Range<usize>, String)>,
+}
+
+impl Narrow<'_> {
+    fn replace(&mut self, span: &ast::Span, with: String) {
+        self.edits.push((span.start.offset..span.end.offset, with));
+    }
+
+    fn source(&self, span: &ast::Span) -> &str {
+        self.text.get(span.start.offset..span.end.offset).unwrap_or_default()
+    }
+}
+
+impl ast::Visitor for Narrow<'_> {
+    type Output = Vec<(Range<usize>, String)>;
+    type Err = String;
+
+    fn finish(self) -> Result<Self::Output, String> {
+        Ok(self.edits)
+    }
+
+    fn visit_pre(&mut self, ast: &Ast) -> Result<(), String> {
+        let end = self.end;
+        match ast {
+            Ast::Dot(span) => self.replace(span, format!("[^{end}]")),
+            Ast::ClassPerl(class) if class.negated => {
+                let positive = self.source(&class.span).to_lowercase();
+                self.replace(&class.span, format!("[^{end}{positive}]"));
+            }
+            Ast::ClassUnicode(class) if class.negated => {
+                let positive = self.source(&class.span).replacen('P', "p", 1);
+                self.replace(&class.span, format!("[^{end}{positive}]"));
+            }
+            Ast::ClassBracketed(class) if class.negated => {
+                let source = self.source(&class.span);
+                let inner = source.strip_prefix("[^").and_then(|rest| rest.strip_suffix(']'));
+                // Never beside a `-` or before a leading `]`: that would be another class.
+                let with = match inner {
+                    Some(inner) if !inner.starts_with(['-', ']']) => Some(format!("[^{end}{inner}]")),
+                    Some(inner) if !inner.ends_with('-') => Some(format!("[^{inner}{end}]")),
+                    _ => None,
+                };
+                if let Some(with) = with.filter(|_| inner.is_some_and(|inner| !inner.contains(end))) {
+                    self.replace(&class.span, with);
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
 }
 
 struct Judge<'t> {

@@ -41,17 +41,17 @@ pub fn targets(rule: &Rule, at: usize) -> Result<(), Refusal> {
 
 /// Checks the conditions of a rule and brings them into the form that is written: header names in lower
 /// case, methods in upper case. Refusals name the field (`rules.2.when.0.1.value`).
-pub fn conditions(rule: &Rule, at: usize) -> Result<Vec<Vec<Condition>>, Refusal> {
+pub fn conditions(when: &[Vec<Condition>], at: usize) -> Result<Vec<Vec<Condition>>, Refusal> {
     let bad = |code: Code, field: String| Refusal::new(code).field(field);
-    let empty = rule.when.is_empty() || rule.when.iter().any(Vec::is_empty);
+    let empty = when.is_empty() || when.iter().any(Vec::is_empty);
     if empty {
         return Err(bad(Code::RuleEmpty, format!("rules.{at}.when")));
     }
-    if rule.when.len() > MAX_ALTERNATIVES {
+    if when.len() > MAX_ALTERNATIVES {
         return Err(bad(Code::BadRule, format!("rules.{at}.when")).arg("max", MAX_ALTERNATIVES));
     }
-    let mut out = Vec::with_capacity(rule.when.len());
-    for (i, alternative) in rule.when.iter().enumerate() {
+    let mut out = Vec::with_capacity(when.len());
+    for (i, alternative) in when.iter().enumerate() {
         if alternative.len() > MAX_CONDITIONS {
             return Err(bad(Code::BadRule, format!("rules.{at}.when.{i}")).arg("max", MAX_CONDITIONS));
         }
@@ -106,7 +106,12 @@ fn condition(said: &Condition, field: &str) -> Result<Condition, Refusal> {
             regex(&said.value).map_err(|why| {
                 refuse(Code::BadRegex, "value").arg("value", shorten(&said.value)).arg("why", why)
             })?;
-            said.value.clone()
+            match &on {
+                Subject::Cookie(_) => super::cookies::within_value(&said.value).map_err(|why| {
+                    refuse(Code::BadRegex, "value").arg("value", shorten(&said.value)).arg("why", why)
+                })?,
+                _ => said.value.clone(),
+            }
         }
         (_, Op::Exact | Op::Prefix) => {
             let fits = (1..=MAX_VALUE).contains(&said.value.chars().count()) && !has_control(&said.value);

@@ -109,7 +109,7 @@ impl Services {
     async fn command(&self, at: &ServiceRef, wish: &Wish) -> Result<Command, Refusal> {
         Ok(match wish {
             Wish::Set(change) => {
-                if change.weights.is_none() && change.rules.is_none() && change.mirror.is_none() {
+                if change.is_empty() {
                     return Err(Refusal::new(Code::NothingAsked));
                 }
                 Command::Set(change.clone())
@@ -196,6 +196,6 @@ impl Services {
             Some(crate::domain::command::MirrorWish { version, percent: mirror.percent })
         });
         let mirror = (planned.effect.mirror_before != planned.effect.mirror_after).then_some(wanted);
-        Ok(TrafficChange { route: None, weights, rules, mirror })
+        Ok(TrafficChange { route: None, weights, rules, mirror, lane: None })
     }
 }

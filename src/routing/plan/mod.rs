@@ -21,6 +21,7 @@ mod create;
 mod subsets;
 mod weights;
 
+mod lane;
 mod mirror;
 mod rules;
 
@@ -86,7 +87,7 @@ impl Planner<'_> {
 
     /// New weights, rules or mirror. Returns the route that is meant.
     fn set(&mut self, wish: &TrafficChange) -> Result<Option<usize>, Refusal> {
-        if wish.weights.is_none() && wish.rules.is_none() && wish.mirror.is_none() {
+        if wish.is_empty() {
             return Err(Refusal::new(Code::NothingAsked));
         }
         let target = match &wish.route {
@@ -102,7 +103,8 @@ impl Planner<'_> {
         };
         // Asking for no rule and no mirror where neither could be is asking for what is so already.
         let some_mirror = wish.mirror.as_ref().is_some_and(Option::is_some);
-        let adds = some_mirror || wish.rules.as_ref().is_some_and(|rules| !rules.is_empty());
+        let some_lane = wish.lane.as_ref().is_some_and(|lane| !lane.when.is_empty());
+        let adds = some_mirror || some_lane || wish.rules.as_ref().is_some_and(|rules| !rules.is_empty());
         let created = match target {
             Some(route) => {
                 if let Some(split) = &wish.weights {
@@ -118,9 +120,10 @@ impl Planner<'_> {
             None if wish.weights.is_none() && !adds => return Ok(None),
             None => Some(self.create_virtual_service(wish.weights.as_ref())?),
         };
-        if wish.mirror.is_none() && wish.rules.is_none() {
+        if wish.mirror.is_none() && wish.rules.is_none() && wish.lane.is_none() {
             return Ok(target);
         }
+        let is_new = created.is_some();
         let place = match created {
             Some(object) => self.place_in(object),
             None => self.place(),
@@ -139,6 +142,8 @@ impl Planner<'_> {
         // Last, because it moves the other routes of the list.
         if let Some(rules) = &wish.rules {
             self.set_rules(&place, rules)?;
+        } else if let Some(lane) = &wish.lane {
+            self.set_lane(&place, is_new, lane)?;
         }
         Ok(target)
     }

@@ -137,7 +137,7 @@ impl Planner<'_> {
                     .arg("n", at + 1)
                     .arg("fields", now.opaque.join(", ")));
             }
-            let when = rule_input::conditions(rule, at)?;
+            let when = rule_input::conditions(&rule.when, at)?;
             if let Some(held) = held.as_object_mut() {
                 let old = held.get("match").and_then(Value::as_array).cloned().unwrap_or_default();
                 held.insert("match".to_owned(), match_json(&when, scope, &old));
@@ -175,7 +175,7 @@ impl Planner<'_> {
         default: Option<&Value>,
         names: &mut Vec<String>,
     ) -> Result<Value, Refusal> {
-        let when = rule_input::conditions(rule, at)?;
+        let when = rule_input::conditions(&rule.when, at)?;
         if let Some(name) = &rule.name {
             rule_input::name(name, at)?;
         }
@@ -240,7 +240,12 @@ fn normal(when: &[Vec<Condition>]) -> Vec<Vec<String>> {
                         Subject::Path => "path".to_owned(),
                         Subject::Method => "method".to_owned(),
                     };
-                    format!("{on} {} {}", condition.op.as_str(), condition.value)
+                    let value = match (&condition.on, condition.op) {
+                        (Subject::Cookie(_), Op::Regex) => cookies::within_value(&condition.value).ok(),
+                        _ => None,
+                    };
+                    let value = value.as_deref().unwrap_or(&condition.value);
+                    format!("{on} {} {value}", condition.op.as_str())
                 })
                 .collect();
             all.sort();
@@ -249,30 +254,37 @@ fn normal(when: &[Vec<Condition>]) -> Vec<Vec<String>> {
         .collect()
 }
 
+/// Where a condition stands in a match entry (field, and the name within it), and what stands there.
+pub fn condition_json(condition: &Condition) -> (&'static str, Option<&str>, Value) {
+    let value = match condition.op {
+        Op::Present => json!({}),
+        op => json!({ op.as_str(): condition.value }),
+    };
+    match &condition.on {
+        Subject::Header(name) => ("headers", Some(name), value),
+        Subject::Cookie(name) => {
+            let regex = cookies::regex(name, condition.op, &condition.value);
+            ("headers", Some("cookie"), json!({ "regex": regex }))
+        }
+        Subject::Query(name) => ("queryParams", Some(name), value),
+        Subject::Path => ("uri", None, value),
+        Subject::Method => ("method", None, value),
+    }
+}
+
 /// The `match` of an http route. What an old entry says about statistics is kept.
 fn match_json(when: &[Vec<Condition>], scope: &Scope, old: &[Value]) -> Value {
     let entries = when.iter().enumerate().map(|(at, alternative)| {
         let mut entry = Map::new();
         for condition in alternative {
-            let said = match condition.op {
-                Op::Present => json!({}),
-                op => json!({ op.as_str(): condition.value }),
-            };
-            let mut into = |map: &str, name: &str, said: Value| {
-                let map = entry.entry(map).or_insert_with(|| json!({}));
-                if let Some(map) = map.as_object_mut() {
-                    map.insert(name.to_owned(), said);
+            match condition_json(condition) {
+                (field, None, value) => drop(entry.insert(field.to_owned(), value)),
+                (field, Some(name), value) => {
+                    let map = entry.entry(field).or_insert_with(|| json!({}));
+                    if let Some(map) = map.as_object_mut() {
+                        map.insert(name.to_owned(), value);
+                    }
                 }
-            };
-            match &condition.on {
-                Subject::Header(name) => into("headers", name, said),
-                Subject::Cookie(name) => {
-                    let regex = cookies::regex(name, condition.op, &condition.value);
-                    into("headers", "cookie", json!({ "regex": regex }));
-                }
-                Subject::Query(name) => into("queryParams", name, said),
-                Subject::Path => drop(entry.insert("uri".to_owned(), said)),
-                Subject::Method => drop(entry.insert("method".to_owned(), said)),
             }
         }
         if let Some(port) = scope.port {

@@ -5,9 +5,10 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use crate::domain::ids::{Kind, ObjectRef, VersionName};
 use crate::domain::istio::{HttpMatch, HttpRoute, Meta, WeightedDestination};
 use crate::domain::refusal::{Check, Code, Finding, Severity};
-use crate::domain::routing::{Dest, RouteKind};
+use crate::domain::routing::{Dest, RouteKind, Subject};
 use crate::domain::service::{Shape, Version};
 
+use super::super::cookies;
 use super::super::lookup::ANY_OTHER;
 use super::{Inspected, destination_rule, shares, virtual_service};
 
@@ -20,6 +21,7 @@ pub fn of(inspected: &Inspected<'_>) -> Vec<Finding> {
     targets(inspected, &mut out);
     hidden(inspected, &mut out);
     order(inspected, &mut out);
+    cookie_values(inspected, &mut out);
     out.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
     let mut seen: HashSet<(Code, crate::domain::refusal::Args)> = HashSet::new();
     out.retain(|finding| seen.insert((finding.code, finding.args.clone())));
@@ -198,6 +200,22 @@ fn hidden(inspected: &Inspected<'_>, out: &mut Vec<Finding>) {
                         .arg("v", subset),
                 );
             }
+        }
+    }
+}
+
+/// Conditions on a cookie that also take requests for what another cookie holds.
+fn cookie_values(inspected: &Inspected<'_>, out: &mut Vec<Finding>) {
+    for (rule, spot) in inspected.routing.rules.iter().zip(&inspected.rule_spots) {
+        for condition in rule.when.iter().flatten().filter(|condition| cookies::crosses(condition)) {
+            let Subject::Cookie(cookie) = &condition.on else { continue };
+            let n = rule.name.clone().unwrap_or_else(|| (inspected.spots[*spot].index + 1).to_string());
+            let finding = found(Severity::Info, Code::CookieBeyondValue)
+                .arg("n", n)
+                .arg("cookie", cookie)
+                .arg("value", &condition.value)
+                .arg("object", &inspected.route(*spot).object);
+            out.push(finding);
         }
     }
 }

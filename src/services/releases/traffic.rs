@@ -4,12 +4,11 @@ use std::sync::Arc;
 
 use crate::domain::actor::{Actor, Channel, Identity};
 use crate::domain::audit::{Ending, ReleaseMark};
-use crate::domain::command::{MirrorWish, TrafficChange};
+use crate::domain::command::{Lane, MirrorWish, TrafficChange};
 use crate::domain::overview::Refused;
 use crate::domain::refusal::{Code, Refusal};
 use crate::domain::release::Happened;
 use crate::domain::release::state::{Action, ActionKind, Aim};
-use crate::domain::routing::Rule;
 use crate::domain::split::Split;
 use crate::release::Trouble;
 use crate::services::Services;
@@ -99,33 +98,19 @@ fn change_of(held: &Held, aim: &Aim, look: &Look) -> Result<TrafficChange, Troub
     let split = if gone && percent == 100 { Ok(Split::all_to(candidate.clone())) } else { split };
     let split = split.map_err(Trouble::Refused)?;
     let name = release.id.to_string().to_lowercase();
-    let ours = |rule: &Rule| rule.name.as_deref() == Some(name.as_str());
-    let held_rule = look.routing.rules.iter().find(|rule| ours(rule));
-    let rules = if aim.when.is_empty() && held_rule.is_none() {
-        None
-    } else {
-        let mut rules: Vec<Rule> = look.routing.rules.iter().filter(|rule| !ours(rule)).cloned().collect();
-        if !aim.when.is_empty() {
-            let rule = Rule {
-                id: held_rule.and_then(|rule| rule.id.clone()),
-                name: Some(name.clone()),
-                when: aim.when.clone(),
-                opaque: Vec::new(),
-                to: vec![(candidate.clone(), 100)],
-                action: None,
-            };
-            // First match wins: a rule behind another might never be asked.
-            rules.insert(0, rule);
-        }
-        Some(rules)
-    };
+    let mut lane = Lane { name, when: aim.when.clone(), to: candidate.clone() };
+    let has_lane = look.routing.routes.iter().any(|route| lane.owns(route.name.as_deref()));
+    if !known {
+        lane.when.clear();
+    }
+    let lane = (has_lane || !lane.when.is_empty()).then_some(lane);
     let mirrored = look.routing.mirror.as_ref().and_then(|mirror| mirror.version()) == Some(candidate);
     let mirror = match aim.mirror {
         0 if mirrored => Some(None),
         0 => None,
         percent => Some(Some(MirrorWish { version: candidate.clone(), percent: f64::from(percent) })),
     };
-    Ok(TrafficChange { route: None, weights: Some(split), rules, mirror })
+    Ok(TrafficChange { route: None, weights: Some(split), rules: None, mirror, lane })
 }
 
 fn of_refused(refused: Refused) -> Trouble {

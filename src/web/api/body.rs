@@ -43,7 +43,7 @@ pub fn traffic(body: Node) -> Result<Change, Refusal> {
     let mirror = fields.take("mirror")?.map(mirror).transpose()?;
     let (reason, ack) = why(&mut fields)?;
     fields.finish()?;
-    Ok(Change { wish: Wish::Set(TrafficChange { route, weights, rules, mirror }), reason, ack })
+    Ok(Change { wish: Wish::Set(TrafficChange { route, weights, rules, mirror, lane: None }), reason, ack })
 }
 
 /// Reads the body of `POST …/takeover`.

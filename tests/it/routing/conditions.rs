@@ -35,7 +35,7 @@ fn rule(when: Vec<Vec<Condition>>) -> Rule {
 
 /// `-` = accepted as it is; else the refusal's code and field.
 fn check(text: &str, expected: &str) {
-    let told = match rule_input::conditions(&rule(vec![vec![condition(text)]]), 3) {
+    let told = match rule_input::conditions(&[vec![condition(text)]], 3) {
         Ok(when) if when[0][0] == condition(text) => "-".to_owned(),
         Ok(when) => format!("{:?} {:?}", when[0][0].on, when[0][0].value),
         Err(refusal) => format!("{} {}", refusal.code, refusal.field.unwrap_or_default()),
@@ -109,7 +109,7 @@ fn cookies_and_queries() {
 fn lists_have_limits() {
     let one = || vec![condition("header:x-a exact b")];
     let told = |when: Vec<Vec<Condition>>| {
-        rule_input::conditions(&rule(when), 0).map_or_else(
+        rule_input::conditions(&when, 0).map_or_else(
             |refusal| format!("{} {}", refusal.code, refusal.field.unwrap_or_default()),
             |_| "-".to_owned(),
         )

@@ -16,6 +16,8 @@ mod subsets;
 mod weights;
 
 mod conditions;
+mod cookies;
+mod lanes;
 mod mirror;
 mod regexes;
 mod rules;
