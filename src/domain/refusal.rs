@@ -226,6 +226,10 @@ codes! {
 
     // Our own store.
     HistoryUnavailable "history_unavailable" 503,
+    HistoryDiskFull "history_disk_full" 503,
+    HistoryLocked "history_locked" 503,
+    HistoryGone "history_gone" 503,
+    HistoryReplaced "history_replaced" 503,
     Internal "internal" 500,
 }
 
@@ -236,6 +240,18 @@ impl Code {
             Self::SumMissing => "sum_missing",
             other => other.as_str(),
         }
+    }
+
+    /// True when the history cannot be written: nothing was attempted, and the same may be tried again later.
+    pub fn is_history(self) -> bool {
+        matches!(
+            self,
+            Self::HistoryUnavailable
+                | Self::HistoryDiskFull
+                | Self::HistoryLocked
+                | Self::HistoryGone
+                | Self::HistoryReplaced
+        )
     }
 
     /// Finds a code by its catalogue key.

@@ -196,17 +196,21 @@ impl Services {
             }
             Figures::Up => {}
         }
-        if let Some(since) = self.inner.store.failing_since() {
-            out.push(Check::new(Severity::Block, Code::HistoryUnavailable).arg("since", since));
+        if let Some(trouble) = self.inner.store.trouble() {
+            out.push(Check::new(Severity::Block, trouble.cause.code()).arg("since", trouble.since_ms));
         }
         out
     }
 
-    /// Fine once every watch that can list has its first list and the state of every service is known.
-    /// Else the notices say what is missing.
+    /// Fine once every watch that can list has its first list and the state of every service is known, and while
+    /// the history can be written. Else the notices say what is missing.
     pub fn ready(&self) -> Result<(), Vec<Check>> {
-        let settled = self.inner.settled.load(std::sync::atomic::Ordering::Acquire);
-        if settled && self.inner.cache.is_ready() { Ok(()) } else { Err(self.notices()) }
+        if self.has_started() && self.inner.store.trouble().is_none() { Ok(()) } else { Err(self.notices()) }
+    }
+
+    /// True once every watch that can list has its first list and the state of every service is known.
+    pub fn has_started(&self) -> bool {
+        self.inner.settled.load(std::sync::atomic::Ordering::Acquire) && self.inner.cache.is_ready()
     }
 
     /// Listens to what happens. Coalesced: at most about four times a second a service.

@@ -25,6 +25,8 @@ const GATHER: Duration = Duration::from_millis(200);
 const FIGURES: Duration = Duration::from_secs(10);
 /// Figures are kept fresh for this long after somebody last asked for some.
 const LOOKING_MS: i64 = 120_000;
+/// How often it is looked whether the history can be written.
+const LOOK_AFTER: Duration = Duration::from_secs(1);
 /// How often the head of the history goes into the log stream, out of reach of whoever owns the file.
 const ANCHOR: Duration = Duration::from_mins(5);
 
@@ -206,6 +208,28 @@ pub(super) async fn keep_figures_fresh(services: Services, stop: CancellationTok
         }
         judge(&services).await;
         services.announce(Happening::Figures);
+    }
+}
+
+/// Looks every second whether the history can be written, and shows it on every page when that changes.
+pub(super) async fn watch_history(services: Services, stop: CancellationToken) {
+    let mut tick = interval(LOOK_AFTER);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut known = None;
+    loop {
+        tokio::select! {
+            _ = tick.tick() => {}
+            () = stop.cancelled() => return,
+        }
+        let trouble = services.inner.store.look_after().await;
+        if trouble == known {
+            continue;
+        }
+        known = trouble;
+        services.announce(Happening::Figures);
+        if trouble.is_none() {
+            services.inner.releases.wake_all();
+        }
     }
 }
 

@@ -133,6 +133,7 @@ impl Services {
             tokio::spawn(happenings::keep_figures_fresh(self.clone(), stop.clone())),
             tokio::spawn(progress::look(self.clone(), stop.clone())),
             tokio::spawn(happenings::anchor_history(self.clone(), stop.clone())),
+            tokio::spawn(happenings::watch_history(self.clone(), stop.clone())),
             tokio::spawn(releases::drive(self.clone(), stop.clone())),
             tokio::spawn(releases::deliver(self.clone(), stop)),
         ]

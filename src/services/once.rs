@@ -49,6 +49,10 @@ impl Services {
 
 /// The store's troubles, as the outside sees them. Logged here once.
 pub(super) fn unavailable(error: StoreError) -> Refusal {
-    tracing::error!(%error, "the history cannot be read or written");
-    Refusal::new(Code::HistoryUnavailable)
+    match &error {
+        // Logged by the store, once for as long as it lasts.
+        StoreError::CannotWrite { .. } => tracing::debug!(%error, "refused"),
+        _ => tracing::error!(%error, "the history cannot be read or written"),
+    }
+    error.refusal()
 }

@@ -1,14 +1,21 @@
 //! After a crash: every intent without an outcome is held against the cluster, and gets the outcome that
 //! the objects show. Nothing is written to the cluster here: what was cut off is told, not repeated.
 
+use std::time::Duration;
+
+use tokio::time::sleep;
+
 use crate::cluster::Fate;
 use crate::domain::audit::{Action, Details, EditRecord, Ending, Intent, Outcome, Written};
 use crate::domain::refusal::{Code, Refusal};
 use crate::routing;
-use crate::store::Revise;
+use crate::store::{Revise, StoreError};
 
 use super::Services;
 use super::once::unavailable;
+
+/// How often an outcome is tried again that could not be recorded.
+const TRY_AGAIN: Duration = Duration::from_secs(1);
 
 /// A write that was under way when the process died may still be under way in the API server for this
 /// long (its longest admission chain); until then "not there" is not believed.
@@ -31,6 +38,36 @@ impl Services {
             }
         }
         Ok(left)
+    }
+
+    /// Records how a change ended as soon as the history can be written again. Until then its intent is open; when
+    /// the process ends before, the next start asks the cluster.
+    pub(super) fn outcome_later(&self, id: i64, intent: Intent, outcome: Outcome, revise: Revise) {
+        let Some(at) = intent.service.clone() else { return };
+        let this = self.clone();
+        tokio::spawn(async move {
+            while !this.inner.under_way.is_closed() {
+                sleep(TRY_AGAIN).await;
+                if this.inner.store.trouble().is_some() {
+                    continue;
+                }
+                let lock = this.lock_of(&at);
+                let _held = lock.lock().await;
+                match this.inner.store.outcome(id, &intent, &outcome, revise.clone()).await {
+                    Ok(entry) => {
+                        tracing::info!(service = %at, change = intent.change, entry = entry.id,
+                            "the outcome of a change has been recorded late");
+                        this.tell(&at, &entry);
+                        return;
+                    }
+                    Err(error) if matches!(error, StoreError::CannotWrite { .. }) => {}
+                    Err(error) => {
+                        tracing::error!(%error, change = intent.change, "the outcome of a change was not recorded");
+                        return;
+                    }
+                }
+            }
+        });
     }
 
     /// A workload of a release: the release does it again, which does no harm when it was done.

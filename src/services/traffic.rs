@@ -204,12 +204,13 @@ impl Services {
         };
         let outcome =
             Outcome { at_ms: self.inner.clock.now_ms(), ending: written.ending, revision: None, details };
-        let entry = match self.inner.store.outcome(id, &intent, &outcome, revise).await {
+        let entry = match self.inner.store.outcome(id, &intent, &outcome, revise.clone()).await {
             Ok(entry) => entry,
             Err(error) => {
-                // The cluster has it and the history has the intent: the next start writes the outcome.
-                tracing::error!(%error, change = intent.change, "the outcome of a change was not recorded");
-                let refusal = Refusal::new(Code::HistoryUnavailable);
+                // The cluster has it and the history has the intent.
+                tracing::error!(%error, change = intent.change, "the outcome of a change is recorded later");
+                let refusal = error.refusal();
+                self.outcome_later(id, intent, outcome, revise);
                 return Err(Refused { ending: Ending::Unknown, ..refusal.into() });
             }
         };
@@ -281,7 +282,7 @@ impl Services {
         Refused { refusal, entry, stale: None, ending }
     }
 
-    fn tell(&self, at: &ServiceRef, entry: &Entry) {
+    pub(super) fn tell(&self, at: &ServiceRef, entry: &Entry) {
         self.announce(Happening::Service(at.clone()));
         if let Some(revision) = entry_revision(entry) {
             let by = entry.intent.actor.clone();

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use crate::domain::refusal::{Code, Refusal};
 
+use super::condition::Cause;
+
 /// Why the store did not do it.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -27,7 +29,10 @@ pub enum StoreError {
     NoRandomness(getrandom::Error),
     #[error("`{}`: {source}", path.display())]
     File { path: PathBuf, source: std::io::Error },
-    /// Disk full, I/O error, or the file is being held by somebody: nothing was written.
+    /// Disk full, I/O error, or the file is held by another process or is not the one that was opened: nothing
+    /// was written that a restart would find.
+    #[error("the history cannot be written, {cause}: {why}")]
+    CannotWrite { cause: Cause, why: String },
     #[error("the database does not answer: {0}")]
     Unavailable(#[from] sqlx::Error),
     /// The task that wrote was ended with the process, or panicked: its transaction was rolled back.
@@ -41,8 +46,24 @@ impl StoreError {
         matches!(self, Self::BadCursor).then(|| Refusal::new(Code::BadCursor).field("cursor"))
     }
 
-    /// What the outside is told: `bad_cursor` or `history_unavailable`.
+    /// What the outside is told: `bad_cursor`, or one of the codes of a history that cannot be used.
     pub fn refusal(&self) -> Refusal {
-        self.cursor_refusal().unwrap_or_else(|| Refusal::new(Code::HistoryUnavailable))
+        let code = match self {
+            Self::CannotWrite { cause, .. } => cause.code(),
+            _ => Code::HistoryUnavailable,
+        };
+        self.cursor_refusal().unwrap_or_else(|| Refusal::new(code))
+    }
+
+    /// The same error for everybody in the group when the file cannot be written; `None` when only the one write
+    /// went wrong.
+    pub(super) fn broken(&self) -> Option<Self> {
+        match self {
+            Self::CannotWrite { cause, why } => Some(Self::CannotWrite { cause: *cause, why: why.clone() }),
+            Self::Unavailable(error) => {
+                Cause::of(error).map(|cause| Self::CannotWrite { cause, why: error.to_string() })
+            }
+            _ => None,
+        }
     }
 }

@@ -1,14 +1,21 @@
 //! One writer, many writes: what waits at the same time is committed together, since it is the commit that takes
 //! time. Each write is whole or not at all (a savepoint of its own), and nobody is told that it is done before the
 //! commit that holds it.
+//!
+//! An error of the disk ends the whole transaction inside SQLite, whatever savepoints it has, so after one the
+//! connection is closed and the next write opens another: no transaction can be left open.
+
+use std::sync::Arc;
 
 use futures::future::BoxFuture;
+use sqlx::pool::PoolConnection;
 use sqlx::sqlite::SqlitePool;
-use sqlx::{Connection, SqliteConnection};
+use sqlx::{Connection, Sqlite, SqliteConnection};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
 
-use super::StoreError;
+use super::condition::{Cause, Condition};
+use super::{StoreError, record};
 
 /// Writes in one commit at most.
 const MOST: usize = 64;
@@ -24,12 +31,17 @@ trait Job: Send {
     fn fail(self: Box<Self>, error: StoreError);
 }
 
+/// Tells whoever asked how the commit ended.
+type Tell = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
+
 /// How a write went.
 enum Ran {
     /// It stands, if the commit goes well; whoever asked is told then.
-    Well(Box<dyn FnOnce(Result<(), StoreError>) + Send>),
+    Well(Tell),
     /// It does not; whoever asked is told when it is undone.
     Badly(Box<dyn FnOnce() + Send>),
+    /// The file cannot be written; whoever asked is told like the others of its group.
+    Broken(Tell, StoreError),
 }
 
 struct Work<F, T> {
@@ -48,7 +60,15 @@ where
             // Whoever does not wait any more needs no answer.
             match job(db).await {
                 Ok(value) => Ran::Well(Box::new(move |end| drop(answer.send(end.map(|()| value))))),
-                Err(error) => Ran::Badly(Box::new(move || drop(answer.send(Err(error))))),
+                Err(error) => match error.broken() {
+                    Some(broken) => {
+                        let tell = move |end: Result<(), StoreError>| {
+                            drop(answer.send(Err(end.err().unwrap_or(StoreError::Interrupted))));
+                        };
+                        Ran::Broken(Box::new(tell), broken)
+                    }
+                    None => Ran::Badly(Box::new(move || drop(answer.send(Err(error))))),
+                },
             }
         })
     }
@@ -60,9 +80,9 @@ where
 
 impl Queue {
     /// Starts the writer; it ends when the queue is dropped.
-    pub fn on(pool: SqlitePool) -> Self {
+    pub fn on(pool: SqlitePool, condition: Arc<Condition>) -> Self {
         let (sender, jobs) = unbounded_channel();
-        tokio::spawn(serve(pool, jobs));
+        tokio::spawn(serve(pool, condition, jobs));
         Self(sender)
     }
 
@@ -78,7 +98,7 @@ impl Queue {
     }
 }
 
-async fn serve(pool: SqlitePool, mut jobs: UnboundedReceiver<Box<dyn Job>>) {
+async fn serve(pool: SqlitePool, condition: Arc<Condition>, mut jobs: UnboundedReceiver<Box<dyn Job>>) {
     while let Some(first) = jobs.recv().await {
         let mut batch = vec![first];
         while batch.len() < MOST
@@ -87,30 +107,84 @@ async fn serve(pool: SqlitePool, mut jobs: UnboundedReceiver<Box<dyn Job>>) {
             batch.push(next);
         }
         // A task of its own: a write that panics takes those beside it along, and none after them.
-        if let Err(error) = tokio::spawn(commit(pool.clone(), batch)).await {
+        if let Err(error) = tokio::spawn(commit(pool.clone(), condition.clone(), batch)).await {
             tracing::error!(%error, "a write panicked");
         }
     }
 }
 
-async fn commit(pool: SqlitePool, batch: Vec<Box<dyn Job>>) {
+/// The writer's connection. It is closed at the end unless everything that was begun on it has ended well.
+struct Lent {
+    db: PoolConnection<Sqlite>,
+    sound: bool,
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        if !self.sound {
+            self.db.close_on_drop();
+        }
+    }
+}
+
+async fn commit(pool: SqlitePool, condition: Arc<Condition>, batch: Vec<Box<dyn Job>>) {
     let mut jobs = batch.into_iter();
-    let mut well = Vec::with_capacity(jobs.len());
-    let written = async {
+    let mut waiting = Vec::with_capacity(jobs.len());
+    let error = match write(&pool, &condition, &mut jobs, &mut waiting).await {
+        Ok(()) => {
+            for tell in waiting {
+                tell(Ok(()));
+            }
+            return;
+        }
+        Err(error) => error,
+    };
+    let (cause, why) = match error {
+        StoreError::CannotWrite { cause, why } => (cause, why),
+        StoreError::Unavailable(error) => (Cause::of(&error).unwrap_or(Cause::Failing), error.to_string()),
+        other => (Cause::Failing, other.to_string()),
+    };
+    // Before anybody is told: who asks for the condition then knows it.
+    if !pool.is_closed() {
+        condition.failed(cause, &why);
+    }
+    let error = || StoreError::CannotWrite { cause, why: why.clone() };
+    for tell in waiting {
+        tell(Err(error()));
+    }
+    for job in jobs {
+        job.fail(error());
+    }
+}
+
+/// Runs the jobs in one transaction. Those in `waiting` are told how it ended; with an error, what is left in
+/// `jobs` was not begun.
+async fn write(
+    pool: &SqlitePool,
+    condition: &Condition,
+    jobs: &mut impl Iterator<Item = Box<dyn Job>>,
+    waiting: &mut Vec<Tell>,
+) -> Result<(), StoreError> {
+    // Before: nothing is to be written into a file that nobody else sees.
+    condition.same_files()?;
+    let mut lent = Lent { db: pool.acquire().await?, sound: false };
+    let head = {
         // Immediate: a reader that turns into a writer later fails at once, whatever the time-out.
-        let mut all = pool.begin_with("BEGIN IMMEDIATE").await?;
+        let mut all = lent.db.begin_with("BEGIN IMMEDIATE").await?;
+        condition.same_rows(&mut all).await?;
         for job in jobs.by_ref() {
             let mut part = match all.begin().await {
                 Ok(part) => part,
                 Err(error) => {
-                    let again = like(&error);
-                    job.fail(error.into());
-                    return Err(again);
+                    let error = StoreError::from(error);
+                    let broken = error.broken().unwrap_or(StoreError::Interrupted);
+                    job.fail(error);
+                    return Err(broken);
                 }
             };
             match job.run(&mut part).await {
                 Ran::Well(tell) => {
-                    well.push(tell);
+                    waiting.push(tell);
                     part.commit().await?;
                 }
                 Ran::Badly(tell) => {
@@ -118,29 +192,19 @@ async fn commit(pool: SqlitePool, batch: Vec<Box<dyn Job>>) {
                     tell();
                     undone?;
                 }
+                Ran::Broken(tell, error) => {
+                    waiting.push(tell);
+                    return Err(error);
+                }
             }
         }
-        all.commit().await
-    }
-    .await;
-    match written {
-        Ok(()) => {
-            for tell in well {
-                tell(Ok(()));
-            }
-        }
-        Err(error) => {
-            for tell in well {
-                tell(Err(like(&error).into()));
-            }
-            for job in jobs {
-                job.fail(like(&error).into());
-            }
-        }
-    }
-}
-
-/// The same error for somebody else.
-fn like(error: &sqlx::Error) -> sqlx::Error {
-    sqlx::Error::Protocol(error.to_string())
+        let head = record::last(&mut all).await?;
+        all.commit().await?;
+        head
+    };
+    lent.sound = true;
+    // After: what was written is in the file that the next start will find.
+    condition.same_files()?;
+    condition.wrote(head);
+    Ok(())
 }

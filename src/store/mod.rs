@@ -11,6 +11,7 @@
 //!   not miss a row whose clock was set back.
 //! - Proving: every row holds the hash of the one before; [`verify`] recomputes all of it offline.
 
+mod condition;
 mod error;
 mod group;
 mod schema;
@@ -36,6 +37,7 @@ mod backup;
 pub mod verify;
 
 pub use chain::Head;
+pub use condition::{Cause, Trouble};
 pub use doors::{NewSession, Session};
 pub use error::StoreError;
 pub use once::Begin;
@@ -49,7 +51,7 @@ pub use state::ServiceState;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures::future::BoxFuture;
@@ -74,6 +76,9 @@ impl Default for Options {
     }
 }
 
+/// Every so many looks at a history that is fine, something is written.
+const PROBE_EVERY: u32 = 30;
+
 /// The database of one Sluice. Cheap to share.
 #[derive(Clone)]
 pub struct Store {
@@ -88,8 +93,9 @@ struct Inner {
     queue: group::Queue,
     /// `query_only`, so that nothing is written past the writer.
     readers: SqlitePool,
-    /// Since when writing fails, in milliseconds; 0 = it does not.
-    failing_since: AtomicI64,
+    condition: Arc<condition::Condition>,
+    /// Looks at the condition since the last probe.
+    looks: AtomicU32,
     /// Write transactions that have ended.
     writes: AtomicU64,
     states: state::Kept,
@@ -118,7 +124,8 @@ impl Store {
             .filename(path)
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
-            .busy_timeout(Duration::from_secs(5))
+            // A request writes a few times (session, key, intent): together they stay within its 20 s.
+            .busy_timeout(Duration::from_secs(2))
             .disable_statement_logging();
         let mut writing = base
             .clone()
@@ -141,35 +148,70 @@ impl Store {
         schema::prepare(&writer, path).await?;
         let reading = base.pragma("query_only", "ON").pragma("cache_size", "-8000");
         let readers = pool().max_connections(options.readers.max(1)).connect_with(reading).await?;
+        let condition = Arc::new(condition::Condition::new(path, clock.clone()));
         let inner = Inner {
             path: path.to_owned(),
             clock,
-            queue: group::Queue::on(writer.clone()),
+            queue: group::Queue::on(writer.clone(), condition.clone()),
             writer,
             readers,
-            failing_since: AtomicI64::new(0),
+            condition,
+            looks: AtomicU32::new(0),
             writes: AtomicU64::new(0),
             states: state::Kept::default(),
             _lock: lock,
         };
         let store = Self { inner: Arc::new(inner) };
         store.forget_unfinished().await?;
+        let head = record::last(&mut *store.inner.readers.acquire().await?).await?;
+        store.inner.condition.begin(head)?;
         Ok(store)
     }
 
     /// Finishes what is being written and gives the file back. Calls after this fail.
     pub async fn close(&self) {
+        if let Err(error) = self.inner.condition.same_files() {
+            // SQLite removes the files beside the database by name, and these may belong to another one by now.
+            tracing::warn!(%error, "the history is not given back: another file may be in its place");
+            std::mem::forget(self.clone());
+            return;
+        }
         self.inner.readers.close().await;
         self.inner.writer.close().await;
     }
 
-    /// Since when nothing can be written (disk full, I/O error), in milliseconds since 1970; `None` when the
-    /// last write went well.
-    pub fn failing_since(&self) -> Option<i64> {
-        match self.inner.failing_since.load(Ordering::Relaxed) {
-            0 => None,
-            since => Some(since),
+    /// Why nothing can be written, and since when; `None` when the last write went well.
+    pub fn trouble(&self) -> Option<Trouble> {
+        self.inner.condition.trouble()
+    }
+
+    /// Looks whether the history can be written, for those who only ask. While it cannot, something without
+    /// meaning is written each time, so that the trouble ends when its cause does; otherwise now and then.
+    pub async fn look_after(&self) -> Option<Trouble> {
+        let troubled = self.trouble().is_some();
+        let looks = self.inner.looks.fetch_add(1, Ordering::Relaxed);
+        if troubled || looks % PROBE_EVERY == PROBE_EVERY - 1 {
+            // As much as a change with its objects: a page that just fits would not be enough for one.
+            self.probe(if troubled { 64 * 1024 } else { 1 }).await;
+        } else if let Err(StoreError::CannotWrite { cause, why }) = self.inner.condition.same_files() {
+            self.inner.condition.failed(cause, &why);
         }
+        self.trouble()
+    }
+
+    async fn probe(&self, bytes: i64) {
+        let now = self.now_ms();
+        // Past `write`: what is read stays as it is.
+        let told = self.inner.queue.put(move |db| {
+            Box::pin(async move {
+                let sql = "INSERT INTO probe (id, at_ms, filler) VALUES (1, ?1, randomblob(?2))
+                    ON CONFLICT (id) DO UPDATE SET at_ms = excluded.at_ms, filler = excluded.filler";
+                sqlx::query(sql).bind(now).bind(bytes).execute(db).await?;
+                Ok(())
+            })
+        });
+        // The writer has noted how it went.
+        let _ = told.await;
     }
 
     /// Rises with every write, before its caller hears of it: what was read at a number holds while it stands.
@@ -194,15 +236,6 @@ impl Store {
             let done = told.await.unwrap_or(Err(StoreError::Interrupted));
             // Also when it failed: nobody knows what a commit with an error left behind.
             inner.writes.fetch_add(1, Ordering::Release);
-            match &done {
-                Ok(_) => inner.failing_since.store(0, Ordering::Relaxed),
-                Err(StoreError::Unavailable(_)) => {
-                    let now = inner.clock.now_ms().max(1);
-                    let _ =
-                        inner.failing_since.compare_exchange(0, now, Ordering::Relaxed, Ordering::Relaxed);
-                }
-                Err(_) => {}
-            }
             done
         };
         tokio::spawn(task.in_current_span()).await.map_err(|_| StoreError::Interrupted)?

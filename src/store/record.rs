@@ -200,7 +200,8 @@ async fn list(
     Ok(())
 }
 
-async fn last(db: &mut SqliteConnection) -> Result<(i64, Hash), StoreError> {
+/// The last row and its hash; row 0 before the first one.
+pub(super) async fn last(db: &mut SqliteConnection) -> Result<(i64, Hash), StoreError> {
     let found =
         sqlx::query("SELECT seq, hash FROM audit ORDER BY seq DESC LIMIT 1").fetch_optional(db).await?;
     let Some(found) = found else { return Ok((0, GENESIS)) };

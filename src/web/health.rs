@@ -14,7 +14,7 @@ use super::site::App;
 /// What a probe answers.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Health {
-    /// `ok`, or `starting` while the first lists are not in.
+    /// `ok`; `starting` while the first lists are not in; `cannot_write` while the history takes nothing.
     pub status: &'static str,
     /// What it waits for, or what is wrong although it goes on.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -26,7 +26,8 @@ pub async fn alive() -> Response {
     respond::json(&Health { status: "ok", notices: Vec::new() })
 }
 
-/// `GET /readyz`: 200 as soon as every watch has its first list, 503 before, with what is missing.
+/// `GET /readyz`: 200 as soon as every watch has its first list and while the history can be written; else 503,
+/// with what is missing.
 pub async fn ready(State(app): State<App>, caller: Caller) -> Response {
     let told = |notices: &[crate::domain::refusal::Check]| {
         notices.iter().map(|notice| Check::of(caller.lang(), notice)).collect()
@@ -34,7 +35,8 @@ pub async fn ready(State(app): State<App>, caller: Caller) -> Response {
     match app.services.ready() {
         Ok(()) => respond::json(&Health { status: "ok", notices: Vec::new() }),
         Err(notices) => {
-            let mut response = respond::json(&Health { status: "starting", notices: told(&notices) });
+            let status = if app.services.has_started() { "cannot_write" } else { "starting" };
+            let mut response = respond::json(&Health { status, notices: told(&notices) });
             *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
             response
         }

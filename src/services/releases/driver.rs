@@ -396,6 +396,10 @@ impl Services {
         };
         if let Err(trouble) = &result {
             tracing::warn!(release = %id, action = action.id, refusal = %trouble.refusal(), "not done");
+            if trouble.refusal().code.is_history() {
+                // It says nothing about the version. The action stays pending, and counts as no failed attempt.
+                return None;
+            }
         }
         Some(Event::Done { action: action.id, result })
     }

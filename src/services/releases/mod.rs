@@ -101,6 +101,13 @@ impl Room {
         }
     }
 
+    /// Has every release looked at now.
+    pub(super) fn wake_all(&self) {
+        for (id, _) in self.slots() {
+            self.wake(id);
+        }
+    }
+
     fn wake(&self, id: ReleaseId) {
         locked(&self.woken).insert(id);
         self.wake.notify_one();

@@ -18,6 +18,7 @@ use crate::release::Trouble;
 use crate::release::workload::{self, Copy, RELEASE_ANNOTATION};
 use crate::services::Services;
 use crate::services::ask::Wish;
+use crate::services::once::unavailable;
 use crate::store::{Held, Revise};
 
 use super::locked;
@@ -224,12 +225,8 @@ impl Services {
                 .arg("who", &who.identity.user);
             return Err(Trouble::Forbidden(self.refuse(intent, refusal).await.refusal));
         }
-        let id = self
-            .inner
-            .store
-            .intent(&intent)
-            .await
-            .map_err(|_| Trouble::Failed(Refusal::new(Code::HistoryUnavailable)))?;
+        let id =
+            self.inner.store.intent(&intent).await.map_err(|error| Trouble::Failed(unavailable(error)))?;
         let result = match (write.act, write.after) {
             ("delete", _) | (_, None) => {
                 let uid = text("uid");
@@ -255,7 +252,8 @@ impl Services {
         };
         let outcome = Outcome { at_ms: self.inner.clock.now_ms(), ending, revision: None, details };
         if let Err(error) = self.inner.store.outcome(id, &intent, &outcome, Revise::Keep).await {
-            tracing::error!(%error, change = intent.change, "the outcome of a workload's change was not recorded");
+            tracing::error!(%error, change = intent.change, "the outcome of a workload's change is recorded later");
+            self.outcome_later(id, intent, outcome, Revise::Keep);
         }
         trouble.map_or(Ok(()), Err)
     }

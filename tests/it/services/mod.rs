@@ -1,5 +1,6 @@
 //! The use cases on the sample cluster in memory, through the real client and a real history.
 
+mod history_troubles;
 mod lists;
 mod outside;
 mod recovery;

@@ -6,6 +6,7 @@ mod pages;
 mod revisions;
 mod search;
 mod tampering;
+mod trouble;
 mod writing;
 
 use std::path::PathBuf;

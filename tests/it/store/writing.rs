@@ -4,7 +4,7 @@ use std::future::Future;
 use std::task::{Context, Poll};
 
 use sluice::domain::audit::{Ending, Filter};
-use sluice::store::{Options, Revise, Store, StoreError, verify};
+use sluice::store::{Cause, Options, Revise, Store, StoreError, Trouble, verify};
 
 use super::{Home, change, intent, next, outcome};
 
@@ -102,9 +102,9 @@ async fn a_full_disk_stops_writing_but_not_reading_and_nothing_is_half_written()
         }
         assert!(written < 10_000, "the limit works");
     };
-    assert!(matches!(refused, StoreError::Unavailable(_)), "{refused:?}");
-    assert_eq!(refused.refusal().code.as_str(), "history_unavailable");
-    assert_eq!(home.store.failing_since(), Some(super::START));
+    assert!(matches!(refused, StoreError::CannotWrite { cause: Cause::DiskFull, .. }), "{refused:?}");
+    assert_eq!(refused.refusal().code.as_str(), "history_disk_full");
+    assert_eq!(home.store.trouble(), Some(Trouble { since_ms: super::START, cause: Cause::DiskFull }));
     let page = home.store.entries(&Filter::default(), None, 10).await.unwrap();
     assert_eq!(page.items.len(), 10);
     assert_eq!(home.store.open_intents().await.unwrap().len(), written as usize);
@@ -114,7 +114,7 @@ async fn a_full_disk_stops_writing_but_not_reading_and_nothing_is_half_written()
     drop(store);
     let store = Store::open(&path, clock).await.unwrap();
     store.single(&intent(1), &outcome(1, Ending::Refused), Revise::Keep).await.unwrap();
-    assert_eq!(store.failing_since(), None);
+    assert_eq!(store.trouble(), None);
     let report = verify::verify(&path, None).await.unwrap();
     assert!(report.is_good(), "{report}");
     assert_eq!(report.rows, i64::from(written) + 1);

@@ -42,7 +42,7 @@ pub struct TestApp {
     pub router: Router,
     pub figures: Arc<Figures>,
     stop: CancellationToken,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 /// Metrics that a test sets by hand.
@@ -95,10 +95,14 @@ impl TestApp {
         drop(services.spawn(stop.clone()));
         assert!(cache.ready_within(Duration::from_secs(20)).await, "{:?}", cache.health());
         let app = App::new(services.clone(), settings, clock.clone(), None, stop.clone());
-        let this =
-            Self { router: router(app.clone()), demo, clock, services, figures, stop, _folder: folder };
+        let this = Self { router: router(app.clone()), demo, clock, services, figures, stop, folder };
         this.until_listed().await;
         this
+    }
+
+    /// The file of the history.
+    pub fn history_file(&self) -> std::path::PathBuf {
+        self.folder.path().join("sluice.db")
     }
 
     /// Tells everybody that the server stops.

@@ -20,13 +20,20 @@ use sluice::services::{Services, Settings};
 use sluice::store::Store;
 use tokio_util::sync::CancellationToken;
 
+/// Where the history is: a temporary folder, or one that the test keeps.
+type Folder = dyn AsRef<std::path::Path> + Send + Sync;
+
+fn file_in(folder: &Folder) -> std::path::PathBuf {
+    folder.as_ref().join("sluice.db")
+}
+
 pub struct House {
     pub api: ApiServer,
     pub cache: Cache,
     pub store: Store,
     pub services: Services,
     pub clock: Clock,
-    folder: Arc<tempfile::TempDir>,
+    folder: Arc<Folder>,
     stop: CancellationToken,
     settings: Settings,
     source: Option<Arc<dyn Source>>,
@@ -45,8 +52,15 @@ impl House {
     pub async fn new() -> Self {
         let clock = Clock::System;
         let (demo, _) = Demo::still(clock.clone(), 1);
-        let folder = Arc::new(tempfile::tempdir().unwrap());
+        let folder: Arc<Folder> = Arc::new(tempfile::tempdir().unwrap());
         Self::on(demo.api, clock, folder, Settings::default(), None, None).await
+    }
+
+    /// The same with its history in a folder of the test's.
+    pub async fn in_folder(folder: std::path::PathBuf) -> Self {
+        let clock = Clock::System;
+        let (demo, _) = Demo::still(clock.clone(), 1);
+        Self::on(demo.api, clock, Arc::new(folder), Settings::default(), None, None).await
     }
 
     /// The same with pods that come and go, and figures from a source.
@@ -55,21 +69,21 @@ impl House {
         let (demo, controller) = Demo::still(clock.clone(), 1);
         let stop = CancellationToken::new();
         tokio::spawn(controller.run(stop.clone()));
-        let folder = Arc::new(tempfile::tempdir().unwrap());
+        let folder: Arc<Folder> = Arc::new(tempfile::tempdir().unwrap());
         Self::on(demo.api, clock, folder, settings, source, Some(Arc::new(stop.drop_guard()))).await
     }
 
     /// The same by a clock that the test turns; pods are there already, and stay.
     pub async fn by_clock(clock: Clock, source: Option<Arc<dyn Source>>) -> Self {
         let (demo, _) = Demo::still(clock.clone(), 1);
-        let folder = Arc::new(tempfile::tempdir().unwrap());
+        let folder: Arc<Folder> = Arc::new(tempfile::tempdir().unwrap());
         Self::on(demo.api, clock, folder, Settings::default(), source, None).await
     }
 
     async fn on(
         api: ApiServer,
         clock: Clock,
-        folder: Arc<tempfile::TempDir>,
+        folder: Arc<Folder>,
         settings: Settings,
         source: Option<Arc<dyn Source>>,
         pods: Option<Arc<tokio_util::sync::DropGuard>>,
@@ -80,7 +94,7 @@ impl House {
         let stop = CancellationToken::new();
         let cache = cluster.watch(stop.clone());
         // The tasks of one that has just ended hold the history's lock until they have ended, too.
-        let file = folder.path().join("sluice.db");
+        let file = file_in(&*folder);
         let open = async || Store::open(&file, clock.clone()).await.ok();
         let store = super::wait_for("the history is free", open).await;
         let metrics = Metrics::new(source.clone(), clock.clone());
@@ -111,7 +125,7 @@ impl House {
 
     /// The file of the history.
     pub fn history_file(&self) -> std::path::PathBuf {
-        self.folder.path().join("sluice.db")
+        file_in(&*self.folder)
     }
 
     /// Asks until there is an answer, at most 60 s.

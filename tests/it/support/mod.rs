@@ -7,6 +7,7 @@ pub mod house;
 pub mod manager;
 pub mod mesh;
 pub mod served;
+pub mod tmpfs;
 mod wait;
 
 pub use wait::wait_for;

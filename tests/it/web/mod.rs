@@ -18,3 +18,4 @@ mod live;
 mod pages;
 mod progress;
 mod releases;
+mod trouble;
