@@ -59,7 +59,7 @@ async fn a_full_disk_stops_changes_and_releases_and_both_go_on() {
     }
     let before = house.written("bookinfo", "ratings", 0);
     let ratings = at("bookinfo", "ratings");
-    let refused = house.change(weights(&[("v1", 90), ("v2", 10)]), &ratings, &[]).await.unwrap_err();
+    let refused = house.change(weights(&[("v1", 70), ("v2", 30)]), &ratings, &[]).await.unwrap_err();
     assert_eq!((refused.refusal.code, refused.ending), (Code::HistoryDiskFull, Ending::Refused));
     assert_eq!(house.written("bookinfo", "ratings", 0), before, "nothing that is not recorded");
     // Its time comes while nothing can be written: it is asked several times, and waits.
@@ -76,7 +76,7 @@ async fn a_full_disk_stops_changes_and_releases_and_both_go_on() {
     house.say(id, Command::Resume).await.unwrap();
     house.say(id, Command::Abort).await.unwrap();
     house.until_final(id, Phase::RolledBack).await;
-    house.change(weights(&[("v1", 90), ("v2", 10)]), &ratings, &[]).await.unwrap();
+    house.change(weights(&[("v1", 70), ("v2", 30)]), &ratings, &[]).await.unwrap();
     assert_eq!(house.store.open_intents().await.unwrap(), []);
     let report = sluice::store::verify::verify(&house.history_file(), None).await.unwrap();
     assert!(report.is_good(), "{report}");
