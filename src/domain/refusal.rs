@@ -37,7 +37,10 @@ macro_rules! codes {
 codes! {
     // What was sent cannot be read.
     BadJson "bad_json" 400,
+    BadHost "bad_host" 400,
     BodyTooLarge "body_too_large" 413,
+    /// The body came too slowly, or ended early.
+    BodyIncomplete "body_incomplete" 408,
     MediaType "unsupported_media_type" 415,
     BadQuery "bad_query" 400,
     BadCursor "bad_cursor" 400,
@@ -55,6 +58,8 @@ codes! {
     Forbidden "forbidden" 403,
     RateLimited "rate_limited" 429,
     TooManyStreams "too_many_streams" 429,
+    /// One person (or address) has as many requests under way as one may have.
+    TooManyAtOnce "too_many_at_once" 429,
     Overloaded "overloaded" 503,
 
     // What is meant.

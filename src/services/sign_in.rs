@@ -31,26 +31,14 @@ impl Services {
         found.map(Arc::new).ok_or_else(|| Refusal::new(Code::BadToken))
     }
 
-    /// Begins a browser session for a token's bearer. Attempts are counted per address.
+    /// Begins a browser session for a token's bearer. How often it may be tried the caller decides.
     pub async fn sign_in(
         &self,
         token: &str,
         address: Option<String>,
         request_id: &str,
     ) -> Result<NewSession, Refusal> {
-        let from = address.clone().unwrap_or_default();
-        if let Some(wait_s) = self.inner.store.sign_in_wait(&from).await.map_err(unavailable)? {
-            return Err(Refusal::new(Code::RateLimited).arg("s", wait_s));
-        }
-        let identity = match self.identify(token.trim()).await {
-            Ok(identity) => identity,
-            Err(refusal) => {
-                if refusal.code == Code::BadToken {
-                    self.inner.store.sign_in_failed(&from).await.map_err(unavailable)?;
-                }
-                return Err(refusal.field("token"));
-            }
-        };
+        let identity = self.identify(token.trim()).await.map_err(|refusal| refusal.field("token"))?;
         let new = self.inner.store.begin_session(&identity).await.map_err(unavailable)?;
         let actor = Actor { identity, channel: Channel::Browser, address };
         self.record_visit(&actor, Action::SignIn, request_id).await?;

@@ -1,4 +1,4 @@
-//! Who may come in: browser sessions and failed sign-ins. Of a session's secret only the SHA-256 is kept.
+//! Who may come in: browser sessions. Of a session's secret only the SHA-256 is kept.
 
 use std::sync::Arc;
 
@@ -16,9 +16,6 @@ const LONGEST_MS: i64 = 12 * 60 * 60 * 1000;
 const IDLE_MS: i64 = 30 * 60 * 1000;
 /// "Last used" is written at most this often.
 const TOUCH_MS: i64 = 60 * 1000;
-/// Failed sign-ins of one address in one minute before it must wait.
-const FAILURES: i64 = 5;
-const FAILURES_MS: i64 = 60 * 1000;
 
 /// A browser session.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -161,41 +158,6 @@ impl Store {
                 let sql = "DELETE FROM session
                     WHERE user = ?1 AND (?2 IS NULL OR lower(hex(substr(hash, 1, 8))) = ?2)";
                 Ok(sqlx::query(sql).bind(user).bind(id).execute(db).await?.rows_affected())
-            })
-        })
-        .await
-    }
-
-    /// How many seconds an address must wait before it may try to sign in again; `None` = it may now.
-    pub async fn sign_in_wait(&self, address: &str) -> Result<Option<u64>, StoreError> {
-        let now = self.now_ms();
-        let oldest: Option<i64> = sqlx::query_scalar(
-            "SELECT at_ms FROM sign_in_failure WHERE address = ?1 AND at_ms > ?2 AND at_ms <= ?3
-             ORDER BY at_ms DESC LIMIT 1 OFFSET ?4 - 1",
-        )
-        .bind(address)
-        .bind(now - FAILURES_MS)
-        .bind(now)
-        .bind(FAILURES)
-        .fetch_optional(&self.inner.readers)
-        .await?;
-        Ok(oldest.map(|at| u64::try_from((at + FAILURES_MS - now + 999) / 1000).unwrap_or(1).max(1)))
-    }
-
-    /// Counts a failed sign-in against an address. Only what is too old to count is cleared away, so
-    /// no flood of addresses makes another's count forgotten.
-    pub async fn sign_in_failed(&self, address: &str) -> Result<(), StoreError> {
-        let (address, now) = (address.to_owned(), self.now_ms());
-        self.write(move |db| {
-            Box::pin(async move {
-                sqlx::query("DELETE FROM sign_in_failure WHERE at_ms <= ?1 OR at_ms > ?2")
-                    .bind(now - FAILURES_MS)
-                    .bind(now)
-                    .execute(&mut *db)
-                    .await?;
-                let sql = "INSERT INTO sign_in_failure (address, at_ms) VALUES (?1, ?2)";
-                sqlx::query(sql).bind(address).bind(now).execute(db).await?;
-                Ok(())
             })
         })
         .await

@@ -11,7 +11,7 @@ use axum_extra::extract::CookieJar;
 use http::request::Parts;
 use http::{HeaderMap, Uri, header};
 
-use super::listen::Peer;
+use super::listen::{Peer, network};
 use super::squeeze::takes_gzip;
 use crate::views::chrome::Theme;
 use crate::views::lang::Lang;
@@ -64,6 +64,11 @@ impl Caller {
             here: parts.uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str).into(),
             gzip: takes_gzip(&parts.headers),
         }
+    }
+
+    /// Whom the address stands for, as text; empty when there is none.
+    pub fn network(&self) -> String {
+        self.address.map(|address| network(address).to_string()).unwrap_or_default()
     }
 
     /// The language of the answer.

@@ -206,9 +206,11 @@ fn retry_after(refusal: &Refusal) -> Option<HeaderValue> {
     let wait = refusal.args.iter().find(|(name, _)| name == "s").map(|(_, value)| value.as_str());
     match refusal.code {
         Code::RateLimited => HeaderValue::from_str(wait.unwrap_or("60")).ok(),
-        Code::Overloaded | Code::ClusterBusy | Code::NotReady | Code::TooManyStreams => {
-            Some(HeaderValue::from_static("2"))
-        }
+        Code::Overloaded
+        | Code::ClusterBusy
+        | Code::NotReady
+        | Code::TooManyStreams
+        | Code::TooManyAtOnce => Some(HeaderValue::from_static("2")),
         _ => None,
     }
 }

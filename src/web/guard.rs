@@ -1,12 +1,9 @@
-//! What a request must get past before anybody looks at it: the host it names, its size, the number of
-//! requests under way, and the time it may take.
-
-use std::time::Duration;
+//! What a request must get past before anybody looks at it: the host it names, and the length it declares.
 
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use http::{HeaderMap, Method, Uri, header};
+use http::{HeaderMap, Uri, Version, header};
 use url::Host;
 
 use super::error::Failure;
@@ -15,11 +12,12 @@ use crate::domain::refusal::Code;
 
 /// The longest body, in bytes.
 pub const BODY: usize = 256 * 1024;
-/// The longest that a request may take until its answer begins.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The middleware.
 pub async fn guard(State(app): State<App>, request: Request, next: Next) -> Response {
+    if !names_one_host(&request) {
+        return Failure::from(Code::BadHost).into_response();
+    }
     if app.is_open() && !is_ours(&app, &request) {
         return Failure::from(Code::Csrf).into_response();
     }
@@ -27,23 +25,22 @@ pub async fn guard(State(app): State<App>, request: Request, next: Next) -> Resp
     if declared.and_then(|length| length.parse::<u64>().ok()).is_some_and(|length| length > BODY as u64) {
         return Failure::from(Code::BodyTooLarge).into_response();
     }
-    let path = request.uri().path();
-    let probe = matches!(path, "/healthz" | "/readyz");
-    let last = path.rsplit('/').next().unwrap_or_default();
-    let writes = !matches!(*request.method(), Method::GET | Method::HEAD);
-    let back = writes && matches!(last, "takeover" | "switch-back");
-    let changes = back || writes && matches!(last, "traffic" | "apply");
-    let places = if back { &app.back_at_once } else { &app.at_once };
-    let place = places.try_acquire();
-    if place.is_err() && !probe {
-        return Failure::from(Code::Overloaded).into_response();
+    next.run(request).await
+}
+
+/// HTTP/1.1 asks for exactly one Host (RFC 9112 §3.2), every version for none that contradicts the address
+/// (RFC 9113 §8.3.1). Whoever stands before Sluice might otherwise have judged another host than Sluice does.
+fn names_one_host(request: &Request) -> bool {
+    let mut hosts = request.headers().get_all(header::HOST).iter();
+    let (host, more) = (hosts.next(), hosts.next());
+    if more.is_some() || host.is_none() && request.version() == Version::HTTP_11 {
+        return false;
     }
-    match tokio::time::timeout(PATIENCE, next.run(request)).await {
-        Ok(response) => response,
-        // A change that was begun goes on by itself; nobody knows yet how it ends.
-        Err(_) if changes => Failure::from(Code::OutcomeUnknown).into_response(),
-        Err(_) => Failure::from(Code::ClusterTimeout).into_response(),
-    }
+    let Some(host) = host else { return true };
+    let Ok(host) = host.to_str() else { return false };
+    let well_formed = host.parse::<http::uri::Authority>().is_ok_and(|host| !host.as_str().contains('@'));
+    let addressed = request.uri().authority().map(http::uri::Authority::as_str);
+    well_formed && addressed.is_none_or(|addressed| addressed.eq_ignore_ascii_case(host))
 }
 
 /// Where nobody is asked who they are, the host decides: a page elsewhere can make a browser call this

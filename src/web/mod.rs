@@ -4,11 +4,13 @@
 //! decides what is allowed or right: a handler reads the request, asks a use case, shows the answer.
 //!
 //! A request passes, from the outside in: [`frame`] (id, log, headers, the dress of failures),
-//! compression, [`guard`] (host, size, places, time), [`auth`], and then its handler.
+//! compression, [`guard`] (host, length), [`auth`] (who asks), [`gate`] (the whole body, a place, its time), and
+//! then its handler.
 
 pub mod listen;
 mod stall;
 
+pub mod demand;
 mod routes;
 pub mod site;
 
@@ -16,10 +18,14 @@ mod assets;
 mod caller;
 mod error;
 pub mod frame;
+mod gate;
 mod guard;
+mod guesses;
 mod health;
+mod incoming;
 mod local;
 mod respond;
+mod shares;
 mod squeeze;
 mod throttle;
 
@@ -38,5 +44,5 @@ pub mod demo_pages;
 mod pages;
 
 pub use demo_pages::DemoVisits;
-pub use routes::{Access, RouteInfo, router, routes};
+pub use routes::{Access, RouteInfo, demand_of, router, routes};
 pub use site::App;

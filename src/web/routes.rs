@@ -1,5 +1,5 @@
-//! Every address of the house, and who may knock there. The list that [`routes`] returns is the one that the
-//! router is built from: the tests walk it with everybody.
+//! Every address of the house, who may knock there, and what each asks of the server (places, time). The list that
+//! [`routes`] returns is the one that the router is built from: the tests walk it with everybody.
 
 use axum::Router;
 use axum::handler::Handler;
@@ -12,11 +12,15 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 
 use super::api::document;
+use super::api::extract::Said;
+use super::auth::form::Form;
+use super::demand::{BACK, BACK_PAGE, COMMAND, Demand, LIGHT, READ, SIGN_IN, WRITE};
 use super::error::Failure;
 use super::pages::{acts, apply, audit, docs, login, releases, rules, service, services, wizard};
 use super::site::App;
-use super::{assets, auth, demo_pages, events, frame, guard, health};
+use super::{assets, auth, demo_pages, events, frame, gate, guard, health};
 use crate::domain::refusal::Code;
+use crate::domain::release::Word;
 
 /// Who is let in to a route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +39,7 @@ pub struct RouteInfo {
     pub method: Method,
     pub path: String,
     pub access: Access,
+    pub demand: Demand,
 }
 
 /// Routes behind one kind of door, and the list of them.
@@ -49,16 +54,16 @@ impl Doors {
         Self { access, router: Router::new(), list: Vec::new() }
     }
 
-    fn get<H: Handler<T, App>, T: 'static>(self, path: &str, handler: H) -> Self {
-        self.on(Method::GET, path, get(handler))
+    fn get<H: Handler<T, App>, T: 'static>(self, path: &str, demand: Demand, handler: H) -> Self {
+        self.on(Method::GET, path, demand, get(handler))
     }
 
-    fn post<H: Handler<T, App>, T: 'static>(self, path: &str, handler: H) -> Self {
-        self.on(Method::POST, path, post(handler))
+    fn post<H: Handler<T, App>, T: 'static>(self, path: &str, demand: Demand, handler: H) -> Self {
+        self.on(Method::POST, path, demand, post(handler))
     }
 
-    fn on(mut self, method: Method, path: &str, handler: MethodRouter<App>) -> Self {
-        self.list.push(RouteInfo { method, path: path.to_owned(), access: self.access });
+    fn on(mut self, method: Method, path: &str, demand: Demand, handler: MethodRouter<App>) -> Self {
+        self.list.push(RouteInfo { method, path: path.to_owned(), access: self.access, demand });
         self.router = self.router.route(path, handler);
         self
     }
@@ -66,48 +71,93 @@ impl Doors {
 
 fn open() -> Doors {
     Doors::of(Access::Open)
-        .get("/healthz", health::alive)
-        .get("/readyz", health::ready)
-        .get("/static/{name}", assets::serve)
-        .get("/login", login::show)
-        .post("/login", login::enter)
-        .get("/api/openapi.json", docs::document)
+        .get("/healthz", LIGHT, health::alive)
+        .get("/readyz", LIGHT, health::ready)
+        .get("/static/{name}", LIGHT, assets::serve)
+        .get("/login", SIGN_IN, login::show)
+        .post("/login", SIGN_IN, login::enter)
+        .get("/api/openapi.json", LIGHT, docs::document)
 }
 
 fn pages() -> Doors {
-    Doors::of(Access::Page)
-        .get("/", services::home)
-        .get("/services", services::list)
-        .get("/services/{namespace}/{name}", service::show)
-        .post("/services/{namespace}/{name}/traffic/preview", service::preview)
-        .post("/services/{namespace}/{name}/traffic/apply", apply::apply)
-        .get("/services/{namespace}/{name}/traffic/takeover", acts::ask_take_over)
-        .post("/services/{namespace}/{name}/traffic/takeover", acts::take_over)
-        .get("/services/{namespace}/{name}/traffic/switch-back", acts::ask_switch_back)
-        .post("/services/{namespace}/{name}/traffic/switch-back", acts::switch_back)
-        .post("/services/{namespace}/{name}/rules/edit", rules::edit)
-        .get("/releases", releases::list)
-        .post("/releases", wizard::start)
-        .get("/releases/new", wizard::new)
-        .post("/releases/drafts", wizard::keep)
-        .get("/releases/drafts/{draft}", wizard::draft)
-        .get("/releases/{id}", releases::show)
-        .get("/releases/{id}/{word}", releases::ask)
-        .post("/releases/{id}/{word}", releases::tell)
-        .get("/audit", audit::list)
-        .get("/audit/{id}", audit::one)
-        .post("/audit/{id}/reason", audit::add_reason)
-        .get("/audit.csv", audit::csv)
-        .get("/audit.json", audit::json)
-        .get("/api/docs", docs::page)
-        .post("/logout", login::leave)
-        .get("/demo/bookinfo/productpage", demo_pages::bookinfo)
-        .get("/demo/weather", demo_pages::weather)
-        .post("/demo/weather", demo_pages::set_weather)
+    let doors = Doors::of(Access::Page)
+        .get("/", READ, services::home)
+        .get("/services", READ, services::list)
+        .get("/services/{namespace}/{name}", BACK_PAGE, service::show)
+        .post("/services/{namespace}/{name}/traffic/preview", READ, service::preview)
+        .post("/services/{namespace}/{name}/traffic/apply", WRITE, apply::apply)
+        .get("/services/{namespace}/{name}/traffic/takeover", READ, acts::ask_take_over)
+        .post("/services/{namespace}/{name}/traffic/takeover", WRITE, acts::take_over)
+        .get("/services/{namespace}/{name}/traffic/switch-back", BACK_PAGE, acts::ask_switch_back)
+        .post("/services/{namespace}/{name}/traffic/switch-back", BACK, acts::switch_back)
+        .post("/services/{namespace}/{name}/rules/edit", READ, rules::edit)
+        .get("/releases", READ, releases::list)
+        .post("/releases", WRITE, wizard::start)
+        .get("/releases/new", READ, wizard::new)
+        .post("/releases/drafts", WRITE, wizard::keep)
+        .get("/releases/drafts/{draft}", READ, wizard::draft)
+        .get("/releases/{id}", BACK_PAGE, releases::show)
+        .get("/audit", READ, audit::list)
+        .get("/audit/{id}", READ, audit::one)
+        .post("/audit/{id}/reason", WRITE, audit::add_reason)
+        .get("/audit.csv", READ, audit::csv)
+        .get("/audit.json", READ, audit::json)
+        .get("/api/docs", READ, docs::page)
+        .post("/logout", SIGN_IN, login::leave)
+        .get("/demo/bookinfo/productpage", READ, demo_pages::bookinfo)
+        .get("/demo/weather", READ, demo_pages::weather)
+        .post("/demo/weather", WRITE, demo_pages::set_weather);
+    Word::ALL.into_iter().fold(doors, word)
+}
+
+/// The page that asks for a command to a release, and the command.
+fn word(doors: Doors, word: Word) -> Doors {
+    let path = format!("/releases/{{id}}/{}", word.as_str().replace('_', "-"));
+    let (asks, does) = if word.goes_back() { (BACK_PAGE, BACK) } else { (READ, WRITE) };
+    let ask = move |state, who, caller, at| releases::ask(state, who, caller, at, Said(word));
+    let tell =
+        move |state, who, caller, at, form: Form| releases::tell(state, who, caller, at, Said(word), form);
+    doors.get(&path, asks, ask).post(&path, does, tell)
 }
 
 fn streams() -> Doors {
-    Doors::of(Access::Api).get("/events", events::open)
+    Doors::of(Access::Api).get("/events", READ, events::open)
+}
+
+/// What each operation of the API asks for, by its `operationId`. One that is not here gets what a change gets; a
+/// test fails for it.
+const OPERATIONS: &[(&str, Demand)] = &[
+    ("listServices", READ),
+    ("getService", BACK_PAGE),
+    ("getMe", READ),
+    ("previewTraffic", READ),
+    ("setTraffic", WRITE),
+    ("takeOver", WRITE),
+    ("switchBack", BACK),
+    ("listReleases", READ),
+    ("createRelease", WRITE.waiting()),
+    ("planRelease", READ),
+    ("listDrafts", READ),
+    ("createDraft", WRITE),
+    ("getDraft", READ),
+    ("saveDraft", WRITE),
+    ("deleteDraft", WRITE),
+    ("listTemplates", READ),
+    ("saveTemplate", WRITE),
+    ("deleteTemplate", WRITE),
+    ("getRelease", BACK_PAGE.waiting()),
+    ("commandRelease", COMMAND.waiting()),
+    ("releaseTimeline", READ),
+    ("releaseJudgements", READ),
+    ("listAudit", READ),
+    ("exportAudit", READ),
+    ("getAuditEntry", READ),
+    ("addReason", WRITE),
+];
+
+/// What an operation asks for.
+pub fn demand_of(operation: &str) -> Option<Demand> {
+    OPERATIONS.iter().find(|(id, _)| *id == operation).map(|(_, demand)| *demand)
 }
 
 /// Every route with its door.
@@ -123,9 +173,9 @@ pub fn routes() -> Vec<RouteInfo> {
             (Method::DELETE, &item.delete),
         ];
         for (method, operation) in methods {
-            if operation.is_some() {
-                list.push(RouteInfo { method, path: path.clone(), access: Access::Api });
-            }
+            let Some(operation) = operation else { continue };
+            let demand = operation.operation_id.as_deref().and_then(demand_of).unwrap_or(WRITE);
+            list.push(RouteInfo { method, path: path.clone(), access: Access::Api, demand });
         }
     }
     list
@@ -146,8 +196,8 @@ pub fn router(app: App) -> Router {
             tracing::error!(said, "a handler panicked");
             axum::response::IntoResponse::into_response(Failure::from(Code::Internal))
         }));
-    open()
-        .router
+    let to_all = open().router.route_layer(from_fn_with_state(app.clone(), gate::open));
+    to_all
         .merge(behind_api)
         .merge(behind_page)
         .fallback(async || Failure::from(Code::NotFound))

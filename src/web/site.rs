@@ -10,17 +10,16 @@ use tokio_util::sync::CancellationToken;
 use super::answers::Answers;
 use super::demo_pages::DemoVisits;
 use super::events::Hub;
+use super::gate::Gate;
+use super::guesses::Guesses;
 use super::listen::Limits;
+use super::routes::routes;
 use super::rows::Rows;
 use super::throttle::Throttle;
 use crate::clock::Clock;
 use crate::config::{Auth, Web};
 use crate::services::Services;
 
-/// Requests that may be answered at the same time.
-const AT_ONCE: usize = 256;
-/// Of their own, so that going back is possible when everything else is taken.
-const BACK_AT_ONCE: usize = 32;
 /// Exports that may run at the same time: each holds a reading connection of the database.
 const EXPORTS_AT_ONCE: usize = 4;
 
@@ -40,13 +39,12 @@ pub struct Site {
     pub hub: Hub,
     pub rows: Rows,
     pub answers: Answers,
-    pub(super) at_once: Semaphore,
-    pub(super) back_at_once: Semaphore,
+    pub(super) gate: Gate,
     pub(super) exports: Arc<Semaphore>,
     /// Changes by person.
     pub(super) changes: Option<Throttle>,
-    /// Tokens that were refused, by address.
-    pub(super) bad_tokens: Throttle,
+    /// Tokens that nobody has.
+    pub(super) guesses: Guesses,
     /// The OpenAPI document.
     pub(super) document: serde_json::Value,
     /// The token against forged requests where there are no sessions that could have one.
@@ -68,16 +66,15 @@ impl App {
             rows: Rows::default(),
             answers: Answers::default(),
             hub: Hub::new(settings.max_streams, settings.max_streams_per_session),
+            gate: Gate::new(routes(), settings.auth == Auth::None),
             services,
             settings,
             clock,
             stop,
             visits,
-            at_once: Semaphore::new(AT_ONCE),
-            back_at_once: Semaphore::new(BACK_AT_ONCE),
             exports: Arc::new(Semaphore::new(EXPORTS_AT_ONCE)),
             changes,
-            bad_tokens: Throttle::new(30, minute),
+            guesses: Guesses::default(),
             document: serde_json::to_value(super::api::document::build().1).unwrap_or_default(),
             csrf: random_token(),
         }))

@@ -1,5 +1,4 @@
-//! How often somebody may do something: a bounded count per name and window. In memory: a restart forgets,
-//! which is why sign-in attempts are counted by the store instead.
+//! How often somebody may do something: a bounded count per name and window. In memory: a restart forgets.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -33,18 +32,23 @@ impl Throttle {
         self.wait(name, now_ms).map_or(Ok(()), Err)?;
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         if seen.len() >= NAMES && !seen.contains_key(name) {
-            seen.retain(|_, entry| now_ms - entry.since_ms < self.window_ms);
+            seen.retain(|_, entry| self.counts(entry.since_ms, now_ms));
             let oldest = seen.iter().min_by_key(|(_, entry)| entry.since_ms).map(|(name, _)| name.clone());
             if let Some(oldest) = oldest.filter(|_| seen.len() >= NAMES) {
                 seen.remove(&oldest);
             }
         }
         let entry = seen.entry(name.to_owned()).or_insert(Seen { since_ms: now_ms, count: 0 });
-        if now_ms - entry.since_ms >= self.window_ms {
+        if !self.counts(entry.since_ms, now_ms) {
             *entry = Seen { since_ms: now_ms, count: 0 };
         }
         entry.count += 1;
         Ok(())
+    }
+
+    /// A clock that was set back keeps nobody out.
+    fn counts(&self, since_ms: i64, now_ms: i64) -> bool {
+        (0..self.window_ms).contains(&(now_ms - since_ms))
     }
 
     /// The seconds that this name has to wait; `None` when it need not. Counts nothing.
@@ -52,7 +56,8 @@ impl Throttle {
         let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let entry = seen.get(name)?;
         let left = entry.since_ms + self.window_ms - now_ms;
-        (left > 0 && entry.count >= self.most).then(|| u64::try_from(left).unwrap_or(0).div_ceil(1000))
+        (self.counts(entry.since_ms, now_ms) && entry.count >= self.most)
+            .then(|| u64::try_from(left).unwrap_or(0).div_ceil(1000))
     }
 }
 
@@ -70,6 +75,10 @@ mod tests {
         assert_eq!(throttle.wait("a", 59_999), Some(1));
         assert_eq!(throttle.take("a", 60_000), Ok(()));
         assert_eq!(throttle.wait("a", 60_000), None);
+        assert_eq!(throttle.take("a", 61_000), Ok(()));
+        assert_eq!(throttle.wait("a", 62_000), Some(58));
+        assert_eq!(throttle.wait("a", -3_600_000), None);
+        assert_eq!(throttle.take("a", -3_600_000), Ok(()));
     }
 
     #[test]

@@ -21,6 +21,7 @@ use crate::services::once::Once;
 use crate::web::auth::Who;
 use crate::web::caller::Caller;
 use crate::web::error::Failure;
+use crate::web::gate::Place;
 use crate::web::respond;
 use crate::web::site::App;
 
@@ -172,6 +173,8 @@ pub struct Call {
     pub method: Method,
     pub uri: Uri,
     pub headers: HeaderMap,
+    /// Given back by who goes on to wait.
+    pub place: Place,
 }
 
 impl<S: Sync> axum::extract::FromRequestParts<S> for Call {
@@ -181,7 +184,12 @@ impl<S: Sync> axum::extract::FromRequestParts<S> for Call {
         parts: &mut http::request::Parts,
         _state: &S,
     ) -> Result<Self, Self::Rejection> {
-        Ok(Self { method: parts.method.clone(), uri: parts.uri.clone(), headers: parts.headers.clone() })
+        Ok(Self {
+            method: parts.method.clone(),
+            uri: parts.uri.clone(),
+            headers: parts.headers.clone(),
+            place: parts.extensions.get::<Place>().cloned().unwrap_or_default(),
+        })
     }
 }
 

@@ -146,7 +146,7 @@ To change traffic safely: read the service, send the change with its `ETag` as `
 const SHARED: &[(&str, &str)] = &[
     (
         "400",
-        "The request cannot be read: `bad_json`, `bad_query`, `bad_cursor`, `bad_name`, `bad_if_match`, `bad_idempotency_key`.",
+        "The request cannot be read: `bad_host`, `bad_json`, `bad_query`, `bad_cursor`, `bad_name`, `bad_if_match`, `bad_idempotency_key`.",
     ),
     ("401", "Nobody is known by this token: `unauthenticated`, `bad_token`."),
     ("403", "Not allowed: `forbidden`; or a browser sent it for another site: `csrf`."),
@@ -154,7 +154,10 @@ const SHARED: &[(&str, &str)] = &[
         "404",
         "There is none, or none that you may see: `service_not_found`, `entry_not_found`, `release_not_found`, `draft_not_found`, `template_not_found`.",
     ),
-    ("429", "Too often: `rate_limited`. `Retry-After` says how many seconds to wait."),
+    (
+        "429",
+        "Too often: `rate_limited`; too much at a time: `too_many_at_once`. `Retry-After` says how many seconds to wait.",
+    ),
     ("500", "A fault of Sluice: `internal`."),
     (
         "503",
@@ -164,6 +167,7 @@ const SHARED: &[(&str, &str)] = &[
 
 /// Statuses of operations with a body.
 const WITH_BODY: &[(&str, &str)] = &[
+    ("408", "The body did not arrive whole in time: `body_incomplete`."),
     ("413", "The body is longer than 256 KiB: `body_too_large`."),
     ("415", "The body is not `application/json`: `unsupported_media_type`."),
     (

@@ -69,19 +69,9 @@ impl<S: Send + Sync> FromRequestParts<S> for ReleaseAt {
     }
 }
 
-/// What is said to a release, from the address of a page: `promote-all`.
+/// What is said to a release, from the route of a page: `promote-all`.
 #[derive(Clone, Copy, Debug)]
 pub struct Said(pub Word);
-
-impl<S: Send + Sync> FromRequestParts<S> for Said {
-    type Rejection = Failure;
-
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
-        let text = path_text(parts, state, "word").await;
-        let word = Word::parse(&text.replace('-', "_")).filter(|_| !text.contains('_'));
-        word.map(Self).ok_or_else(|| Code::NotFound.into())
-    }
-}
 
 /// The draft that the path names.
 #[derive(Clone, Debug)]

@@ -22,6 +22,7 @@ use crate::services::releases::{ReleaseAsk, ReleaseShow, Until};
 use crate::web::auth::Who;
 use crate::web::caller::Caller;
 use crate::web::error::Failure;
+use crate::web::gate::Place;
 use crate::web::respond;
 use crate::web::site::App;
 
@@ -97,11 +98,12 @@ pub async fn one(
     who: Who,
     caller: Caller,
     ReleaseAt(id): ReleaseAt,
+    place: Place,
     mut query: Query,
 ) -> Result<Response, Failure> {
     let wait = wait(&mut query)?;
     query.finish()?;
-    let release = app.services.await_release(&who.actor, id, wait, Until::Settled).await?;
+    let release = settled(&app, &who, &place, id, wait).await?;
     let outside = app.services.difference(&release).await?;
     let outside = outside.as_ref().map(OutsideEdit::of);
     let mut response = respond::json(&Release { outside, ..Release::of(caller.lang(), &release) });
@@ -192,7 +194,7 @@ pub async fn create(
         };
         let mut release = made.map_err(Failure::all)?;
         if start && !wait.is_zero() {
-            release = services.await_release(&who.actor, release.id, wait, Until::Settled).await?;
+            release = settled(&app, &who, &call.place, release.id, wait).await?;
         }
         Ok(done(lang, &release))
     })
@@ -244,7 +246,7 @@ pub async fn command(
         let mut release =
             services.command_release(&who.actor, id, command, expected, &reason, &request).await?;
         if !wait.is_zero() {
-            release = services.await_release(&who.actor, id, wait, Until::Settled).await?;
+            release = settled(&app, &who, &call.place, id, wait).await?;
         }
         Ok(done(lang, &release))
     })
@@ -313,6 +315,23 @@ pub async fn judgements(
 async fn spec_of(app: &App, who: &Who, id: ReleaseId) -> Result<Spec, Failure> {
     let release = app.services.await_release(&who.actor, id, Duration::ZERO, Until::Settled).await?;
     Ok(release.spec)
+}
+
+/// The release when it is paused or at its end, or after `wait`. Who waits holds no place among those who work;
+/// when too many wait already, the release is answered as it stands.
+async fn settled(
+    app: &App,
+    who: &Who,
+    place: &Place,
+    id: ReleaseId,
+    wait: Duration,
+) -> Result<words::Release, Refusal> {
+    let waiting = if wait.is_zero() { None } else { app.gate.wait(who) };
+    let wait = if waiting.is_some() { wait } else { Duration::ZERO };
+    if !wait.is_zero() {
+        place.give_back();
+    }
+    app.services.await_release(&who.actor, id, wait, Until::Settled).await
 }
 
 fn done(lang: crate::views::lang::Lang, release: &words::Release) -> Done {

@@ -1,6 +1,5 @@
 //! A form that a page of ours sent: read once, checked for its token, then handed to the handler.
 
-use axum::body::Body;
 use axum::extract::FromRequestParts;
 use http::header;
 use http::request::Parts;
@@ -10,7 +9,6 @@ use super::Who;
 use super::csrf::{self, Sender};
 use crate::domain::refusal::Code;
 use crate::web::error::Failure;
-use crate::web::guard::BODY;
 use crate::web::site::App;
 
 /// More fields than any page of ours has.
@@ -41,25 +39,24 @@ impl<S: Sync> FromRequestParts<S> for Form {
 }
 
 /// Reads the form of a signed-in person; refuses one that no page of ours sent.
-pub async fn read(app: &App, who: &Who, parts: &Parts, body: Body) -> Result<Form, Failure> {
+pub fn read(app: &App, who: &Who, parts: &Parts, body: &[u8]) -> Result<Form, Failure> {
     if csrf::sender(parts, app) == Sender::Foreign {
         return Err(Code::Csrf.into());
     }
-    let form = fields(parts, body).await?;
+    let form = fields(parts, body)?;
     let header = parts.headers.get("x-csrf-token").and_then(|token| token.to_str().ok());
     let sent = header.unwrap_or_else(|| form.text("csrf"));
     if csrf::matches(sent, &who.csrf) { Ok(form) } else { Err(Code::Csrf.into()) }
 }
 
 /// Reads the fields of a body.
-pub async fn fields(parts: &Parts, body: Body) -> Result<Form, Failure> {
+pub fn fields(parts: &Parts, body: &[u8]) -> Result<Form, Failure> {
     let kind = parts.headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
     let kind = kind.unwrap_or_default().split(';').next().unwrap_or_default().trim();
     if !kind.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
         return Err(Code::MediaType.into());
     }
-    let bytes = axum::body::to_bytes(body, BODY).await.map_err(|_| Failure::from(Code::BodyTooLarge))?;
-    let fields: Vec<_> = form_urlencoded::parse(&bytes).into_owned().take(FIELDS + 1).collect();
+    let fields: Vec<_> = form_urlencoded::parse(body).into_owned().take(FIELDS + 1).collect();
     if fields.len() > FIELDS {
         return Err(Code::BodyTooLarge.into());
     }

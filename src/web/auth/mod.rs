@@ -19,10 +19,11 @@ use url::form_urlencoded;
 
 use super::caller::{Caller, Door};
 use super::error::Failure;
+use super::gate;
 use super::local::local;
 use super::site::App;
 use crate::domain::actor::{Actor, Channel, Identity};
-use crate::domain::refusal::{Code, Refusal};
+use crate::domain::refusal::Code;
 use csrf::Sender;
 
 /// The person or program behind a request.
@@ -53,11 +54,18 @@ impl<S: Sync> FromRequestParts<S> for Who {
 
 /// The middleware of the API and of live streams.
 pub async fn api(State(app): State<App>, caller: Caller, request: Request, next: Next) -> Response {
-    let (mut parts, body) = request.into_parts();
-    match enter(&app, &caller, &parts).await {
-        Ok(who) => {
+    let (parts, body) = request.into_parts();
+    let who = match enter(&app, &caller, &parts).await {
+        Ok(who) => who,
+        Err(failure) => return failure.into_response(),
+    };
+    let demand = app.gate.demand(&parts.method, parts.extensions.get());
+    let name = gate::name_of(&caller, Some(&who));
+    match gate::body(&app, &name, &demand, Request::from_parts(parts, body)).await {
+        Ok((mut parts, bytes)) => {
             parts.extensions.insert(who);
-            next.run(Request::from_parts(parts, body)).await
+            let request = Request::from_parts(parts, bytes.clone().into());
+            gate::serve(&app, &name, &demand, &bytes, request, next).await
         }
         Err(failure) => failure.into_response(),
     }
@@ -95,22 +103,13 @@ async fn bearer(app: &App, caller: &Caller, header: &HeaderValue) -> Result<Arc<
     if !scheme.eq_ignore_ascii_case("bearer") {
         return Err(bad());
     }
-    let address =
-        caller.address.map(|address| super::listen::network(address).to_string()).unwrap_or_default();
-    if let Some(wait) = app.bad_tokens.wait(&address, app.clock.now_ms()) {
-        return Err(Refusal::new(Code::RateLimited).arg("s", wait).into());
-    }
-    let found = app.services.identify(token.trim()).await;
-    if found.as_ref().is_err_and(|refusal| refusal.code == Code::BadToken) {
-        // The count only matters to the next request of this address.
-        let _ = app.bad_tokens.take(&address, app.clock.now_ms());
-    }
-    Ok(found?)
+    let token = token.trim();
+    Ok(app.guesses.judge(caller, token, app.clock.now_ms(), app.services.identify(token)).await?)
 }
 
 /// The middleware of the pages.
 pub async fn page(State(app): State<App>, caller: Caller, request: Request, next: Next) -> Response {
-    let (mut parts, body) = request.into_parts();
+    let (parts, body) = request.into_parts();
     let who = if app.is_open() {
         Some(local_user(&app, &caller, Channel::Browser))
     } else {
@@ -120,21 +119,23 @@ pub async fn page(State(app): State<App>, caller: Caller, request: Request, next
         }
     };
     let Some(who) = who else { return sign_in_first(&caller, &parts) };
-    let mut request = if matches!(parts.method, Method::GET | Method::HEAD) {
-        parts.extensions.insert(who);
-        Request::from_parts(parts, body)
-    } else {
-        match form::read(&app, &who, &parts, body).await {
-            Ok(form) => {
-                parts.extensions.insert(who);
-                parts.extensions.insert(form);
-                Request::from_parts(parts, axum::body::Body::empty())
-            }
+    let demand = app.gate.demand(&parts.method, parts.extensions.get());
+    let name = gate::name_of(&caller, Some(&who));
+    let read = gate::body(&app, &name, &demand, Request::from_parts(parts, body)).await;
+    let (mut parts, bytes) = match read {
+        Ok(read) => read,
+        Err(failure) => return failure.into_response(),
+    };
+    if !matches!(parts.method, Method::GET | Method::HEAD) {
+        match form::read(&app, &who, &parts, &bytes) {
+            Ok(form) => drop(parts.extensions.insert(form)),
             Err(failure) => return failure.into_response(),
         }
-    };
-    request.extensions_mut().insert(caller);
-    next.run(request).await
+    }
+    parts.extensions.insert(who);
+    parts.extensions.insert(caller);
+    let request = Request::from_parts(parts, axum::body::Body::empty());
+    gate::serve(&app, &name, &demand, &bytes, request, next).await
 }
 
 /// Leads to the sign-in page and back. A form that was sent without a session is answered with 401, so that

@@ -1,8 +1,10 @@
 //! `/login` and `/logout`: a Kubernetes token becomes a browser session, and ends.
 
-use axum::body::Body;
 use axum::extract::{RawQuery, Request, State};
 use axum::response::{IntoResponse, Redirect, Response};
+use bytes::Bytes;
+use http::request::Parts;
+use http::{HeaderValue, header};
 use url::form_urlencoded;
 
 use crate::domain::refusal::{Code, Refusal};
@@ -40,17 +42,21 @@ pub async fn show(
         return Redirect::to(&next).into_response();
     }
     let page = LoginPage::of(chrome(&app, &caller, None, Nav::Nowhere, ""), &next, None);
-    respond::html(&page.ended(ended))
+    says_origin(respond::html(&page.ended(ended)))
 }
 
 /// `POST /login`: fields `token` and `next`.
-pub async fn enter(State(app): State<App>, caller: Caller, request: Request) -> Result<Response, Failure> {
-    let (parts, body): (_, Body) = request.into_parts();
+pub async fn enter(
+    State(app): State<App>,
+    caller: Caller,
+    parts: Parts,
+    bytes: Bytes,
+) -> Result<Response, Failure> {
     // There is no session yet whose token could be asked for; the browser's own word must do.
-    if app.is_open() || csrf::sender(&parts, &app) == Sender::Foreign {
+    if app.is_open() || matches!(csrf::sender(&parts, &app), Sender::Foreign | Sender::Hidden) {
         return Err(Code::Csrf.into());
     }
-    let form = form::fields(&parts, body).await?;
+    let form = form::fields(&parts, &bytes)?;
     let next = local(form.text("next")).unwrap_or(HOME);
     let address = caller.address.map(|address| super::super::listen::network(address).to_string());
     let token = form.text("token").trim();
@@ -58,7 +64,8 @@ pub async fn enter(State(app): State<App>, caller: Caller, request: Request) -> 
         let refusal = Refusal::new(Code::BadToken).field("token");
         return Ok(form_page(&app, &caller, next, Some(&refusal)));
     }
-    match app.services.sign_in(token, address, &caller.request_id).await {
+    let signing_in = app.services.sign_in(token, address, &caller.request_id);
+    match app.guesses.judge(&caller, token, app.clock.now_ms(), signing_in).await {
         Ok(new) => Ok(go_with(session::begin(&app, &new.secret), next)),
         Err(refusal) => Ok(form_page(&app, &caller, next, Some(&refusal))),
     }
@@ -75,5 +82,12 @@ pub async fn leave(State(app): State<App>, who: Who, caller: Caller) -> Result<R
 fn form_page(app: &App, caller: &Caller, next: &str, refusal: Option<&Refusal>) -> Response {
     let chrome = chrome(app, caller, None, Nav::Nowhere, "");
     let status = refusal.map_or(200, |refusal| refusal.code.status());
-    respond::html_with(status, &LoginPage::of(chrome, next, refusal))
+    says_origin(respond::html_with(status, &LoginPage::of(chrome, next, refusal)))
+}
+
+/// Lets the browser say where the form comes from. The policy of the other pages makes it hide that on plain HTTP
+/// (`Origin: null`, Fetch standard "append a request Origin header"), and what is hidden is refused here.
+fn says_origin(mut page: Response) -> Response {
+    page.headers_mut().insert(header::REFERRER_POLICY, HeaderValue::from_static("same-origin"));
+    page
 }

@@ -63,37 +63,6 @@ async fn sessions_end_at_once_and_are_listed() {
     }
 }
 
-#[tokio::test]
-async fn the_sixth_failed_sign_in_of_an_address_waits_also_after_a_restart() {
-    let home = Home::new().await;
-    for turn in 0..5 {
-        assert_eq!(home.store.sign_in_wait("192.0.2.1").await.unwrap(), None, "attempt {turn}");
-        home.store.sign_in_failed("192.0.2.1").await.unwrap();
-        home.clock.advance_ms(2_000);
-    }
-    assert_eq!(home.store.sign_in_wait("192.0.2.1").await.unwrap(), Some(50));
-    assert_eq!(home.store.sign_in_wait("192.0.2.2").await.unwrap(), None);
-    for number in 0..300 {
-        home.store.sign_in_failed(&format!("198.51.100.{number}")).await.unwrap();
-    }
-    assert_eq!(home.store.sign_in_wait("192.0.2.1").await.unwrap(), Some(50), "no flood makes it forgotten");
-    let (path, clock) = (home.path(), home.clock.clone());
-    let Home { folder, store, .. } = home;
-    store.close().await;
-    drop(store);
-    let store = Store::open(&path, clock.clone()).await.unwrap();
-    assert_eq!(store.sign_in_wait("192.0.2.1").await.unwrap(), Some(50));
-    clock.advance_ms(50_000);
-    assert_eq!(store.sign_in_wait("192.0.2.1").await.unwrap(), None);
-    clock.advance_ms(-3_600_000);
-    assert_eq!(
-        store.sign_in_wait("192.0.2.1").await.unwrap(),
-        None,
-        "a clock that was set back locks nobody out"
-    );
-    drop(folder);
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_keyed_request_is_done_once() {
     let home = Home::new().await;

@@ -21,8 +21,9 @@ use sluice::domain::observed::Sample;
 use sluice::metrics::{Metrics, MetricsError, Source};
 use sluice::services::{Services, Settings};
 use sluice::store::Store;
-use sluice::web::listen::Peer;
+use sluice::web::listen::{self, Limits, Peer};
 use sluice::web::{App, router};
+use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
@@ -103,6 +104,14 @@ impl TestApp {
     /// The file of the history.
     pub fn history_file(&self) -> std::path::PathBuf {
         self.folder.path().join("sluice.db")
+    }
+
+    /// The same router behind the real listener, on a loopback address.
+    pub async fn listen(&self, limits: Limits) -> SocketAddr {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let at = listener.local_addr().unwrap();
+        tokio::spawn(listen::serve(listener, self.router.clone(), limits, self.stop.clone()));
+        at
     }
 
     /// Tells everybody that the server stops.
@@ -223,6 +232,12 @@ impl Ask<'_> {
     pub async fn open(self) -> (u16, Body) {
         let (parts, body) = self.exchange().await.into_parts();
         (parts.status.as_u16(), body)
+    }
+
+    /// The same without borrowing the application.
+    pub fn detached(self) -> impl Future<Output = Answer> + Send + 'static {
+        let (router, request, body) = (self.router.clone(), self.request, self.body);
+        async move { Ask { router: &router, request, body }.send().await }
     }
 
     async fn exchange(self) -> http::Response<Body> {

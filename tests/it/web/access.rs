@@ -153,13 +153,31 @@ async fn a_wrong_token_gets_one_sentence_and_soon_a_pause() {
         assert!(token.is_empty() || !answer.body.contains(&format!("value=\"{token}\"")), "kept in the form");
         assert!(!answer.body.contains("evil.example"), "a foreign return address is dropped");
     }
+    let mut last = 0;
     for _ in 0..6 {
-        app.ask("POST", "/login").form(&[("token", "wrong")]).send().await;
+        last = app.ask("POST", "/login").form(&[("token", "wrong")]).send().await.status;
     }
-    let paused = app.ask("POST", "/login").form(&[("token", RELEASER)]).send().await;
-    assert_eq!(paused.status, 429);
-    app.clock.advance_ms(120_000);
+    assert_eq!(last, 429, "the same wrong token is not looked at again");
     app.sign_in(RELEASER).await;
+    app.clock.advance_ms(120_000);
+    assert_eq!(app.ask("POST", "/login").form(&[("token", "wrong")]).send().await.status, 401);
+}
+
+/// A sandboxed frame of any site says `Origin: null`; our own sign-in page lets the browser say its origin.
+#[tokio::test]
+async fn a_sign_in_that_does_not_come_from_here_is_refused() {
+    let app = TestApp::with_people().await;
+    assert_eq!(app.get("/login").await.header("referrer-policy"), "same-origin");
+    for (name, value, status) in [
+        ("origin", "null", 403),
+        ("origin", "https://evil.example", 403),
+        ("sec-fetch-site", "cross-site", 403),
+        ("origin", "http://127.0.0.1:8080", 303),
+        ("sec-fetch-site", "same-origin", 303),
+    ] {
+        let ask = app.ask("POST", "/login").header(name, value);
+        assert_eq!(ask.form(&[("token", VIEWER)]).send().await.status, status, "{name}: {value}");
+    }
 }
 
 #[tokio::test]
@@ -300,7 +318,10 @@ async fn tokens_that_nobody_has_are_soon_not_looked_at() {
         last = app.ask("GET", "/api/v1/me").token(&format!("guess-{n}")).send().await.status;
     }
     assert_eq!(last, 429);
+    let valid = app.ask("GET", "/api/v1/me").token(VIEWER).send().await;
+    assert_eq!(valid.status, 200, "guesses of others keep nobody out");
     app.clock.advance_ms(61_000);
+    assert_eq!(app.ask("GET", "/api/v1/me").token("guess-40").send().await.status, 401);
     assert_eq!(app.ask("GET", "/api/v1/me").token(VIEWER).send().await.status, 200);
     for bad in ["Basic abc", "Bearer", "Bearer ", "bearer"] {
         let answer = app.ask("GET", "/api/v1/me").header("authorization", bad).send().await;

@@ -4,6 +4,7 @@ mod config;
 mod listen;
 
 mod access;
+mod attacks;
 mod frame;
 
 mod api;
