@@ -74,13 +74,16 @@ impl Cluster {
         name: &str,
         uid: &str,
     ) -> Result<(), WorkloadError> {
+        self.delete(watched(kind).object(namespace.as_str(), name), uid).await
+    }
+
+    async fn delete(&self, path: String, uid: &str) -> Result<(), WorkloadError> {
         let mut options =
             json!({ "kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": "Background" });
         if !uid.is_empty() {
             options["preconditions"] = json!({ "uid": uid });
         }
         let end = within(self.limits().write);
-        let path = watched(kind).object(namespace.as_str(), name);
         let call = Call::with_body(Method::DELETE, path, &options);
         match wire::send(&self.inner.clients.write, &call, end).await {
             Ok(answer) if answer.is_success() || answer.status == 404 => Ok(()),
@@ -103,6 +106,12 @@ impl Cluster {
         let list: Value =
             serde_json::from_slice(&answer.body).map_err(|error| ClusterError::Invalid(error.to_string()))?;
         Ok(list["items"].as_array().cloned().unwrap_or_default())
+    }
+
+    /// Deletes a pod, if it is still the one that was read. One that is gone is fine.
+    pub async fn delete_pod(&self, pod: &Value) -> Result<(), WorkloadError> {
+        let uid = pod.pointer("/metadata/uid").and_then(Value::as_str).unwrap_or_default();
+        self.delete(path_of(Watched::Pod, pod), uid).await
     }
 
     /// Replaces a pod at the resourceVersion that it was read at (only its labels can have changed).

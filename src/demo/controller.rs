@@ -160,7 +160,8 @@ impl Controller {
     }
 
     /// Of a StatefulSet: a name can be taken once, so an old pod goes before the new one comes; from the last ordinal
-    /// down to the partition, one at a time and only while all others are ready.
+    /// down to the partition, one at a time and only while all others are ready. Where pods are replaced in order, one
+    /// that is not ready is waited for, whatever it runs; it goes only when somebody deletes it.
     fn replace_one(&self, set: &Value, new: &[Value], old: &mut Vec<Value>, wanted: usize) {
         let ordinal = |pod: &Value| {
             let name = text(pod, "/metadata/name");
@@ -172,6 +173,11 @@ impl Controller {
             self.delete_pod(pod);
         }
         let partition = set["spec"]["updateStrategy"]["rollingUpdate"]["partition"].as_u64().unwrap_or(0);
+        let in_order = set["spec"]["podManagementPolicy"] != "Parallel";
+        if in_order && new.iter().chain(&kept).any(|pod| !pods::is_ready(pod)) {
+            *old = kept;
+            return;
+        }
         let due = |pod: &Value| u64::try_from(ordinal(pod)).unwrap_or(u64::MAX) >= partition;
         let broken = kept.iter().any(|pod| !pods::is_ready(pod) && due(pod));
         if broken || new.iter().all(pods::is_ready) {
@@ -228,6 +234,7 @@ impl Controller {
                 && let Some(fields) = status.as_object_mut()
             {
                 fields.remove("unavailableReplicas");
+                fields.insert("updateRevision".to_owned(), pods::revision(workload, &hash).into());
             }
             if workload["status"] != status {
                 let kind = workload["kind"].as_str().unwrap_or_default();

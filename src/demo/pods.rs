@@ -18,7 +18,13 @@ pub fn make(workload: &Value, name: &str, hash: &str, number: u32, mesh: bool) -
         Some("StatefulSet") => ("StatefulSet", owner),
         _ => ("ReplicaSet", format!("{owner}-{hash}")),
     };
-    let uid = format!("{}-{hash}", text(workload, "/metadata/uid"));
+    let uid = match kind {
+        "StatefulSet" => text(workload, "/metadata/uid"),
+        _ => format!("{}-{hash}", text(workload, "/metadata/uid")),
+    };
+    if kind == "StatefulSet" {
+        metadata["labels"]["controller-revision-hash"] = revision(workload, hash).into();
+    }
     metadata["ownerReferences"] =
         json!([{ "apiVersion": "apps/v1", "kind": kind, "name": owner, "uid": uid, "controller": true }]);
     let mut spec = template["spec"].clone();
@@ -40,6 +46,11 @@ pub fn make(workload: &Value, name: &str, hash: &str, number: u32, mesh: bool) -
     });
     tell(&mut pod, State::Starting);
     pod
+}
+
+/// The name of the ControllerRevision that a StatefulSet's template would have.
+pub fn revision(set: &Value, hash: &str) -> String {
+    format!("{}-{hash}", text(set, "/metadata/name"))
 }
 
 /// The pod once its containers run; a broken one stays as it is.

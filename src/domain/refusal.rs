@@ -145,6 +145,12 @@ codes! {
     SameImage "same_image" 422,
     NoWorkload "no_workload" 422,
     NotStateful "not_stateful" 422,
+    /// A StatefulSet whose pods are replaced only when somebody deletes them.
+    OnDelete "on_delete" 422,
+    /// The workload is not as the release left it: there is no safe way back.
+    WorkloadChanged "workload_changed" 409,
+    /// The version that would be gone back to is not there any more.
+    StableGone "stable_gone" 409,
     AnalysisMissing "analysis_missing" 422,
     AnalysisRange "analysis_range" 422,
     AnalysisChoice "analysis_choice" 422,

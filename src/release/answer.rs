@@ -41,10 +41,17 @@ impl Machine<'_> {
                     if phase == Phase::Aborting { Stage::Preflight } else { Stage::Converging };
                 if updated > 0 {
                     self.out.state.deployed = true;
+                    self.out.state.reverting = false;
+                } else if phase == Phase::Aborting {
+                    let wait = self.deadline_ms().max(super::BACK_MS);
+                    self.out.state.reverting = true;
+                    // Counted from here: pods are replaced one after the other.
+                    self.out.state.deadline_ms = Some(self.now.saturating_add(wait));
                 }
             }
             ActionKind::Scale { side, .. } => {
                 if side == Side::Stable && phase == Phase::Aborting {
+                    self.out.state.scaled_back = true;
                     // Counted from here: pods need their time to start.
                     self.out.state.deadline_ms = Some(self.now.saturating_add(super::BACK_MS));
                 }
@@ -73,7 +80,7 @@ impl Machine<'_> {
                     _ => {}
                 }
             }
-            ActionKind::SwitchBack { .. } => {
+            ActionKind::SwitchBack { .. } | ActionKind::Restore => {
                 if phase == Phase::Aborting {
                     self.out.state.stage = Stage::Converging;
                 }
@@ -85,7 +92,7 @@ impl Machine<'_> {
                 self.out.state.removing = None;
                 self.out.state.needs = None;
             }
-            ActionKind::Measure => {}
+            ActionKind::Measure | ActionKind::Heal | ActionKind::Settle => {}
         }
     }
 

@@ -73,6 +73,9 @@ impl Machine<'_> {
             let Some(world) = self.world else { return };
             if world.stable.wanted != wanted {
                 self.out.state.stage = Stage::Converging;
+                if self.out.state.stable_replicas.is_some_and(|had| wanted < had) {
+                    self.out.state.stable_lowered = true;
+                }
                 self.act(ActionKind::Scale { side: Side::Stable, replicas: wanted });
                 return;
             }
@@ -98,6 +101,10 @@ impl Machine<'_> {
             self.act(ActionKind::Batch { updated: 0, number: 0 });
             return;
         }
+        if self.out.state.reverting {
+            self.await_reverted();
+            return;
+        }
         let Some(had) = self.out.state.stable_replicas else {
             // It ends before it touched anything.
             self.finish(Phase::RolledBack);
@@ -105,8 +112,11 @@ impl Machine<'_> {
         };
         let Some(world) = self.world else { return };
         let late = self.out.state.deadline_ms.is_none_or(|deadline| self.now >= deadline);
-        let touched = self.out.state.stable_lowered || !self.is_mesh();
-        if touched && world.stable.wanted < had {
+        let state = &self.out.state;
+        let lowered = world.stable.wanted < had;
+        // What is switched back to gets its pods again, whoever took them; once, so that nobody is fought.
+        let touched = state.stable_lowered || !self.is_mesh() || (state.switch_back && lowered);
+        if touched && lowered && !state.scaled_back {
             self.act(ActionKind::Scale { side: Side::Stable, replicas: had });
             return;
         }
@@ -123,6 +133,23 @@ impl Machine<'_> {
         }
     }
 
+    /// The StatefulSet's template is as it was. The controller replaces pods one after the other and waits for
+    /// each; a pod that never gets ready at the revision that was taken back is waited for until it is deleted.
+    fn await_reverted(&mut self) {
+        let Some(reverted) = self.world.map(|world| world.reverted) else { return };
+        if reverted.whole && reverted.unsettled {
+            self.act(ActionKind::Settle);
+        } else if reverted.whole {
+            self.out.state.stage = Stage::Applying;
+        } else if reverted.broken > 0 {
+            self.act(ActionKind::Heal);
+        } else if self.out.state.deadline_ms.is_none_or(|deadline| self.now >= deadline) {
+            let stable = &self.spec.stable;
+            self.out.state.needs = Some(Refusal::new(Code::StableNotReady).arg("v", stable));
+            self.finish(Phase::NeedsAttention);
+        }
+    }
+
     fn move_back(&mut self) {
         if !self.is_mesh() || !self.out.state.declared {
             self.out.state.stage = Stage::Converging;
@@ -130,6 +157,7 @@ impl Machine<'_> {
         }
         match self.out.state.back_to {
             Some(revision) => self.act(ActionKind::SwitchBack { revision }),
+            None if self.out.state.switch_back => self.act(ActionKind::Restore),
             None => self.act(ActionKind::Traffic { aim: Aim::default() }),
         }
     }

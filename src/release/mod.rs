@@ -78,10 +78,23 @@ pub struct World {
     pub candidate: Pods,
     /// Ready pods of a StatefulSet that run the candidate's image.
     pub updated_ready: u32,
+    /// The StatefulSet whose template was taken back; only while that is waited for.
+    pub reverted: Reverted,
     /// Percent that the routing declares for the candidate; `None` = spread by pods.
     pub percent: Option<u8>,
     /// The latest change that was not made here.
     pub drift: Option<Drift>,
+}
+
+/// How far a StatefulSet is whose template was taken back.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Reverted {
+    /// All its pods are ready and run what they ran before.
+    pub whole: bool,
+    /// Pods that are not ready at the revision that was taken back.
+    pub broken: u32,
+    /// Its `partition` is not as it was before.
+    pub unsettled: bool,
 }
 
 /// Pods of one version.
@@ -317,7 +330,8 @@ impl Machine<'_> {
 
     /// Begins the way back.
     fn turn_back(&mut self) {
-        let until = self.now.saturating_add(BACK_MS);
+        let wait = if self.out.state.reverting { self.deadline_ms().max(BACK_MS) } else { BACK_MS };
+        let until = self.now.saturating_add(wait);
         let state = self.state();
         // What was on its way forward is not wanted any more. It may have been done: it is counted as done.
         for action in std::mem::take(&mut state.pending) {
@@ -330,6 +344,7 @@ impl Machine<'_> {
         }
         state.not_before_ms = None;
         state.reassert = false;
+        state.scaled_back = false;
         state.phase = Phase::Aborting;
         state.stage = Stage::Preflight;
         state.paused = None;

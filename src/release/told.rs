@@ -41,6 +41,13 @@ impl Machine<'_> {
             Command::Abort => self.abort(),
             Command::Rollback { revision } => {
                 self.out.state.back_to = Some(*revision);
+                self.out.state.switch_back = false;
+                self.out.state.needs = None;
+                self.turn_back();
+            }
+            Command::SwitchBack => {
+                self.out.state.back_to = None;
+                self.out.state.switch_back = true;
                 self.out.state.needs = None;
                 self.turn_back();
             }
@@ -134,6 +141,7 @@ impl Machine<'_> {
             Phase::Aborting => {}
             _ => {
                 self.out.state.back_to = None;
+                self.out.state.switch_back = false;
                 self.out.state.needs = None;
                 self.turn_back();
             }

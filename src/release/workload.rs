@@ -13,6 +13,8 @@ pub const RELEASE_ANNOTATION: &str = "sluice.io/release";
 /// What a StatefulSet ran before its pods were replaced: an abort puts it back.
 pub const STABLE_IMAGE: &str = "sluice.io/stable-image";
 pub const STABLE_VERSION: &str = "sluice.io/stable-version";
+/// The `partition` that it had, where that was not 0.
+pub const STABLE_PARTITION: &str = "sluice.io/stable-partition";
 /// By which pods of one batch are found.
 pub const ROLLOUT_ID: &str = "rollouts.kruise.io/rollout-id";
 pub const BATCH_ID: &str = "rollouts.kruise.io/rollout-batch-id";
@@ -124,31 +126,38 @@ pub fn scaled(workload: &Value, replicas: u32) -> Option<Value> {
     Some(out)
 }
 
-/// A StatefulSet so many of whose pods run the image; 0 = all run again what they ran before. `None` when it
-/// is so already.
+/// A StatefulSet so many of whose pods run the image; 0 = its template is again what it was before, and all pods
+/// are replaced by it. `None` when it is so already. Everything else of `updateStrategy` stays.
 pub fn batch(set: &Value, updated: u32, wish: &Copy<'_>) -> Result<Option<Value>, Refusal> {
     let broken = || Refusal::new(Code::NotStateful).arg("v", wish.stable);
+    rolls(set)?;
     let total = set["spec"]["replicas"].as_u64().unwrap_or(1);
+    // The notes are this release's own once the template holds its image; others are what an earlier one left.
+    let begun = runs(set, wish.image);
     let mut out = set.clone();
-    let note =
-        |of: &Value, key: &str| of.get("metadata")?.get("annotations")?.get(key)?.as_str().map(str::to_owned);
-    let (had, was) = (note(set, STABLE_IMAGE), note(set, STABLE_VERSION));
-    let annotations = out
-        .get_mut("metadata")
-        .and_then(Value::as_object_mut)
-        .ok_or_else(broken)?
-        .entry("annotations")
-        .or_insert_with(|| json!({}))
-        .as_object_mut()
-        .ok_or_else(broken)?;
     let (image, version, partition) = if updated == 0 {
-        let Some(image) = had.clone() else { return Ok(None) };
+        if !begun {
+            // Nothing of this release is there to be taken back.
+            return Ok(None);
+        }
+        let (image, version) = (note(set, STABLE_IMAGE), note(set, STABLE_VERSION));
+        let image = image.ok_or_else(|| changed(set))?.to_owned();
+        let version = version.map_or_else(|| wish.stable.to_string(), str::to_owned);
+        let annotations = annotations(&mut out).ok_or_else(broken)?;
         annotations.remove(STABLE_IMAGE);
         annotations.remove(STABLE_VERSION);
-        (image, was.unwrap_or_else(|| wish.stable.to_string()), 0)
+        (image, version, 0)
     } else {
-        annotations.entry(STABLE_IMAGE).or_insert_with(|| wish.old_image.into());
-        annotations.entry(STABLE_VERSION).or_insert_with(|| wish.stable.as_str().into());
+        let held = partition_of(set);
+        let annotations = annotations(&mut out).ok_or_else(broken)?;
+        if !begun {
+            annotations.insert(STABLE_IMAGE.into(), wish.old_image.into());
+            annotations.insert(STABLE_VERSION.into(), wish.stable.as_str().into());
+            annotations.remove(STABLE_PARTITION);
+            if held > 0 {
+                annotations.insert(STABLE_PARTITION.into(), held.to_string().into());
+            }
+        }
         (wish.image.to_owned(), wish.version.to_string(), total.saturating_sub(u64::from(updated)))
     };
     let spec = out.get_mut("spec").ok_or_else(broken)?;
@@ -163,8 +172,103 @@ pub fn batch(set: &Value, updated: u32, wish: &Copy<'_>) -> Result<Option<Value>
     if set_image(spec, old, &image).is_none() {
         set_image(spec, &image, &image).ok_or_else(broken)?;
     }
-    spec["updateStrategy"] = json!({ "type": "RollingUpdate", "rollingUpdate": { "partition": partition } });
+    set_partition(spec, partition).ok_or_else(broken)?;
     Ok((out != *set).then_some(out))
+}
+
+/// The StatefulSet with its `partition` as it was before the release; `None` when it is so already.
+pub fn settled(set: &Value) -> Option<Value> {
+    let partition = note(set, STABLE_PARTITION)?.parse::<u64>().ok()?;
+    let mut out = set.clone();
+    annotations(&mut out)?.remove(STABLE_PARTITION);
+    set_partition(out.get_mut("spec")?, partition)?;
+    Some(out)
+}
+
+/// True when [`settled`] has something to do.
+pub fn is_unsettled(set: &Value) -> bool {
+    note(set, STABLE_PARTITION).is_some()
+}
+
+/// Refuses a StatefulSet whose pods are replaced only when somebody deletes them: a partition means nothing there.
+pub fn rolls(set: &Value) -> Result<(), Refusal> {
+    match set.pointer("/spec/updateStrategy/type").and_then(Value::as_str) {
+        Some("OnDelete") => Err(Refusal::new(Code::OnDelete).arg("object", set_name(set))),
+        _ => Ok(()),
+    }
+}
+
+/// Refuses to take back a template that is not the one which the release wrote.
+pub fn may_revert(set: &Value, image: &str) -> Result<(), Refusal> {
+    if runs(set, image) && note(set, STABLE_IMAGE).is_some() { Ok(()) } else { Err(changed(set)) }
+}
+
+/// What its pods ran before, as the release noted it.
+pub fn noted_image(set: &Value) -> Option<&str> {
+    note(set, STABLE_IMAGE)
+}
+
+/// Pods of the StatefulSet that are not ready at another revision than the one it wants: where pods are replaced
+/// in order the controller waits for them for ever. Pods that are going already are left out.
+pub fn broken_pods<'a>(set: &Value, pods: &'a [Value]) -> Vec<&'a Value> {
+    let wanted = set.pointer("/status/updateRevision").and_then(Value::as_str);
+    let (Some(wanted), Some(uid)) = (wanted, set.pointer("/metadata/uid").and_then(Value::as_str)) else {
+        return Vec::new();
+    };
+    let own = |pod: &&Value| {
+        let owners = pod.pointer("/metadata/ownerReferences").and_then(Value::as_array);
+        owners.is_some_and(|all| all.iter().any(|one| one["uid"] == uid && one["controller"] == true))
+    };
+    let old = |pod: &&Value| {
+        let label = pod["metadata"]["labels"]["controller-revision-hash"].as_str();
+        label.is_some_and(|hash| hash != wanted)
+    };
+    let going = |pod: &&Value| pod.pointer("/metadata/deletionTimestamp").is_some();
+    pods.iter().filter(|pod| own(pod) && old(pod) && !going(pod) && !is_ready(pod)).collect()
+}
+
+fn is_ready(pod: &Value) -> bool {
+    let conditions = pod.pointer("/status/conditions").and_then(Value::as_array);
+    conditions.is_some_and(|all| all.iter().any(|one| one["type"] == "Ready" && one["status"] == "True"))
+}
+
+fn note<'a>(of: &'a Value, key: &str) -> Option<&'a str> {
+    of.get("metadata")?.get("annotations")?.get(key)?.as_str()
+}
+
+fn annotations(object: &mut Value) -> Option<&mut Map<String, Value>> {
+    let metadata = object.get_mut("metadata")?.as_object_mut()?;
+    metadata.entry("annotations").or_insert_with(|| json!({})).as_object_mut()
+}
+
+fn runs(set: &Value, image: &str) -> bool {
+    let containers = set.pointer("/spec/template/spec/containers").and_then(Value::as_array);
+    containers.is_some_and(|all| all.iter().any(|one| one["image"] == image))
+}
+
+fn changed(set: &Value) -> Refusal {
+    Refusal::new(Code::WorkloadChanged).arg("object", set_name(set))
+}
+
+fn set_name(set: &Value) -> String {
+    let text = |key: &str| set["metadata"][key].as_str().unwrap_or_default();
+    format!("StatefulSet {}/{}", text("namespace"), text("name"))
+}
+
+fn partition_of(set: &Value) -> u64 {
+    set.pointer("/spec/updateStrategy/rollingUpdate/partition").and_then(Value::as_u64).unwrap_or(0)
+}
+
+fn set_partition(spec: &mut Value, partition: u64) -> Option<()> {
+    let strategy = spec.as_object_mut()?.entry("updateStrategy").or_insert_with(|| json!({}));
+    let strategy = strategy.as_object_mut()?;
+    strategy.insert("type".into(), "RollingUpdate".into());
+    let rolling = strategy.entry("rollingUpdate").or_insert_with(|| json!({}));
+    if rolling.is_null() {
+        *rolling = json!({});
+    }
+    rolling.as_object_mut()?.insert("partition".into(), partition.into());
+    Some(())
 }
 
 /// The pods of a batch that do not carry its labels yet, with them.

@@ -9,7 +9,7 @@ use crate::domain::audit::Action;
 use crate::domain::command::{Command, TrafficChange};
 use crate::domain::ids::{Revision, ServiceRef};
 use crate::domain::observed::Observed;
-use crate::domain::plan::Planned;
+use crate::domain::plan::{Effect, Planned};
 use crate::domain::refusal::{Check, Code, Refusal, Severity};
 use crate::domain::routing::Routing;
 use crate::domain::snapshot::Snapshot;
@@ -173,6 +173,18 @@ impl Services {
             _ => None,
         };
         Ok(Decided { planned, checks, observed: observed.ok().flatten(), to_revision })
+    }
+
+    /// What restoring a revision would do to the service as it stands. Nothing is checked or written here.
+    pub(super) async fn effect_of_revision(
+        &self,
+        at: &ServiceRef,
+        revision: Revision,
+        look: &Look,
+    ) -> Result<Effect, Refusal> {
+        let command = self.command(at, &Wish::SwitchBack(revision)).await?;
+        let stamp = ChangeStamp { change: String::new(), revision: None, actor: String::new() };
+        Ok(routing::plan(&command, &look.snapshot, &self.inner.settings.policy, &stamp)?.effect)
     }
 
     /// The pending change that restoring a revision would be: what the service page is filled with when

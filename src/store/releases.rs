@@ -9,7 +9,7 @@ use sqlx::{Row, SqliteConnection};
 
 use crate::domain::actor::Identity;
 use crate::domain::audit::{Entry, Intent, Outcome};
-use crate::domain::ids::{Namespace, ServiceRef};
+use crate::domain::ids::{Namespace, Revision, ServiceRef};
 use crate::domain::release::{Judgement, Release, ReleaseId, Spec, TimelineEntry};
 
 use super::record::{self, Revise};
@@ -244,6 +244,27 @@ impl Store {
             out.push(TimelineEntry { entry: Some(entry), ..held });
         }
         Ok(out)
+    }
+
+    /// The first revision of its service that a release made in its latest run; `None` when it made none.
+    pub async fn first_revision_of(
+        &self,
+        id: ReleaseId,
+        at: &ServiceRef,
+    ) -> Result<Option<Revision>, StoreError> {
+        // The plus keeps the range of rows from being walked: the revisions of one service are few.
+        let sql = "SELECT o.revision FROM audit o JOIN audit i ON i.seq = o.intent
+             WHERE o.service = ?2 AND o.revision IS NOT NULL
+               AND +o.seq > (SELECT coalesce(max(entry), 0) FROM release_event
+                             WHERE release = ?1 AND instr(body, '\"what\":\"began\"') > 0)
+               AND json_extract(i.body, '$.intent.details.release.id') = ?1
+             ORDER BY o.revision LIMIT 1";
+        let found: Option<i64> = sqlx::query_scalar(sql)
+            .bind(id.0)
+            .bind(at.to_string())
+            .fetch_optional(&self.inner.readers)
+            .await?;
+        Ok(found.map(i64::cast_unsigned))
     }
 
     /// What was seen, newest first.

@@ -22,6 +22,8 @@ pub enum Command {
     Rollback {
         revision: Revision,
     },
+    /// After success: everything as it was before the release began (split, rules, mirror, pods, image).
+    SwitchBack,
     /// Once more: the action that failed, or (after an abort) the whole from its first step.
     Retry,
     /// Replaces the steps that have not begun.
@@ -49,6 +51,7 @@ impl Command {
             Self::PromoteAll => Word::PromoteAll,
             Self::Abort => Word::Abort,
             Self::Rollback { .. } => Word::Rollback,
+            Self::SwitchBack => Word::SwitchBack,
             Self::Retry => Word::Retry,
             Self::ChangeSteps { .. } => Word::ChangeSteps,
             Self::Retire { .. } => Word::Retire,
@@ -68,6 +71,7 @@ pub enum Word {
     PromoteAll,
     Abort,
     Rollback,
+    SwitchBack,
     Retry,
     ChangeSteps,
     Retire,
@@ -75,7 +79,7 @@ pub enum Word {
 }
 
 impl Word {
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Start,
         Self::Pause,
         Self::Resume,
@@ -83,6 +87,7 @@ impl Word {
         Self::PromoteAll,
         Self::Abort,
         Self::Rollback,
+        Self::SwitchBack,
         Self::Retry,
         Self::ChangeSteps,
         Self::Retire,
@@ -99,6 +104,7 @@ impl Word {
             Self::PromoteAll => "promote_all",
             Self::Abort => "abort",
             Self::Rollback => "rollback",
+            Self::SwitchBack => "switch_back",
             Self::Retry => "retry",
             Self::ChangeSteps => "change_steps",
             Self::Retire => "retire",
@@ -113,7 +119,7 @@ impl Word {
 
     /// True for those that lead back: no reason, no acknowledgement, no metrics needed.
     pub fn goes_back(self) -> bool {
-        matches!(self, Self::Abort | Self::Rollback | Self::Pause)
+        matches!(self, Self::Abort | Self::Rollback | Self::SwitchBack | Self::Pause)
     }
 
     /// True for those that need a reason: forward is careful.

@@ -253,6 +253,13 @@ pub enum ActionKind {
     SwitchBack {
         revision: Revision,
     },
+    /// Split, rules and mirror as they were before the release began.
+    Restore,
+    /// Delete the pods of the StatefulSet that are not ready at the revision that was taken back: the controller
+    /// waits for them for ever.
+    Heal,
+    /// The StatefulSet's `partition` as it was before the release began.
+    Settle,
     /// Ask the source of figures.
     Measure,
     /// Take the version's rules, subset and workload away.
@@ -346,6 +353,15 @@ pub struct State {
     /// A removal that is under way after the end.
     #[serde(default)]
     pub removing: Option<Side>,
+    /// True when it was done and goes back (or went back) to what was before it began.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub switch_back: bool,
+    /// True once the way back has scaled the stable version: a second time would fight somebody else's number.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub scaled_back: bool,
+    /// True once the way back has taken the StatefulSet's template back: its pods are waited for.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub reverting: bool,
     /// Actions that were tried in vain in a row.
     #[serde(default)]
     pub tries: u32,
@@ -390,6 +406,9 @@ impl State {
             started_by: None,
             removed: Vec::new(),
             removing: None,
+            switch_back: false,
+            scaled_back: false,
+            reverting: false,
             tries: 0,
             unfrozen_ms: None,
             not_before_ms: None,
@@ -441,6 +460,7 @@ impl State {
                     && match word {
                         Word::Retire => !self.removed.contains(&Side::Stable),
                         Word::Rollback => true,
+                        Word::SwitchBack => !self.removed.contains(&Side::Stable),
                         _ => false,
                     }
             }
@@ -451,6 +471,7 @@ impl State {
                         Word::DeleteVersion => !gone,
                         Word::Retry | Word::Rollback => true,
                         Word::Abort => self.phase == Phase::NeedsAttention,
+                        Word::SwitchBack => self.phase == Phase::NeedsAttention && self.switch_back,
                         _ => false,
                     }
             }

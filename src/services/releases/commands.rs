@@ -6,7 +6,7 @@ use crate::domain::audit::{Action as Act, Details, Intent};
 use crate::domain::ids::ServiceRef;
 use crate::domain::overview::Happening;
 use crate::domain::refusal::{Code, Refusal};
-use crate::domain::release::{Command, Happened, Release, ReleaseId, Spec, State};
+use crate::domain::release::{Command, Happened, Release, ReleaseId, Spec, State, Word};
 use crate::release::Event;
 use crate::services::Services;
 use crate::services::change::check_reason;
@@ -109,6 +109,12 @@ impl Services {
                 let refusal = Refusal::new(Code::UnknownRevision).field("revision");
                 return Err(refusal.arg("r", revision).arg("svc", &at));
             }
+        }
+        if word == Word::SwitchBack
+            && held.release.state.may(word)
+            && let Err(refusal) = self.way_back_of(who, &held).await
+        {
+            return Err(self.refuse(intent, refusal).await.refusal);
         }
         let by = By {
             who: Some(who.clone()),

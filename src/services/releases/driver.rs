@@ -14,13 +14,14 @@ use crate::domain::audit::{Action as Act, Details, Ending, Intent, Outcome, Rele
 use crate::domain::overview::Happening;
 use crate::domain::refusal::{Code, Refusal};
 use crate::domain::release::state::{Action, ActionKind};
-use crate::domain::release::{Happened, Release, ReleaseId, Stage, TimelineEntry};
+use crate::domain::release::{Happened, Release, ReleaseId, TimelineEntry};
 use crate::release::{Event, Observation, Transition, step};
 use crate::services::Services;
 use crate::services::once::unavailable;
 use crate::store::{Held, ReleaseFilter, Step, Stored};
 
 use super::Slot;
+use super::stateful::asks;
 
 /// How often the timers are looked at: a step comes within a second of its time.
 const TURN: Duration = Duration::from_millis(100);
@@ -104,7 +105,7 @@ fn is_leap(own_ms: i64, ahead_ms: i64) -> bool {
 /// When a release is to be looked at though nothing happens, by its own time.
 fn next_of(held: &Held, now_ms: i64) -> i64 {
     let state = &held.release.state;
-    if held.release.spec.candidate.is_in_place() && state.stage == Stage::Converging {
+    if asks(&held.release) {
         // Its pods are asked for.
         return now_ms.saturating_add(BATCH_MS);
     }
@@ -151,7 +152,7 @@ impl Services {
         let event = self.world_of(&held.release);
         let seen = Observation { now_ms, event };
         let out = step(&held.release.spec, &held.release.state, &seen);
-        let asks = held.release.spec.candidate.is_in_place() && held.release.state.stage == Stage::Converging;
+        let asks = asks(&held.release);
         let same = out.state == held.release.state && out.happened.is_empty();
         let leap = is_leap(slot.ahead_ms.load(Relaxed), ahead_ms);
         slot.next_ms.store(next_of(&held, now_ms), Relaxed);
@@ -389,7 +390,7 @@ impl Services {
             return Some(Event::Measured { action: action.id, seen });
         }
         let result = match &action.kind {
-            ActionKind::Traffic { .. } | ActionKind::SwitchBack { .. } => {
+            ActionKind::Traffic { .. } | ActionKind::SwitchBack { .. } | ActionKind::Restore => {
                 self.move_traffic(&held, action).await
             }
             _ => self.move_workload(&held, action).await,

@@ -6,17 +6,20 @@
 //! actions and the history's row in one transaction), and only then acts.
 
 mod ask;
+mod back;
 mod commands;
 mod difference;
 mod drafts;
 mod driver;
 mod observe;
 mod plan;
+mod stateful;
 mod traffic;
 mod webhooks;
 mod workloads;
 
 pub use ask::{ReleaseAsk, ReleaseDetail, ReleasePage, ReleaseShow, Until};
+pub use back::WayBack;
 pub use plan::ReleasePlan;
 pub use webhooks::{Webhook, signature};
 
@@ -48,8 +51,8 @@ pub(super) struct Room {
     /// Those that wait for somebody.
     waiting: Mutex<BTreeMap<ReleaseId, Arc<Release>>>,
     outside: Mutex<HashMap<ServiceRef, Drift>>,
-    /// Ready (and labelled) pods of a batch, by release.
-    updated: Mutex<HashMap<ReleaseId, u32>>,
+    /// What was last seen of StatefulSets whose pods are replaced, by release.
+    batches: Mutex<HashMap<ReleaseId, stateful::BatchSeen>>,
     /// To be looked at now, not at the next turn.
     woken: Mutex<HashSet<ReleaseId>>,
     wake: Notify,

@@ -32,8 +32,9 @@ impl Services {
                 ready: both.iter().map(|pods| pods.ready).sum(),
             };
             world.candidate = world.stable;
-            let updated = locked(&self.inner.releases.updated).get(&release.id).copied();
-            world.updated_ready = updated.unwrap_or(0);
+            let seen = locked(&self.inner.releases.batches).get(&release.id).copied().unwrap_or_default();
+            world.updated_ready = seen.updated;
+            world.reverted = seen.reverted;
         }
         if release.spec.strategy != Strategy::Replicas {
             let routing = self.inner.routings.of(&snapshot);

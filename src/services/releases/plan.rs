@@ -43,8 +43,23 @@ impl Services {
         }
         let look = self.look(&spec.service, false).await?;
         against(spec, &look, &mut plan);
+        self.rolls(spec, &look, &mut plan).await;
         self.figures(who, spec, &look, &mut plan).await?;
         Ok(plan)
+    }
+
+    /// A StatefulSet that does not replace its pods by itself cannot be released in batches.
+    async fn rolls(&self, spec: &Spec, look: &Look, plan: &mut ReleasePlan) {
+        let Ok((_, source)) = source_of(&look.snapshot, &spec.stable) else { return };
+        if !spec.candidate.is_in_place() || source.kind != WorkloadKind::StatefulSet {
+            return;
+        }
+        let at = &spec.service.namespace;
+        if let Ok(Some(set)) = self.inner.cluster.workload(source.kind, at, &source.name).await
+            && let Err(refusal) = workload::rolls(&set)
+        {
+            plan.refusals.push(refusal.field("candidate.in_place"));
+        }
     }
 
     async fn figures(

@@ -24,6 +24,16 @@ impl Services {
     pub(super) async fn move_traffic(&self, held: &Held, action: &Action) -> Result<(), Trouble> {
         let wish = match &action.kind {
             ActionKind::SwitchBack { revision } => Wish::SwitchBack(*revision),
+            ActionKind::Restore => {
+                let look =
+                    self.look(held.release.at(), false).await.map_err(|refusal| of_refusal(&refusal))?;
+                let before = self.routing_before(&held.release, &look).await;
+                match before.map_err(|refusal| of_refusal(&refusal))? {
+                    Some((_, wish)) => wish,
+                    // It wrote nothing: there is nothing to take back.
+                    None => return Ok(()),
+                }
+            }
             ActionKind::Traffic { aim } => {
                 let look =
                     self.look(held.release.at(), false).await.map_err(|refusal| of_refusal(&refusal))?;

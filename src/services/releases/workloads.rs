@@ -11,7 +11,7 @@ use crate::domain::audit::{
 use crate::domain::ids::{Namespace, VersionName};
 use crate::domain::refusal::{Code, Refusal};
 use crate::domain::release::state::{Action, ActionKind, Side};
-use crate::domain::release::{Candidate, Happened, Stage};
+use crate::domain::release::{Candidate, Happened};
 use crate::domain::service::{Version, Workload, WorkloadKind};
 use crate::domain::snapshot::Snapshot;
 use crate::release::Trouble;
@@ -21,15 +21,14 @@ use crate::services::ask::Wish;
 use crate::services::once::unavailable;
 use crate::store::{Held, Revise};
 
-use super::locked;
 use super::traffic::{actor_of, of_refusal};
 
 /// One workload and how it is to be written.
-struct Write<'a> {
-    act: &'static str,
-    kind: WorkloadKind,
-    before: Option<&'a Value>,
-    after: Option<Value>,
+pub(super) struct Write<'a> {
+    pub act: &'static str,
+    pub kind: WorkloadKind,
+    pub before: Option<&'a Value>,
+    pub after: Option<Value>,
 }
 
 impl Services {
@@ -42,6 +41,8 @@ impl Services {
                 self.scale(held, action, &look.snapshot, *side, *replicas).await
             }
             ActionKind::Batch { updated, .. } => self.batch(held, action, &look.snapshot, *updated).await,
+            ActionKind::Heal => self.heal(held, action).await,
+            ActionKind::Settle => self.settle(held, action).await,
             ActionKind::Remove { side } => self.remove_version(held, action, *side).await,
             _ => Ok(()),
         }
@@ -105,44 +106,6 @@ impl Services {
         self.write_workload(held, action, write).await
     }
 
-    async fn batch(
-        &self,
-        held: &Held,
-        action: &Action,
-        snapshot: &Snapshot,
-        updated: u32,
-    ) -> Result<(), Trouble> {
-        let release = &held.release;
-        let Some((version, source)) = set_of(snapshot, held) else {
-            let refusal = Refusal::new(Code::NotStateful).arg("v", &release.spec.stable);
-            return Err(Trouble::Refused(refusal));
-        };
-        let at = &snapshot.service.at.namespace;
-        let found = self.read_workload(WorkloadKind::StatefulSet, at, &source.name).await?;
-        let set = found.ok_or_else(|| Trouble::Refused(no_workload(&release.spec.stable)))?;
-        let Candidate::Image { version: candidate, image, .. } = &release.spec.candidate else {
-            return Ok(());
-        };
-        let selector = selector_of(snapshot);
-        let wish = Copy {
-            release: release.id,
-            key: key_of(version),
-            stable: &release.spec.stable,
-            version: candidate,
-            old_image: &source.image,
-            image,
-            replicas: None,
-            selector: &selector,
-        };
-        locked(&self.inner.releases.updated).remove(&release.id);
-        let Some(after) = workload::batch(&set, updated, &wish).map_err(Trouble::Refused)? else {
-            return Ok(());
-        };
-        let write =
-            Write { act: "batch", kind: WorkloadKind::StatefulSet, before: Some(&set), after: Some(after) };
-        self.write_workload(held, action, write).await
-    }
-
     /// Rules, subset, then the workload: nothing may point to pods that are going.
     async fn remove_version(&self, held: &Held, action: &Action, side: Side) -> Result<(), Trouble> {
         let release = &held.release;
@@ -175,7 +138,7 @@ impl Services {
         Ok(())
     }
 
-    async fn read_workload(
+    pub(super) async fn read_workload(
         &self,
         kind: WorkloadKind,
         at: &Namespace,
@@ -185,7 +148,12 @@ impl Services {
     }
 
     /// Intent, write, outcome.
-    async fn write_workload(&self, held: &Held, action: &Action, write: Write<'_>) -> Result<(), Trouble> {
+    pub(super) async fn write_workload(
+        &self,
+        held: &Held,
+        action: &Action,
+        write: Write<'_>,
+    ) -> Result<(), Trouble> {
         let lock = self.lock_of(held.release.at());
         let _held = lock.lock().await;
         let object = write.before.or(write.after.as_ref()).cloned().unwrap_or_default();
@@ -259,8 +227,19 @@ impl Services {
     }
 
     fn workload_intent(&self, held: &Held, action: &Action, record: WorkloadRecord) -> Intent {
-        let release = &held.release;
         let decided = vec![Happened::Decided { action: action.kind.clone() }];
+        let request_id = format!("{}-{}", held.release.id, action.id);
+        self.workloads_intent(held, decided, request_id, vec![record])
+    }
+
+    pub(super) fn workloads_intent(
+        &self,
+        held: &Held,
+        decided: Vec<Happened>,
+        request_id: String,
+        workloads: Vec<WorkloadRecord>,
+    ) -> Intent {
+        let release = &held.release;
         let mark = ReleaseMark::of(release, release.state.phase, decided);
         Intent {
             change: uuid::Uuid::now_v7().to_string(),
@@ -272,57 +251,14 @@ impl Services {
             address: None,
             action: Act::Workload,
             reason: release.id.to_string(),
-            request_id: format!("{}-{}", release.id, action.id),
-            details: Details { release: Some(Box::new(mark)), workloads: vec![record], ..Details::default() },
+            request_id,
+            details: Details { release: Some(Box::new(mark)), workloads, ..Details::default() },
         }
-    }
-
-    /// How far a batch is: asks the StatefulSet, and labels the pods of the batch once they are ready.
-    pub(super) async fn watch_batch(&self, held: &Held) -> Result<(), Trouble> {
-        let release = &held.release;
-        let wanted = release.state.updated;
-        if !release.spec.candidate.is_in_place() || release.state.stage != Stage::Converging || wanted == 0 {
-            return Ok(());
-        }
-        let Some(snapshot) = self.inner.cache.snapshot(release.at()) else { return Ok(()) };
-        let Some((_, source)) = set_of(&snapshot, held) else { return Ok(()) };
-        let at = &snapshot.service.at.namespace;
-        let Some(set) = self.read_workload(WorkloadKind::StatefulSet, at, &source.name).await? else {
-            return Ok(());
-        };
-        let number = |pointer: &str| set.pointer(pointer).and_then(Value::as_u64).unwrap_or(0);
-        let total = set["spec"]["replicas"].as_u64().unwrap_or(1);
-        let heard = number("/status/observedGeneration") >= number("/metadata/generation");
-        let updated = number("/status/updatedReplicas").min(total);
-        if !heard || number("/status/readyReplicas") < total || updated < u64::from(wanted) {
-            return Ok(());
-        }
-        let batch = release.spec.steps[..(release.state.step + 1).min(release.spec.steps.len())]
-            .iter()
-            .filter(|step| matches!(step, crate::domain::release::Step::Replicas { .. }))
-            .count();
-        let labels = set.pointer("/spec/selector/matchLabels").and_then(Value::as_object);
-        let selector: Vec<(String, String)> = labels
-            .into_iter()
-            .flatten()
-            .filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned())))
-            .collect();
-        let pods = self.inner.cluster.pods(at, &selector).await.map_err(of_cluster)?;
-        let from = total.saturating_sub(u64::from(wanted));
-        let number = u32::try_from(batch).unwrap_or(u32::MAX);
-        for pod in workload::labelled(&pods, &source.name, from, release.id, number) {
-            if let Err(error) = self.inner.cluster.label_pod(&pod).await {
-                // The kubelet writes pods too: the next look tries again.
-                return Err(of_error(error, &pod));
-            }
-        }
-        locked(&self.inner.releases.updated).insert(release.id, wanted);
-        Ok(())
     }
 }
 
 /// What the history keeps of a workload: the parts that a release changes.
-fn told(object: &Value) -> Value {
+pub(super) fn told(object: &Value) -> Value {
     json!({
         "replicas": object["spec"]["replicas"],
         "partition": object.pointer("/spec/updateStrategy/rollingUpdate/partition"),
@@ -343,7 +279,7 @@ fn ending_of(error: WorkloadError, record: &WorkloadRecord) -> (Ending, Written,
     (ending, written, Some(trouble))
 }
 
-fn of_error(error: WorkloadError, object: &Value) -> Trouble {
+pub(super) fn of_error(error: WorkloadError, object: &Value) -> Trouble {
     let name = object["metadata"]["name"].as_str().unwrap_or_default();
     match error {
         WorkloadError::Refused(message) => {
@@ -357,11 +293,11 @@ fn of_error(error: WorkloadError, object: &Value) -> Trouble {
     }
 }
 
-fn of_cluster(error: ClusterError) -> Trouble {
+pub(super) fn of_cluster(error: ClusterError) -> Trouble {
     of_refusal(&error.refusal())
 }
 
-fn no_workload(version: &VersionName) -> Refusal {
+pub(super) fn no_workload(version: &VersionName) -> Refusal {
     Refusal::new(Code::NoWorkload).arg("v", version)
 }
 
@@ -383,21 +319,11 @@ pub(super) fn source_of<'a>(
     Ok((version, workload))
 }
 
-/// The StatefulSet that is replaced in place: by its stable version, or, once its template says so, by the
-/// candidate's.
-fn set_of<'a>(snapshot: &'a Snapshot, held: &Held) -> Option<(&'a Version, &'a Workload)> {
-    let spec = &held.release.spec;
-    [&spec.stable, spec.candidate.version()].into_iter().find_map(|name| {
-        let found = source_of(snapshot, name).ok()?;
-        (found.1.kind == WorkloadKind::StatefulSet).then_some(found)
-    })
-}
-
 /// The label by which the version is told apart.
 pub(super) fn key_of(version: &Version) -> &str {
     version.subset_labels.keys().next().map_or("version", |key| key)
 }
 
-fn selector_of(snapshot: &Snapshot) -> Vec<(String, String)> {
+pub(super) fn selector_of(snapshot: &Snapshot) -> Vec<(String, String)> {
     snapshot.service.selector.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect()
 }

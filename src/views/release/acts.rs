@@ -10,7 +10,8 @@ use super::{Given, said, slots};
 use crate::domain::ids::Revision;
 use crate::domain::refusal::Refusal;
 use crate::domain::release::{PauseReason, Phase, Verdict, Word};
-use crate::views::bars::{Bar, short};
+use crate::domain::routing::Weights;
+use crate::views::bars::{Bar, in_words, short};
 use crate::views::chrome::{Chrome, Notice, Tone};
 use crate::views::lang::{Lang, Rich};
 use crate::views::text;
@@ -84,6 +85,22 @@ pub struct Typed<'a> {
     pub request_id: &'a str,
     /// Revisions that the service had, newest first, with what each was.
     pub revisions: &'a [(Revision, String)],
+    /// What a switch back would give.
+    pub back: Option<&'a Back>,
+}
+
+/// What a switch back of a release that is done gives its service.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Back {
+    /// What the routing says now and would say then; empty without a mesh.
+    pub now: Weights,
+    pub then: Weights,
+    pub rules: bool,
+    pub mirror: bool,
+    /// Workload, pods now, pods then.
+    pub pods: Vec<(String, u32, u32)>,
+    /// A StatefulSet and the image that its pods run again.
+    pub image: Option<(String, String)>,
 }
 
 impl Ask {
@@ -110,10 +127,14 @@ impl Ask {
             Word::Abort if !state.phase.is_before() => Some(0),
             _ => None,
         };
-        let bar = share.map(|share| {
-            let weights = [(spec.stable.clone(), 100 - share), (spec.candidate.version().clone(), share)];
-            Bar::whole(&lang.t("traffic.next").to_string(), &weights, &slots(given))
-        });
+        let back = typed.back.filter(|_| word == Word::SwitchBack);
+        let bar = share
+            .map(|share| {
+                let candidate = spec.candidate.version().clone();
+                vec![(spec.stable.clone(), 100 - share), (candidate, share)]
+            })
+            .or_else(|| back.map(|back| back.then.clone()).filter(|then| !then.is_empty()))
+            .map(|weights| Bar::whole(&lang.t("traffic.next").to_string(), &weights, &slots(given)));
         let removed = match word {
             Word::Retire => Some(&spec.stable),
             Word::DeleteVersion => Some(spec.candidate.version()),
@@ -139,7 +160,11 @@ impl Ask {
             request_id: typed.request_id.to_owned(),
             seq: release.seq,
             title: of("title").into(),
-            effect: vec![of("effect").rich()],
+            effect: if word == Word::SwitchBack {
+                back.map(|back| back_effect(lang, given, back)).unwrap_or_default()
+            } else {
+                vec![of("effect").rich()]
+            },
             bar,
             deletes: removed.map(|version| deletes(lang, given, version)).unwrap_or_default(),
             notes: notes(lang, given, word),
@@ -161,9 +186,45 @@ impl Ask {
             cancel: of("cancel").into(),
             button: of("button").into(),
             class: if danger { "bad solid" } else { "pri" },
-            goes_back: matches!(word, Word::Abort | Word::Rollback),
+            goes_back: matches!(word, Word::Abort | Word::Rollback | Word::SwitchBack),
         }
     }
+}
+
+/// What a switch back does, one sentence each, the result first.
+fn back_effect(lang: Lang, given: Given<'_>, back: &Back) -> Vec<Rich> {
+    let spec = &given.release.spec;
+    let stable = short(spec.stable.as_str());
+    let of = |part: &str| lang.t(&format!("release.ask.switch_back.{part}")).with("stable", &stable);
+    let mut out = Vec::new();
+    let some = |weights: &Weights| in_words(weights);
+    let all = back.then.iter().any(|(name, weight)| *name == spec.stable && *weight == 100);
+    if !back.then.is_empty() {
+        let (now, then) = (some(&back.now), some(&back.then));
+        out.push(match () {
+            () if back.now == back.then => of("same").with("then", then).rich(),
+            () if now.is_empty() => of(if all { "all_pods" } else { "split_pods" }).with("then", then).rich(),
+            () if all => of("all").with("now", now).rich(),
+            () => of("split").with("then", then).with("now", now).rich(),
+        });
+    }
+    if let Some((set, image)) = &back.image {
+        out.push(of("image").with("set", set).with("image", image).rich());
+    }
+    for (workload, now, then) in &back.pods {
+        let text = lang.count("release.ask.switch_back.pods", then);
+        out.push(text.with("workload", workload).with("now", now).rich());
+    }
+    if back.rules {
+        out.push(of("rules").rich());
+    }
+    if back.mirror {
+        out.push(of("mirror").rich());
+    }
+    if out.is_empty() {
+        out.push(of("nothing").rich());
+    }
+    out
 }
 
 /// Which sentences a command has in this state.
@@ -182,6 +243,7 @@ fn key(given: Given<'_>, word: Word) -> &'static str {
         Word::Abort if phase.is_before() => "cancel",
         Word::Abort => "abort",
         Word::Rollback => "rollback",
+        Word::SwitchBack => "switch_back",
         Word::Retry if phase == Phase::RolledBack => "retry_all",
         Word::Retry => "retry",
         Word::Retire => "retire",

@@ -7,7 +7,7 @@ use askama::filters::HtmlSafe;
 use super::{Given, said};
 use crate::domain::refusal::{Code, Refusal};
 use crate::domain::release::state::Side;
-use crate::domain::release::{PauseReason, Phase, Release, Step, Word};
+use crate::domain::release::{PauseReason, Phase, Release, Step, Strategy, Word};
 use crate::views::bars::short;
 use crate::views::lang::Lang;
 use crate::views::text;
@@ -103,7 +103,7 @@ impl Actions {
                 (make(Word::Rollback, "rollback", "back", "", ask(Word::Rollback)), Word::Pause)
             }
             Phase::Succeeded => {
-                (make(Word::Rollback, "switch_back", "back", "pri", ask(Word::Rollback)), Word::Pause)
+                (make(Word::SwitchBack, "switch_back", "back", "pri", ask(Word::SwitchBack)), Word::Pause)
             }
             _ => (make(Word::Promote, "promote", "", "pri", ask(Word::Promote)), Word::Pause),
         };
@@ -126,7 +126,10 @@ impl Actions {
             make(Word::Retry, "retry", "run", "ghost", ask(Word::Retry)),
             make(Word::DeleteVersion, "delete_version", "x", "ghost bad", ask(Word::DeleteVersion)),
         ];
-        more.retain(|button| button.id != first.id);
+        // Without a mesh a revision has nothing to say.
+        let revisions = release.spec.strategy != Strategy::Replicas;
+        let rollback = format!("rel-{}", said::segment(Word::Rollback));
+        more.retain(|button| button.id != first.id && (revisions || button.id != rollback));
         for button in &mut more {
             button.id.push_str("-more");
         }

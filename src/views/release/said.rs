@@ -85,7 +85,13 @@ pub fn state(clock: Clockface, release: &Release) -> Chip {
         },
         Phase::Aborting => Chip::new(Tone::Warn, "back", lang.t("release.aborting").with("v", stable)),
         Phase::RolledBack => {
-            let key = if failed_itself(release) { "release.back_itself" } else { "release.back" };
+            let key = if state.switch_back {
+                "release.switched_back"
+            } else if failed_itself(release) {
+                "release.back_itself"
+            } else {
+                "release.back"
+            };
             let tone = if failed_itself(release) { Tone::Bad } else { Tone::Plain };
             Chip::new(tone, "back", lang.t(key).with("v", stable))
         }
@@ -211,6 +217,9 @@ pub fn action(lang: Lang, of: &impl Wording, action: &ActionKind) -> Text {
         }
         ActionKind::Traffic { aim } => lang.t("release.do.traffic").with("v", v).with("n", aim.percent),
         ActionKind::SwitchBack { revision } => lang.t("release.do.switch_back").with("n", revision),
+        ActionKind::Restore => lang.t("release.do.restore"),
+        ActionKind::Heal => lang.t("release.do.heal"),
+        ActionKind::Settle => lang.t("release.do.settle"),
         ActionKind::Measure => lang.t("release.do.measure"),
         ActionKind::Remove { side: which } => lang.t("release.do.remove").with("v", side(of, *which)),
     }

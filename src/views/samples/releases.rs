@@ -16,7 +16,7 @@ use crate::domain::release::{
 
 use super::super::chrome::{Nav, Theme};
 use super::super::lang::Lang;
-use super::super::release::acts::{Ask, AskPage, Typed};
+use super::super::release::acts::{Ask, AskPage, Back, Typed};
 use super::super::release::change_steps::{ChangeStepsPage, open_rows};
 use super::super::release::{Given, ReleasePage};
 use super::super::releases::{Filter, ReleasesPage, Which};
@@ -383,6 +383,7 @@ fn asks(pages: &mut Vec<Page>, lang: Lang, theme: Theme) {
         ("ask-abort", "release", Word::Abort),
         ("ask-cancel", "release-new", Word::Abort),
         ("ask-rollback", "release", Word::Rollback),
+        ("ask-switch-back", "release-done", Word::SwitchBack),
         ("ask-retry", "release-aborting", Word::Retry),
         ("ask-retry-all", "release-went-back", Word::Retry),
         ("ask-retire", "release-done", Word::Retire),
@@ -398,7 +399,15 @@ fn asks(pages: &mut Vec<Page>, lang: Lang, theme: Theme) {
             rights: &rights,
             outside: None,
         };
-        let typed = Typed { request_id: "k4", revisions: &revisions, ..Typed::default() };
+        let back = Back {
+            now: vec![("v1".into(), 0), ("v2".into(), 100)],
+            then: vec![("v1".into(), 100), ("v2".into(), 0)],
+            rules: true,
+            mirror: true,
+            pods: vec![("reviews-v1".to_owned(), 0, 3)],
+            image: Some(("reviews".to_owned(), HOSTILE.to_owned())),
+        };
+        let typed = Typed { request_id: "k4", revisions: &revisions, back: Some(&back), ..Typed::default() };
         push(pages, name, &AskPage::of(frame(), given, word, typed));
         if word == Word::Abort {
             push(pages, &format!("fragment-{name}"), &Ask::of(&frame(), given, word, typed));

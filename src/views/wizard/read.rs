@@ -229,6 +229,7 @@ impl Wish {
                 | Code::NoWorkloads
                 | Code::NoWorkload
                 | Code::NotStateful
+                | Code::OnDelete
                 | Code::NoLabel
                 | Code::GitOps
                 | Code::OwnedByController

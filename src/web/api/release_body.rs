@@ -252,6 +252,7 @@ pub enum CommandWord {
     PromoteAll,
     Abort,
     Rollback,
+    SwitchBack,
     Retry,
     ChangeSteps,
     Retire,

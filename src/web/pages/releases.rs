@@ -8,16 +8,16 @@ use url::form_urlencoded;
 
 use super::apply::begin;
 use super::service::key;
-use crate::domain::audit::Filter as AuditFilter;
+use crate::domain::audit::{Entry, Filter as AuditFilter};
 use crate::domain::ids::{Revision, ServiceRef};
 use crate::domain::refusal::{Code, Refusal};
-use crate::domain::release::{Command, ReleaseId, Word};
+use crate::domain::release::{Command, Release, ReleaseId, Word};
 use crate::services::once::Once;
 use crate::services::releases::{ReleaseAsk, ReleaseDetail, ReleaseShow};
-use crate::views::audit::weights;
+use crate::views::audit::{mark, weights};
 use crate::views::bars::in_words;
 use crate::views::chrome::{Chrome, Nav};
-use crate::views::release::acts::{Ask, AskPage, Typed};
+use crate::views::release::acts::{Ask, AskPage, Back, Typed};
 use crate::views::release::change_steps::{ChangeStepsPage, open_rows};
 use crate::views::release::{Given, ReleasePage};
 use crate::views::releases::{Filter, ReleasesPage, Which};
@@ -190,6 +190,7 @@ fn command_of(word: Word, form: &Form, about: &str) -> Result<Command, Refusal> 
         Word::Promote => Command::Promote,
         Word::PromoteAll => Command::PromoteAll,
         Word::Abort => Command::Abort,
+        Word::SwitchBack => Command::SwitchBack,
         Word::Retry => Command::Retry,
         Word::Rollback => {
             let typed = form.text("revision").trim();
@@ -246,16 +247,23 @@ impl Visit {
     ) -> Result<Response, Failure> {
         let detail = self.detail().await?;
         let revisions =
-            if word == Word::Rollback { self.revisions(detail.release.at()).await } else { Vec::new() };
+            if word == Word::Rollback { self.revisions(&detail.release).await } else { Vec::new() };
         let chrome = Chrome { topic: String::new(), ..self.chrome(&detail) };
         let fresh = key();
+        let mut refusal = refusal;
+        let back = self.way_back(word, &detail, &mut refusal).await;
+        let chosen = match form.text("revision") {
+            "" => self.app.services.revision_before(&detail.release).await?,
+            typed => typed.parse().ok(),
+        };
         let typed = Typed {
             reason: form.text("reason"),
             confirm: form.text("confirm"),
-            revision: form.text("revision"),
+            revision: &chosen.map(|revision: Revision| revision.to_string()).unwrap_or_default(),
             refusal: refusal.as_ref(),
             request_id: &fresh,
             revisions: &revisions,
+            back: back.as_ref(),
         };
         if self.caller.door == Door::Fragment {
             return Ok(respond::html_with(status, &Ask::of(&chrome, given(&detail), word, typed)));
@@ -263,20 +271,58 @@ impl Visit {
         Ok(respond::html_with(status, &AskPage::of(chrome, given(&detail), word, typed)))
     }
 
-    /// The service's latest revisions with their splits.
-    async fn revisions(&self, at: &ServiceRef) -> Vec<(Revision, String)> {
-        let filter = AuditFilter { service: Some(at.clone()), ..AuditFilter::default() };
+    /// What a switch back would give; where it is not possible, `refusal` says why.
+    async fn way_back(
+        &self,
+        word: Word,
+        detail: &ReleaseDetail,
+        refusal: &mut Option<Refusal>,
+    ) -> Option<Back> {
+        if word != Word::SwitchBack || !detail.release.state.may(word) {
+            return None;
+        }
+        match self.app.services.way_back(&self.who.actor, self.id).await {
+            Ok(back) => Some(Back {
+                now: back.now,
+                then: back.then,
+                rules: back.rules,
+                mirror: back.mirror,
+                pods: back.pods,
+                image: back.image,
+            }),
+            Err(why) => {
+                refusal.get_or_insert(why);
+                None
+            }
+        }
+    }
+
+    /// The service's latest revisions with their splits, and revision 0: as it was before Sluice.
+    async fn revisions(&self, release: &Release) -> Vec<(Revision, String)> {
+        let filter = AuditFilter { service: Some(release.at().clone()), ..AuditFilter::default() };
         let Ok(page) = self.app.services.entries(&self.who.actor, &filter, None, 200).await else {
             return Vec::new();
         };
-        let named = page.items.iter().filter_map(|entry| {
-            let revision = entry.outcome.as_ref()?.revision?;
+        let revised: Vec<(Revision, &Entry)> =
+            page.items.iter().filter_map(|entry| Some((entry.outcome.as_ref()?.revision?, entry))).collect();
+        let label = |(revision, entry): &(Revision, &Entry)| {
             let split = weights(entry).1.map(|weights| in_words(weights)).unwrap_or_default();
-            let time = self.caller.clock.exact(entry.intent.at_ms);
-            Some((revision, format!("{revision} · {split} · {time}")))
-        });
+            let own = mark(entry).map(|mark| format!(" · {}", mark.id)).unwrap_or_default();
+            (
+                *revision,
+                format!("{revision} · {split} · {}{own}", self.caller.clock.exact(entry.intent.at_ms)),
+            )
+        };
         // The present one is no way back.
-        named.skip(1).take(REVISIONS).collect()
+        let mut out: Vec<(Revision, String)> = revised.iter().skip(1).take(REVISIONS).map(label).collect();
+        if !revised.is_empty() {
+            let first = revised.last().filter(|(revision, _)| *revision == 1);
+            let split = first.and_then(|(_, entry)| weights(entry).0).map(|split| in_words(split));
+            let split = split.filter(|words| !words.is_empty()).map(|words| format!(" · {words}"));
+            let before = self.caller.lang().t("release.ask.revision_0").to_string();
+            out.push((0, format!("0{} · {before}", split.unwrap_or_default())));
+        }
+        out
     }
 
     /// Says it, once for every form that was rendered; answers where to go.

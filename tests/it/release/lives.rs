@@ -78,7 +78,7 @@ fn ten_thousand_lives_keep_every_promise() {
                     cluster.stable.broken = dice.roll(8) == 0;
                 }
                 4..=6 => {
-                    let word = Word::ALL[usize::try_from(dice.roll(11)).unwrap()];
+                    let word = Word::ALL[usize::try_from(dice.roll(Word::ALL.len() as u64)).unwrap()];
                     let by = if dice.roll(2) == 0 { "amy" } else { "bob" };
                     let out = life.see(Event::Told { command: command(word), by: by.into() });
                     assert!(out.refusal.is_none() || out.happened.is_empty());

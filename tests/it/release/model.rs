@@ -4,7 +4,7 @@ use sluice::domain::refusal::{Code, Refusal};
 use sluice::domain::release::analysis::{Counts, Seen};
 use sluice::domain::release::state::{Action, ActionKind, Aim, Side};
 use sluice::domain::release::{Phase, Spec, State};
-use sluice::release::{Drift, Event, Observation, Pods, Transition, Trouble, World, step};
+use sluice::release::{Drift, Event, Observation, Pods, Reverted, Transition, Trouble, World, step};
 
 /// Numbers that look random and are the same every time.
 pub struct Dice(pub u64);
@@ -40,6 +40,8 @@ pub struct Cluster {
     pub made: u32,
     pub error_percent: f64,
     pub updated: u32,
+    /// A pod of the StatefulSet waits at the revision that was taken back.
+    pub stuck: bool,
     pub updated_ready: u32,
 }
 
@@ -69,6 +71,11 @@ impl Cluster {
             stable: self.stable.pods,
             candidate: self.candidate.pods,
             updated_ready: self.updated_ready,
+            reverted: Reverted {
+                whole: self.updated == 0 && self.stable.pods.all_ready(),
+                broken: u32::from(self.updated == 0 && self.stuck),
+                unsettled: false,
+            },
             percent: self.weights.map(|(candidate, _)| candidate),
             drift: self.outside.clone(),
         }
@@ -98,7 +105,12 @@ impl Cluster {
                 workload.pods.wanted = *replicas;
                 workload.pods.ready = workload.pods.ready.min(*replicas);
             }
-            ActionKind::Batch { updated, .. } => self.updated = *updated,
+            ActionKind::Batch { updated, .. } => {
+                self.stuck |= *updated > 0 && self.candidate.broken;
+                self.updated = *updated;
+            }
+            ActionKind::Heal => self.stuck = false,
+            ActionKind::Settle => {}
             ActionKind::Traffic { aim } => {
                 let raised = aim.raises(&self.aim);
                 if raised && self.candidate.pods.ready == 0 {
@@ -112,7 +124,7 @@ impl Cluster {
                 self.aim = aim.clone();
                 self.outside = None;
             }
-            ActionKind::SwitchBack { .. } => {
+            ActionKind::SwitchBack { .. } | ActionKind::Restore => {
                 self.weights = Some((0, 100));
                 self.aim = Aim::default();
                 self.outside = None;

@@ -11,7 +11,7 @@ use sluice::domain::release::{
     Candidate, Command, OnDrift, OnFailure, PauseReason, Paused, Phase, Spec, Stage, State, Step, Strategy,
     Template, Verdict, Word,
 };
-use sluice::release::{Drift, Event, Observation, Pods, Trouble, World, step};
+use sluice::release::{Drift, Event, Observation, Pods, Reverted, Trouble, World, step};
 
 fn specs() -> impl Strategy_<Value = Spec> {
     (0..5_usize, 0..3_usize, any::<[bool; 5]>(), 0..3_usize).prop_map(|(strategy, template, flags, drift)| {
@@ -41,6 +41,9 @@ fn kinds() -> impl Strategy_<Value = ActionKind> {
         (0..5_u32).prop_map(|updated| ActionKind::Batch { updated, number: 1 }),
         (0..=100_u8).prop_map(|percent| ActionKind::Traffic { aim: Aim { percent, ..Aim::default() } }),
         Just(ActionKind::SwitchBack { revision: 3 }),
+        Just(ActionKind::Restore),
+        Just(ActionKind::Heal),
+        Just(ActionKind::Settle),
         Just(ActionKind::Measure),
         Just(ActionKind::Remove { side: Side::Candidate }),
     ]
@@ -49,7 +52,7 @@ fn kinds() -> impl Strategy_<Value = ActionKind> {
 fn states() -> impl Strategy_<Value = State> {
     let small = (0..14_usize, 0..12_usize, 0..5_usize, proptest::option::of((0..10_usize, 0..14_usize)));
     let times = proptest::array::uniform4(proptest::option::of(0..200_000_i64));
-    let more = (any::<[bool; 6]>(), 0..=100_u8, 0..4_u32, proptest::option::of(0..4_usize));
+    let more = (any::<[bool; 9]>(), 0..=100_u8, 0..4_u32, proptest::option::of(0..4_usize));
     (small, times, proptest::collection::vec(kinds(), 0..3), more).prop_map(
         |((phase, at, stage, paused), times, pending, (flags, percent, count, latest))| {
             let stages = [Stage::Preflight, Stage::Applying, Stage::Converging, Stage::Soaking, Stage::Gate];
@@ -82,6 +85,9 @@ fn states() -> impl Strategy_<Value = State> {
                 reassert: flags[3],
                 deployed: flags[4],
                 stable_lowered: flags[5],
+                switch_back: flags[6],
+                scaled_back: flags[7],
+                reverting: flags[8],
                 updated: count,
                 failures: count,
                 latest: latest.map(|at| verdicts[at]),
@@ -96,10 +102,17 @@ fn events() -> impl Strategy_<Value = Event> {
     let pods = (0..5_u32, 0..5_u32).prop_map(|(wanted, ready)| Pods { wanted, ready });
     let drift = (0..4_i64, proptest::option::of(0..=100_u8), any::<bool>())
         .prop_map(|(entry, percent, gitops)| Drift { entry, managers: vec!["x".into()], percent, gitops });
-    let world = (pods.clone(), pods, 0..5_u32, proptest::option::of(0..=100_u8), proptest::option::of(drift))
-        .prop_map(|(stable, candidate, updated_ready, percent, drift)| {
-            Event::World(World { stable, candidate, updated_ready, percent, drift })
-        });
+    let reverted = (any::<bool>(), 0..3_u32, any::<bool>()).prop_map(|(whole, broken, unsettled)| Reverted {
+        whole,
+        broken,
+        unsettled,
+    });
+    let percent = proptest::option::of(0..=100_u8);
+    let world = (pods.clone(), pods, 0..5_u32, percent, proptest::option::of(drift), reverted).prop_map(
+        |(stable, candidate, updated_ready, percent, drift, reverted)| {
+            Event::World(World { stable, candidate, updated_ready, percent, drift, reverted })
+        },
+    );
     let seen = (0.0..500.0_f64, 0.0..1.0_f64).prop_map(|(requests, share)| Seen {
         candidate: Some(Counts { requests, errors: requests * share, ..Counts::default() }),
         ..Seen::default()
@@ -123,7 +136,7 @@ fn events() -> impl Strategy_<Value = Event> {
         world,
         (0..5_u64, seen).prop_map(|(action, seen)| Event::Measured { action, seen }),
         (0..5_u64, result).prop_map(|(action, result)| Event::Done { action, result }),
-        (0..11_usize, any::<bool>()).prop_map(|(at, me)| Event::Told {
+        (0..Word::ALL.len(), any::<bool>()).prop_map(|(at, me)| Event::Told {
             command: command(Word::ALL[at]),
             by: if me { "amy" } else { "bob" }.into(),
         }),
@@ -139,6 +152,7 @@ pub fn command(word: Word) -> Command {
         Word::PromoteAll => Command::PromoteAll,
         Word::Abort => Command::Abort,
         Word::Rollback => Command::Rollback { revision: 1 },
+        Word::SwitchBack => Command::SwitchBack,
         Word::Retry => Command::Retry,
         Word::ChangeSteps => Command::ChangeSteps { steps: vec![Step::Weight { percent: 100 }] },
         Word::Retire => Command::Retire { confirm: "reviews v1".into() },
@@ -226,7 +240,7 @@ fn what_may_be_said_in_each_phase() {
         ["resume", "promote", "promote_all", "abort", "rollback", "retry", "change_steps"]
     );
     assert_eq!(said(Phase::Aborting, None), ["abort", "retry"]);
-    assert_eq!(said(Phase::Succeeded, None), ["rollback", "retire"]);
+    assert_eq!(said(Phase::Succeeded, None), ["rollback", "switch_back", "retire"]);
     assert_eq!(said(Phase::RolledBack, None), ["rollback", "retry", "delete_version"]);
     assert!(said(Phase::Cancelled, None).is_empty());
 }

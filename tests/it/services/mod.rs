@@ -5,6 +5,7 @@ mod lists;
 mod outside;
 mod recovery;
 mod releases;
+mod releases_back;
 mod releases_killed;
 mod releases_load;
 pub mod releases_real;

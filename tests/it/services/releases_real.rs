@@ -1,6 +1,8 @@
 //! Releases on a real API server, with exactly the rights that `deploy/` gives: a copy of a Deployment to half of
 //! the traffic and away again, a copy of a StatefulSet, and a StatefulSet's pods replaced in place.
 
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::Api;
 use serde_json::{Value, json};
 use sluice::clock::Clock;
 use sluice::cluster::{Cluster, Options, Target};
@@ -61,6 +63,15 @@ impl Here {
     }
 }
 
+/// Image and readiness of the pod of `weather/ledger-v1`.
+async fn ledger_pod(cluster: &RealCluster) -> (String, bool) {
+    let pods: Api<Pod> = Api::namespaced(cluster.client("admin").await, "weather");
+    let Ok(pod) = pods.get("ledger-v1-0").await else { return (String::new(), false) };
+    let image = pod.spec.and_then(|spec| spec.containers.into_iter().next()?.image).unwrap_or_default();
+    let conditions = pod.status.and_then(|status| status.conditions).unwrap_or_default();
+    (image, conditions.iter().any(|one| one.type_ == "Ready" && one.status == "True"))
+}
+
 /// Called by the flow that holds the rights used against the rights granted.
 pub async fn releases_on_a_real_api_server(cluster: &RealCluster) {
     let here = Here::on(cluster).await;
@@ -97,5 +108,20 @@ pub async fn releases_on_a_real_api_server(cluster: &RealCluster) {
     let replaced = json!({"from": "image", "version": "v9", "image": "shop/ledger:9", "in_place": true});
     let id = here.start(|w| ledger(w, replaced, json!([{"kind": "replicas", "candidate": 1}]))).await;
     here.ended(id, Phase::Succeeded).await;
+    // In one press its pods run again what they ran before.
+    here.say(id, Command::SwitchBack).await;
+    here.ended(id, Phase::RolledBack).await;
+    assert_eq!(ledger_pod(cluster).await, ("shop/ledger:1".to_owned(), true));
+
+    // Pods are replaced in order: one that never gets ready is waited for until somebody deletes it.
+    let broken = json!({"from": "image", "version": "v10", "image": "shop/ledger:broken", "in_place": true});
+    let id = here.start(|w| ledger(w, broken, json!([{"kind": "replicas", "candidate": 1}]))).await;
+    wait_for("the pod is broken", async || {
+        (ledger_pod(cluster).await == ("shop/ledger:broken".to_owned(), false)).then_some(())
+    })
+    .await;
+    here.say(id, Command::Abort).await;
+    here.ended(id, Phase::RolledBack).await;
+    assert_eq!(ledger_pod(cluster).await, ("shop/ledger:1".to_owned(), true));
     here.stop.cancel();
 }

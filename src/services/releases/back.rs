@@ -1,0 +1,170 @@
+//! The way back of a release that is done: what its service had before it began, and what a switch back gives it.
+//! The question on the page, the check of the command and the action all ask here, so that they say the same.
+
+use serde_json::Value;
+
+use crate::cluster::Ask;
+use crate::domain::actor::Actor;
+use crate::domain::command::TrafficChange;
+use crate::domain::ids::Revision;
+use crate::domain::plan::Effect;
+use crate::domain::refusal::{Code, Refusal};
+use crate::domain::release::{Candidate, Release, ReleaseId, Strategy};
+use crate::domain::routing::Weights;
+use crate::domain::service::WorkloadKind;
+use crate::domain::split::Split;
+use crate::release::workload;
+use crate::services::Services;
+use crate::services::ask::Wish;
+use crate::services::change::Look;
+use crate::services::once::unavailable;
+use crate::store::Held;
+
+use super::workloads::source_of;
+
+/// What a switch back gives the service.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct WayBack {
+    /// The service's revision before the release; `None` where it wrote no routing object.
+    pub revision: Option<Revision>,
+    /// What the routing says now and would say then; empty without a mesh.
+    pub now: Weights,
+    pub then: Weights,
+    /// Rules and copies change, too.
+    pub rules: bool,
+    pub mirror: bool,
+    /// Numbers of pods that change: workload, now, then.
+    pub pods: Vec<(String, u32, u32)>,
+    /// The StatefulSet whose pods run their former image again: its name, and the image.
+    pub image: Option<(String, String)>,
+}
+
+impl Services {
+    /// What a switch back of this release would give its service now, or why it is not possible. Writes nothing.
+    pub async fn way_back(&self, who: &Actor, id: ReleaseId) -> Result<WayBack, Refusal> {
+        let held = self.held_release(who, id).await?;
+        self.way_back_of(who, &held).await
+    }
+
+    /// The service's revision before a release began; `None` where it wrote no routing object.
+    pub async fn revision_before(&self, release: &Release) -> Result<Option<Revision>, Refusal> {
+        let first =
+            self.inner.store.first_revision_of(release.id, release.at()).await.map_err(unavailable)?;
+        Ok(first.map(|first| first.saturating_sub(1)))
+    }
+
+    /// The same, judged by the rights of the person who asks for it: each object that would be written.
+    pub(super) async fn way_back_of(&self, who: &Actor, held: &Held) -> Result<WayBack, Refusal> {
+        let release = &held.release;
+        let look = self.look(release.at(), false).await?;
+        let known = look.snapshot.versions.iter().any(|version| version.name == release.spec.stable);
+        if !known && !release.spec.candidate.is_in_place() {
+            return Err(Refusal::new(Code::StableGone).arg("v", &release.spec.stable));
+        }
+        let mut back = WayBack::default();
+        if let Some((revision, wish)) = self.routing_before(release, &look).await? {
+            let decided = self.decide(who, release.at(), &wish, &look, "preview").await?;
+            let Effect { before, after, rules_before, rules_after, mirror_before, mirror_after, .. } =
+                decided.planned.effect;
+            back.revision = Some(revision);
+            back.rules = rules_before != rules_after;
+            back.mirror = mirror_before != mirror_after;
+            back.now = before;
+            back.then = after;
+        }
+        self.pods_before(held, &look, &mut back).await?;
+        let mut resources = Vec::new();
+        resources.extend(back.image.is_some().then_some("statefulsets"));
+        if !back.pods.is_empty() {
+            let kinds = [&release.spec.stable, release.spec.candidate.version()];
+            let kinds =
+                kinds.into_iter().filter_map(|name| Some(source_of(&look.snapshot, name).ok()?.1.kind));
+            resources.extend(kinds.map(plural));
+        }
+        for resource in resources {
+            let namespace = release.at().namespace.clone();
+            let ask = Ask { verb: "update", group: "apps", resource, namespace: Some(namespace), name: None };
+            let allowed = self.inner.cluster.allowed(&who.identity, ask).await;
+            if !allowed.map_err(|error| error.refusal())? {
+                return Err(Refusal::new(Code::Forbidden)
+                    .arg("svc", release.at())
+                    .arg("ns", &release.at().namespace)
+                    .arg("verb", "update")
+                    .arg("resource", format!("{resource}.apps"))
+                    .arg("who", &who.identity.user));
+            }
+        }
+        Ok(back)
+    }
+
+    /// The wish that restores what the routing said before the release; `None` when it wrote none.
+    pub(super) async fn routing_before(
+        &self,
+        release: &Release,
+        look: &Look,
+    ) -> Result<Option<(Revision, Wish)>, Refusal> {
+        if release.spec.strategy == Strategy::Replicas {
+            return Ok(None);
+        }
+        let Some(revision) = self.revision_before(release).await? else { return Ok(None) };
+        let effect = self.effect_of_revision(release.at(), revision, look).await?;
+        if !effect.after.is_empty() {
+            return Ok(Some((revision, Wish::SwitchBack(revision))));
+        }
+        // Requests were spread by pods, and the new version had none. Now it has: what the old one had is all of them.
+        let (stable, candidate) = (&release.spec.stable, release.spec.candidate.version());
+        let both = look.snapshot.versions.iter().any(|version| version.name == *candidate);
+        let split = if both {
+            Split::new(vec![(stable.clone(), 100), (candidate.clone(), 0)])?
+        } else {
+            Split::all_to(stable.clone())
+        };
+        let rules = (effect.rules_after != effect.rules_before).then_some(effect.rules_after);
+        let mirror = effect.mirror_after != effect.mirror_before;
+        // Where nothing was declared nothing was copied.
+        let change =
+            TrafficChange { route: None, weights: Some(split), rules, mirror: mirror.then_some(None) };
+        Ok(Some((revision, Wish::Set(change))))
+    }
+
+    async fn pods_before(&self, held: &Held, look: &Look, back: &mut WayBack) -> Result<(), Refusal> {
+        let release = &held.release;
+        if release.spec.candidate.is_in_place() {
+            let gone = || Refusal::new(Code::StableGone).arg("v", &release.spec.stable);
+            // A later release may have given its pods another version's name.
+            let any = || {
+                let mut all = look.snapshot.versions.iter().flat_map(|version| &version.workloads);
+                all.find(|workload| workload.kind == WorkloadKind::StatefulSet)
+            };
+            let named = super::stateful::set_of(&look.snapshot, held).map(|(_, workload)| workload);
+            let source = named.or_else(any).ok_or_else(gone)?;
+            let at = &look.snapshot.service.at.namespace;
+            let read = self.inner.cluster.workload(WorkloadKind::StatefulSet, at, &source.name).await;
+            let set: Value = read.map_err(|error| error.refusal())?.ok_or_else(gone)?;
+            let Candidate::Image { image, .. } = &release.spec.candidate else { return Ok(()) };
+            workload::may_revert(&set, image)?;
+            let noted = workload::noted_image(&set).unwrap_or_default().to_owned();
+            back.image = Some((source.name.to_string(), noted));
+            return Ok(());
+        }
+        let state = &release.state;
+        let mut add = |name, had: Option<u32>, fits: &dyn Fn(u32, u32) -> bool| {
+            let (Ok((_, source)), Some(had)) = (source_of(&look.snapshot, name), had) else { return };
+            if fits(source.wanted, had) {
+                back.pods.push((source.name.to_string(), source.wanted, had));
+            }
+        };
+        add(&release.spec.stable, state.stable_replicas, &|now, had| now < had);
+        if release.spec.strategy == Strategy::Replicas {
+            add(release.spec.candidate.version(), state.candidate_replicas, &|now, had| now > had);
+        }
+        Ok(())
+    }
+}
+
+fn plural(kind: WorkloadKind) -> &'static str {
+    match kind {
+        WorkloadKind::Deployment => "deployments",
+        WorkloadKind::StatefulSet => "statefulsets",
+    }
+}
