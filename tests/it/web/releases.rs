@@ -412,3 +412,42 @@ async fn hostile_input_stays_text_on_every_page_of_releases() {
     let page = app.get(kept.header("location")).await;
     assert!(page.status == 200 && !page.body.contains("<script>alert"), "{}", page.body);
 }
+
+#[tokio::test]
+async fn a_release_that_is_done_goes_back_in_one_press_and_says_the_result_before() {
+    let app = TestApp::open().await;
+    let id = waiting(&app).await;
+    say(&app, &id, &json!({"command": "promote"})).await;
+    let done = app.get(&format!("{API}/{id}?wait=20")).await.json();
+    assert_eq!(done["phase"], json!("succeeded"), "{done}");
+    assert!(done["commands"].as_array().unwrap().contains(&json!("switch_back")), "{done}");
+    let page = app.get(&format!("/releases/{id}")).await;
+    assert!(page.body.contains(&format!("/releases/{id}/switch-back")), "{}", page.body);
+    let asked = app.get(&format!("/releases/{id}/switch-back")).await;
+    let says = "<strong>All requests go back to v1</strong> (now v2 100%).";
+    assert!(asked.status == 200 && asked.body.contains(says), "{}", asked.body);
+    assert!(!asked.body.contains("<select"), "{}", asked.body);
+    // Where a revision can be chosen, the one from before Sluice can be, and none of the release's own is chosen.
+    let picker = app.get(&format!("/releases/{id}/rollback")).await;
+    assert!(picker.body.contains("<option value=\"0\" selected>"), "{}", picker.body);
+    let csrf = app.csrf("").await;
+    let pressed = app.ask("POST", &format!("/releases/{id}/switch-back"));
+    let pressed =
+        pressed.header("sec-fetch-site", "same-origin").form(&[("csrf", csrf.as_str())]).send().await;
+    assert_eq!(pressed.status, 303, "{}", pressed.body);
+    let back = app.get(&format!("{API}/{id}?wait=20")).await.json();
+    assert_eq!(
+        (&back["phase"], &back["state"]),
+        (&json!("rolled_back"), &json!("Switched back to v1")),
+        "{back}"
+    );
+    let service = app.get("/api/v1/services/bookinfo/reviews").await.json();
+    assert_eq!(service["declared"]["v1"], json!(100), "{service}");
+    // The history says who pressed it.
+    let events = app.get(&format!("{API}/{id}/timeline?limit=50")).await.json();
+    let told = |event: &Value| event["said"].to_string().contains("Switch back");
+    assert!(events["items"].as_array().unwrap().iter().any(told), "{events}");
+    // A second time there is nothing to go back from.
+    let again = say(&app, &id, &json!({"command": "switch_back"})).await;
+    assert_eq!(again.problem(), (409, "release_illegal".into()));
+}
