@@ -424,7 +424,7 @@ async fn a_release_that_is_done_goes_back_in_one_press_and_says_the_result_befor
     let page = app.get(&format!("/releases/{id}")).await;
     assert!(page.body.contains(&format!("/releases/{id}/switch-back")), "{}", page.body);
     let asked = app.get(&format!("/releases/{id}/switch-back")).await;
-    let says = "<strong>All requests go back to v1</strong> (now v2 100%).";
+    let says = "<b>All requests go back to v1</b> (now v2 100%).";
     assert!(asked.status == 200 && asked.body.contains(says), "{}", asked.body);
     assert!(!asked.body.contains("<select"), "{}", asked.body);
     // Where a revision can be chosen, the one from before Sluice can be, and none of the release's own is chosen.
