@@ -122,8 +122,12 @@ impl Services {
         let rules = (effect.rules_after != effect.rules_before).then_some(effect.rules_after);
         let mirror = effect.mirror_after != effect.mirror_before;
         // Where nothing was declared nothing was copied.
-        let change =
-            TrafficChange { route: None, weights: Some(split), rules, mirror: mirror.then_some(None) };
+        let change = TrafficChange {
+            weights: Some(split),
+            rules,
+            mirror: mirror.then_some(None),
+            ..TrafficChange::default()
+        };
         Ok(Some((revision, Wish::Set(change))))
     }
 

@@ -82,7 +82,7 @@ async fn a_release_by_weights_goes_back_to_what_was_before_it_and_not_to_a_step_
         weights: Some(Split::all_to(VersionName::from("v1"))),
         rules: Some(vec![rule]),
         mirror: Some(Some(MirrorWish { version: "v3".into(), percent: 5.0 })),
-        route: None,
+        ..TrafficChange::default()
     };
     house.change(Wish::Set(before), &reviews, &["big_jump", "few_pods", "mirror_writes"]).await.unwrap();
     let spec = house.api.get("VirtualService", "bookinfo", "reviews").unwrap()["spec"].clone();
