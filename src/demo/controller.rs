@@ -121,7 +121,11 @@ impl Controller {
         let wanted = usize::try_from(workload["spec"]["replicas"].as_u64().unwrap_or(1)).unwrap_or(0);
         let hash = template_hash(&workload["spec"]["template"]);
         let (mut new, mut old): (Vec<Value>, Vec<Value>) =
-            existing.into_iter().partition(|pod| pod["metadata"]["labels"]["pod-template-hash"] == *hash);
+            existing.into_iter().partition(|pod| pods::hash_of(pod) == Some(&hash));
+        // A Deployment that is paused leaves its pods as they are.
+        if workload["spec"]["paused"] == true {
+            return;
+        }
         // Ready pods first, then the oldest: what is cut off at the end is missed least.
         for list in [&mut new, &mut old] {
             list.sort_by_key(|pod| (!pods::is_ready(pod), text(pod, "/metadata/name")));
@@ -143,7 +147,10 @@ impl Controller {
         let name = text(workload, "/metadata/name");
         let mut ordinal = 0..;
         let there = if stateful { new.len() + old.len() } else { new.len() };
-        for _ in there..wanted {
+        // Of a Deployment as many pods more than wanted as `maxSurge` allows by default: 25 %, rounded up.
+        let most = if stateful { wanted } else { wanted + wanted.div_ceil(4) };
+        let room = most.saturating_sub(new.len() + old.len());
+        for _ in (there..wanted).take(room) {
             self.pods_made += 1;
             let pod_name = if stateful {
                 let free = |n: &usize| !taken.contains(&format!("{name}-{n}"));
@@ -212,7 +219,7 @@ impl Controller {
         for pod in values(&self.api, "Pod") {
             let Some(owner) = pods::workload_of(&pod) else { continue };
             let key = (text(&pod, "/metadata/namespace"), owner);
-            let hash = text(&pod, "/metadata/labels/pod-template-hash");
+            let hash = pods::hash_of(&pod).unwrap_or_default().to_owned();
             *made_by.entry(key.clone()).or_default().entry(hash).or_default() += 1;
             let count = counts.entry(key).or_default();
             count.0 += 1;

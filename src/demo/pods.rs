@@ -6,6 +6,12 @@ use serde_json::{Value, json};
 
 use super::controller::text;
 
+/// What the controllers of Deployments and StatefulSets put on their pods.
+const TEMPLATE_HASH: &str = "pod-template-hash";
+const REVISION: &str = "controller-revision-hash";
+const POD_NAME: &str = "statefulset.kubernetes.io/pod-name";
+const POD_INDEX: &str = "apps.kubernetes.io/pod-index";
+
 /// A new pod of a workload: has an address, is not ready.
 pub fn make(workload: &Value, name: &str, hash: &str, number: u32, mesh: bool) -> Value {
     let template = &workload["spec"]["template"];
@@ -13,10 +19,14 @@ pub fn make(workload: &Value, name: &str, hash: &str, number: u32, mesh: bool) -
     let mut metadata = template["metadata"].clone();
     metadata["namespace"] = workload["metadata"]["namespace"].clone();
     metadata["name"] = name.into();
-    metadata["labels"]["pod-template-hash"] = hash.into();
-    let (kind, owner) = match workload["kind"].as_str() {
-        Some("StatefulSet") => ("StatefulSet", owner),
-        _ => ("ReplicaSet", format!("{owner}-{hash}")),
+    let (kind, owner) = if workload["kind"] == "StatefulSet" {
+        metadata["labels"][POD_NAME] = name.into();
+        metadata["labels"][POD_INDEX] = name.rsplit('-').next().unwrap_or_default().into();
+        metadata["labels"][REVISION] = format!("{owner}-{hash}").into();
+        ("StatefulSet", owner)
+    } else {
+        metadata["labels"][TEMPLATE_HASH] = hash.into();
+        ("ReplicaSet", format!("{owner}-{hash}"))
     };
     let uid = match kind {
         "StatefulSet" => text(workload, "/metadata/uid"),
@@ -107,10 +117,16 @@ pub fn workload_of(pod: &Value) -> Option<String> {
     let owner = pod["metadata"]["ownerReferences"].as_array()?.iter().find(|o| o["controller"] == true)?;
     let name = owner["name"].as_str()?;
     if owner["kind"] == "ReplicaSet" {
-        let hash = pod["metadata"]["labels"]["pod-template-hash"].as_str()?;
+        let hash = pod["metadata"]["labels"][TEMPLATE_HASH].as_str()?;
         return name.strip_suffix(hash)?.strip_suffix('-').map(ToOwned::to_owned);
     }
     Some(name.to_owned())
+}
+
+/// The hash of the template that a pod was made from.
+pub fn hash_of(pod: &Value) -> Option<&str> {
+    let labels = &pod["metadata"]["labels"];
+    labels[TEMPLATE_HASH].as_str().or_else(|| labels[REVISION].as_str()?.rsplit('-').next())
 }
 
 pub fn is_ready(pod: &Value) -> bool {

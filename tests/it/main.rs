@@ -12,6 +12,7 @@ mod real_cluster;
 mod release;
 mod routing;
 mod services;
+mod shapes;
 mod store;
 mod support;
 mod tidy;

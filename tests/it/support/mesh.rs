@@ -79,6 +79,8 @@ pub struct Outcome {
 pub struct Got {
     pub status: u16,
     pub version: String,
+    /// Empty when Envoy itself answered.
+    pub pod: String,
     /// The path as the application saw it.
     pub path: String,
     /// Envoy's response flags, when Envoy itself answered.
