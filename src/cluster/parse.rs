@@ -59,8 +59,9 @@ fn service(object: Thing<'_, ServiceSpec<'_>, Nothing>, words: &Words) -> Servic
         _ => Shape::ClusterIp,
     };
     let port = |port: &ServicePort<'_>| {
-        let protocol = Protocol::of_port(port.protocol.some(), port.app_protocol.some(), port.name.some());
         let number = u16::try_from(port.port.0?).ok()?;
+        let (transport, app_protocol) = (port.protocol.some(), port.app_protocol.some());
+        let protocol = Protocol::of_port(number, transport, app_protocol, port.name.some());
         Some(Port { name: port.name.some().map(Into::into), number, protocol })
     };
     ServiceRow {

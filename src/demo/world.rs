@@ -186,11 +186,10 @@ impl World {
         };
         let ports = spec["ports"].as_array().into_iter().flatten().filter_map(|port| {
             let name = port["name"].as_str();
-            Some(Port {
-                name: name.map(Into::into),
-                number: u16::try_from(port["port"].as_u64()?).ok()?,
-                protocol: Protocol::of_port(port["protocol"].as_str(), port["appProtocol"].as_str(), name),
-            })
+            let number = u16::try_from(port["port"].as_u64()?).ok()?;
+            let (transport, app_protocol) = (port["protocol"].as_str(), port["appProtocol"].as_str());
+            let protocol = Protocol::of_port(number, transport, app_protocol, name);
+            Some(Port { name: name.map(Into::into), number, protocol })
         });
         let service = Service { at: at.clone(), shape, ports: ports.collect(), endpoints: Vec::new() };
         self.services.insert(at, service);

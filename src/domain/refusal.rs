@@ -114,6 +114,10 @@ codes! {
     NoDefaultRoute "no_default_route" 422,
     NotShiftable "not_shiftable" 422,
     NoHttp "no_http" 422,
+    /// Every port that could be routed is encrypted by the callers.
+    TlsPort "tls_port" 422,
+    /// UDP or SCTP.
+    UdpPort "udp_port" 422,
     ForeignDestination "foreign_destination" 422,
     Malformed "malformed_object" 422,
     Deleting "object_deleting" 409,
@@ -182,6 +186,8 @@ codes! {
     NoSidecar "no_sidecar" 422,
     SharedDelegate "shared_delegate" 422,
     HostShared "host_shared" 422,
+    /// Traffic of a port that no route takes, beside routes that take other traffic.
+    PortByPods "port_by_pods" 422,
 
     // Good to know.
     NoBaseline "no_baseline" 200,

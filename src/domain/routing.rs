@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::ids::{ObjectRef, RouteId, VersionName};
 use super::refusal::Finding;
+use super::service::Protocol;
 
 /// Whole percents per version as a route declares them. Sums to 100 unless a destination outside the
 /// service takes a part, or a subset holds several versions.
@@ -58,6 +59,15 @@ impl RouteKind {
             Self::Http => "http",
             Self::Tls => "tls",
             Self::Tcp => "tcp",
+        }
+    }
+
+    /// True when Istio applies routes of this list to a port of this protocol.
+    pub fn applies_to(self, protocol: Protocol) -> bool {
+        match self {
+            Self::Http => matches!(protocol, Protocol::Http | Protocol::Auto),
+            Self::Tcp => matches!(protocol, Protocol::Tcp | Protocol::Auto),
+            Self::Tls => protocol == Protocol::Tls,
         }
     }
 }

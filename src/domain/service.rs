@@ -41,44 +41,72 @@ pub struct Port {
     pub protocol: Protocol,
 }
 
-/// What Istio takes a port's traffic for, by `appProtocol`, then the port name's prefix.
-/// Source: <https://istio.io/latest/docs/ops/configuration/traffic-management/protocol-selection/>.
+impl Port {
+    /// The port as a sentence names it: `5432`, or `5432 (postgres)`.
+    pub fn label(&self) -> String {
+        self.name.as_ref().map_or_else(|| self.number.to_string(), |name| format!("{} ({name})", self.number))
+    }
+}
+
+/// What Istio takes a port's traffic for: the lists of a VirtualService (`http`, `tls`, `tcp`) that apply to it.
+/// Source: <https://istio.io/latest/docs/ops/configuration/traffic-management/protocol-selection/> and
+/// `ConvertProtocol` in pkg/config/kube/conversion.go of Istio.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Protocol {
     Http,
     Tcp,
     Tls,
+    /// UDP and SCTP: proxies let it pass, no route applies.
     Udp,
+    /// Nothing says the protocol, so proxies look at the first bytes of each connection: HTTP requests follow
+    /// `http` routes, everything else (TLS included) follows `tcp` routes.
+    Auto,
 }
 
+/// Ports where the server speaks first (SMTP, DNS, MySQL, MongoDB): Istio never looks at their first bytes.
+const SERVER_FIRST: [u16; 4] = [25, 53, 3306, 27017];
+
 impl Protocol {
-    /// `http`, `tcp`, `tls` or `udp`.
+    /// `http`, `tcp`, `tls`, `udp` or `auto`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Http => "http",
             Self::Tcp => "tcp",
             Self::Tls => "tls",
             Self::Udp => "udp",
+            Self::Auto => "auto",
         }
     }
 
-    /// Reads the protocol of a port: transport (`TCP`, `UDP`), `appProtocol`, name. A TCP port that says
-    /// nothing is sniffed by Istio and counts as HTTP here, because HTTP routes apply to it.
-    pub fn of_port(transport: Option<&str>, app_protocol: Option<&str>, name: Option<&str>) -> Self {
-        if transport == Some("UDP") {
+    /// The protocol of a port of a Service, from its number, transport (`TCP`, `UDP`, `SCTP`), `appProtocol` and
+    /// name. `appProtocol` alone counts where it is set; a name counts by its part before the first hyphen.
+    pub fn of_port(
+        number: u16,
+        transport: Option<&str>,
+        app_protocol: Option<&str>,
+        name: Option<&str>,
+    ) -> Self {
+        if matches!(transport, Some("UDP" | "SCTP")) {
             return Self::Udp;
         }
-        let said = app_protocol
-            .map(|said| said.rsplit('/').next().unwrap_or(said))
-            .or_else(|| name.map(|name| name.split('-').next().unwrap_or(name)))
-            .unwrap_or_default()
-            .to_ascii_lowercase();
-        match said.as_str() {
+        match app_protocol {
+            Some("kubernetes.io/h2c" | "kubernetes.io/ws") => return Self::Http,
+            Some("kubernetes.io/wss") => return Self::Tls,
+            _ => {}
+        }
+        let declared = app_protocol.or(name).unwrap_or_default().to_ascii_lowercase();
+        // `grpc-web` holds a hyphen itself.
+        if declared.starts_with("grpc-web") {
+            return Self::Http;
+        }
+        match declared.split('-').next().unwrap_or_default() {
+            "http" | "http2" | "http_proxy" | "grpc" => Self::Http,
             "tcp" | "mongo" | "mysql" | "redis" => Self::Tcp,
             "tls" | "https" => Self::Tls,
             "udp" => Self::Udp,
-            _ => Self::Http,
+            _ if SERVER_FIRST.contains(&number) => Self::Tcp,
+            _ => Self::Auto,
         }
     }
 }

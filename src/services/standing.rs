@@ -101,7 +101,9 @@ impl Aim {
     pub fn of(routing: &Routing, last: Option<&LastChange>) -> Option<Self> {
         let declared = routing.declared()?;
         let route = routing.default_route()?;
-        if routing.routes.len() > 1 || route.foreign_percent() > 0 {
+        // Routes of another list take other traffic than what is counted for this one.
+        let alike = routing.routes.iter().filter(|other| other.kind == route.kind).count();
+        if alike > 1 || route.foreign_percent() > 0 {
             return None;
         }
         Some(Self { declared, changed_ms: last.map(|last| last.at_ms) })

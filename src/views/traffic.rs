@@ -97,6 +97,8 @@ impl Facts {
                 Protocol::Tcp => "TCP",
                 Protocol::Tls => "TLS",
                 Protocol::Udp => "UDP",
+                // HTTP or TCP, connection by connection.
+                Protocol::Auto => "HTTP/TCP",
             };
             format!("{protocol} {}", port.number)
         };

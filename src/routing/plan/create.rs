@@ -4,25 +4,38 @@ use serde_json::{Map, Value, json};
 
 use crate::domain::ids::{Kind, ObjectRef};
 use crate::domain::refusal::{Code, Refusal};
-use crate::domain::service::{Port, Protocol};
+use crate::domain::routing::RouteKind;
+use crate::domain::service::{Port, Protocol, ServiceFacts};
 use crate::domain::split::Split;
 
 use super::super::json;
 use super::Planner;
 
+/// Why none of the service's ports can get a route.
+fn unroutable(service: &ServiceFacts) -> Refusal {
+    let first = |protocol: Protocol| service.ports.iter().find(|port| port.protocol == protocol);
+    let refusal = |code, port: &Port| {
+        Refusal::new(code).arg("port", port.label()).arg("host", &service.at).arg("number", port.number)
+    };
+    first(Protocol::Tls)
+        .map(|port| refusal(Code::TlsPort, port))
+        .or_else(|| first(Protocol::Udp).map(|port| refusal(Code::UdpPort, port)))
+        .unwrap_or_else(|| Refusal::new(Code::NotShiftable).arg("object", &service.at).arg("route", "-"))
+}
+
 impl Planner<'_> {
-    /// Creates the service's VirtualService for all HTTP and TCP ports. Without a split its routes spread
-    /// requests by pods, as they were spread before.
+    /// Creates the service's VirtualService for all HTTP and TCP ports; a port whose protocol Istio detects gets a
+    /// route of each. Without a split its routes spread requests by pods, as they were spread before.
     ///
     /// TLS ports are left alone: Istio matches them by SNI, which callers choose.
     pub fn create_virtual_service(&mut self, split: Option<&Split>) -> Result<ObjectRef, Refusal> {
         let service = &self.snapshot.service;
-        let of = |protocol: Protocol| -> Vec<Port> {
-            service.ports.iter().filter(|port| port.protocol == protocol).cloned().collect()
+        let of = |kind: RouteKind| -> Vec<Port> {
+            service.ports.iter().filter(|port| kind.applies_to(port.protocol)).cloned().collect()
         };
-        let (http, tcp) = (of(Protocol::Http), of(Protocol::Tcp));
+        let (http, tcp) = (of(RouteKind::Http), of(RouteKind::Tcp));
         if http.is_empty() && tcp.is_empty() {
-            return Err(Refusal::new(Code::NotShiftable).arg("object", &service.at).arg("route", "-"));
+            return Err(unroutable(service));
         }
         let several = service.ports.len() > 1;
         let mut shares: Vec<(Option<String>, u8)> = Vec::new();

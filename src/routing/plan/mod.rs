@@ -10,7 +10,7 @@ use crate::domain::refusal::{Check, Code, Refusal};
 use crate::domain::routing::{Route, RouteKind, Weights};
 use crate::domain::snapshot::Snapshot;
 
-use super::read::{Inspected, Scope, inspect};
+use super::read::{Inspected, Scope, by_port, inspect};
 use super::{ChangeStamp, Policy, json};
 
 pub use drafts::applied;
@@ -109,6 +109,9 @@ impl Planner<'_> {
             Some(route) => {
                 if let Some(split) = &wish.weights {
                     self.set_weights(route, split)?;
+                    if let Some(other) = self.before.counterpart(route) {
+                        self.set_weights(other, split)?;
+                    }
                 }
                 None
             }
@@ -153,6 +156,11 @@ impl Planner<'_> {
         if let Some(trouble) = self.before.troubles.first() {
             let code = if trouble.invalid { Code::DelegateInvalid } else { Code::DelegateMissing };
             return Refusal::new(code).arg("object", &trouble.root).arg("delegate", &trouble.delegate);
+        }
+        // The routes that are there are for another protocol than that of the port.
+        if let Some(open) = self.before.uncovered().iter().find(|open| !open.half) {
+            let Check { code, args, .. } = by_port(&self.before, open);
+            return Refusal { args, ..Refusal::new(code) };
         }
         let object = self.before.routing.routes.first().map(|route| route.object.to_string());
         Refusal::new(Code::NoDefaultRoute).field("route").arg("object", object.unwrap_or_default())

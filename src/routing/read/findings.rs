@@ -10,12 +10,13 @@ use crate::domain::service::{Shape, Version};
 
 use super::super::cookies;
 use super::super::lookup::ANY_OTHER;
-use super::{Inspected, destination_rule, shares, virtual_service};
+use super::{Inspected, Uncovered, destination_rule, shares, virtual_service};
 
 /// All findings, the gravest first, each once.
 pub fn of(inspected: &Inspected<'_>) -> Vec<Finding> {
     let mut out = Vec::new();
     shape(inspected, &mut out);
+    ports(inspected, &mut out);
     objects(inspected, &mut out);
     delegation(inspected, &mut out);
     targets(inspected, &mut out);
@@ -71,7 +72,9 @@ fn shape(inspected: &Inspected<'_>, out: &mut Vec<Finding>) {
     if inspected.routing.routes.is_empty() {
         out.push(by_pods(&snapshot.versions));
     } else if inspected.default.is_none() {
-        let check = if inspected.claimed_in_mesh {
+        // A port without any route says it better than the route that is missing.
+        let unrouted = inspected.uncovered().iter().any(|open| !open.half);
+        let check = if inspected.claimed_in_mesh && !unrouted {
             let object = inspected.routing.routes.first().map(|route| route.object.to_string());
             found(Severity::Acknowledge, Code::NoDefaultRoute).arg("object", object.unwrap_or_default())
         } else {
@@ -79,6 +82,22 @@ fn shape(inspected: &Inspected<'_>, out: &mut Vec<Finding>) {
         };
         out.push(check);
     }
+}
+
+/// Ports, or a part of what they carry, that the service's own routes leave to the pods.
+fn ports(inspected: &Inspected<'_>, out: &mut Vec<Finding>) {
+    out.extend(inspected.uncovered().iter().map(|open| by_port(inspected, open)));
+}
+
+/// Traffic of a port that no route takes. Half a port is graver than a whole one, because what is declared seems
+/// to hold for it.
+pub fn by_port(inspected: &Inspected<'_>, open: &Uncovered) -> Check {
+    let severity =
+        if open.half || inspected.default.is_none() { Severity::Acknowledge } else { Severity::Info };
+    found(severity, Code::PortByPods)
+        .arg("protocol", open.kind.as_str().to_uppercase())
+        .arg("port", open.port.label())
+        .arg("list", open.kind.as_str())
 }
 
 /// The severity with which another writer of an object is told.

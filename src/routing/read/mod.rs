@@ -14,12 +14,15 @@ use super::lookup::{self, Merged, Rules};
 mod delegates;
 mod findings;
 mod keys;
+mod ports;
 mod rules;
 mod spots;
 mod targets;
 
 pub use delegates::Trouble;
+pub use findings::by_port;
 pub use keys::short_hash;
+pub use ports::Uncovered;
 pub use rules::Scope;
 pub use targets::{Namer, shares, versions_of};
 
@@ -157,13 +160,15 @@ fn winners(snapshot: &Snapshot, host: &str, clients: &[&str]) -> Winners {
 fn default_of(inspected: &Inspected<'_>, winners: &Winners) -> Option<usize> {
     let routes = &inspected.routing.routes;
     let usable = |at: &usize| routes[*at].fixed.is_none();
+    // Routes of a list that no port of the service speaks are never asked.
+    let speaks = |kind: RouteKind| inspected.has_port_for(kind);
     let under = |root: usize, kind: RouteKind| {
         (0..routes.len()).filter(move |at| {
             let spot = &inspected.spots[*at];
             spot.kind == kind && spot.for_mesh && spot.roots.contains(&root)
         })
     };
-    if let Some(root) = winners.main_http {
+    if let Some(root) = winners.main_http.filter(|_| speaks(RouteKind::Http)) {
         let all = || under(root, RouteKind::Http);
         // The first catch-all takes everything; when it is a redirect, nothing is left to split.
         return match all().find(|at| routes[*at].catch_all) {
@@ -171,11 +176,10 @@ fn default_of(inspected: &Inspected<'_>, winners: &Winners) -> Option<usize> {
             None => all().filter(usable).find(|at| inspected.spots[*at].everything),
         };
     }
-    if let Some(root) = winners.main_l4 {
-        let tcp = under(root, RouteKind::Tcp).filter(usable).find(|at| inspected.spots[*at].everything);
-        return tcp.or_else(|| {
-            under(root, RouteKind::Tls).filter(usable).find(|at| inspected.reaches_service(*at))
-        });
+    if let Some(root) = winners.main_l4.filter(|_| speaks(RouteKind::Tcp) || speaks(RouteKind::Tls)) {
+        let of = |kind: RouteKind| under(root, kind).filter(usable).filter(move |_| speaks(kind));
+        let tcp = of(RouteKind::Tcp).find(|at| inspected.spots[*at].everything);
+        return tcp.or_else(|| of(RouteKind::Tls).find(|at| inspected.reaches_service(*at)));
     }
     // Nothing claims the host in the mesh, but a gateway brings requests: its split is the service's.
     let gateways: Vec<usize> = (0..routes.len())

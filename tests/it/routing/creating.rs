@@ -57,7 +57,8 @@ fn every_port_gets_its_route() {
     );
     check(&ports(&[(9000, Tcp)]), "v1=50 v2=50", "tcp → R/v1:50 R/v2:50");
     check(&ports(&[(80, Http), (443, Tls), (53, Udp)]), "v1=100", "http → R/v1:100");
-    check(&ports(&[(443, Tls)]), "v1=100", "refused not_shiftable");
+    check(&ports(&[(443, Tls)]), "v1=100", "refused tls_port");
+    check(&ports(&[(53, Udp)]), "v1=100", "refused udp_port");
     check(&ports(&[]), "v1=100", "refused not_shiftable");
     let two = ports(&[(80, Http), (9000, Tcp)]);
     let planned = two.plan(&set("v1=100")).expect("a plan");

@@ -12,6 +12,7 @@ mod fingerprint;
 mod weird;
 
 mod creating;
+mod ports;
 mod subsets;
 mod weights;
 

@@ -12,7 +12,7 @@ use crate::domain::refusal::{Check, Code, Severity};
 use crate::domain::routing::{Dest, Route, RouteKind};
 use crate::domain::snapshot::Snapshot;
 
-use super::super::read::{Inspected, Place, virtual_service};
+use super::super::read::{Inspected, Place, by_port, virtual_service};
 use super::super::{Policy, validate};
 use super::Planner;
 
@@ -63,6 +63,7 @@ pub fn of(
     judge.sharing(&mut out);
     judge.written(&mut out);
     judge.words(&mut out);
+    judge.ports(&mut out);
     out.extend(planner.notes.iter().cloned());
     if command.goes_back() {
         relax(&mut out);
@@ -323,6 +324,13 @@ impl Judge<'_, '_> {
         }
     }
 
+    /// Ports, or a part of what they carry, that stay spread by pods.
+    fn ports(&self, out: &mut Vec<Check>) {
+        if !self.plan.is_empty() {
+            out.extend(self.after.uncovered().iter().map(|open| by_port(self.after, open)));
+        }
+    }
+
     /// What is good to know about the change.
     fn words(&self, out: &mut Vec<Check>) {
         let created: Vec<String> = self
@@ -338,8 +346,11 @@ impl Judge<'_, '_> {
         let route = id.and_then(|id| self.after.routing.routes.iter().position(|route| route.id == *id));
         if let Some(at) = route {
             let route = self.after.route(at);
-            if route.kind != RouteKind::Http {
-                out.push(info(Code::PerConnection).arg("protocol", route.kind.as_str()));
+            let other = self.after.counterpart(at).map(|other| self.after.route(other));
+            if let Some(by_connection) =
+                [Some(route), other].into_iter().flatten().find(|route| route.kind != RouteKind::Http)
+            {
+                out.push(info(Code::PerConnection).arg("protocol", by_connection.kind.as_str()));
             }
             out.push(info(Code::CallersMesh).arg("who", route.gateways.join(", ")));
         }
