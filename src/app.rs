@@ -16,6 +16,7 @@ use crate::cluster::{Cluster, Options, Target, client};
 use crate::config::{Audit, Command, Demo as DemoOptions, Release, Serve, Web};
 use crate::demo::Demo;
 use crate::domain::ids::Namespace;
+use crate::domain::owner::Writers;
 use crate::domain::versions::VersionKeys;
 use crate::metrics::{Metrics, Prometheus, Source};
 use crate::services::releases::Webhook;
@@ -47,7 +48,11 @@ async fn serve(options: Serve) -> anyhow::Result<()> {
     let store = Store::open(&options.database_url.0, clock.clone())
         .await
         .with_context(|| format!("cannot open the history {}", options.database_url.0.display()))?;
-    let target = Target::Infer { kubeconfig: options.kubeconfig.clone(), context: options.context.clone() };
+    let target = Target::Infer {
+        kubeconfig: options.kubeconfig.clone(),
+        files: options.kubeconfig_files(),
+        context: options.context.clone(),
+    };
     let cluster = Cluster::connect(target, cluster_options(&options, clock.clone())?).await?;
     let source = match &options.prometheus_url {
         Some(url) => Some(Arc::new(Prometheus::new(&url.0, None)?) as Arc<dyn Source>),
@@ -161,6 +166,7 @@ fn cluster_options(options: &Serve, clock: Clock) -> anyhow::Result<Options> {
         root_namespace: options.root_namespace.as_str().into(),
         namespaces,
         audiences: options.token_audience.clone(),
+        writers: Arc::new(Writers { controllers: options.controllers.clone(), tools: options.tools.clone() }),
         ..Options::default()
     })
 }

@@ -137,6 +137,9 @@ pub struct Serve {
     /// A kubeconfig file. Without it: `$KUBECONFIG`, `~/.kube/config`, or the pod's own service account.
     #[arg(long, env = "SLUICE_KUBECONFIG", value_name = "FILE")]
     pub kubeconfig: Option<PathBuf>,
+    /// The files of `$KUBECONFIG`, separated as the system separates paths; those that do not exist are skipped.
+    #[arg(long = "kubeconfig-files", env = "KUBECONFIG", hide = true)]
+    pub kubeconfig_files: Option<std::ffi::OsString>,
     /// The context of the kubeconfig to use.
     #[arg(long, env = "SLUICE_CONTEXT", value_name = "NAME")]
     pub context: Option<String>,
@@ -152,6 +155,16 @@ pub struct Serve {
         value_name = "LABEL,…"
     )]
     pub version_labels: Vec<String>,
+    /// Further controllers that move traffic: objects that they write are not changed here. A field manager
+    /// (`metadata.managedFields`) or a kind of owner (`Kind.group`), `*` at the end for any rest; comma-separated.
+    /// Argo Rollouts, Flagger, OpenKruise, Knative, KServe and KubeSphere are known; Argo CD, Flux, Fleet, Config
+    /// Sync, Crossplane and KubeVela must be acknowledged, like every controller that nobody named.
+    #[arg(long, env = "SLUICE_CONTROLLERS", value_delimiter = ',', value_name = "NAME,…")]
+    pub controllers: Vec<String>,
+    /// Further tools that write objects only when a person asks, named in the same way: they are not warned of.
+    /// `kubectl*`, `helm`, `k9s`, `lens*`, `Headlamp*`, `kiali*`, `istioctl*` and consoles in browsers are known.
+    #[arg(long, env = "SLUICE_TOOLS", value_delimiter = ',', value_name = "NAME,…")]
+    pub tools: Vec<String>,
     /// The cluster's DNS domain.
     #[arg(long, env = "SLUICE_CLUSTER_DOMAIN", default_value = "cluster.local", value_name = "DOMAIN")]
     pub cluster_domain: String,
@@ -256,6 +269,12 @@ impl Web {
 }
 
 impl Serve {
+    /// The kubeconfig files that the environment lists.
+    pub fn kubeconfig_files(&self) -> Vec<PathBuf> {
+        let listed = self.kubeconfig_files.iter().flat_map(std::env::split_paths);
+        listed.filter(|path| !path.as_os_str().is_empty()).collect()
+    }
+
     /// What the web room needs; an error says which options do not go together.
     pub fn web(&self) -> Result<Web, String> {
         if self.auth == Auth::None && !is_loopback(self.listen.ip()) {

@@ -10,8 +10,10 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::clock::Clock;
 use crate::domain::ids::{Kind, Namespace, ObjectRef, ServiceRef};
+use crate::domain::refusal::{Code, Refusal};
 use crate::domain::snapshot::Snapshot;
 
+use super::error::ClusterError;
 use super::join::service_ref;
 use super::kinds::Watched;
 use super::rows::{NamespaceRow, Row};
@@ -69,6 +71,8 @@ pub enum Health {
     Failing {
         since_ms: i64,
         message: String,
+        /// What is wrong, as the code of a refusal.
+        code: Code,
     },
 }
 
@@ -332,28 +336,50 @@ impl Cache {
         self.note_installed();
     }
 
-    pub(super) fn missing(&self, kind: Watched, scope: Option<&Namespace>) {
+    /// The cluster does not serve the kind; true when that is news.
+    pub(super) fn missing(&self, kind: Watched, scope: Option<&Namespace>) -> bool {
         let now = self.inner.clock.now_ms();
+        let mut news = false;
         self.replace(kind, scope, Vec::new());
         self.with_slot(kind, scope, |slot| {
+            news = slot.health != Health::Missing;
             slot.listed = false;
             slot.last_heard_ms = Some(now);
             slot.health = Health::Missing;
         });
         self.note_installed();
+        news
     }
 
-    pub(super) fn forbidden(&self, kind: Watched, scope: Option<&Namespace>, message: String) {
+    /// Sluice may not read the kind; true when that is news.
+    pub(super) fn forbidden(&self, kind: Watched, scope: Option<&Namespace>, message: String) -> bool {
+        let mut news = false;
         // What was known stays: a restarting API server forbids everything for a moment.
-        self.with_slot(kind, scope, |slot| slot.health = Health::Forbidden { message });
+        self.with_slot(kind, scope, |slot| {
+            news = !matches!(slot.health, Health::Forbidden { .. });
+            slot.health = Health::Forbidden { message };
+        });
+        news
     }
 
-    pub(super) fn failing(&self, kind: Watched, scope: Option<&Namespace>, message: String) {
+    pub(super) fn failing(&self, kind: Watched, scope: Option<&Namespace>, error: &ClusterError) {
         let now = self.inner.clock.now_ms();
         self.with_slot(kind, scope, |slot| {
             let since_ms = if let Health::Failing { since_ms, .. } = slot.health { since_ms } else { now };
-            slot.health = Health::Failing { since_ms, message };
+            let code = error.refusal().code;
+            slot.health = Health::Failing { since_ms, message: error.to_string(), code };
         });
+    }
+
+    /// Why nothing can be said about services that are not known; `None` when what is known is all there is.
+    pub fn blindness(&self) -> Option<Refusal> {
+        let health = self.health().into_iter().find(|health| health.kind == Watched::Service.as_str())?;
+        match health.state {
+            Health::Live | Health::Missing => None,
+            Health::Listing => Some(Refusal::new(Code::NotReady)),
+            Health::Forbidden { message } => Some(Refusal::new(Code::ClusterForbids).arg("message", message)),
+            Health::Failing { code, message, .. } => Some(Refusal::new(code).arg("message", message)),
+        }
     }
 
     fn note_installed(&self) {

@@ -2,16 +2,22 @@
 //! readings, and nobody repeats writes.
 
 use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::USER_AGENT;
 use http::{HeaderValue, Request, Response};
 use kube::client::{AuthError, Body};
-use kube::config::KubeConfigOptions;
+use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
+use rustls::AlertDescription;
+use secrecy::{ExposeSecret, SecretString};
 use tower::{BoxError, Service};
 
+use super::connection::Connection;
 use super::error::ClusterError;
+use super::served::Served;
 use super::{FIELD_MANAGER, Target};
 
 /// A client whose requests stay in this process.
@@ -49,47 +55,125 @@ pub fn install_crypto() {
 
 #[derive(Clone)]
 pub(super) struct Clients {
-    pub read: kube::Client,
-    pub write: kube::Client,
+    pub read: Connection,
+    pub write: Connection,
 }
 
 impl Clients {
     pub async fn connect(target: Target) -> Result<Self, ClusterError> {
+        let served = Arc::new(Served::default());
         match target {
-            Target::InProcess(InProcess { read, write }) => Ok(Self { read, write }),
-            Target::Infer { kubeconfig, context } => {
+            Target::InProcess(InProcess { read, write }) => Ok(Self {
+                read: Connection::new(read, None, Arc::clone(&served)),
+                write: Connection::new(write, None, served),
+            }),
+            Target::Infer { kubeconfig, files, context } => {
                 install_crypto();
-                let config = tuned(read_config(kubeconfig, context).await?);
-                let make = |config: kube::Config| {
-                    kube::Client::try_from(config)
-                        .map_err(|e: kube::Error| ClusterError::Config(e.to_string()))
+                let source = Source { kubeconfig, files, context };
+                let connect = async |served| {
+                    Ok::<_, ClusterError>(Connection::new(
+                        source.client().await?,
+                        Some(source.clone()),
+                        served,
+                    ))
                 };
-                Ok(Self { read: make(config.clone())?, write: make(config)? })
+                Ok(Self { read: connect(Arc::clone(&served)).await?, write: connect(served).await? })
             }
         }
     }
 }
 
-async fn read_config(
-    kubeconfig: Option<std::path::PathBuf>,
+/// Where the address of the API server and the credentials for it come from. Read anew whenever the API server no
+/// longer accepts what was read.
+#[derive(Clone, Debug)]
+pub(super) struct Source {
+    kubeconfig: Option<PathBuf>,
+    files: Vec<PathBuf>,
     context: Option<String>,
-) -> Result<kube::Config, ClusterError> {
-    let options = KubeConfigOptions { context, ..KubeConfigOptions::default() };
-    let broken = |error: kube::config::KubeconfigError| ClusterError::Config(error.to_string());
-    if let Some(path) = kubeconfig {
-        let file = kube::config::Kubeconfig::read_from(path).map_err(broken)?;
-        return kube::Config::from_custom_kubeconfig(file, &options).await.map_err(broken);
+}
+
+impl Source {
+    /// A client with the credentials as they are now. Runs the credential plugin, if there is one.
+    pub async fn client(&self) -> Result<kube::Client, ClusterError> {
+        let config = tuned(self.config().await?);
+        // A plugin is run as the client is made, and blocks until it ends.
+        let made = tokio::task::spawn_blocking(move || kube::Client::try_from(config)).await;
+        made.map_err(|error| ClusterError::Config(error.to_string()))?.map_err(|error| {
+            let text = words(&error);
+            if is_of_credentials(&error) {
+                ClusterError::Credentials(text)
+            } else {
+                ClusterError::Config(text)
+            }
+        })
     }
-    if options.context.is_some() {
-        return kube::Config::from_kubeconfig(&options).await.map_err(broken);
+
+    async fn config(&self) -> Result<kube::Config, ClusterError> {
+        let options = KubeConfigOptions { context: self.context.clone(), ..KubeConfigOptions::default() };
+        let broken = |error: KubeconfigError| ClusterError::Config(words(&error));
+        let file = match &self.kubeconfig {
+            Some(path) => Some(Kubeconfig::read_from(path).map_err(broken)?),
+            None if self.files.is_empty() => match Kubeconfig::read() {
+                Ok(file) => Some(file),
+                // In the order that kubectl uses: a kubeconfig where there is one, else the pod's own account.
+                Err(no_file) if self.context.is_none() => {
+                    return kube::Config::incluster().map_err(|no_pod| {
+                        let (no_file, no_pod) = (words(&no_file), words(&no_pod));
+                        ClusterError::Config(format!(
+                            "no kubeconfig ({no_file}), and not in a pod ({no_pod})"
+                        ))
+                    });
+                }
+                Err(error) => return Err(broken(error)),
+            },
+            None => Some(merged(&self.files)?),
+        };
+        let mut file = file.unwrap_or_default();
+        trim_tokens(&mut file)?;
+        kube::Config::from_custom_kubeconfig(file, &options).await.map_err(broken)
     }
-    match kube::Config::from_kubeconfig(&options).await {
-        Ok(config) => Ok(config),
-        // In the order that kubectl uses: a kubeconfig where there is one, else the pod's own account.
-        Err(no_file) => kube::Config::incluster().map_err(|no_pod| {
-            ClusterError::Config(format!("no kubeconfig ({no_file}), and not in a pod ({no_pod})"))
-        }),
+}
+
+/// Several kubeconfig files as one, as `KUBECONFIG` lists them: a file that does not exist is skipped.
+fn merged(files: &[PathBuf]) -> Result<Kubeconfig, ClusterError> {
+    let broken = |error: KubeconfigError| ClusterError::Config(words(&error));
+    let mut all: Option<Kubeconfig> = None;
+    for path in files {
+        match std::fs::metadata(path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                tracing::debug!(file = %path.display(), "a kubeconfig file of the list does not exist");
+            }
+            _ => {
+                let file = Kubeconfig::read_from(path).map_err(broken)?;
+                all = Some(all.unwrap_or_default().merge(file).map_err(broken)?);
+            }
+        }
     }
+    all.ok_or_else(|| {
+        let names: Vec<String> = files.iter().map(|path| path.display().to_string()).collect();
+        ClusterError::Config(format!("none of the files that KUBECONFIG lists exists: {}", names.join(", ")))
+    })
+}
+
+/// Tokens without the white space around them, as kubectl reads them: `kube` would send a line break in a header. A
+/// token file that needs it is read here; it is read again when the API server refuses the token.
+fn trim_tokens(file: &mut Kubeconfig) -> Result<(), ClusterError> {
+    for user in file.auth_infos.iter_mut().filter_map(|user| user.auth_info.as_mut()) {
+        if let Some(token) = &user.token {
+            user.token = Some(SecretString::from(token.expose_secret().trim()));
+            continue;
+        }
+        let Some(path) = &user.token_file else { continue };
+        // Another user's file may be missing; the one that is needed is told when it is used.
+        let Ok(token) = std::fs::read_to_string(path) else { continue };
+        if token.trim().is_empty() {
+            return Err(ClusterError::Credentials(format!("the token file {path} is empty")));
+        }
+        if token.trim() != token {
+            user.token = Some(SecretString::from(token.trim()));
+        }
+    }
+    Ok(())
 }
 
 fn tuned(mut config: kube::Config) -> kube::Config {
@@ -137,10 +221,68 @@ pub(super) fn credentials(error: &(dyn std::error::Error + 'static)) -> Option<S
     });
     Some(match error.downcast_ref::<AuthError>().or(kube)? {
         AuthError::AuthExecRun { cmd, out } => {
-            format!("the credential plugin `{cmd}` ended with {}", out.status)
+            format!("the credential plugin `{}` ended with {}", program(cmd), out.status)
+        }
+        AuthError::AuthExecStart(error) => format!("the credential plugin cannot be started: {error}"),
+        AuthError::AuthExecParse(_) | AuthError::ExecPluginFailed => {
+            "the credential plugin printed no credential".to_owned()
+        }
+        AuthError::ReadTokenFile(error, path) => {
+            format!("the token file {} cannot be read: {}", path.display(), error.kind())
         }
         _ => "the credentials for the API server cannot be used".to_owned(),
     })
+}
+
+/// The program of a command line as `Command` prints it (`KEY="value" "program" "argument"`): the environment and the
+/// arguments of a plugin may be secrets.
+fn program(command: &str) -> &str {
+    // Quotes inside a value are escaped, so only a program or an argument begins with one.
+    let quoted = command.split(' ').find(|word| word.len() > 1 && word.starts_with('"'));
+    let word = quoted.or_else(|| command.split(' ').find(|word| !word.contains('=')));
+    word.unwrap_or_default().trim_matches('"')
+}
+
+fn is_of_credentials(error: &(dyn std::error::Error + 'static)) -> bool {
+    std::iter::successors(Some(error), |error| error.source()).any(|error| credentials(error).is_some())
+}
+
+/// Who does not trust whom, when TLS was not agreed upon.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Distrust {
+    /// We do not trust the API server's certificate.
+    Server,
+    /// The API server does not accept our client certificate.
+    Client,
+}
+
+impl Distrust {
+    pub fn error(self, text: String) -> ClusterError {
+        match self {
+            Self::Server => ClusterError::Untrusted(text),
+            Self::Client => ClusterError::Unauthenticated(text),
+        }
+    }
+}
+
+/// What a TLS error says about certificates.
+pub(super) fn distrust(error: &(dyn std::error::Error + 'static)) -> Option<Distrust> {
+    // An io::Error names the cause of its cause as its own.
+    if let Some(inside) = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
+        return distrust(inside);
+    }
+    match error.downcast_ref::<rustls::Error>()? {
+        rustls::Error::InvalidCertificate(_) => Some(Distrust::Server),
+        rustls::Error::AlertReceived(
+            AlertDescription::BadCertificate
+            | AlertDescription::CertificateExpired
+            | AlertDescription::CertificateRequired
+            | AlertDescription::CertificateRevoked
+            | AlertDescription::CertificateUnknown
+            | AlertDescription::UnknownCA,
+        ) => Some(Distrust::Client),
+        _ => None,
+    }
 }
 
 #[cfg(test)]
@@ -161,5 +303,17 @@ mod tests {
         assert_eq!(told, "the credential plugin `get-token` ended with exit status: 0");
         let wrapped = std::io::Error::other(error);
         assert_eq!(words(&wrapped), told);
+    }
+
+    #[test]
+    fn of_a_plugin_only_the_program_is_told() {
+        for command in [
+            r#""get-token" "--secret" "canary""#,
+            r#"KEY="canary and more" OTHER="a \"canary" "get-token" "x""#,
+            r#"env -u HOME "get-token""#,
+            "get-token canary",
+        ] {
+            assert_eq!(program(command), "get-token", "{command}");
+        }
     }
 }

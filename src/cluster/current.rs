@@ -153,7 +153,8 @@ impl Reading<'_> {
         if !now.is(text(&json, "uid"), text(&json, "resourceVersion")) {
             return None;
         }
-        let row = parse::row(object.kind.into(), &json.to_string(), &self.words).ok()?;
+        let row =
+            parse::row(object.kind.into(), &json.to_string(), &self.words, self.cluster.writers()).ok()?;
         Some(Read { row, json: Some(json) })
     }
 

@@ -19,7 +19,16 @@ pub enum ClusterError {
     /// 429: it asks us to come back later.
     #[error("the Kubernetes API server is busy ({0})")]
     Busy(String),
-    /// 401 or 403 for Sluice itself.
+    /// 401 for Sluice itself, with the newest credentials there are.
+    #[error("the Kubernetes API server does not accept Sluice's credentials: {0}")]
+    Unauthenticated(String),
+    /// A credential plugin failed, or a file with credentials cannot be read.
+    #[error("Sluice cannot get its credentials for the Kubernetes API server: {0}")]
+    Credentials(String),
+    /// The certificate of the API server is not the one that is expected.
+    #[error("the Kubernetes API server's certificate is not trusted: {0}")]
+    Untrusted(String),
+    /// 403 for Sluice itself.
     #[error("the Kubernetes API server forbids it: {0}")]
     Forbidden(String),
     /// Any other refusal, in the API server's words (those of webhooks included).
@@ -42,6 +51,11 @@ impl ClusterError {
             Self::Unreachable(_) | Self::Config(_) | Self::Refused { code: 500.., .. } => {
                 Refusal::new(Code::ClusterUnreachable)
             }
+            Self::Unauthenticated(message) => {
+                Refusal::new(Code::ClusterUnauthenticated).arg("message", message)
+            }
+            Self::Credentials(message) => Refusal::new(Code::ClusterCredentials).arg("message", message),
+            Self::Untrusted(message) => Refusal::new(Code::ClusterUntrusted).arg("message", message),
             Self::Timeout(_) => Refusal::new(Code::ClusterTimeout),
             Self::Busy(_) => Refusal::new(Code::ClusterBusy),
             Self::Forbidden(message) => Refusal::new(Code::ClusterForbids).arg("message", message),

@@ -233,7 +233,7 @@ impl Reading<'_> {
     }
 
     fn parse(&self, kind: Watched, json: &RawValue) -> Result<Read, ClusterError> {
-        let row = parse::row(kind, json.get(), &self.words).map_err(unreadable)?;
+        let row = parse::row(kind, json.get(), &self.words, self.cluster.writers()).map_err(unreadable)?;
         let whole = || serde_json::from_str(json.get()).map(Arc::new).map_err(unreadable);
         let json = if kind.is_optional() { Some(whole()?) } else { None };
         Ok(Read { row, json })

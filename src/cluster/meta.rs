@@ -7,8 +7,8 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::domain::istio::Meta;
-use crate::domain::owner;
+use crate::domain::istio::{Anything, Meta};
+use crate::domain::owner::{Marks, Reference, Writers};
 
 use super::words::Words;
 
@@ -30,32 +30,69 @@ pub(super) struct MetaJson {
 }
 
 #[derive(Default, Deserialize)]
-#[serde(default)]
+#[serde(default, rename_all = "camelCase")]
 struct OwnerJson {
-    kind: String,
-    name: String,
+    api_version: Option<String>,
+    kind: Option<String>,
+    name: Option<String>,
+    controller: Option<bool>,
 }
 
-/// One entry of `managedFields`; the fields themselves are not parsed.
+impl OwnerJson {
+    fn reference(&self) -> Reference<'_> {
+        Reference {
+            api_version: self.api_version.as_deref().unwrap_or_default(),
+            kind: self.kind.as_deref().unwrap_or_default(),
+            name: self.name.as_deref().unwrap_or_default(),
+            controller: self.controller == Some(true),
+        }
+    }
+}
+
+/// One entry of `managedFields`; of the fields only whether the spec is among them.
 #[derive(Clone, Default, PartialEq, Deserialize)]
 #[serde(default)]
 struct ManagedJson {
     manager: Option<String>,
     time: Option<String>,
     subresource: Option<String>,
+    #[serde(rename = "fieldsV1")]
+    fields: Option<FieldsJson>,
+}
+
+#[derive(Clone, Default, PartialEq, Deserialize)]
+#[serde(default)]
+struct FieldsJson {
+    #[serde(rename = "f:spec")]
+    spec: Option<Anything>,
+}
+
+impl ManagedJson {
+    /// True of a writer of the spec. Who only sets labels or status does not decide about traffic.
+    fn writes_spec(&self) -> bool {
+        let main = self.subresource.as_deref().is_none_or(str::is_empty);
+        main && self.fields.as_ref().is_none_or(|fields| fields.spec.is_some())
+    }
 }
 
 impl MetaJson {
     /// The domain's view.
-    pub fn read(&self, words: &Words) -> Meta {
+    pub fn read(&self, words: &Words, writers: &Writers) -> Meta {
         let nothing = BTreeMap::new();
         let managed = self.managed_fields.as_deref().unwrap_or_default();
-        let owner = owner::detect(
-            self.labels.as_ref().unwrap_or(&nothing),
-            self.annotations.as_ref().unwrap_or(&nothing),
-            self.owner_references.iter().flatten().map(|owner| (owner.kind.as_str(), owner.name.as_str())),
-            managed.iter().filter_map(|entry| entry.manager.as_deref()),
-        );
+        let owners: Vec<Reference<'_>> =
+            self.owner_references.iter().flatten().map(OwnerJson::reference).collect();
+        let managers: Vec<&str> = managed
+            .iter()
+            .filter(|entry| entry.writes_spec())
+            .filter_map(|entry| entry.manager.as_deref())
+            .collect();
+        let owner = writers.owner_of(&Marks {
+            labels: self.labels.as_ref().unwrap_or(&nothing),
+            annotations: self.annotations.as_ref().unwrap_or(&nothing),
+            owners: &owners,
+            managers: &managers,
+        });
         Meta {
             namespace: words.get(self.namespace.as_deref().unwrap_or_default()),
             name: words.get(self.name.as_deref().unwrap_or_default()),
@@ -112,12 +149,13 @@ mod tests {
         let meta: MetaJson = serde_json::from_value(serde_json::json!({
             "name": "reviews", "namespace": "shop", "managedFields": [
                 {"manager": "helm", "time": "2026-01-02T03:04:05Z"},
+                {"manager": "some-labeler", "time": "2026-01-03T03:04:05Z", "fieldsV1": {"f:metadata": {}}},
                 {"manager": "kubectl-edit", "time": "2026-02-02T03:04:05Z", "fieldsV1": {"f:spec": {}}},
                 {"manager": "pilot-discovery", "time": "2026-03-02T03:04:05Z", "subresource": "status"},
             ],
         }))
         .unwrap();
-        let meta = meta.read(&Words::default());
+        let meta = meta.read(&Words::default(), &Writers::default());
         assert_eq!(meta.manager.as_deref(), Some("kubectl-edit"));
         assert_eq!(meta.owner, None);
         assert_eq!((&*meta.namespace, &*meta.name), ("shop", "reviews"));

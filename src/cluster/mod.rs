@@ -13,7 +13,9 @@
 //! room is about: whether a write was sent, whether its answer was lost, how long a watch was silent.
 
 pub mod client;
+mod connection;
 mod error;
+mod served;
 mod wire;
 
 mod json;
@@ -50,6 +52,7 @@ use tokio::time::Instant;
 
 use crate::clock::Clock;
 use crate::domain::ids::Namespace;
+use crate::domain::owner::Writers;
 use crate::domain::versions::VersionKeys;
 
 pub use self::access::{Ask, Visible};
@@ -68,7 +71,12 @@ pub const FIELD_MANAGER: &str = "sluice";
 /// Which API server is meant.
 pub enum Target {
     /// A kubeconfig file (or the default one), else the service account of the pod that we run in.
-    Infer { kubeconfig: Option<std::path::PathBuf>, context: Option<String> },
+    Infer {
+        kubeconfig: Option<std::path::PathBuf>,
+        /// Without `kubeconfig`: the files that `KUBECONFIG` lists; empty = the default file.
+        files: Vec<std::path::PathBuf>,
+        context: Option<String>,
+    },
     /// An API server in this process; made by [`client::in_process`].
     InProcess(client::InProcess),
 }
@@ -86,6 +94,8 @@ pub struct Options {
     pub namespaces: Option<Vec<Namespace>>,
     /// The audiences that a bearer token must be meant for; empty = the API server's own.
     pub audiences: Vec<String>,
+    /// Writers of routing objects that this installation adds to those known.
+    pub writers: Arc<Writers>,
     pub limits: Limits,
 }
 
@@ -98,6 +108,7 @@ impl Default for Options {
             root_namespace: "istio-system".into(),
             namespaces: None,
             audiences: Vec::new(),
+            writers: Arc::default(),
             limits: Limits::default(),
         }
     }
@@ -190,6 +201,10 @@ impl Cluster {
 
     fn limits(&self) -> &Limits {
         &self.inner.options.limits
+    }
+
+    fn writers(&self) -> &Writers {
+        &self.inner.options.writers
     }
 }
 

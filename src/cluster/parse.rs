@@ -7,6 +7,7 @@ use serde::de::Error as _;
 use serde_json::value::RawValue;
 
 use crate::domain::istio::Object;
+use crate::domain::owner::Writers;
 use crate::domain::service::{Port, Protocol, Shape, WorkloadKind};
 
 use super::json::{
@@ -19,7 +20,7 @@ use super::rows::{NamespaceRow, PodMesh, PodRow, Row, ServiceRow, SliceRow, Work
 use super::words::{Word, Words};
 
 /// Reads one object of a kind.
-pub(super) fn row(kind: Watched, json: &str, words: &Words) -> serde_json::Result<Row> {
+pub(super) fn row(kind: Watched, json: &str, words: &Words, writers: &Writers) -> serde_json::Result<Row> {
     let row = match kind {
         Watched::Namespace => {
             let object: Thing<Nothing, Nothing> = serde_json::from_str(json)?;
@@ -31,8 +32,8 @@ pub(super) fn row(kind: Watched, json: &str, words: &Words) -> serde_json::Resul
         Watched::Pod => Row::Pod(Arc::new(pod(serde_json::from_str(json)?, words))),
         Watched::Deployment => workload(WorkloadKind::Deployment, json, words)?,
         Watched::StatefulSet => workload(WorkloadKind::StatefulSet, json, words)?,
-        Watched::VirtualService => Row::VirtualService(Arc::new(routing_object(json, words)?)),
-        Watched::DestinationRule => Row::DestinationRule(Arc::new(routing_object(json, words)?)),
+        Watched::VirtualService => Row::VirtualService(Arc::new(routing_object(json, words, writers)?)),
+        Watched::DestinationRule => Row::DestinationRule(Arc::new(routing_object(json, words, writers)?)),
     };
     if row.key().1.is_empty() {
         return Err(serde_json::Error::custom("an object without a name"));
@@ -163,6 +164,7 @@ fn workload(kind: WorkloadKind, json: &str, words: &Words) -> serde_json::Result
 fn routing_object<T: Default + serde::de::DeserializeOwned>(
     json: &str,
     words: &Words,
+    writers: &Writers,
 ) -> serde_json::Result<Object<T>> {
     #[derive(serde::Deserialize)]
     struct RoutingJson<'a> {
@@ -175,7 +177,7 @@ fn routing_object<T: Default + serde::de::DeserializeOwned>(
         Ok(spec) => (spec, None),
         Err(error) => (T::default(), Some(error.to_string())),
     };
-    Ok(Object { meta: object.metadata.read(words), spec, malformed })
+    Ok(Object { meta: object.metadata.read(words, writers), spec, malformed })
 }
 
 #[cfg(test)]
@@ -183,7 +185,7 @@ mod tests {
     use super::*;
 
     fn read(kind: Watched, json: &str) -> Row {
-        row(kind, json, &Words::default()).unwrap()
+        row(kind, json, &Words::default(), &Writers::default()).unwrap()
     }
 
     #[test]
@@ -214,7 +216,7 @@ mod tests {
             panic!()
         };
         assert_eq!((workload.wanted, &*workload.image), (1, ""));
-        assert!(row(Watched::Pod, "[]", &Words::default()).is_err());
+        assert!(row(Watched::Pod, "[]", &Words::default(), &Writers::default()).is_err());
     }
 
     #[test]

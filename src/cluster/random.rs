@@ -8,6 +8,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use crate::domain::ids::ServiceRef;
+use crate::domain::owner::Writers;
 use crate::domain::versions::VersionKeys;
 
 use super::kinds::Watched;
@@ -158,7 +159,7 @@ fn facts() -> Facts {
 }
 
 fn read(kind: Watched, object: &Value, facts: &Facts) -> Row {
-    parse::row(kind, &object.to_string(), &facts.words).unwrap()
+    parse::row(kind, &object.to_string(), &facts.words, &Writers::default()).unwrap()
 }
 
 /// Everything that readers can see, as text.

@@ -18,12 +18,15 @@ use tokio::time::{Instant, sleep, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::ids::Namespace;
+use crate::domain::owner::Writers;
 
 use super::cache::Cache;
 use super::client;
+use super::connection::Connection;
 use super::error::ClusterError;
 use super::kinds::Watched;
 use super::rows::Row;
+use super::served::VERSIONS;
 use super::state::Facts;
 use super::wire::{self, Answer, Call, query};
 use super::words::{Word, Words};
@@ -54,9 +57,10 @@ impl Cluster {
             let feed = Feed {
                 kind,
                 scope,
-                client: self.inner.clients.read.clone(),
+                connection: self.inner.clients.read.clone(),
                 cache: cache.clone(),
                 words: Arc::clone(&self.inner.words),
+                writers: Arc::clone(&options.writers),
                 limits: options.limits.clone(),
             };
             tokio::spawn(supervise(feed, stop.clone()));
@@ -76,7 +80,7 @@ async fn supervise(feed: Feed, stop: CancellationToken) {
         }
         let why = ended.err().map_or_else(|| "it ended".to_owned(), |error| error.to_string());
         tracing::error!(kind = feed.kind.as_str(), %why, "a watch stopped and is started again");
-        feed.cache.failing(feed.kind, feed.scope.as_ref(), why);
+        feed.cache.failing(feed.kind, feed.scope.as_ref(), &ClusterError::Invalid(why));
         sleep(Duration::from_secs(1)).await;
     }
 }
@@ -85,9 +89,10 @@ async fn supervise(feed: Feed, stop: CancellationToken) {
 struct Feed {
     kind: Watched,
     scope: Option<Namespace>,
-    client: kube::Client,
+    connection: Connection,
     cache: Cache,
     words: Arc<Words>,
+    writers: Arc<Writers>,
     limits: Limits,
 }
 
@@ -145,18 +150,27 @@ impl Feed {
         match broken.status {
             // Once may be an API server that is starting; while nothing is known it costs nothing to believe it.
             Some(404) if self.kind.is_optional() && (failures > 1 || !self.cache.is_live(self.kind)) => {
-                self.cache.missing(self.kind, scope);
+                if self.cache.missing(self.kind, scope) {
+                    let versions = VERSIONS.join(", ");
+                    tracing::warn!(
+                        kind = self.kind.as_str(),
+                        versions,
+                        "the cluster serves this kind in no known version"
+                    );
+                }
                 return self.limits.probe;
             }
-            Some(401 | 403) => {
-                self.cache.forbidden(self.kind, scope, broken.error.to_string());
+            Some(403) => {
+                if self.cache.forbidden(self.kind, scope, broken.error.to_string()) {
+                    tracing::warn!(kind = self.kind.as_str(), error = %broken.error, "may not list or watch");
+                }
                 return if failures > 1 { self.limits.probe } else { backoff(failures) };
             }
             _ => {}
         }
         tracing::warn!(kind = self.kind.as_str(), error = %broken.error, failures, "cannot list or watch");
         if failures > 1 {
-            self.cache.failing(self.kind, scope, broken.error.to_string());
+            self.cache.failing(self.kind, scope, &broken.error);
         }
         backoff(failures)
     }
@@ -172,7 +186,8 @@ impl Feed {
                 pairs.push(("continue", token.as_str()));
             }
             let path = self.kind.collection(self.scope.as_ref().map(Namespace::as_str)) + &query(&pairs);
-            let sent = wire::send(&self.client, &Call::get(path), Instant::now() + self.limits.read).await;
+            let sent =
+                wire::send(&self.connection, &Call::get(path), Instant::now() + self.limits.read).await;
             let answer = sent.map_err(|failed| Broken { status: None, error: failed.error("list") })?;
             if !answer.is_success() {
                 return Err(Broken::from(&answer));
@@ -232,7 +247,8 @@ impl Feed {
             ("timeoutSeconds", seconds.as_str()),
         ];
         let path = self.kind.collection(self.scope.as_ref().map(Namespace::as_str)) + &query(&pairs);
-        let opened = wire::open(&self.client, &Call::get(path), Instant::now() + self.limits.read).await;
+        let opened =
+            wire::stream(&self.connection, &Call::get(path), Instant::now() + self.limits.read).await;
         match opened {
             Ok(Ok(body)) => Ok(Lines { body, rest: Vec::new() }),
             Ok(Err(answer)) => Err(Broken::from(&answer)),
@@ -311,7 +327,7 @@ impl Feed {
     }
 
     fn row(&self, json: &str) -> Option<Row> {
-        parse::row(self.kind, json, &self.words)
+        parse::row(self.kind, json, &self.words, &self.writers)
             .inspect_err(
                 |error| tracing::warn!(kind = self.kind.as_str(), %error, "an object cannot be read"),
             )

@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Method, Request};
+use http::{Method, Request, Response};
 use http_body_util::BodyExt;
 use hyper_util::client::legacy;
 use kube::client::Body;
@@ -15,7 +15,9 @@ use kube::core::Status;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::client;
+use super::connection::{Connection, Current};
 use super::error::ClusterError;
+use super::served::Served;
 
 /// How often a reading is sent at most.
 const READ_ATTEMPTS: u32 = 4;
@@ -50,14 +52,16 @@ impl Call {
         Self { method, path: path.into(), body: Some(Bytes::from(body.to_string())), accept: JSON }
     }
 
-    fn request(&self) -> Result<Request<Body>, Failed> {
-        let mut request =
-            Request::builder().method(&self.method).uri(&self.path).header("accept", self.accept);
+    /// The request as this cluster wants it.
+    fn request(&self, served: &Served) -> Result<Request<Body>, Failed> {
+        let path = served.path(&self.path);
+        let mut request = Request::builder().method(&self.method).uri(path).header("accept", self.accept);
         if self.body.is_some() {
             request = request.header("content-type", JSON);
         }
-        let body = self.body.clone().map_or_else(Body::empty, Body::from);
-        request.body(body).map_err(|error| Failed::NotSent(error.to_string()))
+        let body = self.body.as_ref().map(|body| served.body(&self.path, body));
+        let body = body.map_or_else(Body::empty, Body::from);
+        request.body(body).map_err(|error| Failed::NotSent(ClusterError::Unreachable(error.to_string())))
     }
 }
 
@@ -73,7 +77,7 @@ pub(super) struct Answer {
 #[derive(Debug)]
 pub(super) enum Failed {
     /// The API server cannot have seen the request.
-    NotSent(String),
+    NotSent(ClusterError),
     /// It may have.
     Lost(String),
     /// It may have.
@@ -83,7 +87,8 @@ pub(super) enum Failed {
 impl Failed {
     pub fn error(self, what: &str) -> ClusterError {
         match self {
-            Self::NotSent(why) | Self::Lost(why) => ClusterError::Unreachable(why),
+            Self::NotSent(error) => error,
+            Self::Lost(why) => ClusterError::Unreachable(why),
             Self::TimedOut => ClusterError::Timeout(what.to_owned()),
         }
     }
@@ -106,13 +111,19 @@ impl Answer {
     pub fn error(&self, what: &str) -> ClusterError {
         let told = self.told();
         match self.status {
-            401 | 403 => ClusterError::Forbidden(told.message),
+            401 => ClusterError::Unauthenticated(told.message),
+            403 => ClusterError::Forbidden(told.message),
             404 => ClusterError::NotFound(what.to_owned()),
             429 => ClusterError::Busy(what.to_owned()),
             502 | 503 => ClusterError::Unreachable(told_words(&told)),
             504 => ClusterError::Timeout(what.to_owned()),
             code => ClusterError::Refused { code, message: told_words(&told) },
         }
+    }
+
+    /// True when the address itself is not served, as against an object that does not exist.
+    fn is_unserved(&self) -> bool {
+        self.status == 404 && serde_json::from_slice::<Status>(&self.body).is_err()
     }
 
     fn pause(&self) -> Option<Duration> {
@@ -125,49 +136,109 @@ fn told_words(status: &Status) -> String {
     if status.message.is_empty() { status.reason.clone() } else { status.message.clone() }
 }
 
-/// Sends a request once and collects its answer.
-pub(super) async fn send(client: &kube::Client, call: &Call, end: Instant) -> Result<Answer, Failed> {
-    let request = call.request()?;
+/// Sends a request once and collects its answer. Sent again only after an answer that says that it was not looked at:
+/// refused credentials (401), once there are others, and a version of Istio's API that is not served.
+pub(super) async fn send(connection: &Connection, call: &Call, end: Instant) -> Result<Answer, Failed> {
+    match open(connection, call, end).await? {
+        Ok(response) => {
+            let collecting = collect(response);
+            timeout_at(end, collecting).await.unwrap_or(Err(Failed::TimedOut))
+        }
+        Err(answer) => Ok(answer),
+    }
+}
+
+/// The response once its status is known to be good, else the whole answer.
+async fn open(
+    connection: &Connection,
+    call: &Call,
+    end: Instant,
+) -> Result<Result<Response<Body>, Answer>, Failed> {
     let exchange = async {
-        let response = client.send(request).await.map_err(not_sent_or_lost)?;
-        let status = response.status().as_u16();
-        let warnings = response.headers().get_all("warning").iter().filter_map(warning_text).collect();
-        let body =
-            response.into_body().collect().await.map_err(|error| Failed::Lost(client::words(&error)))?;
-        Ok(Answer { status, warnings, body: body.to_bytes() })
+        let mut may_renew = true;
+        let mut may_look = true;
+        loop {
+            let current = connection.current();
+            let answer = match exchange(connection, &current, call).await {
+                Err(Failed::NotSent(error @ ClusterError::Credentials(_))) if may_renew => {
+                    may_renew = false;
+                    if connection.renew(&current).await.map_err(Failed::NotSent)? {
+                        continue;
+                    }
+                    return Err(Failed::NotSent(error));
+                }
+                other => match other? {
+                    Ok(response) => return Ok(Ok(response)),
+                    Err(answer) => answer,
+                },
+            };
+            if answer.status == 401 && may_renew {
+                may_renew = false;
+                if connection.renew(&current).await.map_err(Failed::NotSent)? {
+                    continue;
+                }
+            }
+            if answer.is_unserved() && may_look {
+                may_look = false;
+                if look_for_version(connection, &current, call).await? {
+                    continue;
+                }
+            }
+            return Ok(Err(answer));
+        }
     };
     timeout_at(end, exchange).await.unwrap_or(Err(Failed::TimedOut))
 }
 
+async fn exchange(
+    connection: &Connection,
+    current: &Current,
+    call: &Call,
+) -> Result<Result<Response<Body>, Answer>, Failed> {
+    let request = call.request(connection.served())?;
+    let response = current.client.send(request).await.map_err(not_sent_or_lost)?;
+    if response.status().is_success() { Ok(Ok(response)) } else { Ok(Err(collect(response).await?)) }
+}
+
+async fn collect(response: Response<Body>) -> Result<Answer, Failed> {
+    let status = response.status().as_u16();
+    let warnings = response.headers().get_all("warning").iter().filter_map(warning_text).collect();
+    let body = response.into_body().collect().await.map_err(|error| Failed::Lost(client::words(&error)))?;
+    Ok(Answer { status, warnings, body: body.to_bytes() })
+}
+
+/// Finds out in which versions Istio's kinds are served; true when the call goes elsewhere now.
+async fn look_for_version(connection: &Connection, current: &Current, call: &Call) -> Result<bool, Failed> {
+    let mut documents = Vec::new();
+    for document in Served::documents(&call.path) {
+        let found = exchange(connection, current, &Call::get(document)).await?;
+        documents.push(match found {
+            Ok(response) => Some(collect(response).await?.body),
+            Err(answer) if answer.status == 404 => None,
+            Err(_) => return Ok(false),
+        });
+    }
+    Ok(connection.served().learn(&call.path, &documents))
+}
+
 /// Opens a stream: the body once the status is known to be good, else the whole answer.
-pub(super) async fn open(
-    client: &kube::Client,
+pub(super) async fn stream(
+    connection: &Connection,
     call: &Call,
     end: Instant,
 ) -> Result<Result<Body, Answer>, Failed> {
-    let request = call.request()?;
-    let exchange = async {
-        let response = client.send(request).await.map_err(not_sent_or_lost)?;
-        if response.status().is_success() {
-            return Ok(Ok(response.into_body()));
-        }
-        let status = response.status().as_u16();
-        let body =
-            response.into_body().collect().await.map_err(|error| Failed::Lost(client::words(&error)))?;
-        Ok(Err(Answer { status, warnings: Vec::new(), body: body.to_bytes() }))
-    };
-    timeout_at(end, exchange).await.unwrap_or(Err(Failed::TimedOut))
+    Ok(open(connection, call, end).await?.map(Response::into_body))
 }
 
 /// Reads: sends up to four times until `end`, honouring `Retry-After`. An answer below 500 other than 429 is
 /// final. Never used for anything that changes the cluster.
-pub(super) async fn read(client: &kube::Client, call: &Call, end: Instant) -> Result<Answer, ClusterError> {
+pub(super) async fn read(connection: &Connection, call: &Call, end: Instant) -> Result<Answer, ClusterError> {
     let mut pause = Duration::from_millis(100);
     let mut attempt = 1;
     loop {
         // One hanging connection must not use up the time of the others.
         let half = Instant::now() + end.saturating_duration_since(Instant::now()).mul_f64(0.6);
-        let (wait, error) = match send(client, call, half).await {
+        let (wait, error) = match send(connection, call, half).await {
             Ok(answer) if answer.is_success() => return Ok(answer),
             Ok(answer) if !matches!(answer.status, 429 | 500 | 502 | 503 | 504) => {
                 return Err(answer.error(&call.path));
@@ -187,15 +258,19 @@ pub(super) async fn read(client: &kube::Client, call: &Call, end: Instant) -> Re
 fn not_sent_or_lost(error: kube::Error) -> Failed {
     let text = client::words(&error);
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(&error);
+    let mut refused = false;
     while let Some(error) = cause {
         // Without credentials, and without a connection, nothing leaves.
-        let refused = error.downcast_ref::<legacy::Error>().is_some_and(legacy::Error::is_connect);
-        if refused || client::credentials(error).is_some() {
-            return Failed::NotSent(text);
+        if client::credentials(error).is_some() {
+            return Failed::NotSent(ClusterError::Credentials(text));
         }
+        if let Some(why) = client::distrust(error) {
+            return Failed::NotSent(why.error(text));
+        }
+        refused |= error.downcast_ref::<legacy::Error>().is_some_and(legacy::Error::is_connect);
         cause = error.source();
     }
-    Failed::Lost(text)
+    if refused { Failed::NotSent(ClusterError::Unreachable(text)) } else { Failed::Lost(text) }
 }
 
 /// The text of `299 - "text"`.

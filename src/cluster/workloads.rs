@@ -140,7 +140,8 @@ fn path_of(kind: Watched, object: &Value) -> String {
 fn of_answer(answer: &wire::Answer) -> WorkloadError {
     match answer.status {
         409 | 404 => WorkloadError::Conflict,
-        401 | 403 if !answer.told().message.contains("denied the request") => {
+        401 => WorkloadError::Cluster(answer.error("a write")),
+        403 if !answer.told().message.contains("denied the request") => {
             WorkloadError::Cluster(ClusterError::Forbidden(answer.told().message))
         }
         429 => WorkloadError::Cluster(answer.error("a workload")),
@@ -151,7 +152,7 @@ fn of_answer(answer: &wire::Answer) -> WorkloadError {
 
 fn of_failure(failed: wire::Failed) -> WorkloadError {
     match failed {
-        wire::Failed::NotSent(why) => WorkloadError::Cluster(ClusterError::Unreachable(why)),
+        wire::Failed::NotSent(error) => WorkloadError::Cluster(error),
         lost => WorkloadError::Unknown(lost.error("a workload")),
     }
 }

@@ -82,7 +82,7 @@ impl Cluster {
             let call = Self::call(edit, &body, mode, end);
             let answer = match wire::send(&self.inner.clients.write, &call, end).await {
                 Ok(answer) => answer,
-                Err(wire::Failed::NotSent(why)) => return not(ClusterError::Unreachable(why)),
+                Err(wire::Failed::NotSent(error)) => return not(error),
                 Err(failed) => {
                     return self.find_out(edit, &body, mode, failed.error("a write"), find_out).await;
                 }
@@ -119,7 +119,8 @@ impl Cluster {
                     }
                 }
                 429 => return not(answer.error("a write")),
-                401 | 403 => {
+                401 => return not(answer.error("a write")),
+                403 => {
                     let message = answer.told().message;
                     return if message.contains("denied the request") {
                         Fate::Not(ApplyError::Refused { object: object.clone(), message })

@@ -179,6 +179,8 @@ codes! {
 
     // To acknowledge.
     GitOps "gitops" 409,
+    /// A controller that is not known writes the object, too.
+    OtherWriter "other_writer" 409,
     BigJump "big_jump" 422,
     FewPods "few_pods" 422,
     Unhealthy "unhealthy" 422,
@@ -228,6 +230,12 @@ codes! {
     ClusterTimeout "cluster_timeout" 503,
     ClusterBusy "cluster_busy" 503,
     ClusterForbids "cluster_forbids" 503,
+    /// 401 for Sluice itself.
+    ClusterUnauthenticated "cluster_unauthenticated" 503,
+    /// A credential plugin failed, or a file with credentials cannot be read.
+    ClusterCredentials "cluster_credentials" 503,
+    /// The API server's certificate.
+    ClusterUntrusted "cluster_untrusted" 503,
     ClusterRefused "cluster_refused" 422,
     Conflict "conflict" 409,
     PartlyApplied "partly_applied" 503,

@@ -76,7 +76,7 @@ impl Services {
     pub async fn overview(&self, who: &Actor, at: &ServiceRef, window_s: u32) -> Result<Overview, Refusal> {
         self.must_see(who, at).await?;
         let one = self.overviews(std::slice::from_ref(at), window_of(window_s)).await?;
-        one.into_iter().next().ok_or_else(|| not_found(at))
+        one.into_iter().next().ok_or_else(|| self.inner.cache.blindness().unwrap_or_else(|| not_found(at)))
     }
 
     /// One service with what its page needs besides. Its revision is that of the objects as they are now:
@@ -169,12 +169,19 @@ impl Services {
     pub fn notices(&self) -> Vec<Check> {
         let mut out = Vec::new();
         let health = self.inner.cache.health();
-        let down = health.iter().filter_map(|kind| match &kind.state {
-            Health::Failing { since_ms, .. } => Some(*since_ms),
+        let mut down = health.iter().filter_map(|kind| match &kind.state {
+            Health::Failing { since_ms, code, message } => Some((*since_ms, *code, message)),
             _ => None,
         });
-        if let Some(since) = down.min() {
-            out.push(Check::new(Severity::Block, Code::ClusterDown).arg("since", since));
+        if let Some((first, code, message)) = down.next() {
+            let since = down.fold(first, |since, (other, ..)| since.min(other));
+            // What is wrong with ourselves is said as such; all else is a cluster that does not answer.
+            let ours = matches!(
+                code,
+                Code::ClusterUnauthenticated | Code::ClusterCredentials | Code::ClusterUntrusted
+            );
+            let code = if ours { code } else { Code::ClusterDown };
+            out.push(Check::new(Severity::Block, code).arg("since", since).arg("message", message));
         }
         if health.iter().any(|kind| matches!(kind.state, Health::Listing)) {
             out.push(Check::new(Severity::Info, Code::StillListing));

@@ -342,7 +342,10 @@ impl CheckItem {
             icon,
             name: decide.then(|| text::name(lang, check.code).to_string()),
             text: text::sentence(Clockface::new(lang, None), check.code, &check.args).rich(),
-            next: said.next.filter(|_| check.severity == Severity::Block || check.code == Code::GitOps),
+            next: said.next.filter(|_| {
+                check.severity == Severity::Block
+                    || matches!(check.code, Code::GitOps | Code::OtherWriter | Code::PortByPods)
+            }),
             ack: (check.severity == Severity::Acknowledge).then(accept),
         }
     }

@@ -52,7 +52,14 @@ pub fn sentence(clock: Clockface, code: Code, args: &Args) -> Text {
 
 fn next(clock: Clockface, code: Code, args: &Args) -> Option<String> {
     let of = |part: &str| format!("code.{}.{part}", code.text_key());
-    // The exact exemption is known where a change was planned, not where an owner was merely found.
+    // What a product must be told, where the catalogue knows the product.
+    if let Some((_, product)) = args.iter().find(|(name, value)| name == "advice" && !value.is_empty()) {
+        let key = of(&format!("for_{product}"));
+        let advice = clock.lang.knows(&key).then(|| fill(clock, clock.lang.t(&key), args));
+        if let Some(advice) = advice.filter(Text::is_complete) {
+            return Some(advice.into());
+        }
+    }
     let exact = code == Code::GitOps && args.iter().any(|(name, _)| name == "pointer");
     let key = of(if exact { "exempt" } else { "next" });
     clock.lang.knows(&key).then(|| fill(clock, clock.lang.t(&key), args).into())

@@ -159,6 +159,31 @@ pub static KINDS: &[Kind] = &[
     Kind { plural: "gateways", singular: "gateway", kind: "Gateway", short: &["gw"], ..ISTIO },
 ];
 
+/// Istio's kinds as older releases (before 1.22) and some managed meshes serve them.
+pub static OLDER_ISTIO: [[Kind; 3]; 2] = [istio("v1beta1"), istio("v1alpha3")];
+
+const fn istio(version: &'static str) -> [Kind; 3] {
+    [
+        Kind {
+            version,
+            plural: "virtualservices",
+            singular: "virtualservice",
+            kind: "VirtualService",
+            short: &["vs"],
+            ..ISTIO
+        },
+        Kind {
+            version,
+            plural: "destinationrules",
+            singular: "destinationrule",
+            kind: "DestinationRule",
+            short: &["dr"],
+            ..ISTIO
+        },
+        Kind { version, plural: "gateways", singular: "gateway", kind: "Gateway", short: &["gw"], ..ISTIO },
+    ]
+}
+
 impl Kind {
     /// `v1` or `group/version`.
     pub fn api_version(&self) -> String {

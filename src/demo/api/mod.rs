@@ -85,6 +85,8 @@ pub enum Cut {
     Broken,
 }
 
+const ISTIO_GROUP: &str = "networking.istio.io";
+
 /// Events a kind that can be resumed from, as the watch cache of a real server holds some.
 const HISTORY: usize = 8192;
 
@@ -190,9 +192,25 @@ impl ApiServer {
         }
     }
 
+    /// Serves Istio's kinds in this version only (`v1`, `v1beta1`, `v1alpha3`), without any object of theirs.
+    pub fn serve_istio_as(&self, version: &str) {
+        let mut state = self.state();
+        let all = KINDS.iter().chain(kinds::OLDER_ISTIO.iter().flatten());
+        for kind in all.filter(|kind| kind.version == version && kind.group == ISTIO_GROUP) {
+            if let Some(table) = state.table_by_kind(kind.kind) {
+                state.tables[table] = storage::Table::new(kind);
+            }
+        }
+    }
+
     /// Adds somebody with a token. From the first person on, the rights count.
     pub fn add_person(&self, person: Person) {
         self.people().people.push(person);
+    }
+
+    /// Makes a token worthless: who comes with it is answered with 401.
+    pub fn withdraw(&self, token: &str) {
+        self.people().people.retain(|person| person.token != token);
     }
 
     /// Adds a right.

@@ -3,7 +3,8 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use crate::domain::ids::{Kind, ObjectRef, VersionName};
-use crate::domain::istio::{HttpMatch, HttpRoute, Meta, WeightedDestination};
+use crate::domain::istio::{HttpMatch, HttpRoute, WeightedDestination};
+use crate::domain::owner::{Owner, Role};
 use crate::domain::refusal::{Check, Code, Finding, Severity};
 use crate::domain::routing::{Dest, RouteKind, Subject};
 use crate::domain::service::{Shape, Version};
@@ -100,19 +101,43 @@ pub fn by_port(inspected: &Inspected<'_>, open: &Uncovered) -> Check {
         .arg("list", open.kind.as_str())
 }
 
-/// The severity with which another writer of an object is told.
-fn owned(meta: &Meta, at: &ObjectRef, out: &mut Vec<Finding>) {
-    let Some(owner) = &meta.owner else { return };
-    let (severity, code) = if owner.tool.moves_traffic() {
-        (Severity::Block, Code::OwnedByController)
-    } else if owner.tool.reverts() {
-        (Severity::Acknowledge, Code::GitOps)
-    } else {
-        (Severity::Info, Code::HelmManaged)
+/// Another writer of an object: how grave that is, and what an exemption in its product has to name (`pointers`: the
+/// parts of the object that are meant).
+pub fn owned(owner: &Owner, at: &ObjectRef, pointers: &str) -> Check {
+    let (severity, code) = match owner.role {
+        Role::MovesTraffic => (Severity::Block, Code::OwnedByController),
+        Role::Reverts => (Severity::Acknowledge, Code::GitOps),
+        Role::Unknown => (Severity::Acknowledge, Code::OtherWriter),
+        Role::Installs => (Severity::Info, Code::HelmManaged),
     };
-    out.push(
-        found(severity, code).arg("tool", owner.tool.as_str()).arg("name", &owner.name).arg("object", at),
-    );
+    found(severity, code)
+        .arg("tool", &owner.tool)
+        .arg("name", &owner.name)
+        .arg("object", at)
+        .arg("group", "networking.istio.io")
+        .arg("kind", at.kind.as_str())
+        .arg("namespace", &at.namespace)
+        .arg("object_name", &at.name)
+        .arg("pointer", pointers)
+        .arg("advice", &owner.advice)
+}
+
+/// The parts of an object that Sluice writes, as JSON pointers.
+fn pointers(inspected: &Inspected<'_>, at: &ObjectRef) -> String {
+    if at.kind == Kind::DestinationRule {
+        return "/spec/subsets".to_owned();
+    }
+    let mut lists: Vec<&str> = Vec::new();
+    for route in inspected.routing.routes.iter().filter(|route| route.object == *at) {
+        if !lists.contains(&route.kind.as_str()) {
+            lists.push(route.kind.as_str());
+        }
+    }
+    if lists.is_empty() {
+        lists.push("http");
+    }
+    let lists: Vec<String> = lists.iter().map(|list| format!("/spec/{list}")).collect();
+    lists.join(", ")
 }
 
 fn objects(inspected: &Inspected<'_>, out: &mut Vec<Finding>) {
@@ -135,7 +160,9 @@ fn objects(inspected: &Inspected<'_>, out: &mut Vec<Finding>) {
         if meta.deleting {
             out.push(found(Severity::Block, Code::Deleting).arg("object", &at));
         }
-        owned(meta, &at, out);
+        if let Some(owner) = &meta.owner {
+            out.push(owned(owner, &at, &pointers(inspected, &at)));
+        }
         if *meta.namespace != *service {
             out.push(
                 found(Severity::Info, Code::CrossNamespace)

@@ -20,7 +20,7 @@ mod spots;
 mod targets;
 
 pub use delegates::Trouble;
-pub use findings::by_port;
+pub use findings::{by_port, owned};
 pub use keys::short_hash;
 pub use ports::Uncovered;
 pub use rules::Scope;

@@ -44,18 +44,15 @@ impl Inspected<'_> {
         let spot = &self.spots[route];
         let spec = &self.holder(route).object.spec;
         match spot.kind {
-            RouteKind::Http => spec
-                .http
-                .get(spot.index)
-                .map(|route| route.r#match.iter().map(|entry| entry.port).collect()),
-            RouteKind::Tcp => spec
-                .tcp
-                .get(spot.index)
-                .map(|route| route.r#match.iter().map(|entry| entry.port).collect()),
-            RouteKind::Tls => spec
-                .tls
-                .get(spot.index)
-                .map(|route| route.r#match.iter().map(|entry| entry.port).collect()),
+            RouteKind::Http => {
+                spec.http.get(spot.index).map(|route| route.r#match.iter().map(|entry| entry.port).collect())
+            }
+            RouteKind::Tcp => {
+                spec.tcp.get(spot.index).map(|route| route.r#match.iter().map(|entry| entry.port).collect())
+            }
+            RouteKind::Tls => {
+                spec.tls.get(spot.index).map(|route| route.r#match.iter().map(|entry| entry.port).collect())
+            }
         }
         .unwrap_or_default()
     }

@@ -3,6 +3,7 @@
 
 use crate::domain::ids::VersionName;
 use crate::domain::observed::Observed;
+use crate::domain::owner::{Owner, Role};
 use crate::domain::refusal::Refusal;
 use crate::domain::release::analysis::{Counts, Seen};
 use crate::domain::release::{Metric, Release, Strategy};
@@ -151,10 +152,9 @@ fn pods(snapshot: &Snapshot, version: &VersionName) -> Pods {
     })
 }
 
+/// True where a controller writes the objects, too: what it wrote is not written over.
 fn is_gitops(snapshot: &Snapshot) -> bool {
-    let reverts = |owner: &Option<crate::domain::owner::Owner>| {
-        owner.as_ref().is_some_and(|owner| owner.tool.reverts())
-    };
+    let reverts = |owner: &Option<Owner>| owner.as_ref().is_some_and(|owner| owner.role >= Role::Unknown);
     snapshot.virtual_services.iter().any(|held| reverts(&held.object.meta.owner))
         || snapshot.destination_rules.iter().any(|held| reverts(&held.object.meta.owner))
 }

@@ -17,7 +17,8 @@ use crate::services::change::Look;
 use crate::store::Held;
 
 /// Checks that a person accepts for a release in its wish (`policies.accept`), or not at all.
-const ASKED: [Code; 4] = [Code::GitOps, Code::HostShared, Code::SharedDelegate, Code::PortByPods];
+const ASKED: [Code; 5] =
+    [Code::GitOps, Code::OtherWriter, Code::HostShared, Code::SharedDelegate, Code::PortByPods];
 
 impl Services {
     /// Writes what an action wants of the routing.

@@ -125,6 +125,11 @@ pub fn all_notices() -> Vec<Check> {
     let since = NOW - 11 * 60_000;
     vec![
         Check::new(Severity::Block, Code::ClusterDown).arg("since", since),
+        Check::new(Severity::Block, Code::ClusterUnauthenticated).arg("since", since),
+        Check::new(Severity::Block, Code::ClusterCredentials)
+            .arg("message", "the credential plugin `aws` ended with exit status: 255"),
+        Check::new(Severity::Block, Code::ClusterUntrusted)
+            .arg("message", "invalid peer certificate: UnknownIssuer"),
         Check::new(Severity::Acknowledge, Code::MetricsDown).arg("since", since),
         Check::new(Severity::Acknowledge, Code::NoIstio),
         Check::new(Severity::Acknowledge, Code::KindForbidden)

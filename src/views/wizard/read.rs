@@ -232,6 +232,10 @@ impl Wish {
                 | Code::OnDelete
                 | Code::NoLabel
                 | Code::GitOps
+                | Code::OtherWriter
+                | Code::PortByPods
+                | Code::TlsPort
+                | Code::UdpPort
                 | Code::OwnedByController
                 | Code::Deleting
                 | Code::NotShiftable

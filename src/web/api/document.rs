@@ -180,7 +180,7 @@ const WITH_BODY: &[(&str, &str)] = &[
 const CHANGING: &[(&str, &str)] = &[
     (
         "409",
-        "Somebody else is at it: `conflict`, `host_conflict`, `owned_by_controller`, `gitops`, `object_deleting`, `release_owns_service`; or not now: `release_illegal`.",
+        "Somebody else is at it: `conflict`, `host_conflict`, `owned_by_controller`, `gitops`, `other_writer`, `object_deleting`, `release_owns_service`; or not now: `release_illegal`.",
     ),
     (
         "412",

@@ -4,10 +4,13 @@
 mod scene;
 
 mod access;
+mod credentials;
 mod fresh;
 mod joins;
 mod over_tcp;
 mod real;
+mod real_access;
 mod troubles;
+mod versions;
 mod watches;
 mod writes;

@@ -43,7 +43,7 @@ async fn wired() -> Wired {
     let file = kubeconfig(folder.path(), &format!("http://{}", listener.local_addr().unwrap()));
     let serving = api.clone();
     let server = tokio::spawn(async move { serving.serve(listener).await });
-    let target = Target::Infer { kubeconfig: Some(file), context: None };
+    let target = Target::Infer { kubeconfig: Some(file), files: Vec::new(), context: None };
     let cluster = Cluster::connect(target, Options::default()).await.unwrap();
     let stop = CancellationToken::new();
     let cache = cluster.watch(stop.clone());
@@ -87,7 +87,11 @@ async fn a_refused_connection_means_that_nothing_was_sent() {
 async fn a_kubeconfig_that_cannot_be_used_is_told() {
     let folder = tempfile::tempdir().unwrap();
     let connect = async |kubeconfig: PathBuf, context: Option<&str>| {
-        let target = Target::Infer { kubeconfig: Some(kubeconfig), context: context.map(Into::into) };
+        let target = Target::Infer {
+            kubeconfig: Some(kubeconfig),
+            files: Vec::new(),
+            context: context.map(Into::into),
+        };
         Cluster::connect(target, Options::default()).await.unwrap_err().to_string()
     };
     let missing = connect(folder.path().join("none"), None).await;

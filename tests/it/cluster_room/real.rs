@@ -23,7 +23,8 @@ struct Room {
 }
 
 async fn room(real: &RealCluster) -> Room {
-    let target = Target::Infer { kubeconfig: Some(real.kubeconfig("sluice")), context: None };
+    let target =
+        Target::Infer { kubeconfig: Some(real.kubeconfig("sluice")), files: Vec::new(), context: None };
     let cluster = Cluster::connect(target, Options::default()).await.unwrap();
     let stop = CancellationToken::new();
     let cache = cluster.watch(stop.clone());

@@ -81,7 +81,7 @@ fn other_hands_on_the_lever() {
     asks(&argo, "v1=90 v2=10", "gitops");
     assert_eq!(
         args(&argo, &set("v1=90 v2=10"), "gitops"),
-        "tool=Argo CD name=shop object=VirtualService shop/reviews group=networking.istio.io kind=VirtualService namespace=shop object_name=reviews pointer=/spec/http"
+        "tool=Argo CD name=shop object=VirtualService shop/reviews group=networking.istio.io kind=VirtualService namespace=shop object_name=reviews pointer=/spec/http advice=argo_cd"
     );
     asks(&owned("labels: {kustomize.toolkit.fluxcd.io/name: shop}"), "v1=90 v2=10", "gitops");
     tells(&owned("labels: {app.kubernetes.io/managed-by: Helm}"), "v1=90 v2=10", "helm_managed callers");

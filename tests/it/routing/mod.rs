@@ -9,6 +9,7 @@ mod shares;
 
 mod findings;
 mod fingerprint;
+mod owners;
 mod weird;
 
 mod creating;

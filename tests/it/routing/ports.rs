@@ -38,7 +38,9 @@ fn a_port_is_what_istio_takes_it_for() {
         protocol(udp, Udp);
     }
     // Nothing that Istio knows: it looks at the first bytes.
-    for auto in ["5432 postgres", "8080", "8080 web", "8080 dns-tcp", "80 httpweb", "5672 amqp", "443", "8443 ssl"] {
+    for auto in
+        ["5432 postgres", "8080", "8080 web", "8080 dns-tcp", "80 httpweb", "5672 amqp", "443", "8443 ssl"]
+    {
         protocol(auto, Auto);
     }
     // Where the server speaks first, it never does.
@@ -173,6 +175,7 @@ fn a_shift_that_leaves_connections_behind_is_acknowledged_or_refused() {
     assert!(codes(&planned, Severity::Acknowledge).contains("port_by_pods"), "{:?}", planned.checks);
     assert_eq!(outcome(&world(&[(9000, Tcp)]).with(http_only), &set("v1=0 v2=100")), "refused port_by_pods");
     assert_eq!(outcome(&world(&[(443, Tls)]).with(http_only), &set("v1=0 v2=100")), "refused port_by_pods");
-    let planned = world(&[(80, Http), (9000, Tcp)]).with(http_only).plan(&set("v1=0 v2=100")).expect("a plan");
+    let planned =
+        world(&[(80, Http), (9000, Tcp)]).with(http_only).plan(&set("v1=0 v2=100")).expect("a plan");
     assert!(codes(&planned, Severity::Info).contains("port_by_pods"), "{:?}", planned.checks);
 }

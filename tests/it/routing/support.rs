@@ -10,7 +10,7 @@ use serde_json::Value;
 use sluice::domain::command::{Command, MirrorWish, TrafficChange};
 use sluice::domain::ids::{Kind, ObjectRef, RouteId, ServiceRef, VersionName};
 use sluice::domain::istio::{Meta, Object};
-use sluice::domain::owner;
+use sluice::domain::owner::{Marks, Reference, Writers};
 use sluice::domain::plan::Planned;
 use sluice::domain::refusal::{Refusal, Severity};
 use sluice::domain::routing::{Routing, Rule, Weights};
@@ -218,15 +218,28 @@ pub fn held<T: DeserializeOwned + Default>(json: Value, created_ms: i64) -> Held
     let map = |key: &str| -> BTreeMap<String, String> {
         serde_json::from_value(meta[key].clone()).unwrap_or_default()
     };
-    let owners: Vec<(String, String)> = meta["ownerReferences"]
+    let part = |value: &Value, key: &str| value[key].as_str().unwrap_or_default().to_owned();
+    let owners: Vec<(String, String, String, bool)> = meta["ownerReferences"]
         .as_array()
         .into_iter()
         .flatten()
         .map(|owner| {
-            let text = |key: &str| owner[key].as_str().unwrap_or_default().to_owned();
-            (text("kind"), text("name"))
+            let of = |key: &str| part(owner, key);
+            (of("apiVersion"), of("kind"), of("name"), owner["controller"] == true)
         })
         .collect();
+    let owners: Vec<Reference<'_>> = owners
+        .iter()
+        .map(|(api_version, kind, name, controller)| Reference {
+            api_version,
+            kind,
+            name,
+            controller: *controller,
+        })
+        .collect();
+    let managers: Vec<String> =
+        meta["managedFields"].as_array().into_iter().flatten().map(|entry| part(entry, "manager")).collect();
+    let managers: Vec<&str> = managers.iter().map(String::as_str).collect();
     let text = |key: &str| meta[key].as_str().unwrap_or_default();
     let held_meta = Meta {
         namespace: text("namespace").into(),
@@ -235,12 +248,12 @@ pub fn held<T: DeserializeOwned + Default>(json: Value, created_ms: i64) -> Held
         resource_version: text("resourceVersion").into(),
         generation: 1,
         created_ms,
-        owner: owner::detect(
-            &map("labels"),
-            &map("annotations"),
-            owners.iter().map(|(kind, name)| (kind.as_str(), name.as_str())),
-            std::iter::empty(),
-        ),
+        owner: Writers::default().owner_of(&Marks {
+            labels: &map("labels"),
+            annotations: &map("annotations"),
+            owners: &owners,
+            managers: &managers,
+        }),
         manager: None,
         deleting: !meta["deletionTimestamp"].is_null(),
     };

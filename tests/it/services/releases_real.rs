@@ -26,7 +26,11 @@ struct Here {
 impl Here {
     async fn on(cluster: &RealCluster) -> Self {
         let clock = Clock::System;
-        let target = Target::Infer { kubeconfig: Some(cluster.kubeconfig("sluice")), context: None };
+        let target = Target::Infer {
+            kubeconfig: Some(cluster.kubeconfig("sluice")),
+            files: Vec::new(),
+            context: None,
+        };
         let cluster = Cluster::connect(target, Options::default()).await.unwrap();
         let stop = CancellationToken::new();
         let cache = cluster.watch(stop.clone());

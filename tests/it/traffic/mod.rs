@@ -7,6 +7,7 @@ mod faults;
 mod flows;
 mod nonsense;
 mod opinions;
+mod ports;
 mod progress;
 mod releases;
 mod seen;

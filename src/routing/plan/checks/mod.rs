@@ -7,12 +7,13 @@ use std::collections::BTreeSet;
 use crate::domain::command::Command;
 use crate::domain::ids::{Kind, ObjectRef, VersionName};
 use crate::domain::istio::Meta;
+use crate::domain::owner::Role;
 use crate::domain::plan::{Effect, Plan};
 use crate::domain::refusal::{Check, Code, Severity};
 use crate::domain::routing::{Dest, Route, RouteKind};
 use crate::domain::snapshot::Snapshot;
 
-use super::super::read::{Inspected, Place, by_port, virtual_service};
+use super::super::read::{Inspected, Place, by_port, owned, virtual_service};
 use super::super::{Policy, validate};
 use super::Planner;
 
@@ -148,39 +149,31 @@ impl Judge<'_, '_> {
                 out.push(block(Code::Deleting).arg("object", at));
             }
             let Some(owner) = &meta.owner else { continue };
-            let check = if owner.tool.moves_traffic() {
-                block(Code::OwnedByController)
-            } else if !edited.contains(at) {
-                continue;
-            } else if owner.tool.reverts() {
-                acknowledge(Code::GitOps)
-            } else {
-                info(Code::HelmManaged)
-            };
-            // What an exemption in the tool has to name: the object, and the part that we write.
-            out.push(
-                check
-                    .arg("tool", owner.tool.as_str())
-                    .arg("name", &owner.name)
-                    .arg("object", at)
-                    .arg("group", "networking.istio.io")
-                    .arg("kind", at.kind.as_str())
-                    .arg("namespace", &at.namespace)
-                    .arg("object_name", &at.name)
-                    .arg("pointer", self.pointer(at)),
-            );
+            // Who moves traffic moves it whatever is written; the others only undo what is.
+            if owner.role == Role::MovesTraffic || edited.contains(at) {
+                out.push(owned(owner, at, &self.pointers(at)));
+            }
         }
     }
 
-    /// The JSON pointer of the part of an object that the plan changes. Istio's lists have one owner each.
-    fn pointer(&self, at: &ObjectRef) -> &'static str {
-        let list = self.after.routing.routes.iter().find(|route| route.object == *at).map(|route| route.kind);
-        match (at.kind, list) {
-            (Kind::DestinationRule, _) => "/spec/subsets",
-            (_, Some(RouteKind::Tcp)) => "/spec/tcp",
-            (_, Some(RouteKind::Tls)) => "/spec/tls",
-            _ => "/spec/http",
+    /// The parts of an object that the plan changes, as JSON pointers. Istio's lists have one owner each.
+    fn pointers(&self, at: &ObjectRef) -> String {
+        let parts: &[&str] = match at.kind {
+            Kind::DestinationRule => &["subsets"],
+            Kind::VirtualService => &["http", "tls", "tcp"],
+        };
+        let edit = self.plan.edits().find(|edit| edit.object == *at);
+        let before = edit.and_then(|edit| edit.before.as_deref());
+        let changed = |part: &&&str| {
+            let (before, after) = (before.map(|json| &json["spec"][**part]), edit.map(|edit| &edit.after));
+            before != after.map(|json| &json["spec"][**part])
+        };
+        let mut named: Vec<String> =
+            parts.iter().filter(changed).map(|part| format!("/spec/{part}")).collect();
+        if named.is_empty() {
+            named.extend(parts.first().map(|part| format!("/spec/{part}")));
         }
+        named.join(", ")
     }
 
     fn earlier(&self, route: &Route) -> Option<usize> {
