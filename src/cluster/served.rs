@@ -61,24 +61,18 @@ impl Served {
         VERSIONS.iter().map(|version| format!("/apis/{GROUP}/{version}")).collect()
     }
 
-    /// Takes note of these lists, in the order of [`VERSIONS`] (`None` = not served); true when the kind of the path
-    /// is now read elsewhere.
-    pub fn learn(&self, path: &str, documents: &[Option<Bytes>]) -> bool {
-        let before = self.path(path);
+    /// Takes note of these lists, in the order of [`VERSIONS`] (`None` = not served).
+    pub fn learn(&self, documents: &[Option<Bytes>]) {
         let lists: Vec<Vec<String>> = documents.iter().map(|document| names(document.as_ref())).collect();
         for (kind, plural) in KINDS.iter().enumerate() {
             let found = lists.iter().position(|names| names.iter().any(|name| name == plural));
             if let Some(at) = found
                 && self.0[kind].swap(at, Ordering::AcqRel) != at
             {
-                tracing::info!(
-                    kind = plural,
-                    version = VERSIONS[at],
-                    "the cluster serves Istio's API in this version"
-                );
+                let version = VERSIONS[at];
+                tracing::info!(kind = plural, version, "the cluster serves Istio's API in this version");
             }
         }
-        self.path(path) != before
     }
 }
 
@@ -112,16 +106,17 @@ mod tests {
         let served = Served::default();
         let path = "/apis/networking.istio.io/v1/namespaces/shop/virtualservices/reviews?dryRun=All";
         assert_eq!(served.path(path), path);
-        assert!(!served.learn(path, &[None, None, None]), "nothing is served: nothing changes");
+        served.learn(&[None, None, None]);
+        assert_eq!(served.path(path), path, "nothing is served: nothing changes");
         let both = list(&["virtualservices", "destinationrules", "gateways"]);
-        assert!(served.learn(path, &[None, both.clone(), both.clone()]));
+        served.learn(&[None, both.clone(), both.clone()]);
         assert_eq!(
             served.path(path),
             "/apis/networking.istio.io/v1beta1/namespaces/shop/virtualservices/reviews?dryRun=All"
         );
         // Each kind by itself, the newest version first.
         let rules = "/apis/networking.istio.io/v1/destinationrules";
-        assert!(served.learn(rules, &[list(&["virtualservices"]), None, list(&["destinationrules"])]));
+        served.learn(&[list(&["virtualservices"]), None, list(&["destinationrules"])]);
         assert_eq!(served.path(path), path);
         assert_eq!(served.path(rules), "/apis/networking.istio.io/v1alpha3/destinationrules");
         for other in ["/api/v1/namespaces/virtualservices/services", "/apis/apps/v1/deployments", "/version"]
@@ -137,7 +132,7 @@ mod tests {
         let path = "/apis/networking.istio.io/v1/namespaces/shop/virtualservices";
         let body = Bytes::from(r#"{"apiVersion":"networking.istio.io/v1","spec":{}}"#);
         assert_eq!(served.body(path, &body), body);
-        served.learn(path, &[None, list(&["virtualservices"]), None]);
+        served.learn(&[None, list(&["virtualservices"]), None]);
         let written: Value = serde_json::from_slice(&served.body(path, &body)).unwrap();
         assert_eq!(written["apiVersion"], "networking.istio.io/v1beta1");
         assert_eq!(written["spec"], serde_json::json!({}));

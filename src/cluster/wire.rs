@@ -159,6 +159,7 @@ async fn open(
         let mut may_look = true;
         loop {
             let current = connection.current();
+            let sent = connection.served().path(&call.path);
             let answer = match exchange(connection, &current, call).await {
                 Err(Failed::NotSent(error @ ClusterError::Credentials(_))) if may_renew => {
                     may_renew = false;
@@ -180,7 +181,9 @@ async fn open(
             }
             if answer.is_unserved() && may_look {
                 may_look = false;
-                if look_for_version(connection, &current, call).await? {
+                look_for_version(connection, &current, call).await?;
+                // Another request may have found it out meanwhile.
+                if connection.served().path(&call.path) != sent {
                     continue;
                 }
             }
@@ -207,18 +210,19 @@ async fn collect(response: Response<Body>) -> Result<Answer, Failed> {
     Ok(Answer { status, warnings, body: body.to_bytes() })
 }
 
-/// Finds out in which versions Istio's kinds are served; true when the call goes elsewhere now.
-async fn look_for_version(connection: &Connection, current: &Current, call: &Call) -> Result<bool, Failed> {
+/// Finds out in which versions Istio's kinds are served.
+async fn look_for_version(connection: &Connection, current: &Current, call: &Call) -> Result<(), Failed> {
     let mut documents = Vec::new();
     for document in Served::documents(&call.path) {
         let found = exchange(connection, current, &Call::get(document)).await?;
         documents.push(match found {
             Ok(response) => Some(collect(response).await?.body),
             Err(answer) if answer.status == 404 => None,
-            Err(_) => return Ok(false),
+            Err(_) => return Ok(()),
         });
     }
-    Ok(connection.served().learn(&call.path, &documents))
+    connection.served().learn(&documents);
+    Ok(())
 }
 
 /// Opens a stream: the body once the status is known to be good, else the whole answer.

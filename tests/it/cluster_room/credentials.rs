@@ -130,8 +130,8 @@ async fn a_plugin_without_expiry_runs_again_when_its_token_is_refused() {
     let applied = cluster.apply(&shift(&snapshot, [30, 70]), "change-1", &cache).await;
     assert_eq!(applied.ending, Ending::Applied, "{:?}", applied.error);
     cluster.read_fresh(&at("reviews"), &cache).await.unwrap().unwrap();
-    // Once for the client that reads, once for the one that writes.
-    assert_eq!(guarded.runs(), at_start + 2);
+    // As often as at the start: for the client that reads and the one that writes.
+    assert_eq!(guarded.runs(), 2 * at_start);
 }
 
 #[tokio::test]
@@ -148,7 +148,8 @@ async fn a_plugin_does_not_run_for_each_request_that_is_refused() {
         assert!(matches!(&error, ClusterError::Unauthenticated(_)), "{error}");
         assert_eq!(error.refusal().code, Code::ClusterUnauthenticated);
     }
-    assert!(guarded.runs() <= at_start + 2, "{} runs", guarded.runs() - at_start);
+    // Only the client that reads was refused.
+    assert!(guarded.runs() <= 2 * at_start, "{} runs", guarded.runs());
 }
 
 #[tokio::test]

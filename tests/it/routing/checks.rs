@@ -159,7 +159,10 @@ fn callers_and_connections_are_told() {
         args(&three().with(SUBSETS).with(&gateway), &set("v1=90 v2=10"), "callers"),
         "who=mesh, istio-system/gw"
     );
-    let tcp = three().with(SUBSETS).with(&vs(&format!("  tcp:\n  - route:\n{}", route("v1:100"))));
+    let tcp = three()
+        .with(SUBSETS)
+        .ports(&[(9000, sluice::domain::service::Protocol::Tcp)])
+        .with(&vs(&format!("  tcp:\n  - route:\n{}", route("v1:100"))));
     tells(&tcp, "v1=90 v2=10", "per_connection callers");
     let sticky = SUBSETS.replace(
         "host: reviews\n",

@@ -135,7 +135,10 @@ fn bad_wishes_are_refused() {
         let refusal = usual().plan(&mirror(Some(wish))).expect_err("refused");
         assert_eq!(refusal.code.as_str(), code);
     }
-    let tcp = three().with(SUBSETS).with(&vs(&format!("  tcp:\n  - route:\n{}", route("v1:100"))));
+    let tcp = three()
+        .with(SUBSETS)
+        .ports(&[(9000, sluice::domain::service::Protocol::Tcp)])
+        .with(&vs(&format!("  tcp:\n  - route:\n{}", route("v1:100"))));
     assert_eq!(outcome(&tcp, &mirror(Some(("v2", 10.0)))), "refused no_http");
 }
 

@@ -51,9 +51,15 @@ fn the_default_is_the_catch_all_of_the_services_own_object() {
         &["http[0] shop/reviews v2=100", "*http[1] shop/reviews v1=90 v3=10", "http[2] shop/reviews v3=100"],
     );
     let tcp = vs(&format!("  tcp:\n  - route:\n{}", route("v1:100")));
-    check(&base().with(&tcp), &["*tcp[0] shop/reviews v1=100"]);
+    check(
+        &base().ports(&[(9000, sluice::domain::service::Protocol::Tcp)]).with(&tcp),
+        &["*tcp[0] shop/reviews v1=100"],
+    );
     let tls = vs(&format!("  tls:\n  - match: [{{sniHosts: [a]}}]\n    route:\n{}", route("v1:100")));
-    check(&base().with(&tls), &["*tls[0] shop/reviews v1=100"]);
+    check(
+        &base().ports(&[(443, sluice::domain::service::Protocol::Tls)]).with(&tls),
+        &["*tls[0] shop/reviews v1=100"],
+    );
     let both =
         vs(&format!("  tcp:\n  - route:\n{}  http:\n  - route:\n{}", route("v1:100"), route("v2:100")));
     check(&base().with(&both), &["*http[0] shop/reviews v2=100", "tcp[0] shop/reviews v1=100"]);

@@ -379,7 +379,10 @@ fn a_rule_is_for_the_port_and_gateways_that_the_default_is_for() {
 #[test]
 fn rules_need_http() {
     let fresh = || vec![new(Some("n"), vec![vec![header("y", "1")]], "v2=100")];
-    let tcp = three().with(SUBSETS).with(&vs(&format!("  tcp:\n  - route:\n{}", route("v1:100"))));
+    let tcp = three()
+        .with(SUBSETS)
+        .ports(&[(9000, sluice::domain::service::Protocol::Tcp)])
+        .with(&vs(&format!("  tcp:\n  - route:\n{}", route("v1:100"))));
     check(&tcp, fresh(), "refused no_http");
     let only_tcp = three().with(SUBSETS).ports(&[(9000, sluice::domain::service::Protocol::Tcp)]);
     check(&only_tcp, fresh(), "refused no_http");

@@ -183,7 +183,10 @@ fn take_over_and_back_is_where_one_was() {
         with("-:!"),
         with("-:50 v2:50"),
         ruled(&[("a", "v3:100"), ("b", "v1:20 v2:80")], "v1:90 v2:10"),
-        three().with(SUBSETS).with(&vs(&format!("  tcp:\n  - route:\n{}", route("v1:100")))),
+        three()
+            .with(SUBSETS)
+            .ports(&[(9000, sluice::domain::service::Protocol::Tcp)])
+            .with(&vs(&format!("  tcp:\n  - route:\n{}", route("v1:100")))),
     ];
     for world in worlds {
         for version in ["v1", "v2", "v3"] {

@@ -248,10 +248,12 @@ fn only_the_named_route_changes() {
 #[test]
 fn tcp_and_tls_routes_are_shifted_too_and_keep_their_first_destination() {
     let base = || three().with(super::support::SUBSETS);
-    let tcp = base().with(&vs(&format!("  tcp:\n  - route:\n{}", route("v1:100"))));
+    let tcp = base()
+        .ports(&[(9000, sluice::domain::service::Protocol::Tcp)])
+        .with(&vs(&format!("  tcp:\n  - route:\n{}", route("v1:100"))));
     check(&tcp, "v1=30 v2=70", "tcp → reviews/v1:30 reviews/v2:70");
     check(&tcp, "v2=100", "tcp → reviews/v1:0 reviews/v2:100");
-    let tls = base().with(&vs(&format!(
+    let tls = base().ports(&[(443, sluice::domain::service::Protocol::Tls)]).with(&vs(&format!(
         "  tls:\n  - match: [{{sniHosts: [reviews.shop.svc.cluster.local]}}]\n    route:\n{}",
         route("v1:100")
     )));
