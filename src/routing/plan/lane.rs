@@ -8,6 +8,7 @@ use std::collections::HashSet;
 use serde_json::{Map, Value, json};
 
 use crate::domain::command::Lane;
+use crate::domain::ids::ObjectRef;
 use crate::domain::refusal::{Code, Refusal};
 use crate::domain::routing::{Condition, RouteKind};
 
@@ -52,8 +53,8 @@ impl Planner<'_> {
         let mut out = Vec::with_capacity(others.len() * 2);
         for (index, route) in others {
             if !when.is_empty() && choosing.contains(&index) {
-                let matches = product(&route, &when)
-                    .map_err(|on| overlap(&route, index, &on).arg("object", &place.object))?;
+                let matches =
+                    product(&route, &when).map_err(|on| overlap(&place.object, &route, index, &on))?;
                 let same = kept.iter().position(|held| held["match"] == matches);
                 let base = same.map_or_else(|| route.clone(), |at| kept.remove(at));
                 let own = self.own_entry(json::destinations(&route), place.object.namespace.as_str());
@@ -138,7 +139,7 @@ fn add(entry: &mut Map<String, Value>, condition: &Condition) -> Result<(), Stri
     }
 }
 
-fn overlap(route: &Value, index: usize, on: &str) -> Refusal {
+fn overlap(object: &ObjectRef, route: &Value, index: usize, on: &str) -> Refusal {
     let name = route["name"].as_str().map_or_else(|| (index + 1).to_string(), str::to_owned);
-    Refusal::new(Code::LaneOverlap).arg("n", name).arg("on", on)
+    Refusal::new(Code::LaneOverlap).arg("object", object).arg("n", name).arg("on", on)
 }
