@@ -25,15 +25,19 @@ use crate::store::Store;
 use crate::web::demo_pages::DemoVisits;
 use crate::web::{self, App};
 
+mod audit;
 mod demo_glue;
 mod replay;
+mod say;
 
 /// Does what the command line asks. The code is what the shell sees.
 pub async fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Demo(options) => demo(options).await.map(|()| ExitCode::SUCCESS),
         Command::Serve(options) => serve(*options).await.map(|()| ExitCode::SUCCESS),
-        Command::Audit(Audit::Verify { file }) => verify(&file).await,
+        Command::Audit(Audit::Verify { file, anchor, anchors_from }) => {
+            audit::verify(&file, &anchor, &anchors_from).await
+        }
         Command::Release(Release::Replay { file, release, success, latency, failures, min_requests }) => {
             let limits = replay::Limits { success, latency, failures, min_requests };
             replay::run(&file, &release, &limits).await
@@ -130,14 +134,17 @@ impl Parts {
     }
 }
 
-#[expect(clippy::print_stdout, reason = "the address is what the person who started it waits for")]
+/// Says where it is. Whoever started it may have stopped listening: it serves all the same.
 fn announce(address: SocketAddr, demo: bool) {
-    println!("Sluice is at http://{address}");
+    let mut lines = format!("Sluice is at http://{address}");
     if demo {
-        println!(
-            "Applications to watch: http://{address}/demo/bookinfo/productpage  http://{address}/demo/weather"
-        );
-        println!("This is a demo in memory. End it with Ctrl-C.");
+        lines.push_str(&format!(
+            "\nApplications to watch: http://{address}/demo/bookinfo/productpage  http://{address}/demo/weather\n\
+             This is a demo in memory. End it with Ctrl-C."
+        ));
+    }
+    if let Err(error) = say::say(lines) {
+        tracing::warn!(%error, %address, "the address cannot be printed");
     }
 }
 
@@ -234,11 +241,4 @@ impl Drop for Folder {
             let _ = std::fs::remove_dir_all(&self.path);
         }
     }
-}
-
-#[expect(clippy::print_stdout, reason = "the report is what the command is for")]
-async fn verify(file: &std::path::Path) -> anyhow::Result<ExitCode> {
-    let report = crate::store::verify::verify(file, None).await?;
-    println!("{report}");
-    Ok(if report.is_good() { ExitCode::SUCCESS } else { ExitCode::from(2) })
 }

@@ -62,10 +62,19 @@ pub enum Release {
 /// Work on the history.
 #[derive(Debug, Subcommand)]
 pub enum Audit {
-    /// Checks the hash chain of a history file (or of a copy of it) and says what is wrong.
+    /// Checks the hash chain of a history file (or of a copy of it) and says what is wrong. Ends with 0 when
+    /// everything is as it was written and every anchor fits, with 2 when not, with 1 when it cannot be read.
     Verify {
         /// The SQLite file; it is opened read-only.
         file: PathBuf,
+        /// A row and its hash that were kept elsewhere (may be given several times). Without an anchor, rows that
+        /// were cut off at the end and a history whose hashes were all computed again are not found.
+        #[arg(long, value_name = "SEQ:HASH")]
+        anchor: Vec<String>,
+        /// A log of Sluice, as text or JSON: each line `head of the history` in it is an anchor (may be given
+        /// several times; `-` = standard input).
+        #[arg(long, value_name = "LOGFILE")]
+        anchors_from: Vec<PathBuf>,
     },
 }
 

@@ -1,5 +1,6 @@
 //! The program: reads the command line, starts logging, hands over to [`sluice::app`].
 
+use std::io::Write;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -10,7 +11,8 @@ fn main() -> ExitCode {
     match start(cli) {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("sluice: {error:#}");
+            // `eprintln!` panics when nobody reads it any more.
+            let _ = writeln!(std::io::stderr(), "sluice: {error:#}");
             ExitCode::FAILURE
         }
     }

@@ -1,6 +1,9 @@
 //! The log stream: one line an event, for people or for machines. Called once, by `main`.
 
+use std::io::{IsTerminal, Stderr, stderr};
+
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::{self, format};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
@@ -13,11 +16,18 @@ pub fn init(log: &Log) -> anyhow::Result<()> {
     let lines = tracing_subscriber::registry().with(filter);
     match log.format {
         LogFormat::Text => {
-            lines.with(tracing_subscriber::fmt::layer().with_writer(std::io::stderr)).try_init()?;
+            // Colours are for people: in a file they are in the way of whoever searches it.
+            let ansi = stderr().is_terminal();
+            lines.with(layer().with_ansi(ansi)).try_init()?;
         }
         LogFormat::Json => {
-            lines.with(tracing_subscriber::fmt::layer().json().with_writer(std::io::stderr)).try_init()?;
+            lines.with(layer().json()).try_init()?;
         }
     }
     Ok(())
+}
+
+/// Lines on standard error. That nobody reads them is not logged: it would be written there, and panic.
+fn layer<S>() -> fmt::Layer<S, format::DefaultFields, format::Format, fn() -> Stderr> {
+    fmt::layer().log_internal_errors(false).with_writer(stderr as fn() -> Stderr)
 }

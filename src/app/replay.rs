@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::bail;
 
+use super::say::say;
 use crate::domain::release::analysis::{Limit, Why};
 use crate::domain::release::{Analysis, Judgement, Metric, ReleaseId};
 use crate::release::replay::{replay, stops_at};
@@ -19,7 +20,6 @@ pub(super) struct Limits {
     pub min_requests: Option<u32>,
 }
 
-#[expect(clippy::print_stdout, reason = "the report is what the command is for")]
 pub(super) async fn run(file: &Path, release: &str, limits: &Limits) -> anyhow::Result<ExitCode> {
     let Ok(id) = ReleaseId::parse(release) else { bail!("`{release}` is no release: R-12 is one") };
     let Some((spec, looks)) = store::past_release(file, id).await? else {
@@ -38,23 +38,23 @@ pub(super) async fn run(file: &Path, release: &str, limits: &Limits) -> anyhow::
     analysis.failures = limits.failures.unwrap_or(analysis.failures).max(1);
     analysis.min_requests = limits.min_requests.unwrap_or(analysis.min_requests);
     let again = replay(&analysis, &looks);
-    println!("{id} {} {} -> {}", spec.service, spec.stable, spec.candidate.version());
+    say(format!("{id} {} {} -> {}", spec.service, spec.stable, spec.candidate.version()))?;
     for (at, look) in again.iter().enumerate() {
         let requests = look.now.seen.candidate.map_or(0.0, |counts| counts.requests);
         let success = look.now.seen.candidate.and_then(|counts| counts.success_percent());
         let success = success.map_or_else(|| "-".to_owned(), |percent| format!("{percent:.2}%"));
-        println!(
+        say(format!(
             "look {:>3}  step {:>2}  {requests:>8.0} requests  success {success:>8}  then {:<9}  now {:<9}  {}",
             at + 1,
             look.now.step + 1,
             look.then.as_str(),
             look.now.verdict.as_str(),
             why(&analysis, &look.now),
-        );
+        ))?;
     }
     match stops_at(&analysis, &again) {
-        Some(at) => println!("With these limits it stops at look {}.", at + 1),
-        None => println!("With these limits it does not stop."),
+        Some(at) => say(format!("With these limits it stops at look {}.", at + 1))?,
+        None => say("With these limits it does not stop.")?,
     }
     Ok(ExitCode::SUCCESS)
 }

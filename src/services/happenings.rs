@@ -13,6 +13,7 @@ use crate::cluster::Change;
 use crate::domain::ids::{Namespace, ServiceRef};
 use crate::domain::overview::Happening;
 use crate::metrics::{Health, Look};
+use crate::store::{ANCHOR_MESSAGE, ANCHOR_TARGET};
 
 use super::Services;
 use super::standing::with_figures;
@@ -241,12 +242,17 @@ pub(super) async fn anchor_history(services: Services, stop: CancellationToken) 
             _ = tick.tick() => {}
             () = stop.cancelled() => return,
         }
-        match services.inner.store.head().await {
-            Ok(Some(head)) => {
-                tracing::info!(target: "sluice::audit::anchor", seq = head.seq, hash = head.hash, "head of the history");
-            }
-            Ok(None) => {}
-            Err(error) => tracing::warn!(%error, "the history's head cannot be read"),
+        log_anchor(&services).await;
+    }
+}
+
+/// Logs the head of the history's chain. `store::anchors_in` reads these lines: target and message are its own.
+pub(super) async fn log_anchor(services: &Services) {
+    match services.inner.store.head().await {
+        Ok(Some(head)) => {
+            tracing::info!(target: ANCHOR_TARGET, seq = head.seq, hash = head.hash, "{ANCHOR_MESSAGE}");
         }
+        Ok(None) => {}
+        Err(error) => tracing::warn!(%error, "the history's head cannot be read"),
     }
 }

@@ -147,6 +147,7 @@ impl Services {
         if timeout(traffic::WHOLE_CHANGE, self.inner.under_way.wait()).await.is_err() {
             tracing::warn!(left = self.inner.under_way.len(), "ending in the middle of changes");
         }
+        happenings::log_anchor(self).await;
         if timeout(GIVE_BACK, self.inner.store.close()).await.is_err() {
             tracing::warn!("the history is still in use: its newest rows stay in the file beside it");
         }

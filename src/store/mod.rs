@@ -33,9 +33,12 @@ mod once;
 mod drafts;
 mod releases;
 
+mod anchors;
 mod backup;
+mod report;
 pub mod verify;
 
+pub use anchors::{MESSAGE as ANCHOR_MESSAGE, TARGET as ANCHOR_TARGET, anchors_in};
 pub use chain::Head;
 pub use condition::{Cause, Trouble};
 pub use doors::{NewSession, Session};

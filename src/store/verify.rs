@@ -1,13 +1,12 @@
 //! `sluice audit verify`: recomputes the whole history of a database file or of a copy of one, offline,
 //! without its owner. Reads only.
 //!
-//! Found: a row that was changed, removed, put in or swapped; columns and indexes that say something else
+//! Every bad row is told, not only the first. Found: a row that was changed, removed, put in or swapped; columns and indexes that say something else
 //! than the rows; outcomes without intent; gaps in revisions; missing triggers. Rows cut off at the end
 //! (or a chain that was written anew) are found with an anchor: a head that was kept elsewhere, as the
-//! log line `sluice::audit::anchor` does every five minutes. Not compared: the index of text search.
+//! log line `sluice::audit::anchor` does every five minutes (`--anchor`, `--anchors-from`). Not compared: the index of text search.
 
-use std::collections::HashMap;
-use std::fmt;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 
 use futures::TryStreamExt;
@@ -19,81 +18,53 @@ use crate::domain::audit::{Entry, Intent};
 use super::chain::{self, GENESIS, Hash, Head};
 use super::row::{self, Columns, Kind};
 use super::text::Searchable;
-use super::{StoreError, keys, schema, state};
+use super::{Store, StoreError, keys, schema, state};
 
-/// What was found.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Report {
-    /// Rows that were read before the first bad one, or all.
-    pub rows: i64,
-    /// Intents without an outcome: changes under way, or cut off by a crash. Not bad by themselves.
-    pub open: usize,
-    pub first_bad: Option<Bad>,
-    /// The last good row; `None` when there is none.
-    pub head: Option<Head>,
-}
-
-/// What is wrong, and where.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Bad {
-    /// The row; `None` when it is about the file as a whole.
-    pub seq: Option<i64>,
-    pub why: String,
-}
-
-impl Report {
-    /// True when everything is as it was written.
-    pub fn is_good(&self) -> bool {
-        self.first_bad.is_none()
-    }
-}
-
-impl fmt::Display for Report {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (rows, open) = (self.rows, self.open);
-        match &self.first_bad {
-            None => writeln!(f, "The history is unbroken: {rows} rows, {open} changes without an outcome.")?,
-            Some(Bad { seq: Some(seq), why }) => {
-                writeln!(f, "The history is NOT as it was written. First bad row: {seq}: {why}.")?;
-                writeln!(f, "{rows} rows before it are good.")?;
-            }
-            Some(Bad { seq: None, why }) => {
-                writeln!(f, "The history is NOT as it was written: {why}.")?;
-            }
-        }
-        match &self.head {
-            Some(head) => write!(f, "Last good row and its hash: {head}"),
-            None => write!(f, "It has no rows."),
-        }
-    }
-}
-
-/// What the command prints, and whether all is good.
-pub async fn told(path: &Path, anchor: Option<&str>) -> (String, bool) {
-    let anchor = match anchor.map(str::parse::<Head>).transpose() {
-        Ok(anchor) => anchor,
-        Err(error) => return (error, false),
-    };
-    match verify(path, anchor.as_ref()).await {
-        Ok(report) => (report.to_string(), report.is_good()),
-        Err(error) => (format!("`{}` cannot be verified: {error}", path.display()), false),
-    }
-}
+pub use super::report::{Bad, Report};
 
 /// Verifies a database file. With an anchor, also that the history still holds that row.
 pub async fn verify(path: &Path, anchor: Option<&Head>) -> Result<Report, StoreError> {
+    verify_against(path, anchor.map(std::slice::from_ref).unwrap_or_default()).await
+}
+
+/// Verifies a database file, and that it still holds the row of each anchor.
+pub async fn verify_against(path: &Path, anchors: &[Head]) -> Result<Report, StoreError> {
     let mut db = open_read_only(path).await?;
-    let mut tx = db.begin().await?;
-    let mut check = Check { anchor, ..Check::default() };
-    let first_bad = match check.all(&mut tx).await {
-        Ok(()) => None,
-        Err(Stop::Bad(bad)) => Some(bad),
-        Err(Stop::Error(error)) => return Err(error),
-    };
-    tx.rollback().await?;
+    let report = check(&mut db, anchors).await?;
     db.close().await?;
-    let head = (check.rows > 0).then(|| Head { seq: check.rows, hash: hex::encode(check.hash) });
-    Ok(Report { rows: check.rows, open: check.open.len(), first_bad, head })
+    Ok(report)
+}
+
+impl Store {
+    /// Verifies the history while it is in use. Beside the readers; the writer does not wait for it.
+    pub async fn verify_own(&self) -> Result<Report, StoreError> {
+        let mut db = self.inner.readers.acquire().await?;
+        check(&mut db, &[]).await
+    }
+}
+
+async fn check(db: &mut SqliteConnection, anchors: &[Head]) -> Result<Report, StoreError> {
+    // One transaction: what is appended meanwhile is not seen by half.
+    let mut tx = db.begin().await?;
+    let mut check = Check::default();
+    for anchor in anchors {
+        check.anchors.entry(anchor.seq).or_default().insert(&anchor.hash);
+    }
+    match check.all(&mut tx).await {
+        Ok(()) => {}
+        Err(Stop::Bad(bad)) => check.bad.push(bad),
+        Err(Stop::Error(error)) => return Err(error),
+    }
+    tx.rollback().await?;
+    let mut bad = check.bad.into_iter();
+    Ok(Report {
+        rows: check.rows,
+        open: check.open.len(),
+        first_bad: bad.next(),
+        more_bad: bad.collect(),
+        anchors: check.fitting,
+        head: (check.rows > 0).then(|| Head { seq: check.rows, hash: hex::encode(check.good) }),
+    })
 }
 
 /// Opens a database file, or a copy of one, so that nothing of it can change.
@@ -134,10 +105,21 @@ fn bad(seq: Option<i64>, why: impl Into<String>) -> Stop {
     Stop::Bad(Bad { seq, why: why.into() })
 }
 
+/// So many bad rows are told apart; whoever has more has no history.
+const MOST_BAD: usize = 1_000;
+
 #[derive(Default)]
 struct Check<'a> {
-    anchor: Option<&'a Head>,
+    /// Anchors whose row was not reached yet.
+    anchors: BTreeMap<i64, BTreeSet<&'a str>>,
+    fitting: usize,
+    bad: Vec<Bad>,
+    /// Rows that are missing or cannot be believed.
+    bad_rows: BTreeSet<i64>,
+    /// The last row before the first bad one, and its hash.
     rows: i64,
+    good: Hash,
+    /// The hash of the row before; after a bad row the next one says what it continues.
     hash: Hash,
     /// Intents whose outcome has not come yet.
     open: HashMap<i64, Intent>,
@@ -156,24 +138,25 @@ impl Check<'_> {
         if tables == 0 {
             return Err(bad(None, "the file holds no history"));
         }
-        self.rows(db).await?;
-        if let Some(anchor) = self.anchor
-            && anchor.seq > self.rows
-        {
-            let why = format!(
-                "it ends at row {}, but row {} was anchored: rows were cut off",
-                self.rows, anchor.seq
-            );
-            return Err(bad(None, why));
+        let all_read = self.rows(db).await?;
+        for seq in std::mem::take(&mut self.anchors).into_keys() {
+            let why = format!("row {seq} was anchored, but is not there: rows were cut off");
+            self.bad.push(Bad { seq: None, why });
         }
         self.triggers(db).await?;
-        self.open_intents(db).await?;
-        self.states(db).await?;
-        self.indexes(db).await
+        // What is derived from the rows cannot be compared when some of them could not be read.
+        if all_read {
+            self.open_intents(db).await?;
+            self.states(db).await?;
+            self.indexes(db).await?;
+        }
+        Ok(())
     }
 
-    async fn rows(&mut self, db: &mut SqliteConnection) -> Result<(), Stop> {
+    /// Checks every row. True when each of them is sound in itself.
+    async fn rows(&mut self, db: &mut SqliteConnection) -> Result<bool, Stop> {
         self.hash = GENESIS;
+        let (mut last, mut follows) = (0, false);
         let mut found = sqlx::query(
             "SELECT seq, kind, at_ms, intent, service, revision, about, search, ids, prev, hash, body, objects
              FROM audit ORDER BY seq",
@@ -181,23 +164,49 @@ impl Check<'_> {
         .fetch(db);
         while let Some(found) = found.try_next().await? {
             let seq: i64 = found.try_get(0)?;
-            if seq != self.rows + 1 {
-                let why = format!("row {} is missing", self.rows + 1);
-                return Err(bad(Some(seq), why));
+            if seq != last + 1 {
+                let why = format!("row {} is missing", last + 1);
+                self.bad.push(Bad { seq: Some(seq), why });
+                self.bad_rows.extend(last + 1..seq);
+                follows = true;
             }
-            self.hash = self.row(seq, &found)?;
-            self.rows = seq;
-            if let Some(anchor) = self.anchor
-                && anchor.seq == seq
-                && anchor.hash != hex::encode(self.hash)
-            {
-                return Err(bad(
-                    Some(seq),
-                    "its hash is not the one that was anchored: the chain was written anew",
-                ));
+            if follows {
+                // What is wrong before is told there; this row says itself what it continues.
+                self.hash = stored(&found, 9)?;
+            }
+            last = seq;
+            self.hash = match self.row(seq, &found) {
+                Ok(hash) => hash,
+                Err(Stop::Error(error)) => return Err(Stop::Error(error)),
+                Err(Stop::Bad(bad)) => {
+                    self.bad_rows.insert(seq);
+                    self.bad.push(bad);
+                    stored(&found, 10)?
+                }
+            };
+            follows = self.bad_rows.contains(&seq);
+            self.anchored(seq);
+            if self.bad.is_empty() {
+                (self.rows, self.good) = (seq, self.hash);
+            }
+            if self.bad.len() >= MOST_BAD {
+                break;
             }
         }
-        Ok(())
+        Ok(self.bad_rows.is_empty())
+    }
+
+    /// Compares a row with the anchors that name it.
+    fn anchored(&mut self, seq: i64) {
+        let hash = hex::encode(self.hash);
+        for anchor in self.anchors.remove(&seq).unwrap_or_default() {
+            if *anchor == hash {
+                self.fitting += 1;
+            } else {
+                let why = "its hash is not the one that was anchored: the chain was written anew".to_owned();
+                self.bad.push(Bad { seq: Some(seq), why });
+            }
+        }
     }
 
     /// Checks one row and returns its hash.
@@ -223,6 +232,8 @@ impl Check<'_> {
         }
         let intent = match (body.kind, body.intent.take(), of) {
             (Kind::Intent | Kind::Single, Some(intent), None) => intent,
+            // Told at the row of the intent: without it there is nothing to compare with.
+            (Kind::Outcome, None, Some(of)) if self.bad_rows.contains(&of) => return Ok(computed),
             (Kind::Outcome, None, Some(of)) => {
                 let intent = self.open.remove(&of).ok_or_else(|| wrong("no open intent belongs to it"))?;
                 if body.change.as_ref() != Some(&intent.change) {
@@ -252,7 +263,8 @@ impl Check<'_> {
         }
         if let (Some(revision), Some(service)) = (columns.revision, columns.service) {
             let last = self.revisions.entry(service).or_default();
-            if revision != *last + 1 {
+            // After a bad row a gap is no news.
+            if revision != *last + 1 && self.bad_rows.is_empty() {
                 return Err(bad(Some(seq), format!("its revision {revision} does not follow {last}")));
             }
             *last = revision;
@@ -338,6 +350,12 @@ impl Check<'_> {
             && spans.iter().all(|(block, first, last)| self.spans.get(block) == Some(&(*first, *last)));
         if fit { Ok(()) } else { Err(bad(None, "the index of times does not fit the rows")) }
     }
+}
+
+/// A hash as the row has it; zeros when it has none of the right length.
+fn stored(found: &SqliteRow, column: usize) -> Result<Hash, Stop> {
+    let bytes: &[u8] = found.try_get(column)?;
+    Ok(bytes.try_into().unwrap_or(GENESIS))
 }
 
 /// A sum over the entries of the index.

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use sluice::domain::audit::Ending;
-use sluice::store::verify::{Report, told, verify};
+use sluice::store::verify::{Report, verify, verify_against};
 use sluice::store::{Head, Revise};
 
 use super::{Home, change, connect, intent, outcome};
@@ -42,11 +42,13 @@ async fn an_untouched_history_is_good_in_a_copy_and_in_the_live_file() {
     let (home, copy, head) = copy().await;
     for path in [&copy, &home.path()] {
         let report = verify(path, Some(&head)).await.unwrap();
-        let expected = Report { rows: 22, open: 1, first_bad: None, head: Some(head.clone()) };
+        let expected =
+            Report { rows: 22, open: 1, anchors: 1, head: Some(head.clone()), ..Report::default() };
         assert_eq!(report, expected);
     }
-    let (text, ok) = told(&copy, Some(&head.to_string())).await;
-    assert!(ok && text.contains("unbroken: 22 rows") && text.contains(&head.hash), "{text}");
+    let report = verify(&copy, Some(&head)).await.unwrap();
+    let text = report.to_string();
+    assert!(report.is_good() && text.contains("unbroken: 22 rows") && text.contains(&head.hash), "{text}");
     // Also where nothing may be written.
     let folder = tempfile::tempdir().unwrap();
     let frozen = folder.path().join("frozen.db");
@@ -116,8 +118,8 @@ async fn whatever_is_done_to_rows_is_found_at_the_row() {
         let bad = report.first_bad.clone().unwrap_or_else(|| panic!("not found: {sql}"));
         assert_eq!(bad.seq, seq, "{sql}: {bad:?}");
         assert!(bad.why.contains(why), "{sql}: {bad:?}");
-        let (text, ok) = told(&copy, Some(&head.to_string())).await;
-        assert!(!ok && text.contains("NOT as it was written"), "{text}");
+        let report = verify(&copy, Some(&head)).await.unwrap();
+        assert!(!report.is_good() && report.to_string().contains("NOT as it was written"), "{report}");
     }
 }
 
@@ -180,18 +182,91 @@ async fn missing_triggers_bytes_changed_and_files_that_are_no_history_are_told()
 
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("x.db");
-    let (text, ok) = told(&path, None).await;
-    assert!(!ok && text.contains("cannot be verified"), "{text}");
+    assert!(verify(&path, None).await.is_err());
     for content in [
         &b""[..],
         b"a letter to my aunt, long enough to be more than a header of a database, that is a hundred bytes",
     ] {
         std::fs::write(&path, content).unwrap();
-        let (text, ok) = told(&path, None).await;
-        assert!(!ok, "{text}");
+        assert!(verify(&path, None).await.is_ok_and(|report| !report.is_good()), "{content:?}");
     }
     for anchor in ["", "5", "5:12", ":", "x:y", "5:zz"] {
-        let (text, ok) = told(&copy, Some(anchor)).await;
-        assert!(!ok && text.contains("not an anchor"), "{text}");
+        let refused = anchor.parse::<Head>().unwrap_err();
+        assert!(refused.contains("not an anchor"), "{refused}");
+    }
+}
+
+/// Every row after a change is computed again, as somebody who can write the file would.
+#[tokio::test]
+async fn a_history_whose_hashes_were_all_computed_again_needs_an_anchor() {
+    use sha2::{Digest, Sha256};
+    let (home, copy, head) = copy().await;
+    let early = Head { seq: 4, hash: hash_of(&copy, 4).await };
+    let late = Head { seq: 18, hash: hash_of(&copy, 18).await };
+    let mut db = connect(&copy).await;
+    sqlx::raw_sql(sqlx::AssertSqlSafe(NO_TRIGGERS)).execute(&mut db).await.unwrap();
+    sqlx::raw_sql("UPDATE audit SET body = replace(body, 'looks good', 'looks fine') WHERE seq = 5")
+        .execute(&mut db)
+        .await
+        .unwrap();
+    let rows: Vec<(i64, String)> =
+        sqlx::query_as("SELECT seq, body FROM audit ORDER BY seq").fetch_all(&mut db).await.unwrap();
+    let mut prev = vec![0_u8; 32];
+    for (seq, body) in rows {
+        let hash = Sha256::new().chain_update(&prev).chain_update(body.as_bytes()).finalize().to_vec();
+        let sql = "UPDATE audit SET prev = ?2, hash = ?3 WHERE seq = ?1";
+        sqlx::query(sql).bind(seq).bind(&prev).bind(&hash).execute(&mut db).await.unwrap();
+        prev = hash;
+    }
+    // The search column repeats the reason; an attacker would think of it.
+    sqlx::raw_sql("UPDATE audit SET search = replace(search, 'looks good', 'looks fine') WHERE seq = 6")
+        .execute(&mut db)
+        .await
+        .unwrap();
+    drop(db);
+    put_triggers_back(&home.path(), &copy).await;
+    let without = verify(&copy, None).await.unwrap();
+    assert!(without.is_good(), "nothing in the file itself can show it: {without}");
+    assert!(verify(&copy, Some(&early)).await.unwrap().is_good(), "before the change");
+    let with = verify_against(&copy, &[early.clone(), late.clone(), head.clone()]).await.unwrap();
+    assert_eq!(with.first_bad.as_ref().unwrap().seq, Some(18), "{with}");
+    assert_eq!((with.more_bad.len(), with.anchors), (1, 1), "{with}");
+    let all = [early, late, head];
+    let untouched = verify_against(&home.path(), &all).await.unwrap();
+    assert!(untouched.is_good() && untouched.anchors == 3, "{untouched}");
+}
+
+async fn hash_of(path: &Path, seq: i64) -> String {
+    let mut db = connect(path).await;
+    let sql = "SELECT lower(hex(hash)) FROM audit WHERE seq = ?1";
+    sqlx::query_scalar(sql).bind(seq).fetch_one(&mut db).await.unwrap()
+}
+
+async fn put_triggers_back(from: &Path, to: &Path) {
+    let mut db = connect(from).await;
+    let sql = "SELECT sql FROM sqlite_schema WHERE type = 'trigger'";
+    let triggers: Vec<String> = sqlx::query_scalar(sql).fetch_all(&mut db).await.unwrap();
+    let mut db = connect(to).await;
+    for trigger in triggers {
+        sqlx::raw_sql(sqlx::AssertSqlSafe(trigger)).execute(&mut db).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn every_bad_row_is_told() {
+    let (_home, copy, _) = copy().await;
+    tamper(
+        &copy,
+        "UPDATE audit SET body = replace(body, 'looks good', 'looks fine') WHERE seq IN (5, 11);
+         UPDATE audit SET hash = randomblob(32) WHERE seq = 15; DELETE FROM audit WHERE seq = 19",
+    )
+    .await;
+    let report = verify(&copy, None).await.unwrap();
+    assert_eq!(report.first_bad.as_ref().unwrap().seq, Some(5));
+    let more: Vec<Option<i64>> = report.more_bad.iter().map(|bad| bad.seq).collect();
+    assert_eq!(&more[..3], [Some(11), Some(15), Some(20)], "{report}");
+    assert_eq!(report.rows, 4);
+    for row in ["row 11", "row 15", "row 19 is missing"] {
+        assert!(report.to_string().contains(row), "{report}");
     }
 }
