@@ -97,7 +97,16 @@ impl Store {
     pub async fn templates(&self) -> Result<Vec<OwnTemplate>, StoreError> {
         let sql = "SELECT body FROM release_template ORDER BY name LIMIT 200";
         let rows: Vec<String> = sqlx::query_scalar(sql).fetch_all(&self.inner.readers).await?;
-        rows.iter().map(|body| serde_json::from_str(body).map_err(|error| unreadable(0, error))).collect()
+        Ok(rows
+            .iter()
+            .filter_map(|body| match serde_json::from_str(body) {
+                Ok(template) => Some(template),
+                Err(error) => {
+                    tracing::warn!(%error, "a template that cannot be read is left out");
+                    None
+                }
+            })
+            .collect())
     }
 
     /// Forgets a template; true when there was one.

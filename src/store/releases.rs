@@ -14,7 +14,7 @@ use crate::domain::release::{Judgement, Release, ReleaseId, Spec, TimelineEntry}
 
 use super::record::{self, Revise};
 use super::row::{Kind, unreadable};
-use super::{Store, StoreError};
+use super::{Store, StoreError, kept};
 
 /// A release with what only the engine needs.
 #[derive(Clone, Debug, PartialEq)]
@@ -127,6 +127,12 @@ impl Store {
                     release.seq += 1;
                 }
                 let phase = release.state.phase;
+                let stored: Option<(String, String, String)> =
+                    sqlx::query_as("SELECT spec, state, owner FROM release WHERE id = ?1")
+                        .bind(release.id.0)
+                        .fetch_optional(&mut *db)
+                        .await?;
+                let (spec, state, owner) = stored.unwrap_or_default();
                 if phase.owns_service() {
                     let other: Option<i64> =
                         sqlx::query_scalar("SELECT id FROM release WHERE service = ?1 AND owns = 1 AND id <> ?2")
@@ -149,9 +155,9 @@ impl Store {
                 .bind(i64::from(phase.owns_service()))
                 .bind(i64::from(is_live(release)))
                 .bind(release.seq.cast_signed())
-                .bind(serde_json::to_string(&release.spec)?)
-                .bind(serde_json::to_string(&release.state)?)
-                .bind(serde_json::to_string(&held.owner)?)
+                .bind(kept::over(&spec, &release.spec)?)
+                .bind(kept::over(&state, &release.state)?)
+                .bind(kept::over(&owner, &held.owner)?)
                 .bind(&release.reason)
                 .bind(release.changed_ms)
                 .bind(release.started_ms)
@@ -191,7 +197,7 @@ impl Store {
     pub async fn live_releases(&self) -> Result<Vec<Held>, StoreError> {
         let sql = format!("SELECT {COLUMNS} FROM release WHERE live = 1 ORDER BY id");
         let rows = sqlx::query(sqlx::AssertSqlSafe(sql)).fetch_all(&self.inner.readers).await?;
-        rows.iter().map(read).collect()
+        readable(&rows)
     }
 
     /// Releases that match, newest first, at most `limit`.
@@ -219,7 +225,7 @@ impl Store {
             .bind(serde_json::to_string(&filter.pauses)?)
             .fetch_all(&self.inner.readers)
             .await?;
-        rows.iter().map(read).collect()
+        readable(&rows)
     }
 
     /// The timeline, newest first; `after` = only what came later.
@@ -239,9 +245,10 @@ impl Store {
         let mut out = Vec::with_capacity(rows.len());
         for row in &rows {
             let (entry, body): (i64, String) = (row.try_get(0)?, row.try_get(1)?);
-            let held: TimelineEntry =
-                serde_json::from_str(&body).map_err(|error| unreadable(entry, error))?;
-            out.push(TimelineEntry { entry: Some(entry), ..held });
+            match serde_json::from_str::<TimelineEntry>(&body) {
+                Ok(held) => out.push(TimelineEntry { entry: Some(entry), ..held }),
+                Err(error) => tracing::warn!(release = %id, entry, %error, "left out of the timeline"),
+            }
         }
         Ok(out)
     }
@@ -273,7 +280,16 @@ impl Store {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let rows: Vec<String> =
             sqlx::query_scalar(sql).bind(id.0).bind(limit).fetch_all(&self.inner.readers).await?;
-        rows.iter().map(|body| serde_json::from_str(body).map_err(|error| unreadable(id.0, error))).collect()
+        Ok(rows
+            .iter()
+            .filter_map(|body| match serde_json::from_str(body) {
+                Ok(look) => Some(look),
+                Err(error) => {
+                    tracing::warn!(release = %id, %error, "a look that cannot be read is left out");
+                    None
+                }
+            })
+            .collect())
     }
 
     /// Gives every receiver its own copy of the messages that were written before messages had one.
@@ -408,8 +424,24 @@ async fn tell(
     Ok(row)
 }
 
+/// Those that can be read. One that cannot (damaged, or with words of a newer version) is left alone: the others
+/// go on.
+fn readable(rows: &[SqliteRow]) -> Result<Vec<Held>, StoreError> {
+    let mut out = Vec::with_capacity(rows.len());
+    for row in rows {
+        match read(row) {
+            Ok(held) => out.push(held),
+            Err(error @ StoreError::UnreadableRelease { .. }) => tracing::error!(%error, "it is left alone"),
+            Err(other) => return Err(other),
+        }
+    }
+    Ok(out)
+}
+
 fn read(row: &SqliteRow) -> Result<Held, StoreError> {
     let id: i64 = row.try_get(0)?;
+    let unreadable =
+        |id, error: serde_json::Error| StoreError::UnreadableRelease { id, why: error.to_string() };
     let seq: i64 = row.try_get(1)?;
     let (spec, state, owner): (String, String, String) = (row.try_get(3)?, row.try_get(4)?, row.try_get(5)?);
     let owner: Identity = serde_json::from_str(&owner).map_err(|error| unreadable(id, error))?;

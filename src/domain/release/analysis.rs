@@ -4,7 +4,6 @@ use serde::{Deserialize, Serialize};
 
 /// What is measured, how often, and how many failures are borne.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Analysis {
     /// Seconds between two looks (10..=3,600).
     pub interval_s: u32,
@@ -19,7 +18,7 @@ pub struct Analysis {
 
 /// One thing that is measured.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "metric", rename_all = "snake_case", deny_unknown_fields)]
+#[serde(tag = "metric", rename_all = "snake_case")]
 pub enum Metric {
     /// Percent of answers that are not errors. `absolute`: at least this many percent. `relative`: at most
     /// this many points worse than the stable version beside it.
@@ -53,7 +52,7 @@ impl Metric {
 
 /// Where good ends. At least one of the two is there.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default)]
 pub struct Limit {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub absolute: Option<f64>,

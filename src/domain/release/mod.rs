@@ -3,6 +3,7 @@
 //! ([`analysis`]) and what happened ([`timeline`]). The machine itself is the room `release`.
 
 pub mod analysis;
+pub mod exact;
 pub mod freeze;
 pub mod spec;
 

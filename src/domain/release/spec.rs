@@ -1,5 +1,6 @@
 //! What a release is asked to do: where from, where to, by which steps, and what happens when it goes wrong.
-//! The JSON shape is the one of the REST API and of the store.
+//! The JSON shape is the one of the REST API and of the store. Unknown fields are left out here: the API refuses
+//! them by [`super::exact`], the store keeps them for the version that wrote them.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,7 +10,6 @@ use crate::domain::routing::Condition;
 
 /// The whole wish.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Spec {
     pub service: ServiceRef,
     pub strategy: Strategy,
@@ -61,7 +61,7 @@ impl Strategy {
 
 /// The version that is being brought.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "from", rename_all = "snake_case", deny_unknown_fields)]
+#[serde(tag = "from", rename_all = "snake_case")]
 pub enum Candidate {
     /// Made from the stable version's workload: another image, another version name.
     Image {
@@ -100,7 +100,7 @@ impl Candidate {
 
 /// One step. Each says where things shall be, never by how much they change: safe to repeat.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+#[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Step {
     /// The candidate gets this share of the requests, the stable version the rest.
     Weight { percent: u8 },
@@ -139,7 +139,7 @@ impl Step {
 
 /// What happens when something is not as it should be; chosen at the start.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default)]
 pub struct Policies {
     /// When the analysis has failed `failures` times in a row.
     pub on_failure: OnFailure,

@@ -5,6 +5,7 @@
 use serde_json::Value;
 
 use super::analysis::{Analysis, Metric};
+use super::exact::exactly;
 use super::freeze::{self, Window};
 use super::spec::{Candidate, Policies, Spec, Step, Strategy};
 use crate::domain::ids::{is_dns_label, is_label_value};
@@ -52,8 +53,8 @@ pub fn read(value: &Value) -> Result<Spec, Vec<Refusal>> {
     if !refusals.is_empty() {
         return Err(refusals);
     }
-    let spec: Spec = serde_json::from_value(value.clone()).map_err(|error| {
-        let why: String = error.to_string().chars().take(300).collect();
+    let spec: Spec = exactly(value).map_err(|error| {
+        let why: String = error.chars().take(300).collect();
         vec![Refusal::new(Code::BadSpec).arg("why", why)]
     })?;
     let refusals = validate(&spec);

@@ -17,6 +17,7 @@ use super::services::tag;
 use super::words::{Key, ReleaseName, ReleaseShow as ShowWord, ServicePath, Tag, Words};
 use crate::domain::ids::ServiceRef;
 use crate::domain::refusal::{Code, Refusal};
+use crate::domain::release::exact::exactly;
 use crate::domain::release::{self as words, Command, ReleaseId, Spec, Word, validate};
 use crate::services::releases::{ReleaseAsk, ReleaseShow, Until};
 use crate::web::auth::Who;
@@ -347,7 +348,7 @@ fn wait(query: &mut Query) -> Result<Duration, Refusal> {
 
 /// A wish whose shape is right; what its values are worth is said by the plan.
 pub fn readable(value: &Value) -> Result<Spec, Failure> {
-    let spec: Spec = serde_json::from_value(value.clone()).map_err(|_| match validate::read(value) {
+    let spec: Spec = exactly(value).map_err(|_| match validate::read(value) {
         Err(refusals) => Failure::all(refusals),
         Ok(_) => Failure::from(Code::BadSpec),
     })?;
@@ -407,8 +408,7 @@ impl Fields {
             }
         }
         self.0.insert("command".to_owned(), Value::from(word.as_str()));
-        serde_json::from_value(Value::Object(self.0))
-            .map_err(|error| wrong("command", &clip(&error.to_string())).into())
+        exactly(&Value::Object(self.0)).map_err(|error| wrong("command", &clip(&error)).into())
     }
 
     /// Refuses what nobody took.
