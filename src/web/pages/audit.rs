@@ -8,11 +8,12 @@ use url::form_urlencoded;
 
 use crate::domain::audit::{Action, Ending, Entry, Filter};
 use crate::domain::ids::ServiceRef;
+use crate::domain::refusal::Refusal;
 use crate::services::history::Count;
 use crate::views::audit::{Answer, AuditDetail, AuditPage, Fields};
 use crate::views::chrome::Nav;
 use crate::views::time::Clockface;
-use crate::web::api::extract::EntryId;
+use crate::web::api::extract::{EntryId, bad_query};
 use crate::web::auth::Who;
 use crate::web::auth::form::Form;
 use crate::web::caller::{Caller, Door};
@@ -35,7 +36,7 @@ pub async fn list(
     caller: Caller,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Failure> {
-    let asked = Asked::of(&query.unwrap_or_default(), caller.clock);
+    let asked = Asked::of(&query.unwrap_or_default(), caller.clock)?;
     page(&app, &who, &caller, asked, None).await
 }
 
@@ -52,7 +53,7 @@ pub async fn one(
         let chrome = chrome(&app, &caller, Some(&who), Nav::Audit, "");
         return Ok(respond::html(&AuditDetail::of(&chrome, &entry)));
     }
-    let asked = Asked::of(&query.unwrap_or_default(), caller.clock);
+    let asked = Asked::of(&query.unwrap_or_default(), caller.clock)?;
     page(&app, &who, &caller, asked, Some(entry)).await
 }
 
@@ -71,7 +72,7 @@ pub async fn add_reason(
         Err(refusal) => return Err(refusal.into()),
     };
     let entry = app.services.entry(&who.actor, id).await?;
-    let mut view = view(&app, &who, &caller, Asked::of("", caller.clock), Some(entry)).await?;
+    let mut view = view(&app, &who, &caller, Asked::of("", caller.clock)?, Some(entry)).await?;
     if let Some(open) = &mut view.open {
         open.reason_refused(typed, &refusal);
     }
@@ -85,7 +86,7 @@ pub async fn csv(
     caller: Caller,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Failure> {
-    let asked = Asked::of(&query.unwrap_or_default(), caller.clock);
+    let asked = Asked::of(&query.unwrap_or_default(), caller.clock)?;
     export::answer(&app, &who, &caller, &asked.filter, Format::Csv).await
 }
 
@@ -96,7 +97,7 @@ pub async fn json(
     caller: Caller,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Failure> {
-    let asked = Asked::of(&query.unwrap_or_default(), caller.clock);
+    let asked = Asked::of(&query.unwrap_or_default(), caller.clock)?;
     export::answer(&app, &who, &caller, &asked.filter, Format::Json).await
 }
 
@@ -140,7 +141,7 @@ async fn view(
     Ok(AuditPage::of(chrome, asked.fields, answer, open.as_ref()))
 }
 
-/// The filters of a query. What cannot be read is left out.
+/// The filters of a query. What cannot be read is refused: without it, more would be shown than was asked for.
 struct Asked {
     filter: Filter,
     fields: Fields,
@@ -148,29 +149,40 @@ struct Asked {
 }
 
 impl Asked {
-    fn of(query: &str, clock: Clockface) -> Self {
+    fn of(query: &str, clock: Clockface) -> Result<Self, Refusal> {
         let of = |name: &str| {
             let found = form_urlencoded::parse(query.as_bytes()).find(|(key, _)| key == name);
             found
                 .map(|(_, value)| value.trim().chars().take(200).collect::<String>())
                 .filter(|v| !v.is_empty())
         };
-        let day = |text: &Option<String>, days| text.as_ref().and_then(|text| start_of(text, days, clock));
-        let (from, to) = (of("from"), of("to"));
+        let day =
+            |name: &str, days| read(name, of(name), "a date is expected", |text| start_of(text, days, clock));
+        let service = |path: &str| ServiceRef::parse_path(path).ok();
         let filter = Filter {
-            service: of("service").and_then(|path| ServiceRef::parse_path(&path).ok()),
+            service: read("service", of("service"), "namespace/name is expected", service)?,
             actor: of("actor"),
-            action: of("action").and_then(|word| Action::parse(&word)),
-            ending: of("result").and_then(|word| Ending::parse(&word)),
-            from_ms: day(&from, 0),
-            to_ms: day(&to, 1),
+            action: read("action", of("action"), "an action of the list is expected", Action::parse)?,
+            ending: read("result", of("result"), "a result of the list is expected", Ending::parse)?,
+            from_ms: day("from", 0)?,
+            to_ms: day("to", 1)?,
             text: of("q"),
             ..Filter::default()
         };
-        let shown = |text: Option<String>, ms: Option<i64>| text.filter(|_| ms.is_some()).unwrap_or_default();
-        let fields = Fields::of(&filter, &shown(from, filter.from_ms), &shown(to, filter.to_ms));
-        Self { filter, fields, cursor: of("cursor") }
+        let (from, to) = (of("from").unwrap_or_default(), of("to").unwrap_or_default());
+        let fields = Fields::of(&filter, &from, &to);
+        Ok(Self { filter, fields, cursor: of("cursor") })
     }
+}
+
+/// A field that is there and can be read; `None` = it is not there.
+fn read<T>(
+    name: &str,
+    text: Option<String>,
+    why: &str,
+    as_what: impl Fn(&str) -> Option<T>,
+) -> Result<Option<T>, Refusal> {
+    text.map(|text| as_what(&text).ok_or_else(|| bad_query(name, why))).transpose()
 }
 
 /// The first moment of a day, so many days later, where the person is.

@@ -39,6 +39,24 @@ async fn filters_combine_and_pages_follow_each_other() {
     }
 }
 
+/// A filter that cannot be read does not show everything.
+#[tokio::test]
+async fn a_filter_that_cannot_be_read_is_refused_on_the_page_too() {
+    let app = TestApp::open().await;
+    app.set_reviews(0, 90, 10).await;
+    for query in
+        ["service=nonsense", "service=a/b/c", "action=fly", "result=fine", "from=yesterday", "to=2026-13-01"]
+    {
+        for path in ["/audit", "/audit.csv", "/audit.json"] {
+            let page = app.get(&format!("{path}?{query}")).await;
+            assert_eq!(page.status, 400, "{path}?{query}");
+            assert!(!page.body.contains("bookinfo/reviews"), "{path}?{query}");
+        }
+    }
+    let empty = app.get("/audit?service=&action=&result=&from=&to=&q=").await;
+    assert!(empty.status == 200 && empty.body.contains("<tr id=\"e"), "a form without any choice");
+}
+
 #[tokio::test]
 async fn an_entry_opens_in_place_and_as_a_page() {
     let app = TestApp::open().await;
