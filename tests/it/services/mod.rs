@@ -11,5 +11,6 @@ mod releases_load;
 pub mod releases_real;
 mod releases_refused;
 mod releases_trouble;
+mod standstill;
 mod traffic;
 mod troubles;

@@ -1,5 +1,5 @@
 //! The program is killed, or ended in order, at random moments while releases of every strategy run: each goes on, no
-//! step is lost or done twice, and the history holds together. 25 times; `SLUICE_TEST_KILLS=200` for more.
+//! step is lost or done twice, and the history holds together. 85 times; `SLUICE_TEST_KILLS=500` for more.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -17,7 +17,7 @@ use crate::support::number;
 use crate::support::served::{Served, verify};
 
 const NAMESPACE: &str = "killed";
-const KILLS: usize = 25;
+const KILLS: usize = 85;
 /// A StatefulSet whose pods are replaced in place.
 const BATCHES: &str = "batches";
 

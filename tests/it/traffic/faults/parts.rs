@@ -74,6 +74,20 @@ async fn parts_that_stop_make_refusals_and_nothing_else() {
     let steady = town.begin(&Load { rate: 100.0, ..load.clone() }).await;
     again(&town, &sluice, &load, 90).await;
     steady.stop().await.assert_no_failure();
+
+    // It is gone: a change is refused in time, nothing is written, and later it works.
+    let calm = spec(&town).await;
+    let etag = town.seen(&sluice, "reviews").await.etag.unwrap();
+    cluster.kill().await;
+    let body = json!({"weights": {"v1": 40, "v2": 60}, "reason": "gone"});
+    let headers = [("if-match", etag.as_str())];
+    let answer = sluice.call("PUT", &path, token, Some(body), &headers);
+    let answer = tokio::time::timeout(std::time::Duration::from_secs(20), answer).await;
+    let answer = answer.expect("an answer although there is no API server");
+    assert!(answer.status >= 400, "{:?}", answer.body);
+    cluster.start_again().await;
+    assert_eq!(spec(&town).await, calm);
+    again(&town, &sluice, &load, 80).await;
     super::forgetful::prometheus_and_its_proxy_start_anew(&cluster).await;
 }
 
