@@ -255,6 +255,8 @@ codes! {
     HistoryLocked "history_locked" 503,
     HistoryGone "history_gone" 503,
     HistoryReplaced "history_replaced" 503,
+    /// A row of the history is not as it was written. Others can be read, and changes go on.
+    HistoryDamaged "history_damaged" 503,
     Internal "internal" 500,
 }
 

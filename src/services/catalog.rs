@@ -206,6 +206,14 @@ impl Services {
         if let Some(trouble) = self.inner.store.trouble() {
             out.push(Check::new(Severity::Block, trouble.cause.code()).arg("since", trouble.since_ms));
         }
+        if let Some(damage) = self.inner.store.damage() {
+            // It hinders nobody: whoever has to switch back at night must not be stopped by an old row.
+            let notice = Check::new(Severity::Acknowledge, Code::HistoryDamaged);
+            out.push(match damage.row {
+                Some(row) => notice.arg("row", row),
+                None => notice,
+            });
+        }
         out
     }
 

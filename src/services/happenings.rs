@@ -13,7 +13,7 @@ use crate::cluster::Change;
 use crate::domain::ids::{Namespace, ServiceRef};
 use crate::domain::overview::Happening;
 use crate::metrics::{Health, Look};
-use crate::store::{ANCHOR_MESSAGE, ANCHOR_TARGET};
+use crate::store::{ANCHOR_MESSAGE, ANCHOR_TARGET, Head};
 
 use super::Services;
 use super::standing::with_figures;
@@ -212,6 +212,28 @@ pub(super) async fn keep_figures_fresh(services: Services, stop: CancellationTok
     }
 }
 
+/// Verifies the whole history once, beside everything else. What is bad is logged and shown, and hinders nothing.
+pub(super) async fn verify_history(services: Services, stop: CancellationToken) {
+    let verified = async {
+        while !services.inner.settled.load(Ordering::Acquire) {
+            sleep(Duration::from_millis(100)).await;
+        }
+        services.inner.store.verify_own().await
+    };
+    let report = tokio::select! {
+        report = verified => report,
+        () = stop.cancelled() => return,
+    };
+    match report {
+        Ok(report) if report.is_good() => {
+            tracing::info!(rows = report.rows, "the history is as it was written")
+        }
+        // The store has logged it.
+        Ok(_) => services.announce(Happening::Figures),
+        Err(error) => tracing::warn!(%error, "the history cannot be verified"),
+    }
+}
+
 /// Looks every second whether the history can be written, and shows it on every page when that changes.
 pub(super) async fn watch_history(services: Services, stop: CancellationToken) {
     let mut tick = interval(LOOK_AFTER);
@@ -234,7 +256,7 @@ pub(super) async fn watch_history(services: Services, stop: CancellationToken) {
     }
 }
 
-/// Logs the head of the history's chain every five minutes, and once at the start.
+/// Logs the head of the history's chain every five minutes, and once at the start; [`Services::finish`] logs the last.
 pub(super) async fn anchor_history(services: Services, stop: CancellationToken) {
     let mut tick = interval(ANCHOR);
     loop {
@@ -242,17 +264,16 @@ pub(super) async fn anchor_history(services: Services, stop: CancellationToken) 
             _ = tick.tick() => {}
             () = stop.cancelled() => return,
         }
-        log_anchor(&services).await;
+        match services.inner.store.head().await {
+            Ok(head) => log_anchor(head.as_ref()),
+            Err(error) => tracing::warn!(%error, "the history's head cannot be read"),
+        }
     }
 }
 
 /// Logs the head of the history's chain. `store::anchors_in` reads these lines: target and message are its own.
-pub(super) async fn log_anchor(services: &Services) {
-    match services.inner.store.head().await {
-        Ok(Some(head)) => {
-            tracing::info!(target: ANCHOR_TARGET, seq = head.seq, hash = head.hash, "{ANCHOR_MESSAGE}");
-        }
-        Ok(None) => {}
-        Err(error) => tracing::warn!(%error, "the history's head cannot be read"),
+pub(super) fn log_anchor(head: Option<&Head>) {
+    if let Some(Head { seq, hash }) = head {
+        tracing::info!(target: ANCHOR_TARGET, seq, hash, "{ANCHOR_MESSAGE}");
     }
 }

@@ -5,8 +5,8 @@ use futures::{Stream, StreamExt};
 use crate::domain::actor::Actor;
 use crate::domain::audit::{Action, Details, Ending, Entry, Filter, Intent, Outcome};
 use crate::domain::refusal::{Code, Refusal};
-pub use crate::store::Count;
 use crate::store::Revise;
+pub use crate::store::{Count, Damage, Loaded};
 
 use super::Services;
 use super::change::check_reason;
@@ -16,6 +16,8 @@ use super::once::unavailable;
 #[derive(Clone, Debug)]
 pub struct Page {
     pub items: Vec<Entry>,
+    /// Rows that belong here and cannot be read.
+    pub damaged: Vec<i64>,
     /// The cursor of the entries after these; `None` at the end.
     pub next: Option<String>,
 }
@@ -32,7 +34,7 @@ impl Services {
         let filter = self.readable(who, filter).await?;
         let page = self.inner.store.entries(&filter, cursor, limit.clamp(1, 500)).await;
         let page = page.map_err(|error| error.cursor_refusal().unwrap_or_else(|| unavailable(error)))?;
-        Ok(Page { items: page.items, next: page.next })
+        Ok(Page { items: page.items, damaged: page.damaged, next: page.next })
     }
 
     /// One entry. One that the person may not read is not found.
@@ -63,12 +65,13 @@ impl Services {
         self.inner.store.actors().await.map_err(unavailable)
     }
 
-    /// All matching entries, newest first, read in portions while they are sent.
+    /// All matching entries, newest first, read in portions while they are sent. A row that cannot be read is told
+    /// in its place.
     pub async fn export(
         &self,
         who: &Actor,
         filter: &Filter,
-    ) -> Result<impl Stream<Item = Result<Entry, Refusal>> + Send + use<>, Refusal> {
+    ) -> Result<impl Stream<Item = Result<Loaded, Refusal>> + Send + use<>, Refusal> {
         let filter = self.readable(who, filter).await?;
         Ok(self.inner.store.export(filter).map(|entry| entry.map_err(unavailable)))
     }

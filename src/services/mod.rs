@@ -134,6 +134,7 @@ impl Services {
             tokio::spawn(progress::look(self.clone(), stop.clone())),
             tokio::spawn(happenings::anchor_history(self.clone(), stop.clone())),
             tokio::spawn(happenings::watch_history(self.clone(), stop.clone())),
+            tokio::spawn(happenings::verify_history(self.clone(), stop.clone())),
             tokio::spawn(releases::drive(self.clone(), stop.clone())),
             tokio::spawn(releases::deliver(self.clone(), stop)),
         ]
@@ -147,9 +148,11 @@ impl Services {
         if timeout(traffic::WHOLE_CHANGE, self.inner.under_way.wait()).await.is_err() {
             tracing::warn!(left = self.inner.under_way.len(), "ending in the middle of changes");
         }
-        happenings::log_anchor(self).await;
-        if timeout(GIVE_BACK, self.inner.store.close()).await.is_err() {
-            tracing::warn!("the history is still in use: its newest rows stay in the file beside it");
+        match timeout(GIVE_BACK, self.inner.store.close()).await {
+            Ok(head) => happenings::log_anchor(head.as_ref()),
+            Err(_) => {
+                tracing::warn!("the history is still in use: its newest rows stay in the file beside it")
+            }
         }
     }
 

@@ -4,8 +4,9 @@
 //! A file that was removed, moved or replaced takes every write and loses it at the next start. So the
 //! identity (device and inode) of the database and of the two files beside it is compared before anything is
 //! written and before anybody is told that it was. A file that was overwritten in place keeps its identity:
-//! there the row that was written last must still have its hash. Ordinary second readers and writers change
-//! neither.
+//! there the row that was written last must still have its hash, and when the file was modified by somebody else,
+//! all of it is verified, past the pages that our own connections remember. Ordinary second readers and writers
+//! pass all of that.
 
 use std::fmt;
 use std::os::unix::fs::MetadataExt;
@@ -18,7 +19,7 @@ use crate::clock::Clock;
 use crate::domain::refusal::Code;
 
 use super::chain::Hash;
-use super::{StoreError, schema};
+use super::{Head, StoreError, schema, verify};
 
 /// Why the history cannot be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,13 +105,43 @@ struct Now {
     files: Vec<(PathBuf, Identity)>,
     /// The last row that is known to be durable.
     head: Option<(i64, Hash)>,
+    /// The database after our own last commit. It changes when the log is copied back: by us, within a commit, or
+    /// by another writer.
+    stamp: Option<Stamp>,
+    /// The database as it was found to hold something else, and why.
+    rejected: Option<(Stamp, String)>,
     trouble: Option<Trouble>,
+    damage: Option<Damage>,
+}
+
+/// What is wrong with rows that were written before. It hinders nothing: later rows continue the chain from the
+/// hash that is there, so they can be proved all the same.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Damage {
+    /// The first row that is known to be bad; `None` when it is about the file as a whole.
+    pub row: Option<i64>,
+    pub why: String,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Identity {
     device: u64,
     inode: u64,
+}
+
+/// When a file was last modified, and its size.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Stamp {
+    seconds: i64,
+    nanoseconds: i64,
+    size: u64,
+}
+
+impl Stamp {
+    fn of(path: &Path) -> Option<Self> {
+        let found = std::fs::metadata(path).ok()?;
+        Some(Self { seconds: found.mtime(), nanoseconds: found.mtime_nsec(), size: found.size() })
+    }
 }
 
 impl Identity {
@@ -137,10 +168,41 @@ impl Condition {
             let identity = identity.map_err(|source| StoreError::File { path: path.clone(), source })?;
             files.push((path, identity));
         }
+        let stamp = Stamp::of(&self.path);
         let mut now = self.now();
         now.files = files;
         now.head = Some(head);
+        now.stamp = stamp;
         Ok(())
+    }
+
+    /// Refuses when somebody else has modified the database and it is not the same history any more. What was
+    /// known to be damaged before is not held against it.
+    pub async fn same_contents(&self) -> Result<(), StoreError> {
+        let found = Stamp::of(&self.path);
+        let (anchor, known) = {
+            let now = self.now();
+            if now.stamp.is_none() || now.stamp == found {
+                return Ok(());
+            }
+            if let Some((stamp, why)) = &now.rejected
+                && Some(*stamp) == found
+            {
+                return Err(StoreError::CannotWrite { cause: Cause::Replaced, why: why.clone() });
+            }
+            let head = now.head.filter(|(seq, _)| *seq > 0);
+            (head.map(|(seq, hash)| Head { seq, hash: hex::encode(hash) }), now.damage.clone())
+        };
+        let report = verify::verify(&self.path, anchor.as_ref()).await?;
+        let bad = report.first_bad.filter(|bad| known.is_none_or(|known| known.row != bad.seq));
+        let mut now = self.now();
+        let Some(bad) = bad else {
+            now.stamp = found;
+            return Ok(());
+        };
+        let why = format!("somebody has written over it: {}", bad.why);
+        now.rejected = found.map(|stamp| (stamp, why.clone()));
+        Err(StoreError::CannotWrite { cause: Cause::Replaced, why })
     }
 
     /// Refuses when a file is not the one that was opened.
@@ -177,8 +239,10 @@ impl Condition {
 
     /// A commit went well, and `head` is the last row.
     pub fn wrote(&self, head: (i64, Hash)) {
+        let stamp = Stamp::of(&self.path);
         let mut now = self.now();
         now.head = Some(head);
+        now.stamp = stamp;
         if now.trouble.take().is_some() {
             tracing::info!("the history can be written again");
         }
@@ -195,6 +259,22 @@ impl Condition {
             );
         }
         now.trouble = Some(Trouble { since_ms, cause });
+    }
+
+    /// Rows that are there are not as they were written. Logged once; what is known first stays known.
+    pub fn damaged(&self, damage: Damage) {
+        let mut now = self.now();
+        if now.damage.is_none() {
+            tracing::error!(
+                path = %self.path.display(), row = damage.row, why = damage.why,
+                "the history is damaged: changes go on, and `sluice audit verify` tells every bad row"
+            );
+            now.damage = Some(damage);
+        }
+    }
+
+    pub fn damage(&self) -> Option<Damage> {
+        self.now().damage.clone()
     }
 
     pub fn trouble(&self) -> Option<Trouble> {

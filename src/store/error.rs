@@ -23,6 +23,8 @@ pub enum StoreError {
     BadCursor,
     #[error("row {seq} of the history cannot be read: {why}")]
     Unreadable { seq: i64, why: String },
+    #[error("release R-{id} cannot be read: {why}")]
+    UnreadableRelease { id: i64, why: String },
     #[error("cannot write a value as JSON: {0}")]
     Json(#[from] serde_json::Error),
     #[error("the system gives no random numbers: {0}")]
@@ -50,6 +52,9 @@ impl StoreError {
     pub fn refusal(&self) -> Refusal {
         let code = match self {
             Self::CannotWrite { cause, .. } => cause.code(),
+            Self::Unreadable { seq, .. } if *seq > 0 => {
+                return Refusal::new(Code::HistoryDamaged).arg("row", seq);
+            }
             _ => Code::HistoryUnavailable,
         };
         self.cursor_refusal().unwrap_or_else(|| Refusal::new(code))

@@ -167,6 +167,7 @@ async fn write(
 ) -> Result<(), StoreError> {
     // Before: nothing is to be written into a file that nobody else sees.
     condition.same_files()?;
+    condition.same_contents().await?;
     let mut lent = Lent { db: pool.acquire().await?, sound: false };
     let head = {
         // Immediate: a reader that turns into a writer later fails at once, whatever the time-out.

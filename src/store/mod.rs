@@ -31,6 +31,7 @@ mod doors;
 mod once;
 
 mod drafts;
+mod kept;
 mod releases;
 
 mod anchors;
@@ -40,11 +41,11 @@ pub mod verify;
 
 pub use anchors::{MESSAGE as ANCHOR_MESSAGE, TARGET as ANCHOR_TARGET, anchors_in};
 pub use chain::Head;
-pub use condition::{Cause, Trouble};
+pub use condition::{Cause, Damage, Trouble};
 pub use doors::{NewSession, Session};
 pub use error::StoreError;
 pub use once::Begin;
-pub use read::{Count, Page};
+pub use read::{Count, Loaded, Page};
 pub use record::Revise;
 pub use releases::past_release;
 pub use releases::{Held, Message, ReleaseFilter, Step, Stored};
@@ -149,9 +150,16 @@ impl Store {
         };
         let writer = pool().max_connections(1).connect_with(writing).await?;
         schema::prepare(&writer, path).await?;
-        let reading = base.pragma("query_only", "ON").pragma("cache_size", "-8000");
-        let readers = pool().max_connections(options.readers.max(1)).connect_with(reading).await?;
         let condition = Arc::new(condition::Condition::new(path, clock.clone()));
+        let reading = base.pragma("query_only", "ON").pragma("cache_size", "-8000");
+        let many = options.readers.max(1);
+        let watched = condition.clone();
+        // All of them now: one that is opened later could find another file under the name.
+        let readers = pool().min_connections(many).max_connections(many).after_connect(move |_, _| {
+            let same = watched.same_files().map_err(|error| sqlx::Error::Protocol(error.to_string()));
+            Box::pin(async move { same })
+        });
+        let readers = readers.connect_with(reading).await?;
         let inner = Inner {
             path: path.to_owned(),
             clock,
@@ -171,21 +179,36 @@ impl Store {
         Ok(store)
     }
 
-    /// Finishes what is being written and gives the file back. Calls after this fail.
-    pub async fn close(&self) {
+    /// Finishes what is being written and gives the file back. Calls after this fail. The last row of all, for an
+    /// anchor; `None` when it cannot be read or there is none.
+    pub async fn close(&self) -> Option<Head> {
         if let Err(error) = self.inner.condition.same_files() {
             // SQLite removes the files beside the database by name, and these may belong to another one by now.
             tracing::warn!(%error, "the history is not given back: another file may be in its place");
             std::mem::forget(self.clone());
-            return;
+            return None;
         }
         self.inner.readers.close().await;
-        self.inner.writer.close().await;
+        let mut writer = self.inner.writer.acquire().await.ok();
+        let head = match &mut writer {
+            Some(db) => record::last(db).await.ok(),
+            None => None,
+        };
+        // Closed from here on: nothing is written after what was read.
+        let closed = self.inner.writer.close();
+        drop(writer);
+        closed.await;
+        head.filter(|(seq, _)| *seq > 0).map(|(seq, hash)| Head { seq, hash: hex::encode(hash) })
     }
 
     /// Why nothing can be written, and since when; `None` when the last write went well.
     pub fn trouble(&self) -> Option<Trouble> {
         self.inner.condition.trouble()
+    }
+
+    /// What is known to be wrong with what was written before; `None` while nothing is.
+    pub fn damage(&self) -> Option<Damage> {
+        self.inner.condition.damage()
     }
 
     /// Looks whether the history can be written, for those who only ask. While it cannot, something without

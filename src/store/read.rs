@@ -1,5 +1,7 @@
 //! Reading the history: pages, single entries, counts, exports, and what a service looked like before.
 
+use std::collections::HashMap;
+
 use futures::stream::{self, Stream, StreamExt, TryStreamExt};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -14,16 +16,21 @@ use crate::domain::{
 
 use super::filtered::Search;
 use super::row::{self, Body};
-use super::{Store, StoreError, keys, state};
+use super::{Cause, Damage, Store, StoreError, keys, state};
 
 /// Some entries, newest written first. Their details lack `edits`, `specs` and `specs_before`, which
 /// [`Store::entry`] and [`Store::export`] give.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Page {
     pub items: Vec<Entry>,
+    /// Rows that belong here and cannot be read.
+    pub damaged: Vec<i64>,
     /// What to pass to get the entries after these; `None` at the end.
     pub next: Option<String>,
 }
+
+/// An entry, or the row that should hold it and cannot be read.
+pub type Loaded = Result<Entry, Damage>;
 
 /// How many entries match.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,18 +59,25 @@ impl Store {
         // One transaction: an intent that ends between two statements would be in neither or in both.
         let mut db = self.inner.readers.begin().await?;
         let Some(search) = Search::of(&mut db, filter).await? else {
-            return Ok(Page { items: Vec::new(), next: None });
+            return Ok(Page { items: Vec::new(), damaged: Vec::new(), next: None });
         };
-        let open = open(&mut db, &search, below).await?;
-        let rows = search.rows(&mut db, below, limit + 1).await?;
-        let mut items = load(&mut db, &rows, With::Columns).await?;
+        let open = self.open_matching(&mut db, &search, below).await?;
+        let mut rows = search.rows(&mut db, below, limit + 1).await?;
+        rows.extend(open.iter().map(|entry| entry.id));
+        rows.sort_unstable_by_key(|seq| std::cmp::Reverse(*seq));
+        let more = rows.len() > limit;
+        rows.truncate(limit);
+        let next = rows.last().filter(|_| more).map(|seq| write_cursor(*seq));
+        let loaded = self.load(&mut db, &rows, With::Columns).await?;
         drop(db);
-        items.extend(open);
-        items.sort_unstable_by_key(|entry| std::cmp::Reverse(entry.id));
-        let more = items.len() > limit;
-        items.truncate(limit);
-        let next = items.last().filter(|_| more).map(|entry| write_cursor(entry.id));
-        Ok(Page { items, next })
+        let (mut items, mut damaged) = (Vec::with_capacity(rows.len()), Vec::new());
+        for (row, loaded) in rows.into_iter().zip(loaded) {
+            match loaded {
+                Ok(entry) => items.push(entry),
+                Err(_) => damaged.push(row),
+            }
+        }
+        Ok(Page { items, damaged, next })
     }
 
     /// One entry with everything, by its number or by the number of its intent.
@@ -71,7 +85,15 @@ impl Store {
         let mut db = self.inner.readers.acquire().await?;
         let listed = "SELECT coalesce((SELECT seq FROM audit WHERE intent = ?1), ?1)";
         let seq: i64 = sqlx::query_scalar(listed).bind(id).fetch_one(&mut *db).await?;
-        Ok(load(&mut db, &[seq], With::Objects).await?.pop())
+        let here =
+            sqlx::query("SELECT 1 FROM audit WHERE seq = ?1").bind(seq).fetch_optional(&mut *db).await?;
+        if here.is_none() {
+            return Ok(None);
+        }
+        match self.load(&mut db, &[seq], With::Objects).await?.pop() {
+            Some(Err(damage)) => Err(row::unreadable(seq, damage.why)),
+            found => Ok(found.and_then(Result::ok)),
+        }
     }
 
     /// The reasons that were added to an entry later, oldest first.
@@ -79,7 +101,7 @@ impl Store {
         let mut db = self.inner.readers.acquire().await?;
         let rows = sqlx::query_scalar("SELECT seq FROM audit WHERE about = ?1 ORDER BY seq DESC LIMIT 100");
         let rows: Vec<i64> = rows.bind(id).fetch_all(&mut *db).await?;
-        let mut entries = load(&mut db, &rows, With::Columns).await?;
+        let mut entries = sound(self.load(&mut db, &rows, With::Columns).await?);
         entries.reverse();
         Ok(entries)
     }
@@ -88,7 +110,7 @@ impl Store {
     pub async fn count(&self, filter: &Filter) -> Result<Count, StoreError> {
         let mut db = self.inner.readers.begin().await?;
         let Some(search) = Search::of(&mut db, filter).await? else { return Ok(Count::Exactly(0)) };
-        let open = open(&mut db, &search, i64::MAX).await?.len() as u64;
+        let open = self.open_matching(&mut db, &search, i64::MAX).await?.len() as u64;
         let all = open + search.count(&mut db, COUNT_TO + 1).await?;
         Ok(if all > COUNT_TO { Count::MoreThan(COUNT_TO) } else { Count::Exactly(all) })
     }
@@ -99,9 +121,10 @@ impl Store {
         Ok(all.fetch_all(&self.inner.readers).await?)
     }
 
-    /// Every entry that matches at this moment, newest written first, with everything. Read in portions:
-    /// neither the writer nor a transaction is held while the caller is slow.
-    pub fn export(&self, filter: Filter) -> impl Stream<Item = Result<Entry, StoreError>> + Send + use<> {
+    /// Every entry that matches at this moment, newest written first, with everything. A row that cannot be read
+    /// is told in its place, and cuts nothing off. Read in portions: neither the writer nor a transaction is held
+    /// while the caller is slow.
+    pub fn export(&self, filter: Filter) -> impl Stream<Item = Result<Loaded, StoreError>> + Send + use<> {
         let this = self.clone();
         let opened = async move {
             let mut db = this.inner.readers.begin().await?;
@@ -109,7 +132,7 @@ impl Store {
                 sqlx::query_scalar("SELECT coalesce(max(seq), 0) + 1 FROM audit").fetch_one(&mut *db).await?;
             let search = Search::of(&mut db, &filter).await?;
             let open = match &search {
-                Some(search) => open(&mut db, search, top).await?,
+                Some(search) => this.open_matching(&mut db, search, top).await?,
                 None => Vec::new(),
             };
             drop(db);
@@ -131,24 +154,25 @@ impl Store {
     pub async fn open_intents(&self) -> Result<Vec<(i64, Intent)>, StoreError> {
         let mut db = self.inner.readers.acquire().await?;
         let rows = sqlx::query_scalar("SELECT seq FROM open_intent").fetch_all(&mut *db).await?;
-        let mut entries = load(&mut db, &rows, With::Objects).await?;
-        entries.reverse();
+        let mut entries = sound(self.load(&mut db, &rows, With::Objects).await?);
+        entries.sort_unstable_by_key(|entry| entry.id);
         Ok(entries.into_iter().map(|entry| (entry.id, entry.intent)).collect())
     }
 
-    /// The specs of a service's routing objects at a revision; `None` when the history does not hold them.
+    /// The specs of a service's routing objects at a revision; `None` when the history does not hold them, or
+    /// they cannot be read any more.
     pub async fn specs_at(
         &self,
         service: &ServiceRef,
         revision: Revision,
     ) -> Result<Option<Vec<(ObjectRef, Value)>>, StoreError> {
         let mut db = self.inner.readers.acquire().await?;
-        let at = at_revision(&mut db, service, revision, With::Objects).await?;
+        let at = self.at_revision(&mut db, service, revision, With::Objects).await?;
         let at = at.and_then(|entry| entry.outcome).map(|outcome| outcome.details.specs);
         if at.as_ref().is_some_and(|specs| !specs.is_empty()) {
             return Ok(at);
         }
-        let next = at_revision(&mut db, service, revision.saturating_add(1), With::Objects).await?;
+        let next = self.at_revision(&mut db, service, revision.saturating_add(1), With::Objects).await?;
         let before = next.and_then(|next| {
             let recorded = next.outcome.and_then(|outcome| outcome.details.specs_before);
             recorded.or(next.intent.details.specs_before)
@@ -164,14 +188,86 @@ impl Store {
         revision: Revision,
     ) -> Result<Option<Weights>, StoreError> {
         let mut db = self.inner.readers.acquire().await?;
-        let at = at_revision(&mut db, service, revision, With::Columns).await?;
+        let at = self.at_revision(&mut db, service, revision, With::Columns).await?;
         let weights = at.and_then(|entry| state::weights_after(&entry.intent, entry.outcome.as_ref()?));
         if weights.is_some() {
             return Ok(weights);
         }
-        let next = at_revision(&mut db, service, revision.saturating_add(1), With::Columns).await?;
+        let next = self.at_revision(&mut db, service, revision.saturating_add(1), With::Columns).await?;
         Ok(next.and_then(|entry| entry.intent.details.before))
     }
+}
+
+impl Store {
+    /// Loads rows by number, in the given order, each with its intent. Remembers which cannot be read.
+    async fn load(
+        &self,
+        db: &mut SqliteConnection,
+        rows: &[i64],
+        with: With,
+    ) -> Result<Vec<Loaded>, StoreError> {
+        let mut found = match load_all(db, rows, with).await {
+            Err(StoreError::Unavailable(error)) if Cause::of(&error) == Some(Cause::Damaged) => {
+                // A page of the file is bad: one by one, what does not touch it can be read.
+                let mut found = HashMap::with_capacity(rows.len());
+                for row in rows {
+                    match load_all(db, &[*row], with).await {
+                        Ok(one) => found.extend(one),
+                        Err(error) => drop(found.insert(*row, Err(damage(*row, &error)))),
+                    }
+                }
+                found
+            }
+            other => other?,
+        };
+        let loaded: Vec<Loaded> = rows
+            .iter()
+            .map(|row| found.remove(row).unwrap_or_else(|| Err(damage(*row, &"it is missing"))))
+            .collect();
+        if let Some(Err(bad)) = loaded.iter().find(|loaded| loaded.is_err()) {
+            self.inner.condition.damaged(bad.clone());
+        }
+        Ok(loaded)
+    }
+
+    /// The open intents before `below` that match, newest first.
+    async fn open_matching(
+        &self,
+        db: &mut SqliteConnection,
+        search: &Search,
+        below: i64,
+    ) -> Result<Vec<Entry>, StoreError> {
+        let rows =
+            sqlx::query_scalar("SELECT seq FROM open_intent WHERE seq < ?1 ORDER BY seq DESC").bind(below);
+        let rows: Vec<i64> = rows.fetch_all(&mut *db).await?;
+        let mut entries = sound(self.load(db, &rows, With::Columns).await?);
+        entries.retain(|entry| search.matches_open(entry));
+        Ok(entries)
+    }
+
+    async fn at_revision(
+        &self,
+        db: &mut SqliteConnection,
+        service: &ServiceRef,
+        revision: Revision,
+        with: With,
+    ) -> Result<Option<Entry>, StoreError> {
+        let seq = sqlx::query_scalar("SELECT seq FROM audit WHERE service = ?1 AND revision = ?2")
+            .bind(service.to_string())
+            .bind(i64::try_from(revision).unwrap_or(i64::MAX))
+            .fetch_optional(&mut *db)
+            .await?;
+        let Some(seq) = seq else { return Ok(None) };
+        Ok(sound(self.load(db, &[seq], with).await?).pop())
+    }
+}
+
+fn damage(row: i64, why: &impl ToString) -> Damage {
+    Damage { row: Some(row), why: why.to_string() }
+}
+
+fn sound(loaded: Vec<Loaded>) -> Vec<Entry> {
+    loaded.into_iter().filter_map(Result::ok).collect()
 }
 
 /// What to load of a row.
@@ -182,29 +278,38 @@ enum With {
     Objects,
 }
 
-/// Loads rows by number, newest first, each with its intent.
-async fn load(db: &mut SqliteConnection, rows: &[i64], with: With) -> Result<Vec<Entry>, StoreError> {
+async fn load_all(
+    db: &mut SqliteConnection,
+    rows: &[i64],
+    with: With,
+) -> Result<HashMap<i64, Loaded>, StoreError> {
     if rows.is_empty() {
-        return Ok(Vec::new());
+        return Ok(HashMap::new());
     }
     let query = match with {
         With::Columns => sqlx::query(
             "SELECT a.seq, a.body, i.body
-             FROM json_each(?1) j CROSS JOIN audit a ON a.seq = j.value LEFT JOIN audit i ON i.seq = a.intent
-             ORDER BY a.seq DESC",
+             FROM json_each(?1) j CROSS JOIN audit a ON a.seq = j.value LEFT JOIN audit i ON i.seq = a.intent",
         ),
         With::Objects => sqlx::query(
             "SELECT a.seq, a.body, i.body, a.objects, i.objects
-             FROM json_each(?1) j CROSS JOIN audit a ON a.seq = j.value LEFT JOIN audit i ON i.seq = a.intent
-             ORDER BY a.seq DESC",
+             FROM json_each(?1) j CROSS JOIN audit a ON a.seq = j.value LEFT JOIN audit i ON i.seq = a.intent",
         ),
     };
     let found = query.bind(keys::json(rows)).fetch_all(db).await?;
-    found.iter().map(|found| read(found, with)).collect()
+    let mut out = HashMap::with_capacity(found.len());
+    for found in &found {
+        let seq: i64 = found.try_get(0)?;
+        let loaded = read(seq, found, with).map_err(|error| match error {
+            StoreError::Unreadable { why, .. } => damage(seq, &why),
+            other => damage(seq, &other),
+        });
+        out.insert(seq, loaded);
+    }
+    Ok(out)
 }
 
-fn read(found: &SqliteRow, with: With) -> Result<Entry, StoreError> {
-    let seq: i64 = found.try_get(0)?;
+fn read(seq: i64, found: &SqliteRow, with: With) -> Result<Entry, StoreError> {
     let part = |body: usize, objects: usize| -> Result<Option<Body>, StoreError> {
         let Some(text) = found.try_get::<Option<&str>, _>(body)? else { return Ok(None) };
         let mut body = row::decode(seq, text)?;
@@ -220,15 +325,6 @@ fn read(found: &SqliteRow, with: With) -> Result<Entry, StoreError> {
     };
     let intent = intent.ok_or_else(|| row::unreadable(seq, "its intent is missing"))?;
     Ok(Entry { id: seq, intent, outcome: own.outcome })
-}
-
-/// The open intents before `below` that match, newest first.
-async fn open(db: &mut SqliteConnection, search: &Search, below: i64) -> Result<Vec<Entry>, StoreError> {
-    let rows = sqlx::query_scalar("SELECT seq FROM open_intent WHERE seq < ?1").bind(below);
-    let rows: Vec<i64> = rows.fetch_all(&mut *db).await?;
-    let mut entries = load(db, &rows, With::Columns).await?;
-    entries.retain(|entry| search.matches_open(entry));
-    Ok(entries)
 }
 
 /// The next rows of an export and where they end; `None` at the end.
@@ -250,32 +346,17 @@ async fn portion(
     Ok(if rows.is_empty() { None } else { Some((rows, lowest)) })
 }
 
-fn loaded(store: Store, rows: Vec<i64>) -> impl Stream<Item = Result<Entry, StoreError>> + Send {
+fn loaded(store: Store, rows: Vec<i64>) -> impl Stream<Item = Result<Loaded, StoreError>> + Send {
     let parts: Vec<Vec<i64>> = rows.chunks(EXPORT_LOAD).map(<[i64]>::to_vec).collect();
     let load = move |rows: Vec<i64>| {
         let store = store.clone();
         async move {
             let mut db = store.inner.readers.acquire().await?;
-            let entries = load(&mut db, &rows, With::Objects).await?;
+            let entries = store.load(&mut db, &rows, With::Objects).await?;
             Ok::<_, StoreError>(stream::iter(entries).map(Ok))
         }
     };
     stream::iter(parts).then(load).try_flatten()
-}
-
-async fn at_revision(
-    db: &mut SqliteConnection,
-    service: &ServiceRef,
-    revision: Revision,
-    with: With,
-) -> Result<Option<Entry>, StoreError> {
-    let seq = sqlx::query_scalar("SELECT seq FROM audit WHERE service = ?1 AND revision = ?2")
-        .bind(service.to_string())
-        .bind(i64::try_from(revision).unwrap_or(i64::MAX))
-        .fetch_optional(&mut *db)
-        .await?;
-    let Some(seq) = seq else { return Ok(None) };
-    Ok(load(db, &[seq], with).await?.pop())
 }
 
 /// A position in the list, in a form that is only good for being given back.

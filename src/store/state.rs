@@ -142,7 +142,7 @@ impl Store {
         .await?;
         let mut found = HashMap::with_capacity(rows.len());
         for row in &rows {
-            found.insert(row.try_get::<String, _>(0)?, Arc::new(read(row)?));
+            found.insert(row.try_get::<String, _>(0)?, Arc::new(read_or_bare(row)?));
         }
         Ok(names.iter().map(|name| found.get(name).cloned()).collect())
     }
@@ -156,7 +156,7 @@ impl Store {
         for row in &rows {
             let name: String = row.try_get(0)?;
             if let Some((namespace, name)) = name.split_once('/') {
-                out.push((ServiceRef::new(namespace, name), read(row)?));
+                out.push((ServiceRef::new(namespace, name), read_or_bare(row)?));
             }
         }
         Ok(out)
@@ -173,7 +173,32 @@ pub(super) async fn of(
     .bind(service.to_string())
     .fetch_optional(db)
     .await?;
-    found.as_ref().map(read).transpose()
+    found.as_ref().map(read_or_bare).transpose()
+}
+
+/// A state whose words cannot be read still has its revision, and its service can be changed: only who changed it
+/// last is not known.
+fn read_or_bare(found: &SqliteRow) -> Result<ServiceState, StoreError> {
+    match read(found) {
+        Err(StoreError::Unreadable { why, .. }) => {
+            let service: String = found.try_get(0)?;
+            tracing::warn!(service, why, "the last change of a service cannot be read");
+            let revision: i64 = found.try_get(1)?;
+            Ok(ServiceState {
+                revision: revision.cast_unsigned(),
+                fingerprint: found.try_get(2)?,
+                weights: None,
+                at_ms: 0,
+                by: String::new(),
+                channel: Channel::Automatic,
+                action: Action::SetTraffic,
+                ending: Ending::Unknown,
+                entry: 0,
+                steps: None,
+            })
+        }
+        other => other,
+    }
 }
 
 pub(super) fn read(found: &SqliteRow) -> Result<ServiceState, StoreError> {

@@ -18,7 +18,7 @@ use crate::domain::audit::{Entry, Intent};
 use super::chain::{self, GENESIS, Hash, Head};
 use super::row::{self, Columns, Kind};
 use super::text::Searchable;
-use super::{Store, StoreError, keys, schema, state};
+use super::{Damage, Store, StoreError, keys, schema, state};
 
 pub use super::report::{Bad, Report};
 
@@ -36,10 +36,15 @@ pub async fn verify_against(path: &Path, anchors: &[Head]) -> Result<Report, Sto
 }
 
 impl Store {
-    /// Verifies the history while it is in use. Beside the readers; the writer does not wait for it.
+    /// Verifies the history while it is in use, and remembers what is bad. Beside the readers; the writer does not
+    /// wait for it.
     pub async fn verify_own(&self) -> Result<Report, StoreError> {
         let mut db = self.inner.readers.acquire().await?;
-        check(&mut db, &[]).await
+        let report = check(&mut db, &[]).await?;
+        if let Some(bad) = &report.first_bad {
+            self.inner.condition.damaged(Damage { row: bad.seq, why: bad.why.clone() });
+        }
+        Ok(report)
     }
 }
 

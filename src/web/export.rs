@@ -7,7 +7,7 @@ use futures::{StreamExt, stream};
 use http::{HeaderValue, header};
 use serde_json::Value;
 
-use super::api::entry::FullEntry;
+use super::api::entry::{Damaged, ExportedEntry, FullEntry};
 use super::api::values::Weights;
 use super::auth::Who;
 use super::caller::Caller;
@@ -73,12 +73,20 @@ pub async fn answer(
         for entry in portion {
             // An error ends the answer without its end: nobody takes half a history for a whole one.
             let entry = entry.map_err(|refusal| std::io::Error::other(refusal.to_string()))?;
+            let entry = entry.map_err(Damaged::of);
             match format {
                 Format::Json => {
                     out.push_str(if first { "\n" } else { ",\n" });
-                    out.push_str(&serde_json::to_string(&FullEntry::of(lang, &entry))?);
+                    let exported = match &entry {
+                        Ok(entry) => ExportedEntry::Entry(Box::new(FullEntry::of(lang, entry))),
+                        Err(damaged) => ExportedEntry::Damaged(damaged.clone()),
+                    };
+                    out.push_str(&serde_json::to_string(&exported)?);
                 }
-                Format::Csv => row(&mut out, lang, &entry),
+                Format::Csv => match &entry {
+                    Ok(entry) => row(&mut out, lang, entry),
+                    Err(damaged) => damaged_row(&mut out, damaged),
+                },
             }
             first = false;
         }
@@ -127,6 +135,21 @@ fn row(out: &mut String, lang: Lang, entry: &Entry) {
         one.release.as_ref().map(|release| release.id.clone()).unwrap_or_default(),
         one.release.map(|release| release.said.join("; ")).unwrap_or_default(),
     ];
+    line(out, &fields);
+}
+
+/// A row that cannot be read, in its place: `damaged` under `result`, why under `error`.
+fn damaged_row(out: &mut String, damaged: &Damaged) {
+    let fields = COLUMNS.map(|column| match column {
+        "id" => damaged.id.map(|id| id.to_string()).unwrap_or_default(),
+        "result" => "damaged".to_owned(),
+        "error" => damaged.damaged.clone(),
+        _ => String::new(),
+    });
+    line(out, &fields);
+}
+
+fn line(out: &mut String, fields: &[String]) {
     for (at, value) in fields.iter().enumerate() {
         if at > 0 {
             out.push(',');

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a panic in a helper fails the test that called it")]
 
+mod audit_cli;
 mod cluster;
 mod cluster_room;
 mod demo;

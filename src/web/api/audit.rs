@@ -9,7 +9,7 @@ use jiff::tz::TimeZone;
 use super::body;
 use super::changes::{Call, Done, once};
 use super::document::ReasonBody;
-use super::entry::{Entries, FullEntry};
+use super::entry::{Entries, ExportedEntry, FullEntry};
 use super::extract::{EntryId, JsonBody, Query, bad_query, idempotency_key, request_hash};
 use super::words::{ActionWord, Format as FormatWord, Key, Moment, ResultWord, ServicePath, Words};
 use crate::domain::audit::{Action, Ending, Filter};
@@ -54,7 +54,7 @@ pub async fn list(
     let filter = filter(&mut query)?;
     query.finish()?;
     let page = app.services.entries(&who.actor, &filter, cursor.as_deref(), limit).await?;
-    Ok(respond::json(&Entries::of(caller.lang(), &page.items, page.next)))
+    Ok(respond::json(&Entries::of(caller.lang(), page)))
 }
 
 /// One entry with its checks and the objects before and after.
@@ -78,7 +78,8 @@ pub async fn one(
     Ok(respond::json(&FullEntry::of(caller.lang(), &entry)))
 }
 
-/// Every matching entry as one file. An answer that ends early was cut off: JSON does not close, CSV ends in an error.
+/// Every matching entry as one file. A row that cannot be read is named in its place (`damaged`). An answer that
+/// ends early was cut off: JSON does not close, CSV ends in an error.
 #[utoipa::path(
     get,
     path = "/api/v1/audit/export",
@@ -97,7 +98,7 @@ pub async fn one(
     responses((
         status = 200,
         description = "All matching entries, newest first.",
-        content((Vec<FullEntry> = "application/json"), (String = "text/csv"))
+        content((Vec<ExportedEntry> = "application/json"), (String = "text/csv"))
     ))
 )]
 pub async fn export(

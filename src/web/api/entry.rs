@@ -7,6 +7,7 @@ use utoipa::ToSchema;
 use super::values::{Check, Weights, moment};
 use crate::domain::audit::{self, Action, Details};
 use crate::domain::routing as words;
+use crate::services::history::{Damage, Page};
 use crate::views::audit as view;
 use crate::views::lang::Lang;
 use crate::views::text;
@@ -90,6 +91,30 @@ pub struct Transition {
     pub happened: Value,
 }
 
+/// One row of an exported history.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[serde(untagged)]
+pub enum ExportedEntry {
+    Entry(Box<FullEntry>),
+    Damaged(Damaged),
+}
+
+/// A row of the history that cannot be read any more; the rows around it can.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct Damaged {
+    /// The row's number.
+    #[schema(required = true)]
+    pub id: Option<i64>,
+    /// Why. `sluice audit verify` tells every bad row.
+    pub damaged: String,
+}
+
+impl Damaged {
+    pub fn of(damage: Damage) -> Self {
+        Self { id: damage.row, damaged: damage.why }
+    }
+}
+
 /// One entry with everything that was kept.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct FullEntry {
@@ -156,6 +181,8 @@ pub struct EditRecord {
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Entries {
     pub items: Vec<Entry>,
+    /// Numbers of rows that belong here and cannot be read.
+    pub damaged: Vec<i64>,
     /// Goes into `cursor`; null at the end.
     #[schema(required = true)]
     pub next: Option<String>,
@@ -253,8 +280,9 @@ impl EditRecord {
 }
 
 impl Entries {
-    pub fn of(lang: Lang, items: &[audit::Entry], next: Option<String>) -> Self {
-        Self { items: items.iter().map(|entry| Entry::of(lang, entry)).collect(), next }
+    pub fn of(lang: Lang, page: Page) -> Self {
+        let items = page.items.iter().map(|entry| Entry::of(lang, entry)).collect();
+        Self { items, damaged: page.damaged, next: page.next }
     }
 }
 

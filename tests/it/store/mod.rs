@@ -1,7 +1,9 @@
 //! The store: what is written is durable, ordered and provable; what is read is exactly what was asked.
 
+mod damaged;
 mod door_cases;
 mod opening;
+mod other_version;
 mod pages;
 mod revisions;
 mod search;
@@ -64,6 +66,21 @@ pub async fn connect(path: &std::path::Path) -> SqliteConnection {
     let options = sqlx::sqlite::SqliteConnectOptions::new().filename(path);
     SqliteConnection::connect_with(&options).await.unwrap()
 }
+
+/// Does something to a file as its owner could, with the triggers put back afterwards.
+pub async fn tamper(path: &std::path::Path, sql: &str) {
+    let mut db = connect(path).await;
+    let triggers: Vec<String> = sqlx::query_scalar("SELECT sql FROM sqlite_schema WHERE type = 'trigger'")
+        .fetch_all(&mut db)
+        .await
+        .unwrap();
+    let all = format!("PRAGMA foreign_keys = OFF; {NO_TRIGGERS} {sql}; {};", triggers.join(";"));
+    sqlx::raw_sql(sqlx::AssertSqlSafe(all)).execute(&mut db).await.unwrap();
+}
+
+pub const NO_TRIGGERS: &str =
+    "DROP TRIGGER audit_no_update; DROP TRIGGER audit_no_delete; DROP TRIGGER audit_in_order;
+    DROP TRIGGER listing_no_update; DROP TRIGGER listing_no_delete;";
 
 /// What somebody wants: 30/70 on `shop/reviews`.
 pub fn intent(number: u32) -> Intent {

@@ -6,11 +6,7 @@ use sluice::domain::audit::Ending;
 use sluice::store::verify::{Report, verify, verify_against};
 use sluice::store::{Head, Revise};
 
-use super::{Home, change, connect, intent, outcome};
-
-const NO_TRIGGERS: &str =
-    "DROP TRIGGER audit_no_update; DROP TRIGGER audit_no_delete; DROP TRIGGER audit_in_order;
-    DROP TRIGGER listing_no_update; DROP TRIGGER listing_no_delete;";
+use super::{Home, NO_TRIGGERS, change, connect, intent, outcome, tamper};
 
 /// A copy of a history of ten changes (rows 1 to 20), a refusal (21) and an open intent (22).
 async fn copy() -> (Home, std::path::PathBuf, Head) {
@@ -24,17 +20,6 @@ async fn copy() -> (Home, std::path::PathBuf, Head) {
     home.store.backup(&copy).await.unwrap();
     let head = home.store.head().await.unwrap().unwrap();
     (home, copy, head)
-}
-
-/// Does something to a copy as its owner could, with the triggers put back afterwards.
-async fn tamper(path: &Path, sql: &str) {
-    let mut db = connect(path).await;
-    let triggers: Vec<String> = sqlx::query_scalar("SELECT sql FROM sqlite_schema WHERE type = 'trigger'")
-        .fetch_all(&mut db)
-        .await
-        .unwrap();
-    let all = format!("PRAGMA foreign_keys = OFF; {NO_TRIGGERS} {sql}; {};", triggers.join(";"));
-    sqlx::raw_sql(sqlx::AssertSqlSafe(all)).execute(&mut db).await.unwrap();
 }
 
 #[tokio::test]

@@ -168,6 +168,26 @@ async fn a_history_that_lacks_the_last_row_is_not_written_to() {
     assert_eq!(home.store.look_after().await.unwrap().cause, Cause::Replaced, "and it stays so");
 }
 
+/// `cp older.db sluice.db`: the same file, with pages that our own connections do not look at.
+#[tokio::test]
+async fn a_file_that_was_written_over_in_place_stops_writing() {
+    let home = Home::new().await;
+    change(&home.store, 1).await;
+    let copy = home.beside("copy.db");
+    home.store.backup(&copy).await.unwrap();
+    for number in 2..40 {
+        change(&home.store, number).await;
+    }
+    let mut other = home.stranger().await;
+    sqlx::raw_sql("PRAGMA wal_checkpoint(TRUNCATE)").execute(&mut other).await.unwrap();
+    assert_eq!(home.store.look_after().await, None);
+    // By another process: opening and closing the file here would give up SQLite's locks.
+    assert!(std::process::Command::new("cp").args([&copy, &home.path()]).status().unwrap().success());
+    assert_eq!(refused(&home.store).await, Cause::Replaced);
+    assert_eq!(refused(&home.store).await, Cause::Replaced);
+    assert_eq!(home.store.look_after().await.unwrap().cause, Cause::Replaced);
+}
+
 #[tokio::test]
 async fn a_lock_that_another_holds_is_a_refusal_in_time_and_nothing_is_half_written() {
     let home = Home::new().await;

@@ -43,7 +43,7 @@ pub struct TestApp {
     pub router: Router,
     pub figures: Arc<Figures>,
     stop: CancellationToken,
-    folder: tempfile::TempDir,
+    folder: Arc<tempfile::TempDir>,
 }
 
 /// Metrics that a test sets by hand.
@@ -82,8 +82,14 @@ impl TestApp {
         let clock = Clock::manual(START_MS);
         let (demo, _) = Demo::still(clock.clone(), 7);
         set_up(&demo);
-        let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(&folder.path().join("sluice.db"), clock.clone()).await.unwrap();
+        Self::on(settings, demo, clock, Arc::new(tempfile::tempdir().unwrap())).await
+    }
+
+    async fn on(settings: Web, demo: Demo, clock: Clock, folder: Arc<tempfile::TempDir>) -> Self {
+        // Tasks of one that has just ended may hold the history a moment longer.
+        let file = folder.path().join("sluice.db");
+        let open = async || Store::open(&file, clock.clone()).await.ok();
+        let store = super::wait_for("the history is free", open).await;
         let target = Target::InProcess(client::in_process(demo.api.service()));
         let options = Options { clock: clock.clone(), ..Options::default() };
         let cluster = Cluster::connect(target, options).await.unwrap();
@@ -99,6 +105,15 @@ impl TestApp {
         let this = Self { router: router(app.clone()), demo, clock, services, figures, stop, folder };
         this.until_listed().await;
         this
+    }
+
+    /// Another Sluice on the same cluster and the same history, after this one has ended.
+    pub async fn restart(self) -> Self {
+        self.stop.cancel();
+        self.services.finish().await;
+        let (demo, clock, folder) = (self.demo.clone(), self.clock.clone(), self.folder.clone());
+        drop(self);
+        Self::on(Web::open(), demo, clock, folder).await
     }
 
     /// The file of the history.

@@ -9,6 +9,7 @@ mod frame;
 
 mod api;
 mod changes;
+mod damaged;
 mod document;
 mod history;
 
