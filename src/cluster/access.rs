@@ -182,7 +182,11 @@ impl Cluster {
     /// The first right that a plan needs and that somebody lacks, creations included.
     pub async fn may_write(&self, who: &Identity, plan: &Plan) -> Result<Option<Ask>, ClusterError> {
         let ask = |edit: &crate::domain::plan::Edit| {
-            let verb = if edit.before.is_some() { "update" } else { "create" };
+            let verb = match (&edit.before, &edit.after) {
+                (_, None) => "delete",
+                (Some(_), _) => "update",
+                (None, _) => "create",
+            };
             Ask::write(verb, edit.object.kind, edit.object.namespace.clone())
         };
         self.first_denied(who, plan.edits().map(ask).collect()).await

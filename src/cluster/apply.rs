@@ -117,7 +117,11 @@ impl Cluster {
 
 fn fate(change: &str, record: &EditRecord, now: Option<&Value>) -> Fate {
     let Some(now) = now else {
-        return if record.before.is_none() { Fate::Before } else { Fate::Other { manager: None } };
+        return match (&record.before, &record.after) {
+            (None, _) => Fate::Before,
+            (Some(_), None) => Fate::Carries,
+            (Some(_), Some(_)) => Fate::Other { manager: None },
+        };
     };
     let spec = now.get("spec");
     if annotation(now) == Some(change) && spec == record.after.as_ref() {
@@ -157,8 +161,8 @@ impl<'a> Run<'a> {
             }
         }
         // What is known is read by name, the rest is found by lists that are as new as our own watch
-        // ([`Cluster::read_fresh`]): what was just made has to be known before anybody reads again.
-        let made = self.done.iter().filter(|(_, _, edit, _)| edit.before.is_none());
+        // ([`Cluster::read_fresh`]): what was just made or deleted has to be known before anybody reads again.
+        let made = self.done.iter().filter(|(_, _, edit, _)| edit.before.is_none() || edit.deletes());
         self.known(made.map(|(_, _, edit, stored)| (&edit.object, stored)), self.patience(end)).await;
         Ok(())
     }
@@ -177,15 +181,19 @@ impl<'a> Run<'a> {
         }
         let limit = left.mul_f64(0.75).min(self.cluster.limits().write);
 
-        let body = marked(edit.after.clone(), Some(self.change));
+        let body = write::body_of(edit, Some(self.change));
         let fate = self.cluster.write(edit, body, Mode::Real, Instant::now() + limit, end).await;
         let record = &mut self.records[at];
         match fate {
             write::Fate::Written(stored, _) => {
                 let version = text(&stored, "resourceVersion");
-                tracing::info!(change = self.change, object = %edit.object, version, "written");
+                if edit.deletes() {
+                    tracing::info!(change = self.change, object = %edit.object, "deleted");
+                } else {
+                    tracing::info!(change = self.change, object = %edit.object, version, "written");
+                }
                 record.written = Written::Yes;
-                record.resource_version_after = Some(version.to_owned());
+                record.resource_version_after = (!edit.deletes()).then(|| version.to_owned());
                 self.done.push((stage, at, edit, stored));
                 Ok(())
             }
@@ -219,6 +227,12 @@ impl<'a> Run<'a> {
     /// Waits until our own watch has told of what was written.
     async fn known(&self, written: impl Iterator<Item = (&ObjectRef, &Value)>, wait: Instant) {
         for (object, stored) in written {
+            if stored.is_null() {
+                if !self.cache.heard_gone(object, wait).await {
+                    tracing::warn!(%object, "our own watch has not told of a deletion yet");
+                }
+                continue;
+            }
             let (version, generation) = (text(stored, "resourceVersion"), generation(stored));
             if !self.cache.heard_of(object, version, generation, wait).await {
                 tracing::warn!(%object, version, "our own watch has not told of a write yet");
@@ -276,14 +290,17 @@ impl<'a> Run<'a> {
 
     /// Writes the old spec over ours. An object that somebody changed since is left alone.
     async fn put_back(&self, edit: &Edit, before: &Value, stored: &Value, end: Instant) -> write::Fate {
-        let mut back = stored.clone();
+        let mut back = if edit.deletes() { fresh_copy(before) } else { stored.clone() };
         if let (Some(members), Some(spec)) = (back.as_object_mut(), before.get("spec")) {
             members.insert("spec".to_owned(), spec.clone());
         }
         // So that it can be told from our first write when this answer is lost too.
         let mark = format!("{}/undone", self.change);
-        let undo =
-            Edit { object: edit.object.clone(), before: Some(Arc::new(stored.clone())), after: back.clone() };
+        let undo = Edit {
+            object: edit.object.clone(),
+            before: (!edit.deletes()).then(|| Arc::new(stored.clone())),
+            after: Some(back.clone()),
+        };
         let left = end.saturating_duration_since(Instant::now()).max(LEAST);
         let limit = left.mul_f64(0.6);
         let find_out = Instant::now() + left;
@@ -291,4 +308,19 @@ impl<'a> Run<'a> {
             .write(&undo, marked(back, Some(&mark)), Mode::Real, Instant::now() + limit, find_out)
             .await
     }
+}
+
+/// An object as it is made again: without what the API server gives to each new one.
+fn fresh_copy(object: &Value) -> Value {
+    let mut copy = object.clone();
+    if let Some(metadata) = copy.get_mut("metadata").and_then(Value::as_object_mut) {
+        for key in ["uid", "resourceVersion", "generation", "creationTimestamp", "managedFields", "selfLink"]
+        {
+            metadata.remove(key);
+        }
+    }
+    if let Some(members) = copy.as_object_mut() {
+        members.remove("status");
+    }
+    copy
 }

@@ -271,6 +271,23 @@ impl Cache {
         timeout_at(end, waiting).await.unwrap_or(false)
     }
 
+    /// Waits until the object is heard of as gone; false when `end` comes first.
+    pub(super) async fn heard_gone(&self, object: &ObjectRef, end: Instant) -> bool {
+        let mut echo = self.inner.echo.subscribe();
+        let waiting = async {
+            loop {
+                echo.borrow_and_update();
+                if self.version_of(object).is_none() {
+                    return true;
+                }
+                if echo.changed().await.is_err() {
+                    return false;
+                }
+            }
+        };
+        timeout_at(end, waiting).await.unwrap_or(false)
+    }
+
     fn version_of(&self, object: &ObjectRef) -> Option<(String, i64)> {
         self.routing_row(object)?.routing_meta().map(|meta| (meta.resource_version.clone(), meta.generation))
     }

@@ -66,7 +66,7 @@ use self::client::Clients;
 use self::words::Words;
 
 /// The name under which the API server books what we write, in `managedFields` and in its audit log.
-pub const FIELD_MANAGER: &str = "sluice";
+pub use crate::domain::plan::FIELD_MANAGER;
 
 /// Which API server is meant.
 pub enum Target {

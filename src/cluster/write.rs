@@ -1,4 +1,4 @@
-//! One write: PUT at the resourceVersion that was read, or POST for an object that did not exist; and finding out
+//! One write: PUT or DELETE at the resourceVersion that was read, or POST for an object that did not exist; and finding out
 //! what became of it when the answer is lost. `apply` puts these in order. Never sends a write twice, except after
 //! a conflict in which nothing but status or metadata had moved.
 
@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use http::Method;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use tokio::time::{Instant, sleep};
 
 use crate::domain::ids::ObjectRef;
@@ -39,7 +39,7 @@ pub(super) enum Mode {
 
 /// What became of one write.
 pub(super) enum Fate {
-    /// Stored; the object as it is now.
+    /// Stored; the object as it is now, null for one that was deleted.
     Written(Value, Vec<String>),
     /// Certainly not stored.
     Not(ApplyError),
@@ -53,8 +53,7 @@ impl Cluster {
     pub async fn dry_run(&self, plan: &Plan) -> Result<Vec<Warning>, ApplyError> {
         let end = within(self.limits().write);
         let tries = plan.edits().map(|edit| async move {
-            let body = edit.after.clone();
-            match self.write(edit, body, Mode::DryRun, end, end).await {
+            match self.write(edit, body_of(edit, None), Mode::DryRun, end, end).await {
                 Fate::Written(_, warnings) => Ok((edit, warnings)),
                 Fate::Not(error) | Fate::Unknown(error) => Err(error),
             }
@@ -65,6 +64,20 @@ impl Cluster {
             all.extend(warnings.into_iter().map(|text| Warning { object: edit.object.clone(), text }));
         }
         Ok(all)
+    }
+
+    /// False when the API server forbids Sluice itself a deletion of the plan: its role may be older than it is.
+    /// Whatever else stands in the way comes up when the plan is tried.
+    pub async fn may_delete(&self, plan: &Plan) -> bool {
+        let end = within(self.limits().write);
+        for edit in plan.edits().filter(|edit| edit.deletes()) {
+            let tried = self.write(edit, body_of(edit, None), Mode::DryRun, end, end).await;
+            if let Fate::Not(ApplyError::Cluster { error: ClusterError::Forbidden(words), .. }) = tried {
+                tracing::warn!(object = %edit.object, words, "Sluice's own role does not allow this deletion");
+                return false;
+            }
+        }
+        true
     }
 
     /// Writes one edit. The request ends by `end`; finding out what became of it, by `find_out`.
@@ -88,6 +101,7 @@ impl Cluster {
                 }
             };
             match answer.status {
+                200..=299 if edit.deletes() => return Fate::Written(Value::Null, answer.warnings),
                 200..=299 => {
                     return match serde_json::from_slice::<Value>(&answer.body) {
                         Ok(stored) => {
@@ -103,6 +117,8 @@ impl Cluster {
                         }
                     };
                 }
+                // Somebody else deleted it, too.
+                404 if edit.deletes() => return Fate::Written(Value::Null, Vec::new()),
                 // A PUT to an object that is gone.
                 404 if edit.before.is_some() => {
                     return Fate::Not(ApplyError::Conflict { object: object.clone(), manager: None });
@@ -150,9 +166,13 @@ impl Cluster {
         if mode == Mode::DryRun {
             pairs.push(("dryRun", "All"));
         }
-        let (method, path) = match edit.before {
-            Some(_) => (Method::PUT, kinds::path(&edit.object)),
-            None => (Method::POST, kinds::collection_path(&edit.object)),
+        if edit.deletes() {
+            pairs.retain(|(name, _)| !matches!(*name, "fieldManager" | "fieldValidation"));
+        }
+        let (method, path) = match (&edit.before, &edit.after) {
+            (_, None) => (Method::DELETE, kinds::path(&edit.object)),
+            (Some(_), Some(_)) => (Method::PUT, kinds::path(&edit.object)),
+            (None, Some(_)) => (Method::POST, kinds::collection_path(&edit.object)),
         };
         Call::with_body(method, path + &query(&pairs), body)
     }
@@ -220,10 +240,13 @@ enum Verdict {
 }
 
 fn judge(edit: &Edit, body: &Value, now: Option<Value>) -> Verdict {
+    if edit.deletes() && now.as_ref().is_none_or(|now| now.pointer("/metadata/deletionTimestamp").is_some()) {
+        return Verdict::Written(Value::Null);
+    }
     let Some(now) = now else {
         return if edit.before.is_some() { Verdict::Overtaken(None) } else { Verdict::Not };
     };
-    if annotation(&now) == annotation(body) && annotation(body).is_some() {
+    if !edit.deletes() && annotation(&now) == annotation(body) && annotation(body).is_some() {
         return Verdict::Written(now);
     }
     let Some(before) = edit.before.as_deref() else {
@@ -242,6 +265,28 @@ fn judge(edit: &Edit, body: &Value, now: Option<Value>) -> Verdict {
     }
 }
 
+/// What is sent for an edit: the object with the id of the change on it, or the options of a deletion.
+pub(super) fn body_of(edit: &Edit, change: Option<&str>) -> Value {
+    match (&edit.after, &edit.before) {
+        (Some(after), _) if change.is_some() => marked(after.clone(), change),
+        (Some(after), _) => after.clone(),
+        (None, Some(before)) => deletion(before),
+        (None, None) => Value::Null,
+    }
+}
+
+/// The options that delete an object if it is still the one that was read, as it was read.
+fn deletion(object: &Value) -> Value {
+    json!({
+        "kind": "DeleteOptions",
+        "apiVersion": "v1",
+        "preconditions": {
+            "uid": text(object, "uid"),
+            "resourceVersion": text(object, "resourceVersion"),
+        },
+    })
+}
+
 /// The same edit on an object of which only status or metadata moved since it was read; `None` when more did.
 fn rebased(edit: &Edit, body: &Value, now: &Value) -> Option<Value> {
     let before = edit.before.as_deref()?;
@@ -251,6 +296,9 @@ fn rebased(edit: &Edit, body: &Value, now: &Value) -> Option<Value> {
         && now.pointer("/metadata/deletionTimestamp").is_none();
     if !same {
         return None;
+    }
+    if edit.deletes() {
+        return Some(deletion(now));
     }
     let mut again = now.clone();
     again.as_object_mut()?.insert("spec".to_owned(), body.get("spec").cloned().unwrap_or_default());

@@ -278,7 +278,7 @@ impl EditRecord {
         Self {
             object: edit.object.clone(),
             before: edit.before.as_ref().and_then(|before| before.get("spec").cloned()),
-            after: edit.after.get("spec").cloned(),
+            after: edit.after.as_ref().and_then(|after| after.get("spec").cloned()),
             resource_version_before: edit.resource_version().map(Into::into),
             resource_version_after: None,
             written: Written::No,

@@ -11,17 +11,22 @@ use super::ids::{Kind, ObjectRef, RouteId};
 use super::refusal::Check;
 use super::routing::{Mirror, Rule, Weights};
 
-/// One object that will be created, or replaced at the resourceVersion that was read.
+/// One object that will be created, or replaced or deleted at the resourceVersion that was read.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Edit {
     pub object: ObjectRef,
     /// The whole object as read; `None` = it will be created.
     pub before: Option<Arc<Value>>,
-    /// The whole object as it shall be.
-    pub after: Value,
+    /// The whole object as it shall be; `None` = it will be deleted.
+    pub after: Option<Value>,
 }
 
 impl Edit {
+    /// True when the object goes.
+    pub fn deletes(&self) -> bool {
+        self.after.is_none()
+    }
+
     /// The resourceVersion that the edit stands on; `None` for a creation.
     pub fn resource_version(&self) -> Option<&str> {
         self.before.as_ref()?.pointer("/metadata/resourceVersion")?.as_str()
@@ -38,18 +43,20 @@ pub struct Plan {
 
 impl Plan {
     /// Builds a plan. `adds` and `removes` touch DestinationRules, `switch` touches VirtualServices;
-    /// edits that would change nothing are left out.
+    /// edits that would change nothing are left out. A DestinationRule goes last, after the routes that named
+    /// its subsets.
     pub fn new(adds: Vec<Edit>, switch: Vec<Edit>, removes: Vec<Edit>) -> Self {
         let real = |edits: Vec<Edit>, kind: Kind| -> Vec<Edit> {
             edits
                 .into_iter()
-                .filter(|edit| edit.object.kind == kind && edit.before.as_deref() != Some(&edit.after))
+                .filter(|edit| edit.object.kind == kind && edit.before.as_deref() != edit.after.as_ref())
                 .collect()
         };
+        let (going, adds): (Vec<Edit>, Vec<Edit>) = adds.into_iter().partition(Edit::deletes);
         Self {
             adds: real(adds, Kind::DestinationRule),
             switch: real(switch, Kind::VirtualService),
-            removes: real(removes, Kind::DestinationRule),
+            removes: real(removes.into_iter().chain(going).collect(), Kind::DestinationRule),
         }
     }
 
@@ -128,3 +135,6 @@ pub fn deltas(
 /// The annotation that names the latest change from here on each object that we write: how an answer
 /// that was lost is found out later.
 pub const CHANGE_ANNOTATION: &str = "sluice.io/change";
+
+/// The field manager of everything that Sluice writes.
+pub const FIELD_MANAGER: &str = "sluice";

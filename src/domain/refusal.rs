@@ -196,6 +196,9 @@ codes! {
     Affinity "affinity" 200,
     PerConnection "per_connection" 200,
     CreatesObjects "creates_objects" 200,
+    DeletesObjects "deletes_objects" 200,
+    /// What did not exist at the revision, and is not ours to delete.
+    StaysBehind "stays_behind" 200,
     AddsSubset "adds_subset" 200,
     RulesFollow "rules_follow" 200,
     MirrorWrites "mirror_writes" 200,

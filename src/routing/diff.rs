@@ -11,12 +11,12 @@ const AROUND: usize = 3;
 /// Objects of which the YAML is larger than this are not compared line by line.
 const LARGEST: usize = 2 << 20;
 
-/// The lines of an edit. A creation is all additions. `metadata` is shown only by what Sluice sets
+/// The lines of an edit. A creation is all additions, a deletion all removals. `metadata` is shown only by what Sluice sets
 /// there (labels and annotations, without its own stamp); `status`, `managedFields` and the server's own fields never.
 /// Between two distant changes stands one line `…`.
 pub fn yaml(edit: &Edit) -> Vec<DiffLine> {
     let before = edit.before.as_deref().map(text_of).unwrap_or_default();
-    let after = text_of(&edit.after);
+    let after = edit.after.as_ref().map(text_of).unwrap_or_default();
     lines(&before, &after)
 }
 

@@ -35,11 +35,13 @@ pub struct Policy {
     pub big_jump_points: u8,
     /// Success rate (percent) below which a version that gets more traffic must be acknowledged.
     pub min_success_percent: f64,
+    /// Whether objects that Sluice made may be deleted on the way back to a time before them.
+    pub may_delete: bool,
 }
 
 impl Default for Policy {
     fn default() -> Self {
-        Self { big_jump_points: 25, min_success_percent: 99.0 }
+        Self { big_jump_points: 25, min_success_percent: 99.0, may_delete: true }
     }
 }
 

@@ -3,8 +3,8 @@
 
 use crate::cluster::{Ask, Visible};
 use crate::domain::actor::{Actor, Identity};
-use crate::domain::ids::{Namespace, ServiceRef};
-use crate::domain::plan::Plan;
+use crate::domain::ids::{Kind, Namespace, ServiceRef};
+use crate::domain::plan::{Edit, Plan};
 use crate::domain::refusal::{Code, Refusal};
 
 use super::Services;
@@ -54,6 +54,18 @@ impl Services {
     ) -> Result<Option<Refusal>, Refusal> {
         let lacking = self.inner.cluster.may_write(who, plan).await.map_err(|error| error.refusal())?;
         Ok(lacking.map(|ask| forbidden(who, at, &ask)))
+    }
+
+    /// True when whoever asks and Sluice itself may delete everything that the plan deletes.
+    pub(super) async fn deletions_allowed(&self, who: &Identity, plan: &Plan) -> Result<bool, Refusal> {
+        let going: Vec<Edit> = plan.edits().filter(|edit| edit.deletes()).cloned().collect();
+        if going.is_empty() {
+            return Ok(true);
+        }
+        let (rules, routes) = going.into_iter().partition(|edit| edit.object.kind == Kind::DestinationRule);
+        let plan = Plan::new(Vec::new(), routes, rules);
+        let lacking = self.inner.cluster.may_write(who, &plan).await.map_err(|error| error.refusal())?;
+        Ok(lacking.is_none() && self.inner.cluster.may_delete(&plan).await)
     }
 
     /// The namespaces whose history the person may read; `None` = the whole history, sign-ins included.

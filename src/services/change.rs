@@ -144,7 +144,13 @@ impl Services {
             revision: Some(look.revision + 1),
             actor: who.identity.user.clone(),
         };
-        let planned = routing::plan(&command, &look.snapshot, &self.inner.settings.policy, &stamp)?;
+        let mut policy = self.inner.settings.policy.clone();
+        let mut planned = routing::plan(&command, &look.snapshot, &policy, &stamp)?;
+        // The way back must not end at a missing right to tidy up: what may not be deleted stays, without effect.
+        if !self.deletions_allowed(&who.identity, &planned.plan).await? {
+            policy.may_delete = false;
+            planned = routing::plan(&command, &look.snapshot, &policy, &stamp)?;
+        }
         if let Some(refusal) = self.plan_rights(&who.identity, at, &planned.plan).await? {
             return Err(refusal);
         }

@@ -152,10 +152,18 @@ async fn people_may_do_what_the_table_says() {
         assert_eq!(found, expected, "{person}");
         if person != "admin" {
             assert!(!may(client, "get", "", "secrets", "bookinfo").await, "{person} reads secrets");
-            assert!(
-                !may(client, "delete", ISTIO, "virtualservices", "bookinfo").await,
-                "{person} deletes routes"
-            );
+            // Whoever moves traffic may also take away what was created for that, and nobody else.
+            for namespace in ["bookinfo", "weather", "default"] {
+                assert_eq!(
+                    may(client, "delete", ISTIO, "virtualservices", namespace).await,
+                    may(client, "update", ISTIO, "virtualservices", namespace).await,
+                    "{person} deletes routes in {namespace}"
+                );
+                assert!(
+                    !may(client, "deletecollection", ISTIO, "virtualservices", namespace).await,
+                    "{person} deletes many routes at once in {namespace}"
+                );
+            }
         }
     }
 }

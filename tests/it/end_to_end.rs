@@ -126,6 +126,7 @@ async fn the_main_job_on_a_real_api_server() {
         audit.body
     );
 
+    the_way_back_to_before_sluice(&cluster, &sluice).await;
     others_are_kept_out(&cluster, &sluice).await;
     a_stateful_service_and_objects_elsewhere(&cluster, &sluice).await;
 
@@ -140,6 +141,24 @@ async fn the_main_job_on_a_real_api_server() {
     std::fs::copy(sluice.history(), &copy).unwrap();
     let (report, good) = verify(&copy);
     assert!(good, "{report}");
+}
+
+/// Revision 0 is as it was: what Sluice created, and nobody else has edited, is gone.
+async fn the_way_back_to_before_sluice(cluster: &RealCluster, sluice: &Served) {
+    let admin = cluster.client("admin").await;
+    let there = async |kind: &str, plural: &str| {
+        objects(admin.clone(), kind, plural, "weather").get_opt("recommendation").await.unwrap().is_some()
+    };
+    assert!(
+        there("VirtualService", "virtualservices").await
+            && there("DestinationRule", "destinationrules").await
+    );
+    let path = "/api/v1/services/weather/recommendation/traffic/switch-back";
+    let amy = Some(cluster.token("amy"));
+    let back = sluice.call("POST", path, amy, Some(json!({"revision": 0})), &[]).await;
+    assert_eq!(back.status, 200, "{:?}", back.body);
+    assert!(!there("VirtualService", "virtualservices").await, "{:?}", back.body);
+    assert!(!there("DestinationRule", "destinationrules").await, "{:?}", back.body);
 }
 
 /// A StatefulSet, a second version that comes later (its subset is added to the DestinationRule that Sluice

@@ -18,7 +18,8 @@ use super::super::{ChangeStamp, json};
 #[derive(Clone, Debug)]
 pub struct Draft {
     pub before: Option<Arc<Value>>,
-    pub after: Value,
+    /// `None` = it goes.
+    pub after: Option<Value>,
 }
 
 /// All drafts of a plan.
@@ -30,22 +31,29 @@ impl Drafts {
     pub fn open(&mut self, snapshot: &Snapshot, at: &ObjectRef) -> Result<&mut Value, Refusal> {
         if !self.0.contains_key(at) {
             let json = find(snapshot, at).ok_or_else(|| unread(at))?;
-            self.0.insert(at.clone(), Draft { after: (*json).clone(), before: Some(json) });
+            self.0.insert(at.clone(), Draft { after: Some((*json).clone()), before: Some(json) });
         }
-        self.0.get_mut(at).map(|draft| &mut draft.after).ok_or_else(|| unread(at))
+        self.0.get_mut(at).and_then(|draft| draft.after.as_mut()).ok_or_else(|| unread(at))
     }
 
     /// The object as it stands in the plan so far.
     pub fn peek<'s>(&'s self, snapshot: &'s Snapshot, at: &ObjectRef) -> Option<&'s Value> {
         match self.0.get(at) {
-            Some(draft) => Some(&draft.after),
+            Some(draft) => draft.after.as_ref(),
             None => find_ref(snapshot, at),
         }
     }
 
     /// Adds an object that will be created.
     pub fn create(&mut self, at: ObjectRef, after: Value) {
-        self.0.insert(at, Draft { before: None, after });
+        self.0.insert(at, Draft { before: None, after: Some(after) });
+    }
+
+    /// Takes an object away that exists.
+    pub fn remove(&mut self, snapshot: &Snapshot, at: &ObjectRef) -> Result<(), Refusal> {
+        let json = find(snapshot, at).ok_or_else(|| unread(at))?;
+        self.0.insert(at.clone(), Draft { before: Some(json), after: None });
+        Ok(())
     }
 
     /// True when the object exists or will.
@@ -61,7 +69,7 @@ impl Drafts {
 
     /// The drafts that change something.
     pub fn changed(&self) -> impl Iterator<Item = (&ObjectRef, &Draft)> {
-        self.0.iter().filter(|(_, draft)| draft.before.as_deref() != Some(&draft.after))
+        self.0.iter().filter(|(_, draft)| draft.before.as_deref() != draft.after.as_ref())
     }
 
     /// The plan: DestinationRules first (last, where subsets go), each object with the change's name on it.
@@ -71,7 +79,9 @@ impl Drafts {
         let mut last = Vec::new();
         for (at, draft) in self.changed() {
             let mut after = draft.after.clone();
-            json::stamp(&mut after, change);
+            if let Some(after) = &mut after {
+                json::stamp(after, change);
+            }
             let edit = Edit { object: at.clone(), before: draft.before.clone(), after };
             // Subsets before the routes that name them: a route must never name what does not exist.
             match at.kind {
@@ -84,15 +94,11 @@ impl Drafts {
         Plan::new(adds, switch, last)
     }
 
-    /// The snapshot as it would be after the plan's edits of some kinds.
-    pub fn applied(&self, snapshot: &Snapshot, of: impl Fn(Kind) -> bool) -> Snapshot {
+    /// The snapshot as it would be after some of the plan's edits.
+    pub fn applied(&self, snapshot: &Snapshot, of: impl Fn(&ObjectRef, &Draft) -> bool) -> Snapshot {
         let mut after = snapshot.clone();
-        for (at, draft) in self.changed().filter(|(at, _)| of(at.kind)) {
-            let json = Arc::new(draft.after.clone());
-            match at.kind {
-                Kind::VirtualService => put(&mut after.virtual_services, at, json),
-                Kind::DestinationRule => put(&mut after.destination_rules, at, json),
-            }
+        for (at, draft) in self.changed().filter(|(at, draft)| of(at, draft)) {
+            place(&mut after, at, draft.after.clone());
         }
         after
     }
@@ -102,13 +108,23 @@ impl Drafts {
 pub fn applied(snapshot: &Snapshot, plan: &Plan) -> Snapshot {
     let mut after = snapshot.clone();
     for edit in plan.edits() {
-        let json = Arc::new(edit.after.clone());
-        match edit.object.kind {
-            Kind::VirtualService => put(&mut after.virtual_services, &edit.object, json),
-            Kind::DestinationRule => put(&mut after.destination_rules, &edit.object, json),
-        }
+        place(&mut after, &edit.object, edit.after.clone());
     }
     after
+}
+
+/// Puts an object into the snapshot, or takes it out.
+fn place(snapshot: &mut Snapshot, at: &ObjectRef, json: Option<Value>) {
+    match (at.kind, json.map(Arc::new)) {
+        (Kind::VirtualService, Some(json)) => put(&mut snapshot.virtual_services, at, json),
+        (Kind::DestinationRule, Some(json)) => put(&mut snapshot.destination_rules, at, json),
+        (Kind::VirtualService, None) => {
+            snapshot.virtual_services.retain(|held| held.object.at(at.kind) != *at);
+        }
+        (Kind::DestinationRule, None) => {
+            snapshot.destination_rules.retain(|held| held.object.at(at.kind) != *at);
+        }
+    }
 }
 
 /// Replaces an object of a list by its name, or adds it.

@@ -71,7 +71,7 @@ pub fn plan(
             planner.before.default
         }
         Command::SwitchBack { specs, .. } => {
-            planner.switch_back(specs)?;
+            planner.switch_back(specs, policy.may_delete)?;
             planner.before.default
         }
     };
@@ -210,9 +210,9 @@ impl Planner<'_> {
         let removes = matches!(command, Command::Retire { .. });
         // Between the two stages: new subsets and old routes; or, when something goes, new routes and old subsets.
         let first = if removes { Kind::VirtualService } else { Kind::DestinationRule };
-        let added = self.drafts.applied(self.snapshot, |kind| kind == first);
+        let added = self.drafts.applied(self.snapshot, |at, draft| at.kind == first && draft.after.is_some());
         let between = inspect(&added);
-        let applied = self.drafts.applied(self.snapshot, |_| true);
+        let applied = self.drafts.applied(self.snapshot, |_, _| true);
         let after = inspect(&applied);
         let plan = self.drafts.plan(change, removes);
         let effect = self.effect(&after, target);

@@ -1,5 +1,6 @@
 //! Switch back: the split, the rules and the mirror of an earlier revision, in the objects as they are
-//! now. Everything else that was changed since stays.
+//! now. Everything else that was changed since stays. What Sluice made since then, and nobody else has
+//! edited, goes: first the VirtualServices, then the DestinationRules that no route names any more.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -7,7 +8,9 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use crate::domain::ids::{Kind, ObjectRef};
-use crate::domain::refusal::{Code, Refusal};
+use crate::domain::istio::Destination;
+use crate::domain::plan::FIELD_MANAGER;
+use crate::domain::refusal::{Check, Code, Refusal, Severity};
 use crate::domain::routing::{Dest, Fixed, RouteKind};
 use crate::domain::snapshot::Snapshot;
 
@@ -19,7 +22,7 @@ use super::mirror;
 
 impl Planner<'_> {
     /// Restores what the specs of that revision said about the service.
-    pub fn switch_back(&mut self, specs: &[(ObjectRef, Value)]) -> Result<(), Refusal> {
+    pub fn switch_back(&mut self, specs: &[(ObjectRef, Value)], may_delete: bool) -> Result<(), Refusal> {
         let then = self.snapshot_of(specs);
         let then = inspect(&then);
         let mut todo: Vec<ObjectRef> = Vec::new();
@@ -38,10 +41,51 @@ impl Planner<'_> {
                     }
                 }
                 Some(spec) => self.recreate(&at, &then, spec)?,
-                None => self.neutralise(&at)?,
+                None if may_delete && self.is_only_ours(&at) => self.drafts.remove(self.snapshot, &at)?,
+                None => {
+                    self.neutralise(&at)?;
+                    self.note(Check::new(Severity::Info, Code::StaysBehind).arg("object", &at));
+                }
+            }
+        }
+        self.drop_rules(specs, may_delete)
+    }
+
+    /// Takes away the DestinationRules that did not exist then, unless a route still names one of their subsets.
+    fn drop_rules(&mut self, specs: &[(ObjectRef, Value)], may_delete: bool) -> Result<(), Refusal> {
+        let after = self.drafts.applied(self.snapshot, |at, _| at.kind == Kind::VirtualService);
+        let candidates: Vec<ObjectRef> = self
+            .before
+            .routing
+            .objects
+            .iter()
+            .filter(|at| at.kind == Kind::DestinationRule && !specs.iter().any(|(known, _)| known == *at))
+            .cloned()
+            .collect();
+        for at in candidates {
+            if may_delete && self.is_only_ours(&at) && !names_a_subset(&after, &self.before.host) {
+                self.drafts.remove(self.snapshot, &at)?;
+            } else if self.made_here(&at) {
+                self.note(Check::new(Severity::Info, Code::StaysBehind).arg("object", &at));
             }
         }
         Ok(())
+    }
+
+    /// True for an object that Sluice made.
+    fn made_here(&self, at: &ObjectRef) -> bool {
+        let label = |json: &Value| json["metadata"]["labels"][json::MANAGED_BY.0] == json::MANAGED_BY.1;
+        self.drafts.peek(self.snapshot, at).is_some_and(label)
+    }
+
+    /// True for an object that Sluice made and that nobody else has written since; a status is nobody's edit.
+    fn is_only_ours(&self, at: &ObjectRef) -> bool {
+        let Some(object) = self.drafts.peek(self.snapshot, at) else { return false };
+        let entries = object["metadata"]["managedFields"].as_array();
+        let others = entries.into_iter().flatten().any(|entry| {
+            entry["subresource"].as_str().is_none_or(str::is_empty) && entry["manager"] != FIELD_MANAGER
+        });
+        self.made_here(at) && !others
     }
 
     /// The service as it was, seen with the versions of today.
@@ -367,6 +411,26 @@ impl Planner<'_> {
         }
         Ok(())
     }
+}
+
+/// True when some route or mirror of the snapshot names a subset of this host.
+fn names_a_subset(snapshot: &Snapshot, host: &str) -> bool {
+    let domain = &*snapshot.mesh.cluster_domain;
+    snapshot.virtual_services.iter().any(|held| {
+        let namespace = &*held.object.meta.namespace;
+        let ours = |destination: &Destination| {
+            let subset = destination.subset.as_deref().is_some_and(|subset| !subset.is_empty());
+            subset && hosts::is(&destination.host, namespace, domain, host)
+        };
+        let spec = &held.object.spec;
+        let http = spec.http.iter().any(|route| {
+            route.route.iter().any(|entry| ours(&entry.destination))
+                || route.mirror.as_ref().is_some_and(ours)
+                || route.mirrors.iter().any(|mirror| ours(&mirror.destination))
+        });
+        http || spec.tcp.iter().flat_map(|route| &route.route).any(|entry| ours(&entry.destination))
+            || spec.tls.iter().flat_map(|route| &route.route).any(|entry| ours(&entry.destination))
+    })
 }
 
 fn list_of(spec: &Value, kind: RouteKind) -> &[Value] {

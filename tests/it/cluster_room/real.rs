@@ -67,7 +67,7 @@ fn edit(object: ObjectRef, json: Option<&Arc<Value>>, spec: Value) -> Edit {
     let before = Arc::clone(json.unwrap());
     let mut after = Value::clone(&before);
     after["spec"] = spec;
-    Edit { object, before: Some(before), after }
+    Edit { object, before: Some(before), after: Some(after) }
 }
 
 fn switch(snapshot: &Snapshot, spec: Value) -> Edit {
@@ -115,7 +115,7 @@ async fn a_plan_of_three_stages_is_tried_out_and_written() {
     let created = ObjectRef::new(Kind::DestinationRule, "room-writes", "details");
     let mut object = destination_rule("details", subsets("details", &["v1"]));
     object["metadata"]["namespace"] = json!("room-writes");
-    let create = Edit { object: created, before: None, after: object };
+    let create = Edit { object: created, before: None, after: Some(object) };
     let plan = Plan::new(vec![add, create], vec![switch(&snapshot, split("reviews", [0, 100]))], vec![]);
     assert_eq!(room.cluster.dry_run(&plan).await, Ok(vec![]));
     let start = Instant::now();

@@ -81,7 +81,7 @@ async fn a_real_server_with_v1beta1_only_is_read_watched_and_written() {
     let mut after = Value::clone(&before);
     after["spec"] = split("reviews", [30, 70]);
     let object = held.object.at(Kind::VirtualService);
-    let plan = Plan::new(vec![], vec![Edit { object, before: Some(before), after }], vec![]);
+    let plan = Plan::new(vec![], vec![Edit { object, before: Some(before), after: Some(after) }], vec![]);
     assert_eq!(cluster.dry_run(&plan).await, Ok(vec![]));
     let applied = cluster.apply(&plan, "change-1", &cache).await;
     assert_eq!((applied.ending, applied.error), (Ending::Applied, None));
@@ -93,8 +93,11 @@ async fn a_real_server_with_v1beta1_only_is_read_watched_and_written() {
     // What is planned for v1 is created as it is served.
     let mut after = destination_rule("details", subsets("details", &["v1"]));
     after["metadata"]["namespace"] = json!("older");
-    let created =
-        Edit { object: ObjectRef::new(Kind::DestinationRule, "older", "details"), before: None, after };
+    let created = Edit {
+        object: ObjectRef::new(Kind::DestinationRule, "older", "details"),
+        before: None,
+        after: Some(after),
+    };
     let plan = Plan::new(vec![created], vec![], vec![]);
     assert_eq!(cluster.dry_run(&plan).await, Ok(vec![]));
     let applied = cluster.apply(&plan, "change-2", &cache).await;

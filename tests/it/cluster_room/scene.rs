@@ -191,7 +191,7 @@ pub fn edit(snapshot: &Snapshot, kind: Kind, name: &str, change: impl FnOnce(&mu
     let before = Arc::clone(json.as_ref().unwrap());
     let mut after = Value::clone(&before);
     change(&mut after["spec"]);
-    Edit { object, before: Some(before), after }
+    Edit { object, before: Some(before), after: Some(after) }
 }
 
 /// The plan that gives `reviews` other weights.

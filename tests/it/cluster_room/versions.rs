@@ -44,7 +44,7 @@ async fn an_older_version_is_read_watched_and_written() {
         let edit = Edit {
             object: created,
             before: None,
-            after: destination_rule("details", subsets("details", &["v1"])),
+            after: Some(destination_rule("details", subsets("details", &["v1"]))),
         };
         let applied =
             scene.cluster.apply(&Plan::new(vec![edit], vec![], vec![]), "change-2", &scene.cache).await;

@@ -9,6 +9,7 @@ use sluice::domain::audit::{Ending, Written};
 use sluice::domain::ids::{Kind, ObjectRef};
 use sluice::domain::plan::{Edit, Plan};
 use sluice::domain::refusal::Code;
+use sluice::domain::snapshot::Snapshot;
 use tokio::time::Instant;
 
 use super::scene::{
@@ -93,7 +94,11 @@ async fn objects_are_created_where_there_were_none() {
         api.delete("DestinationRule", "shop", "reviews").unwrap();
     })
     .await;
-    let create = |kind, after| Edit { object: ObjectRef::new(kind, "shop", "reviews"), before: None, after };
+    let create = |kind, after| Edit {
+        object: ObjectRef::new(kind, "shop", "reviews"),
+        before: None,
+        after: Some(after),
+    };
     let plan = Plan::new(
         vec![create(Kind::DestinationRule, destination_rule("reviews", subsets("reviews", &["v1", "v2"])))],
         vec![create(Kind::VirtualService, virtual_service("reviews", split("reviews", [90, 10])))],
@@ -108,6 +113,67 @@ async fn objects_are_created_where_there_were_none() {
     assert_eq!((again.ending, again.refusal().unwrap().code), (Ending::Failed, Code::Conflict));
 }
 
+/// The edit that deletes an object that a fresh snapshot holds.
+fn deletion(snapshot: &Snapshot, kind: Kind) -> Edit {
+    let mut edit = edit(snapshot, kind, "reviews", |_| {});
+    edit.after = None;
+    edit
+}
+
+#[tokio::test(start_paused = true)]
+async fn objects_are_deleted_as_they_were_read_and_the_watch_has_told_of_it() {
+    let scene = Scene::on(reviews).await;
+    let snapshot = scene.fresh("reviews").await.unwrap();
+    let (route, rule) =
+        (deletion(&snapshot, Kind::VirtualService), deletion(&snapshot, Kind::DestinationRule));
+    let plan = Plan::new(vec![rule], vec![route], vec![]);
+    assert!(scene.cluster.may_delete(&plan).await);
+    assert_eq!(scene.cluster.dry_run(&plan).await, Ok(vec![]));
+    assert!(scene.api.get("VirtualService", "shop", "reviews").is_some(), "a dry run stores nothing");
+    let applied = scene.cluster.apply(&plan, "change-1", &scene.cache).await;
+    assert_eq!(applied.ending, Ending::Applied, "{:?}", applied.error);
+    let order: Vec<String> = applied.records.iter().map(|record| record.object.to_string()).collect();
+    assert_eq!(order, ["VirtualService shop/reviews", "DestinationRule shop/reviews"]);
+    assert!(applied.records.iter().all(|record| record.after.is_none() && record.before.is_some()));
+    let now = scene.snapshot("reviews").unwrap();
+    assert!(now.virtual_services.is_empty() && now.destination_rules.is_empty());
+    let fates = scene.cluster.fate_of("change-1", &applied.records).await;
+    assert!(fates.iter().all(|(_, fate)| *fate == Fate::Carries), "{fates:?}");
+    // Gone already: nothing is left to do.
+    assert_eq!(scene.cluster.apply(&plan, "change-2", &scene.cache).await.ending, Ending::Applied);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_object_that_somebody_edited_meanwhile_is_not_deleted() {
+    let scene = Scene::on(reviews).await;
+    let route = deletion(&scene.fresh("reviews").await.unwrap(), Kind::VirtualService);
+    let plan = Plan::new(vec![], vec![route], vec![]);
+    // A status is nobody's edit.
+    let mut object = scene.api.get("VirtualService", "shop", "reviews").unwrap();
+    object["status"] = json!({"observedGeneration": 1});
+    scene.api.put_as(object, "pilot-discovery").unwrap();
+    assert_eq!(scene.cluster.dry_run(&plan).await, Ok(vec![]));
+    scene.api.put_as(virtual_service("reviews", split("reviews", [50, 50])), "kubectl-edit").unwrap();
+    let applied = scene.cluster.apply(&plan, "change-1", &scene.cache).await;
+    assert_eq!((applied.ending, scene.weights()), (Ending::Failed, vec![50, 50]));
+    assert!(matches!(applied.error, Some(ApplyError::Conflict { .. })), "{:?}", applied.error);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_deleted_comes_back_when_a_later_edit_fails() {
+    let scene = Scene::on(reviews).await;
+    let snapshot = scene.fresh("reviews").await.unwrap();
+    let (route, rule) =
+        (deletion(&snapshot, Kind::VirtualService), deletion(&snapshot, Kind::DestinationRule));
+    let plan = Plan::new(vec![rule], vec![route], vec![]);
+    scene.api.put_as(destination_rule("reviews", subsets("reviews", &["v1"])), "kubectl-edit").unwrap();
+    let applied = scene.cluster.apply(&plan, "change-1", &scene.cache).await;
+    assert_eq!((applied.ending, scene.weights()), (Ending::Failed, vec![70, 30]));
+    assert_eq!(applied.records[0].written, Written::Undone);
+    let back = scene.api.get("VirtualService", "shop", "reviews").unwrap();
+    assert_eq!(back["spec"]["http"][0]["timeout"], "3s");
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_was_made_is_known_before_the_write_is_over() {
     let scene = Scene::on(|api| {
@@ -117,7 +183,7 @@ async fn what_was_made_is_known_before_the_write_is_over() {
     .await;
     let after = virtual_service("reviews", split("reviews", [90, 10]));
     let object = ObjectRef::new(Kind::VirtualService, "shop", "reviews");
-    let plan = Plan::new(vec![], vec![Edit { object, before: None, after }], vec![]);
+    let plan = Plan::new(vec![], vec![Edit { object, before: None, after: Some(after) }], vec![]);
     // The watch is away for a while, and lists with it: what is read then is no newer than what the watch told.
     scene.api.trouble(On::verb(Verb::Watch), Trouble::Drop, Times::Always);
     scene.api.trouble(On::verb(Verb::List), Trouble::Drop, Times::Always);

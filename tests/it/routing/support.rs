@@ -164,9 +164,22 @@ impl World {
     pub fn after(&self, planned: &Planned) -> Self {
         let mut world = self.clone();
         for edit in planned.plan.edits() {
-            world.write(&edit.object, edit.after.clone());
+            world.put(&edit.object, edit.after.clone());
         }
         world
+    }
+
+    /// Puts an object, or takes it away.
+    pub fn put(&mut self, at: &ObjectRef, json: Option<Value>) {
+        match (json, at.kind) {
+            (Some(json), _) => self.write(at, json),
+            (None, Kind::VirtualService) => {
+                self.snapshot.virtual_services.retain(|held| held.object.at(at.kind) != *at);
+            }
+            (None, Kind::DestinationRule) => {
+                self.snapshot.destination_rules.retain(|held| held.object.at(at.kind) != *at);
+            }
+        }
     }
 
     /// Puts an object.
@@ -185,6 +198,11 @@ impl World {
     }
 
     pub fn spec_at(&self, at: &ObjectRef) -> Value {
+        self.json_at(at)["spec"].clone()
+    }
+
+    /// The whole object, null for one that is not there.
+    pub fn json_at(&self, at: &ObjectRef) -> Value {
         let json = match at.kind {
             Kind::VirtualService => self
                 .snapshot
@@ -199,7 +217,7 @@ impl World {
                 .find(|held| held.object.at(at.kind) == *at)
                 .and_then(|held| held.json.clone()),
         };
-        json.map_or(Value::Null, |json| json["spec"].clone())
+        json.map_or(Value::Null, |json| Value::clone(&json))
     }
 }
 

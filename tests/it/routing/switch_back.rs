@@ -3,12 +3,13 @@
 use serde_json::json;
 use sluice::domain::command::Command;
 use sluice::domain::ids::Kind;
+use sluice::domain::plan::Planned;
 use sluice::domain::refusal::Severity;
-use sluice::routing::saved;
+use sluice::routing::{Policy, saved};
 
 use super::support::{
-    ALL_V1, SUBSETS, World, codes, http, mirror, outcome, reviews, route, rules, set, take_over, three, told,
-    usual, vs,
+    ALL_V1, SUBSETS, World, codes, http, mirror, outcome, reviews, route, rules, set, stamp, take_over,
+    three, told, usual, vs,
 };
 
 /// The command that goes back to how things are in `then`.
@@ -122,11 +123,71 @@ fn the_mirror_comes_back() {
     assert_eq!(after(&then, &back_to(&usual())).read().mirror, None);
 }
 
+/// The objects of the world with the manager of another writer among their managed fields.
+fn edited_by(world: &World, kind: Kind, manager: &str) -> World {
+    let mut out = world.clone();
+    for at in world.read().objects.into_iter().filter(|at| at.kind == kind) {
+        let mut json = world.json_at(&at);
+        json["metadata"]["managedFields"] = json!([
+            {"manager": "sluice", "operation": "Update"},
+            {"manager": "pilot-discovery", "subresource": "status", "operation": "Update"},
+            {"manager": manager, "operation": "Update"},
+        ]);
+        out.write(&at, json);
+    }
+    out
+}
+
+fn gone(planned: &Planned) -> Vec<String> {
+    planned.plan.edits().filter(|edit| edit.deletes()).map(|edit| edit.object.to_string()).collect()
+}
+
 #[test]
-fn an_object_that_did_not_exist_spreads_by_pods_again() {
+fn what_sluice_made_since_then_goes_routes_before_subsets() {
     let now = after(&three(), &set("v1=90 v2=10"));
+    let planned = now.plan(&back_to(&three())).expect("a plan");
+    assert_eq!(gone(&planned), ["VirtualService shop/reviews", "DestinationRule shop/reviews"]);
+    assert_eq!(planned.plan.stages().count(), 2, "a route never names a subset that is gone");
+    assert!(codes(&planned, Severity::Info).contains("deletes_objects"));
+    let after = now.after(&planned);
+    assert!(
+        after.read().objects.is_empty() && after.plan(&back_to(&three())).expect("again").plan.is_empty()
+    );
+    // Its own status and its own later writes are nobody else's edits.
+    let planned = edited_by(&now, Kind::VirtualService, "sluice").plan(&back_to(&three())).expect("a plan");
+    assert_eq!(gone(&planned).len(), 2);
+    // With the rule there before, only the route goes.
+    let now = self::after(&three().with(SUBSETS), &set("v1=90 v2=10"));
+    let planned = now.plan(&back_to(&three().with(SUBSETS))).expect("a plan");
+    assert_eq!(gone(&planned), ["VirtualService shop/reviews"]);
+}
+
+#[test]
+fn what_somebody_edited_stays_without_effect_and_is_named() {
     let full = "reviews.shop.svc.cluster.local";
+    let now = edited_by(&after(&three(), &set("v1=90 v2=10")), Kind::VirtualService, "kubectl-edit");
     check(&now, &three(), &format!("http → {full}:100"));
+    let planned = now.plan(&back_to(&three())).expect("a plan");
+    assert_eq!(gone(&planned), ["DestinationRule shop/reviews"], "no route names its subsets any more");
+    assert!(codes(&planned, Severity::Info).contains("stays_behind"));
+
+    let now = edited_by(&after(&three(), &set("v1=90 v2=10")), Kind::DestinationRule, "kubectl-edit");
+    assert_eq!(gone(&now.plan(&back_to(&three())).expect("a plan")), ["VirtualService shop/reviews"]);
+}
+
+#[test]
+fn what_may_not_be_deleted_stays_without_effect() {
+    let now = after(&three(), &set("v1=90 v2=10"));
+    let policy = Policy { may_delete: false, ..Policy::default() };
+    let planned =
+        sluice::routing::plan(&back_to(&three()), &now.snapshot, &policy, &stamp()).expect("a plan");
+    assert_eq!(gone(&planned), [""; 0]);
+    let spec = now.after(&planned).spec(Kind::VirtualService, "reviews");
+    assert_eq!(told(&spec), "http → reviews.shop.svc.cluster.local:100");
+}
+
+#[test]
+fn an_object_of_somebody_else_that_did_not_exist_spreads_by_pods_again() {
     let ruled = ruled(&[("a", "v2:100")], "v1:100");
     check(&ruled, &three().with(SUBSETS), "http → reviews:100");
     let only = three()

@@ -165,7 +165,8 @@ impl Judge<'_, '_> {
         let edit = self.plan.edits().find(|edit| edit.object == *at);
         let before = edit.and_then(|edit| edit.before.as_deref());
         let changed = |part: &&&str| {
-            let (before, after) = (before.map(|json| &json["spec"][**part]), edit.map(|edit| &edit.after));
+            let (before, after) =
+                (before.map(|json| &json["spec"][**part]), edit.and_then(|edit| edit.after.as_ref()));
             before != after.map(|json| &json["spec"][**part])
         };
         let mut named: Vec<String> =
@@ -304,12 +305,13 @@ impl Judge<'_, '_> {
     /// What the objects would be: valid for Istio, and not too large for the API server.
     fn written(&self, out: &mut Vec<Check>) {
         for edit in self.plan.edits() {
-            let bytes = serde_json::to_vec(&edit.after).map_or(usize::MAX, |text| text.len());
+            let Some(after) = &edit.after else { continue };
+            let bytes = serde_json::to_vec(after).map_or(usize::MAX, |text| text.len());
             if bytes > MAX_BYTES {
                 out.push(block(Code::TooLarge).arg("object", &edit.object).arg("n", bytes));
             }
             let old = edit.before.as_deref().map(|before| validate::object(edit.object.kind, before));
-            let new = validate::object(edit.object.kind, &edit.after);
+            let new = validate::object(edit.object.kind, after);
             let old = old.unwrap_or_default();
             for error in new.into_iter().filter(|error| !old.contains(error)) {
                 out.push(block(Code::Malformed).arg("object", &edit.object).arg("why", error));
@@ -334,6 +336,11 @@ impl Judge<'_, '_> {
             .collect();
         if !created.is_empty() {
             out.push(info(Code::CreatesObjects).arg("objects", created.join(", ")));
+        }
+        let gone: Vec<String> =
+            self.plan.edits().filter(|edit| edit.deletes()).map(|edit| edit.object.to_string()).collect();
+        if !gone.is_empty() {
+            out.push(info(Code::DeletesObjects).arg("objects", gone.join(", ")));
         }
         let id = self.effect.route.as_ref();
         let route = id.and_then(|id| self.after.routing.routes.iter().position(|route| route.id == *id));
