@@ -197,6 +197,22 @@ impl Faults {
         met
     }
 
+    /// The code that is answered instead of a review (`tokenreviews`, …). Only a trouble that names reviews meets
+    /// them: without them nobody is anybody, and other troubles could not be looked at.
+    pub fn meet_review(&self, plural: &str) -> Option<u16> {
+        let mut ordered = locked(&self.ordered);
+        ordered.iter_mut().find_map(|(on, trouble, times)| {
+            let Trouble::Answer(code) = trouble else { return None };
+            if on.plural.as_deref() != Some(plural) || *times == Times::Next(0) {
+                return None;
+            }
+            if let Times::Next(left) = times {
+                *left -= 1;
+            }
+            Some(*code)
+        })
+    }
+
     pub fn note(&self, line: Logged) {
         let mut log = locked(&self.log);
         if log.len() >= LOG_LINES {

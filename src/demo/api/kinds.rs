@@ -115,6 +115,15 @@ pub static KINDS: &[Kind] = &[
         ..BASE
     },
     Kind {
+        plural: "serviceaccounts",
+        singular: "serviceaccount",
+        kind: "ServiceAccount",
+        short: &["sa"],
+        status: false,
+        returns_deleted: true,
+        ..BASE
+    },
+    Kind {
         plural: "events",
         singular: "event",
         kind: "Event",
@@ -133,6 +142,15 @@ pub static KINDS: &[Kind] = &[
     },
     Kind { plural: "replicasets", singular: "replicaset", kind: "ReplicaSet", short: &["rs"], ..APPS },
     Kind { plural: "statefulsets", singular: "statefulset", kind: "StatefulSet", short: &["sts"], ..APPS },
+    Kind {
+        group: "coordination.k8s.io",
+        plural: "leases",
+        singular: "lease",
+        kind: "Lease",
+        status: false,
+        create_on_update: true,
+        ..BASE
+    },
     Kind {
         group: "discovery.k8s.io",
         plural: "endpointslices",

@@ -18,6 +18,8 @@ pub struct Person {
     pub token: String,
     /// The user name.
     pub name: String,
+    /// What tells them from others of the name, such as the `metadata.uid` of a ServiceAccount; empty: the name.
+    pub uid: String,
     /// Groups; `system:authenticated` is added.
     pub groups: Vec<String>,
     /// For which audiences `TokenReview` accepts the token; empty: for the API server's own only, as a real one
@@ -124,7 +126,7 @@ impl People {
                     let who = person.asker();
                     json!({
                         "authenticated": true,
-                        "user": {"username": who.name, "uid": person.name, "groups": who.groups},
+                        "user": {"username": who.name, "uid": person.uid(), "groups": who.groups},
                         "audiences": shared,
                     })
                 }
@@ -176,6 +178,10 @@ impl People {
 }
 
 impl Person {
+    fn uid(&self) -> &str {
+        if self.uid.is_empty() { &self.name } else { &self.uid }
+    }
+
     fn asker(&self) -> Asker {
         let mut groups = self.groups.clone();
         groups.push("system:authenticated".into());

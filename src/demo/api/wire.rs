@@ -62,6 +62,12 @@ impl ApiServer {
             Path::Resource(target) => target,
             other => return Ok(self.answer_other(&other, &parts.method)),
         };
+        if let Some(code) = self.faults().meet_review(target.plural)
+            && target.group.ends_with(".k8s.io")
+            && parts.method == Method::POST
+        {
+            return Ok(responses::respond(Err(Failure::trouble(code))));
+        }
         if let Some(answer) = self.answer_review(&target, &parts.method, &body, &who) {
             return Ok(responses::respond(answer));
         }

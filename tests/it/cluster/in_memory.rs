@@ -20,7 +20,7 @@ impl InMemory {
                 token: format!("token-of-{name}"),
                 name: name.to_owned(),
                 groups: group.into_iter().map(str::to_owned).collect(),
-                audiences: Vec::new(),
+                ..Person::default()
             });
         }
         Self(server)
