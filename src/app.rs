@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 use tokio::net::TcpListener;
@@ -19,16 +20,21 @@ use crate::domain::ids::Namespace;
 use crate::domain::owner::Writers;
 use crate::domain::versions::VersionKeys;
 use crate::metrics::{Metrics, Prometheus, Source};
+use crate::services::instances::Instance;
 use crate::services::releases::Webhook;
 use crate::services::{Services, Settings};
 use crate::store::Store;
 use crate::web::demo_pages::DemoVisits;
 use crate::web::{self, App};
 
+/// How often the Lease that tells of this Sluice is renewed: three times in its duration.
+const RENEW: Duration = Duration::from_secs(15);
+
 mod audit;
 mod demo_glue;
 mod replay;
 mod say;
+mod sessions;
 
 /// Does what the command line asks. The code is what the shell sees.
 pub async fn run(command: Command) -> anyhow::Result<ExitCode> {
@@ -38,6 +44,7 @@ pub async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Audit(Audit::Verify { file, anchor, anchors_from }) => {
             audit::verify(&file, &anchor, &anchors_from).await
         }
+        Command::Sessions(command) => sessions::run(command).await,
         Command::Release(Release::Replay { file, release, success, latency, failures, min_requests }) => {
             let limits = replay::Limits { success, latency, failures, min_requests };
             replay::run(&file, &release, &limits).await
@@ -63,7 +70,8 @@ async fn serve(options: Serve) -> anyhow::Result<()> {
         None => None,
     };
     let webhooks = webhooks(&options)?;
-    let parts = Parts { cluster, store, source, clock, settings, webhooks, demo: None };
+    let instance = instance(&options)?;
+    let parts = Parts { cluster, store, source, clock, settings, webhooks, instance, demo: None };
     let listener = TcpListener::bind(options.listen)
         .await
         .with_context(|| format!("cannot listen on {}", options.listen))?;
@@ -93,6 +101,7 @@ async fn demo(options: DemoOptions) -> anyhow::Result<()> {
         clock,
         settings,
         webhooks: Vec::new(),
+        instance: None,
         demo: Some(demo),
     };
     parts.serve(listener, stop).await
@@ -106,6 +115,7 @@ struct Parts {
     clock: Clock,
     settings: Web,
     webhooks: Vec<Webhook>,
+    instance: Option<Instance>,
     demo: Option<Demo>,
 }
 
@@ -113,7 +123,7 @@ impl Parts {
     async fn serve(self, listener: TcpListener, stop: CancellationToken) -> anyhow::Result<()> {
         let cache = self.cluster.watch(stop.clone());
         let metrics = Metrics::new(self.source, self.clock.clone());
-        let settings = Settings { webhooks: self.webhooks, ..Settings::default() };
+        let settings = Settings { webhooks: self.webhooks, instance: self.instance, ..Settings::default() };
         let services = Services::new(self.cluster, cache, self.store, metrics, self.clock.clone(), settings);
         let mut tasks = services.spawn(stop.clone());
         if self.demo.is_some() {
@@ -157,6 +167,20 @@ fn webhooks(options: &Serve) -> anyhow::Result<Vec<Webhook>> {
         bail!("the secret in {} is shorter than 16 bytes", file.display());
     }
     Ok(options.webhook_url.iter().map(|url| Webhook { url: url.0.clone(), secret: secret.clone() }).collect())
+}
+
+/// How other Sluices are told of this one: by a Lease in the namespace that was named, or in the pod's own.
+fn instance(options: &Serve) -> anyhow::Result<Option<Instance>> {
+    let own = std::fs::read_to_string("/var/run/secrets/kubernetes.io/serviceaccount/namespace").ok();
+    let Some(namespace) = options.lease_namespace.as_deref().or(own.as_deref().map(str::trim)) else {
+        return Ok(None);
+    };
+    let namespace = Namespace::parse(namespace).context("--lease-namespace")?;
+    // In a pod it is the pod's name. Two processes of one machine are told apart by their numbers.
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let host = Some(host.trim()).filter(|host| !host.is_empty()).unwrap_or("sluice");
+    let holder = format!("{host}_{}", std::process::id());
+    Ok(Some(Instance { namespace, holder, every: RENEW }))
 }
 
 fn cluster_options(options: &Serve, clock: Clock) -> anyhow::Result<Options> {

@@ -33,6 +33,47 @@ pub enum Command {
     /// Works on the history, offline.
     #[command(subcommand)]
     Audit(Audit),
+    /// Lists and ends browser sessions, also while the server runs.
+    #[command(subcommand)]
+    Sessions(Sessions),
+}
+
+/// Work on the browser sessions of a file.
+#[derive(Debug, Subcommand)]
+pub enum Sessions {
+    /// Lists the sessions that are not over.
+    List {
+        /// The SQLite file of the server.
+        file: PathBuf,
+        /// Only those of this person.
+        #[arg(long, value_name = "NAME")]
+        user: Option<String>,
+    },
+    /// Ends sessions at once; the server notes it in its history.
+    Revoke {
+        /// The SQLite file of the server.
+        file: PathBuf,
+        #[command(flatten)]
+        which: Which,
+        /// Kept in the history.
+        #[arg(long, value_name = "TEXT", default_value = "")]
+        reason: String,
+    },
+}
+
+/// Which sessions shall end.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub struct Which {
+    /// The one with this id.
+    #[arg(long, value_name = "ID")]
+    pub id: Option<String>,
+    /// All of this person.
+    #[arg(long, value_name = "NAME")]
+    pub user: Option<String>,
+    /// Everybody's.
+    #[arg(long)]
+    pub all: bool,
 }
 
 /// Work on past releases.
@@ -180,6 +221,10 @@ pub struct Serve {
     /// Istio's root namespace, whose destination rules apply to everybody.
     #[arg(long, env = "SLUICE_ROOT_NAMESPACE", default_value = "istio-system", value_name = "NAMESPACE")]
     pub root_namespace: String,
+    /// The namespace in which this Sluice renews a Lease that tells other Sluices of it. Without it: the namespace of
+    /// the pod; outside a pod none.
+    #[arg(long, env = "SLUICE_LEASE_NAMESPACE", value_name = "NAMESPACE")]
+    pub lease_namespace: Option<String>,
     /// The cluster's name on every page.
     #[arg(long, env = "SLUICE_CLUSTER_NAME", default_value = "", value_name = "TEXT")]
     pub cluster_name: String,

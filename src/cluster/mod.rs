@@ -41,6 +41,8 @@ mod access;
 mod apply;
 mod current;
 mod fresh;
+mod leases;
+mod owners;
 mod recent;
 mod workloads;
 mod write;
@@ -59,6 +61,7 @@ pub use self::access::{Ask, Visible};
 pub use self::apply::{Applied, Fate};
 pub use self::cache::{Cache, Change, Health, KindHealth};
 pub use self::error::{ApplyError, ClusterError};
+pub use self::leases::InstanceLease;
 pub use self::workloads::WorkloadError;
 pub use self::write::Warning;
 

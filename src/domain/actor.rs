@@ -30,6 +30,28 @@ impl Identity {
     }
 }
 
+/// A Kubernetes bearer token: never printed, never stored in plain text.
+#[derive(Clone, PartialEq, Eq)]
+pub struct BearerToken(Arc<str>);
+
+impl BearerToken {
+    /// Takes the text of a token.
+    pub fn new(text: &str) -> Self {
+        Self(text.into())
+    }
+
+    /// The text, for the one who reviews it.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for BearerToken {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("BearerToken(…)")
+    }
+}
+
 /// The door through which a change came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -40,16 +62,25 @@ pub enum Channel {
     Automatic,
     /// Not through Sluice at all.
     Outside,
+    /// A command on Sluice's own machine.
+    Command,
 }
 
 impl Channel {
-    /// `browser`, `api`, `automatic` or `outside`.
+    /// `browser`, `api`, `automatic`, `outside` or `command`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Browser => "browser",
             Self::Api => "api",
             Self::Automatic => "automatic",
             Self::Outside => "outside",
+            Self::Command => "command",
         }
+    }
+
+    /// Reads the word of the API.
+    pub fn parse(word: &str) -> Option<Self> {
+        let all = [Self::Browser, Self::Api, Self::Automatic, Self::Outside, Self::Command];
+        all.into_iter().find(|channel| channel.as_str() == word)
     }
 }

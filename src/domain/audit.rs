@@ -29,10 +29,14 @@ pub enum Action {
     Workload,
     SignIn,
     SignOut,
+    /// A session was ended by somebody else than by signing out.
+    RevokeSession,
+    /// A call with a bearer token that was not accepted.
+    Authenticate,
 }
 
 impl Action {
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::SetTraffic,
         Self::TakeOver,
         Self::SwitchBack,
@@ -42,6 +46,8 @@ impl Action {
         Self::Workload,
         Self::SignIn,
         Self::SignOut,
+        Self::RevokeSession,
+        Self::Authenticate,
     ];
 
     /// The word of the API and of filters.
@@ -56,6 +62,8 @@ impl Action {
             Self::Workload => "workload",
             Self::SignIn => "sign_in",
             Self::SignOut => "sign_out",
+            Self::RevokeSession => "revoke_session",
+            Self::Authenticate => "authenticate",
         }
     }
 
@@ -175,12 +183,26 @@ pub struct Details {
     /// The entry that a later reason belongs to.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub about: Option<i64>,
+    /// The browser session that began or ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub session: Option<SessionRecord>,
+    /// How often it happened within the minute that this row stands for; `None` = once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub times: Option<u64>,
     /// The release that it belongs to.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub release: Option<Box<ReleaseMark>>,
     /// Workloads that are made, changed or deleted for a release.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub workloads: Vec<WorkloadRecord>,
+}
+
+/// A browser session, as lists name it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionRecord {
+    pub id: String,
+    /// Whose it is.
+    pub user: String,
 }
 
 /// What the history keeps of a release with each of its rows: enough to say it in words by itself, whatever

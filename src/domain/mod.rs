@@ -22,6 +22,7 @@ pub mod refusal;
 pub mod actor;
 pub mod audit;
 pub mod progress;
+pub mod session;
 
 pub mod overview;
 

@@ -54,8 +54,13 @@ codes! {
     // Who asks.
     Unauthenticated "unauthenticated" 401,
     BadToken "bad_token" 401,
+    /// The API server no longer accepts the token that a session began with.
+    SessionTokenEnded "session_token_ended" 401,
     Csrf "csrf" 403,
     Forbidden "forbidden" 403,
+    SessionsForbidden "sessions_forbidden" 403,
+    /// The ServiceAccount in whose name a release writes is gone.
+    OwnerGone "owner_gone" 403,
     RateLimited "rate_limited" 429,
     TooManyStreams "too_many_streams" 429,
     /// One person (or address) has as many requests under way as one may have.
@@ -66,6 +71,7 @@ codes! {
     NotFound "not_found" 404,
     ServiceNotFound "service_not_found" 404,
     EntryNotFound "entry_not_found" 404,
+    SessionNotFound "session_not_found" 404,
     MethodNotAllowed "method_not_allowed" 405,
     UnknownVersion "unknown_version" 422,
     UnknownRoute "unknown_route" 422,
@@ -251,6 +257,7 @@ codes! {
     ClusterDown "cluster_down" 200,
     KindForbidden "kind_forbidden" 200,
     StillListing "still_listing" 200,
+    AnotherSluice "another_sluice" 200,
 
     // Our own store.
     HistoryUnavailable "history_unavailable" 503,

@@ -11,7 +11,7 @@ use super::Services;
 
 /// The API group of rights that no Kubernetes resource stands for: `sluice.io/audit` `list`, cluster
 /// wide, lets an auditor read the whole history.
-const OWN_GROUP: &str = "sluice.io";
+pub(super) const OWN_GROUP: &str = "sluice.io";
 
 impl Services {
     /// The namespaces whose services the person may see.

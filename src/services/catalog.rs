@@ -203,6 +203,7 @@ impl Services {
             }
             Figures::Up => {}
         }
+        out.extend(self.other_instances());
         if let Some(trouble) = self.inner.store.trouble() {
             out.push(Check::new(Severity::Block, trouble.cause.code()).arg("since", trouble.since_ms));
         }

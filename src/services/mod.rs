@@ -18,11 +18,14 @@ mod standing;
 
 pub mod access;
 pub mod once;
+mod refused_tokens;
+pub mod sessions;
 pub mod sign_in;
 
 pub mod releases;
 
 mod happenings;
+pub mod instances;
 mod outside;
 mod recovery;
 
@@ -50,6 +53,8 @@ pub struct Settings {
     pub policy: Policy,
     /// Where transitions of releases are told to.
     pub webhooks: Vec<releases::Webhook>,
+    /// How this Sluice tells others of itself; `None` = it does not, and looks for none.
+    pub instance: Option<instances::Instance>,
     /// Nobody can be asked who is who: `--auth none` and the demo.
     pub open: bool,
 }
@@ -80,6 +85,11 @@ struct Inner {
     /// What has begun to touch the cluster. Closed when Sluice ends: nothing more is begun by itself then.
     under_way: TaskTracker,
     happenings: broadcast::Sender<Happening>,
+    /// Ids of sessions, as they end.
+    session_ends: broadcast::Sender<Arc<str>>,
+    refused_tokens: refused_tokens::RefusedTokens,
+    identities: sign_in::Identities,
+    others: instances::Others,
     /// When a page or call last asked for figures, milliseconds since 1970.
     looked_at: AtomicI64,
     /// True once the state of every service is known, so that what changes from now on is a change.
@@ -103,6 +113,7 @@ impl Services {
         settings: Settings,
     ) -> Self {
         let (happenings, _) = broadcast::channel(4096);
+        let (session_ends, _) = broadcast::channel(256);
         let inner = Inner {
             cluster,
             cache,
@@ -119,6 +130,10 @@ impl Services {
             locks: Mutex::default(),
             under_way: TaskTracker::new(),
             happenings,
+            session_ends,
+            refused_tokens: refused_tokens::RefusedTokens::default(),
+            identities: sign_in::Identities::default(),
+            others: instances::Others::default(),
             looked_at: AtomicI64::new(0),
             settled: AtomicBool::new(false),
         };
@@ -128,16 +143,20 @@ impl Services {
     /// Starts what goes on by itself: clearing up changes that a crash cut off, watching for outside
     /// edits, keeping the list's index, announcing. All of it ends with `stop`.
     pub fn spawn(&self, stop: CancellationToken) -> Vec<tokio::task::JoinHandle<()>> {
-        vec![
+        let instance = self.inner.settings.instance.clone();
+        let instance = instance.map(|own| tokio::spawn(instances::follow(self.clone(), own, stop.clone())));
+        let tasks = [
             tokio::spawn(happenings::run(self.clone(), stop.clone())),
             tokio::spawn(happenings::keep_figures_fresh(self.clone(), stop.clone())),
             tokio::spawn(progress::look(self.clone(), stop.clone())),
+            tokio::spawn(sessions::follow(self.clone(), stop.clone())),
             tokio::spawn(happenings::anchor_history(self.clone(), stop.clone())),
             tokio::spawn(happenings::watch_history(self.clone(), stop.clone())),
             tokio::spawn(happenings::verify_history(self.clone(), stop.clone())),
             tokio::spawn(releases::drive(self.clone(), stop.clone())),
             tokio::spawn(releases::deliver(self.clone(), stop)),
-        ]
+        ];
+        tasks.into_iter().chain(instance).collect()
     }
 
     /// Ends, after `stop`, once nobody asks any more: changes and steps of releases that have begun may end, within
@@ -148,6 +167,7 @@ impl Services {
         if timeout(traffic::WHOLE_CHANGE, self.inner.under_way.wait()).await.is_err() {
             tracing::warn!(left = self.inner.under_way.len(), "ending in the middle of changes");
         }
+        self.flush_refused_tokens(true).await;
         match timeout(GIVE_BACK, self.inner.store.close()).await {
             Ok(head) => happenings::log_anchor(head.as_ref()),
             Err(_) => {

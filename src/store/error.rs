@@ -17,6 +17,8 @@ pub enum StoreError {
     NewerSchema { found: i64, known: i64 },
     #[error("migration {0} of the database differs from the one that this Sluice was built with")]
     AlteredMigration(i64),
+    #[error("`{}` was written by an older Sluice, which kept no such sessions: start the newer one on it once", .0.display())]
+    NoSessions(PathBuf),
     #[error("intent {id} of change {change} is not open")]
     NotOpen { id: i64, change: String },
     #[error("not a cursor of the history")]

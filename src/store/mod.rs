@@ -27,8 +27,11 @@ mod state;
 mod filtered;
 mod read;
 
-mod doors;
+mod epoch;
 mod once;
+mod seal;
+mod session_file;
+mod sessions;
 
 mod drafts;
 mod kept;
@@ -42,7 +45,6 @@ pub mod verify;
 pub use anchors::{MESSAGE as ANCHOR_MESSAGE, TARGET as ANCHOR_TARGET, anchors_in};
 pub use chain::Head;
 pub use condition::{Cause, Damage, Trouble};
-pub use doors::{NewSession, Session};
 pub use error::StoreError;
 pub use once::Begin;
 pub use read::{Count, Loaded, Page};
@@ -50,6 +52,8 @@ pub use record::Revise;
 pub use releases::past_release;
 pub use releases::{Held, Message, ReleaseFilter, Step, Stored};
 pub use schema::{LEAST_SQLITE, check_sqlite};
+pub use session_file::{list_sessions, revoke_sessions};
+pub use sessions::{NewSession, OpenSession, Revocation, Sessions, SignIn};
 pub use state::ServiceState;
 
 use std::fs::File;
@@ -103,6 +107,7 @@ struct Inner {
     /// Write transactions that have ended.
     writes: AtomicU64,
     states: state::Kept,
+    epoch: epoch::Epoch,
     /// Held for as long as the store lives: exactly one process owns the file.
     _lock: File,
 }
@@ -150,6 +155,7 @@ impl Store {
         };
         let writer = pool().max_connections(1).connect_with(writing).await?;
         schema::prepare(&writer, path).await?;
+        let epoch = epoch::Epoch::check(path, &writer).await?;
         let condition = Arc::new(condition::Condition::new(path, clock.clone()));
         let reading = base.pragma("query_only", "ON").pragma("cache_size", "-8000");
         let many = options.readers.max(1);
@@ -170,6 +176,7 @@ impl Store {
             looks: AtomicU32::new(0),
             writes: AtomicU64::new(0),
             states: state::Kept::default(),
+            epoch,
             _lock: lock,
         };
         let store = Self { inner: Arc::new(inner) };
@@ -177,6 +184,11 @@ impl Store {
         let head = record::last(&mut *store.inner.readers.acquire().await?).await?;
         store.inner.condition.begin(head)?;
         Ok(store)
+    }
+
+    /// Names this database among others: new when it was restored from an older copy, or is a copy itself.
+    pub fn id(&self) -> &str {
+        self.inner.epoch.id()
     }
 
     /// Finishes what is being written and gives the file back. Calls after this fail. The last row of all, for an

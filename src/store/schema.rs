@@ -75,6 +75,7 @@ fn known() -> Vec<Migration> {
         file(2, "doors", include_str!("../../migrations/sqlite/0002_doors.sql")),
         file(3, "releases", include_str!("../../migrations/sqlite/0003_releases.sql")),
         file(4, "receivers", include_str!("../../migrations/sqlite/0004_receivers.sql")),
+        file(7, "sessions", include_str!("../../migrations/sqlite/0007_sessions.sql")),
         file(8, "probe", include_str!("../../migrations/sqlite/0008_probe.sql")),
     ]
 }

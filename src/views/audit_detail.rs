@@ -175,6 +175,9 @@ fn facts(chrome: &Chrome, entry: &Entry) -> Vec<(String, String)> {
         })
         .collect();
     add("accepted", accepted.join(", "));
+    let session = details.session.as_ref().or(intent.details.session.as_ref());
+    add("session", session.map(|one| format!("{} · {}", one.user, one.id)).unwrap_or_default());
+    add("times", details.times.map(|n| n.to_string()).unwrap_or_default());
     add("groups", intent.groups.join(", "));
     add("to_revision", details.to_revision.map(|n| n.to_string()).unwrap_or_default());
     add("about", details.about.map(|n| n.to_string()).unwrap_or_default());

@@ -36,5 +36,6 @@ pub mod api_docs;
 pub mod demo;
 pub mod error;
 pub mod login;
+pub mod sessions;
 
 pub mod samples;

@@ -16,7 +16,7 @@ use super::api::extract::Said;
 use super::auth::form::Form;
 use super::demand::{BACK, BACK_PAGE, COMMAND, Demand, LIGHT, READ, SIGN_IN, WRITE};
 use super::error::Failure;
-use super::pages::{acts, apply, audit, docs, login, releases, rules, service, services, wizard};
+use super::pages::{acts, apply, audit, docs, login, releases, rules, service, services, sessions, wizard};
 use super::site::App;
 use super::{assets, auth, demo_pages, events, frame, gate, guard, health};
 use crate::domain::refusal::Code;
@@ -104,6 +104,9 @@ fn pages() -> Doors {
         .get("/audit.json", READ, audit::json)
         .get("/api/docs", READ, docs::page)
         .post("/logout", SIGN_IN, login::leave)
+        .get("/sessions", READ, sessions::list)
+        .post("/sessions/revoke", WRITE, sessions::revoke_all)
+        .post("/sessions/{session}/revoke", WRITE, sessions::revoke)
         .get("/demo/bookinfo/productpage", READ, demo_pages::bookinfo)
         .get("/demo/weather", READ, demo_pages::weather)
         .post("/demo/weather", WRITE, demo_pages::set_weather);
@@ -153,6 +156,9 @@ const OPERATIONS: &[(&str, Demand)] = &[
     ("exportAudit", READ),
     ("getAuditEntry", READ),
     ("addReason", WRITE),
+    ("listSessions", READ),
+    ("revokeSession", WRITE),
+    ("revokeSessions", WRITE),
 ];
 
 /// What an operation asks for.

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use sluice::config::{Auth, Cli, Command};
 
 use crate::support::cluster::{Options, RealCluster, repository};
-use crate::support::deploy::{Right, deploy_objects, every, rights_granted, rights_used};
+use crate::support::deploy::{Right, deploy_objects, every, rights_granted, rights_of, rights_used};
 use crate::support::wait_for;
 
 /// One of each kind in `deploy/`, as a path of the API.
@@ -94,19 +94,19 @@ async fn ask(client: &kube::Client, path: &str, review: &Value) -> Value {
 #[tokio::test]
 async fn sluice_holds_the_rights_of_deploy_and_no_others() {
     let Some(cluster) = RealCluster::shared() else { return };
-    // The API server's own list of everything that RBAC allows here, from whatever binding.
-    let review = json!({"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectRulesReview", "spec": {"namespace": "bookinfo"}});
-    let status =
-        ask(&cluster.client("sluice").await, "authorization.k8s.io/v1/selfsubjectrulesreviews", &review)
-            .await;
-    assert_eq!(status["incomplete"], json!(false));
-    let rules = status["resourceRules"].as_array().expect("rules");
-    // Kubernetes gives these to whoever is signed in (ClusterRole system:basic-user).
-    let everybodys = |right: &Right| right.verb == "create" && right.resource.starts_with("selfsubject");
-    let held: BTreeSet<Right> = rules.iter().flat_map(every).filter(|right| !everybodys(right)).collect();
-    let granted = rights_granted();
-    assert!(granted.len() > 20, "{granted:?}");
-    assert_eq!(held, granted);
+    let client = cluster.client("sluice").await;
+    assert!(rights_of("ClusterRole").len() > 20 && rights_of("Role").len() == 3);
+    for (namespace, granted) in [("bookinfo", rights_of("ClusterRole")), ("sluice", rights_granted())] {
+        // The API server's own list of everything that RBAC allows here, from whatever binding.
+        let review = json!({"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectRulesReview", "spec": {"namespace": namespace}});
+        let status = ask(&client, "authorization.k8s.io/v1/selfsubjectrulesreviews", &review).await;
+        assert_eq!(status["incomplete"], json!(false));
+        let rules = status["resourceRules"].as_array().expect("rules");
+        // Kubernetes gives these to whoever is signed in (ClusterRole system:basic-user).
+        let everybodys = |right: &Right| right.verb == "create" && right.resource.starts_with("selfsubject");
+        let held: BTreeSet<Right> = rules.iter().flat_map(every).filter(|right| !everybodys(right)).collect();
+        assert_eq!(held, granted, "{namespace}");
+    }
 }
 
 #[tokio::test]

@@ -11,6 +11,7 @@ use crate::support::cluster::{Istio, Options, RealCluster, Samples};
 use crate::support::deploy::{rights_granted, rights_used};
 use crate::support::served::{Served, verify};
 use crate::support::wait_for;
+use crate::web::sessions_real::identities_on_a_real_api_server;
 
 fn objects(client: kube::Client, kind: &str, plural: &str, namespace: &str) -> Api<DynamicObject> {
     let kind = GroupVersionKind::gvk("networking.istio.io", "v1", kind);
@@ -34,7 +35,7 @@ async fn the_main_job_on_a_real_api_server() {
     else {
         return;
     };
-    let mut sluice = Served::on(&cluster, &[]).await;
+    let mut sluice = Served::on(&cluster, &["--lease-namespace", "sluice"]).await;
     let amy = cluster.token("amy").to_owned();
     let call = async |method: &str, path: &str, body: Option<Value>, headers: &[(&str, &str)]| {
         sluice.call(method, path, Some(&amy), body, headers).await
@@ -131,6 +132,8 @@ async fn the_main_job_on_a_real_api_server() {
     a_stateful_service_and_objects_elsewhere(&cluster, &sluice).await;
 
     releases_on_a_real_api_server(&cluster).await;
+
+    identities_on_a_real_api_server(&cluster, &sluice).await;
 
     // Every right of deploy/ was needed, and no other.
     assert_eq!(rights_used(&cluster), rights_granted());

@@ -14,7 +14,7 @@ use crate::domain::audit::{Action as Act, Details, Ending, Intent, Outcome, Rele
 use crate::domain::overview::Happening;
 use crate::domain::refusal::{Code, Refusal};
 use crate::domain::release::state::{Action, ActionKind};
-use crate::domain::release::{Happened, Release, ReleaseId, TimelineEntry};
+use crate::domain::release::{Happened, PauseReason, Phase, Release, ReleaseId, TimelineEntry};
 use crate::release::{Event, Observation, Transition, step};
 use crate::services::Services;
 use crate::services::once::unavailable;
@@ -277,7 +277,7 @@ impl Services {
 
     fn forget_if_done(&self, held: &Held) {
         let state = &held.release.state;
-        let waits = state.phase == crate::domain::release::Phase::Scheduled;
+        let waits = state.phase == Phase::Scheduled;
         if !state.phase.owns_service() && !waits && state.pending.is_empty() {
             self.inner.releases.drop_slot(held.release.id);
         }
@@ -301,8 +301,12 @@ impl Services {
             after.release.ended_ms = Some(now_ms);
         }
         let commanded = out.happened.iter().any(|one| matches!(one, Happened::Told { .. }));
+        // Whoever takes up what its owner may not do any more goes on in their own name.
+        let ownerless = before.state.pause_reason() == Some(PauseReason::LostPermission)
+            && phase != Phase::Paused
+            && phase != Phase::Aborting;
         if let (true, Some(who)) = (commanded, &by.who)
-            && before.state.phase.is_before()
+            && (before.state.phase.is_before() || ownerless)
         {
             after.owner = Identity::clone(&who.identity);
         }
@@ -389,11 +393,12 @@ impl Services {
             let seen = self.look_at(&held.release).await;
             return Some(Event::Measured { action: action.id, seen });
         }
-        let result = match &action.kind {
-            ActionKind::Traffic { .. } | ActionKind::SwitchBack { .. } | ActionKind::Restore => {
+        let result = match (self.with_present_owner(held).await, &action.kind) {
+            (Err(trouble), _) => Err(trouble),
+            (Ok(held), ActionKind::Traffic { .. } | ActionKind::SwitchBack { .. } | ActionKind::Restore) => {
                 self.move_traffic(&held, action).await
             }
-            _ => self.move_workload(&held, action).await,
+            (Ok(held), _) => self.move_workload(&held, action).await,
         };
         if let Err(trouble) = &result {
             tracing::warn!(release = %id, action = action.id, refusal = %trouble.refusal(), "not done");

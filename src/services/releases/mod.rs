@@ -12,6 +12,7 @@ mod difference;
 mod drafts;
 mod driver;
 mod observe;
+mod owner;
 mod plan;
 mod stateful;
 mod traffic;

@@ -81,7 +81,7 @@ fn lines(clock: Clockface, given: Given<'_>, entry: &TimelineEntry) -> Vec<Line>
     let by = match entry.channel {
         Channel::Automatic => lang.t("release.by_itself").to_string(),
         Channel::Outside => lang.t("channel.not_here").into(),
-        Channel::Browser | Channel::Api => entry.by.clone(),
+        Channel::Browser | Channel::Api | Channel::Command => entry.by.clone(),
     };
     let said = entry.happened.iter().filter_map(|one| said::happened(lang, &given.release.spec, one));
     let mut out: Vec<Line> = said

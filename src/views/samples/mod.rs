@@ -7,6 +7,7 @@ mod parts;
 mod releases;
 mod service;
 mod services;
+mod sessions;
 mod wizard;
 mod world;
 
@@ -38,6 +39,7 @@ pub fn pages(lang: Lang, theme: Theme) -> Vec<Page> {
     audit::add(&mut pages, lang, theme);
     releases::add(&mut pages, lang, theme);
     wizard::add(&mut pages, lang, theme);
+    sessions::add(&mut pages, lang, theme);
     others(&mut pages, lang, theme);
     pages
 }
@@ -136,6 +138,7 @@ pub fn all_notices() -> Vec<Check> {
             .arg("kind", "virtualservices.networking.istio.io"),
         Check::new(Severity::Info, Code::NoPrometheus),
         Check::new(Severity::Info, Code::StillListing),
+        Check::new(Severity::Acknowledge, Code::AnotherSluice).arg("name", "sluice-6d9f7-x2x4z"),
     ]
 }
 

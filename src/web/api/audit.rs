@@ -34,7 +34,7 @@ const TEXT: usize = 200;
     params(
         ("service" = inline(Option<ServicePath>), Query, description = "`namespace/name`.", example = "bookinfo/reviews"),
         ("actor" = Option<String>, Query, description = "The person or program that acted."),
-        ("action" = inline(Option<ActionWord>), Query, description = "`set_traffic`, `take_over`, `switch_back`, `outside_edit`, `add_reason`, `release`, `workload`, `sign_in`, `sign_out`."),
+        ("action" = inline(Option<ActionWord>), Query, description = "`set_traffic`, `take_over`, `switch_back`, `outside_edit`, `add_reason`, `release`, `workload`, `sign_in`, `sign_out`, `revoke_session`, `authenticate`."),
         ("result" = inline(Option<ResultWord>), Query, description = "`applied`, `refused`, `failed`, `partial`, `unknown`, `outside`."),
         ("from" = inline(Option<Moment>), Query, description = "RFC 3339 moment or date (UTC), inclusive."),
         ("to" = inline(Option<Moment>), Query, description = "RFC 3339 moment, exclusive, or date (UTC), inclusive."),

@@ -20,7 +20,7 @@ use utoipa_axum::routes;
 
 use super::shape::Rule;
 use super::values::Weights;
-use super::{audit, changes, release_drafts, releases, services};
+use super::{audit, changes, release_drafts, releases, services, sessions};
 use crate::web::error::Problem;
 use crate::web::site::App;
 
@@ -128,6 +128,8 @@ pub fn build() -> (Router<App>, OpenApi) {
         .routes(routes!(audit::export))
         .routes(routes!(audit::one))
         .routes(routes!(audit::add_reason))
+        .routes(routes!(sessions::list, sessions::revoke_all))
+        .routes(routes!(sessions::revoke))
         .split_for_parts();
     complete(&mut document);
     (router, document)

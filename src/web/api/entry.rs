@@ -24,12 +24,13 @@ pub struct Entry {
     pub service: Option<String>,
     pub actor: String,
     pub groups: Vec<String>,
-    /// `browser`, `api`, `automatic` or `outside`.
+    /// `browser`, `api`, `automatic`, `outside` or `command`.
     #[schema(value_type = String, example = "api")]
     pub channel: &'static str,
     #[schema(required = true)]
     pub address: Option<String>,
-    /// `set_traffic`, `take_over`, `switch_back`, `outside_edit`, `add_reason`, `release`, `workload`, `sign_in`, `sign_out`.
+    /// `set_traffic`, `take_over`, `switch_back`, `outside_edit`, `add_reason`, `release`, `workload`, `sign_in`, `sign_out`,
+    /// `revoke_session`, `authenticate`.
     #[schema(value_type = String, example = "set_traffic")]
     pub action: &'static str,
     /// `applied`, `refused`, `failed`, `partial`, `unknown`, `outside`; null while it is under way.
@@ -66,9 +67,23 @@ pub struct Entry {
     /// The entry that a later reason belongs to.
     #[schema(required = true)]
     pub about: Option<i64>,
+    /// The browser session that began or ended.
+    #[schema(required = true)]
+    pub session: Option<SessionRecord>,
+    /// How often it happened within the minute that the entry stands for.
+    pub times: u64,
     /// The release that it belongs to.
     #[schema(required = true)]
     pub release: Option<Transition>,
+}
+
+/// A browser session, as lists name it.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct SessionRecord {
+    #[schema(example = "3f2a9c0d1b7e4455")]
+    pub id: String,
+    /// Whose it is.
+    pub user: String,
 }
 
 /// What the history kept of a release with an entry.
@@ -221,6 +236,11 @@ impl Entry {
             managers: longer(&intent.details.managers, late.map(|details| &details.managers)),
             to_revision: late.and_then(|details| details.to_revision).or(intent.details.to_revision),
             about: late.and_then(|details| details.about).or(intent.details.about),
+            session: late
+                .and_then(|details| details.session.as_ref())
+                .or(intent.details.session.as_ref())
+                .map(|session| SessionRecord { id: session.id.clone(), user: session.user.clone() }),
+            times: late.and_then(|details| details.times).unwrap_or(1),
             release: view::mark(entry).map(|mark| Transition {
                 id: mark.id.to_string(),
                 from: mark.from.as_str(),

@@ -11,6 +11,7 @@ use super::json::{self, Node};
 use crate::domain::ids::{Revision, ServiceRef};
 use crate::domain::refusal::{Code, Refusal};
 use crate::domain::release::{ReleaseId, Word};
+use crate::domain::session::Owners;
 use crate::web::error::Failure;
 use crate::web::guard::BODY;
 
@@ -86,6 +87,35 @@ impl<S: Send + Sync> FromRequestParts<S> for DraftId {
             (1..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
         if good { Ok(Self(text)) } else { Err(Code::DraftNotFound.into()) }
     }
+}
+
+/// The session that the path names.
+#[derive(Clone, Debug)]
+pub struct SessionId(pub String);
+
+impl<S: Send + Sync> FromRequestParts<S> for SessionId {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
+        let text = path_text(parts, state, "session").await;
+        let good = text.len() == 16 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+        let shown: String = text.chars().take(80).collect();
+        if good { Ok(Self(text)) } else { Err(Refusal::new(Code::SessionNotFound).arg("id", shown).into()) }
+    }
+}
+
+/// Takes whose sessions are meant: `scope` and `user`.
+pub fn owners(query: &mut Query) -> Result<Owners, Refusal> {
+    let all = match query.take("scope").as_deref() {
+        None | Some("own") => false,
+        Some("all") => true,
+        Some(_) => return Err(bad_query("scope", "own or all is expected")),
+    };
+    Ok(match query.take("user") {
+        Some(user) => Owners::Person(user),
+        None if all => Owners::Everybody,
+        None => Owners::Own,
+    })
 }
 
 /// The template that the path names.

@@ -20,4 +20,5 @@ pub mod audit;
 pub mod changes;
 pub mod document;
 pub mod services;
+pub mod sessions;
 pub mod words;

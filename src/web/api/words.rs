@@ -54,6 +54,12 @@ shape!(
     ReleaseName,
     matching("^(R-)?[0-9]{1,18}$").examples([json!("R-1042")])
 );
+shape!(SessionScope, one_of(["own", "all"]));
+shape!(
+    /// A session's id.
+    SessionName,
+    matching("^[0-9a-f]{16}$").examples([json!("3f2a9c0d1b7e4455")])
+);
 shape!(
     /// A draft's id.
     DraftName,

@@ -4,6 +4,7 @@
 //! What the person may do is asked by the use cases; here it is only found out who they are, and that a
 //! browser really sent what it seems to have sent.
 
+pub mod agent;
 pub mod csrf;
 pub mod form;
 pub mod session;
@@ -22,7 +23,7 @@ use super::error::Failure;
 use super::gate;
 use super::local::local;
 use super::site::App;
-use crate::domain::actor::{Actor, Channel, Identity};
+use crate::domain::actor::{Actor, BearerToken, Channel, Identity};
 use crate::domain::refusal::Code;
 use csrf::Sender;
 
@@ -34,6 +35,10 @@ pub struct Who {
     pub csrf: Arc<str>,
     /// The session's cookie; `None` for bearers and where nobody is asked.
     pub cookie: Option<Arc<str>>,
+    /// The id of that session, as lists name it.
+    pub session: Option<Arc<str>>,
+    /// The token of a bearer: what goes on for long asks about it again.
+    pub bearer: Option<BearerToken>,
 }
 
 impl Who {
@@ -81,9 +86,9 @@ async fn enter(app: &App, caller: &Caller, parts: &Parts) -> Result<Who, Failure
         return Ok(local_user(app, caller, Channel::Api));
     }
     if let Some(authorization) = parts.headers.get(header::AUTHORIZATION) {
-        let identity = bearer(app, caller, authorization).await?;
+        let (identity, token) = bearer(app, caller, authorization).await?;
         let actor = actor(identity, caller, Channel::Api);
-        return Ok(Who { actor, csrf: "".into(), cookie: None });
+        return Ok(Who { actor, csrf: "".into(), cookie: None, session: None, bearer: Some(token) });
     }
     let who = session::find(app, caller, &parts.headers, Channel::Api).await?;
     let who = who.ok_or_else(|| Failure::from(Code::Unauthenticated))?;
@@ -97,14 +102,19 @@ async fn enter(app: &App, caller: &Caller, parts: &Parts) -> Result<Who, Failure
     Ok(who)
 }
 
-async fn bearer(app: &App, caller: &Caller, header: &HeaderValue) -> Result<Arc<Identity>, Failure> {
-    let bad = || Failure::from(Code::BadToken);
-    let (scheme, token) = header.to_str().ok().and_then(|text| text.split_once(' ')).ok_or_else(bad)?;
-    if !scheme.eq_ignore_ascii_case("bearer") {
-        return Err(bad());
-    }
-    let token = token.trim();
-    Ok(app.guesses.judge(caller, token, app.clock.now_ms(), app.services.identify(token)).await?)
+async fn bearer(
+    app: &App,
+    caller: &Caller,
+    header: &HeaderValue,
+) -> Result<(Arc<Identity>, BearerToken), Failure> {
+    let parts = header.to_str().ok().and_then(|text| text.split_once(' '));
+    // What is no bearer token is refused, counted and recorded like one that nobody has.
+    let is_bearer = |scheme: &str| scheme.eq_ignore_ascii_case("bearer");
+    let token = parts.filter(|(scheme, _)| is_bearer(scheme)).map_or("", |(_, token)| token.trim());
+    let network = caller.address.map(|address| super::listen::network(address).to_string());
+    let asked = app.services.identify_caller(token, network.as_deref());
+    let identity = app.guesses.judge(caller, token, app.clock.now_ms(), asked).await?;
+    Ok((identity, BearerToken::new(token)))
 }
 
 /// The middleware of the pages.
@@ -164,7 +174,8 @@ pub fn sign_in_address(here: &str) -> String {
 
 fn local_user(app: &App, caller: &Caller, channel: Channel) -> Who {
     let identity = Arc::new(Identity::local(if app.settings.demo { "demo" } else { "local" }));
-    Who { actor: actor(identity, caller, channel), csrf: app.csrf.as_str().into(), cookie: None }
+    let actor = actor(identity, caller, channel);
+    Who { actor, csrf: app.csrf.as_str().into(), cookie: None, session: None, bearer: None }
 }
 
 fn actor(identity: Arc<Identity>, caller: &Caller, channel: Channel) -> Actor {

@@ -24,11 +24,13 @@ pub async fn find(
 ) -> Result<Option<Who>, Refusal> {
     let jar = CookieJar::from_headers(headers);
     let Some(cookie) = jar.get(name(app.settings.is_https())) else { return Ok(None) };
-    let Some(session) = app.services.session(cookie.value()).await? else { return Ok(None) };
+    let Some(session) = app.services.session(cookie.value(), channel).await? else { return Ok(None) };
     Ok(Some(Who {
         actor: actor(session.identity.clone(), caller, channel),
         csrf: session.csrf.as_str().into(),
         cookie: Some(cookie.value().into()),
+        session: Some(session.id.as_str().into()),
+        bearer: None,
     }))
 }
 

@@ -18,6 +18,7 @@ use bytes::Bytes;
 use futures::{Stream, StreamExt, stream};
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use serde_json::json;
+use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 
@@ -32,6 +33,7 @@ use super::live;
 use super::pages::releases;
 use super::pages::services::ask_of;
 use super::site::App;
+use crate::domain::actor::Channel;
 use crate::domain::ids::ServiceRef;
 use crate::domain::refusal::Code;
 use crate::domain::release::ReleaseId;
@@ -195,6 +197,8 @@ struct Line {
     stirred: bool,
     /// Releases under way, as the page was last told.
     active: Option<usize>,
+    /// Sessions that end, to leave with one's own.
+    ends: broadcast::Receiver<Arc<str>>,
     ping: Interval,
     pings: u32,
     queue: Vec<Bytes>,
@@ -207,6 +211,7 @@ impl Line {
         // The first event goes at once: the page learns that it is live.
         let queue = vec![alive(&app)];
         let has = HashMap::new();
+        let ends = app.services.session_ends();
         Self {
             app,
             who,
@@ -217,6 +222,7 @@ impl Line {
             has,
             stirred: false,
             active: None,
+            ends,
             ping,
             pings: 0,
             queue,
@@ -248,6 +254,7 @@ impl Line {
         let heard = tokio::select! {
             _ = self.ping.tick() => None,
             updates = self.seat.updates.recv() => Some(updates),
+            ended = self.ends.recv() => return Box::pin(self.outlives(ended)).await,
         };
         // On the heap and only while it runs: there are many streams, and they mostly wait.
         Box::pin(self.hear(heard)).await
@@ -278,6 +285,16 @@ impl Line {
                 true
             }
             Some(Err(RecvError::Closed)) => false,
+        }
+    }
+
+    /// False when it is this stream's own session that ended.
+    async fn outlives(&mut self, ended: Result<Arc<str>, RecvError>) -> bool {
+        match ended {
+            Ok(id) => self.who.session.as_ref() != Some(&id),
+            // Which ones ended was missed.
+            Err(RecvError::Lagged(_)) => self.still_in().await,
+            Err(RecvError::Closed) => false,
         }
     }
 
@@ -336,12 +353,17 @@ impl Line {
 
     /// True while the person may still be here.
     async fn still_in(&self) -> bool {
-        match &self.who.cookie {
-            Some(cookie) => {
-                let session = self.app.services.session(cookie).await;
-                session.is_ok_and(|session| session.is_some_and(|s| s.identity == self.who.actor.identity))
+        let identity = &self.who.actor.identity;
+        match (&self.who.cookie, &self.who.bearer) {
+            (Some(cookie), _) => {
+                let session = self.app.services.session(cookie, Channel::Browser).await;
+                session.is_ok_and(|session| session.is_some_and(|s| s.identity == *identity))
             }
-            None => self.pings < LONGEST || self.app.is_open(),
+            (None, Some(token)) => {
+                let found = self.app.services.identify(token.reveal()).await;
+                self.pings < LONGEST && found.is_ok_and(|found| found == *identity)
+            }
+            (None, None) => self.pings < LONGEST || self.app.is_open(),
         }
     }
 

@@ -11,7 +11,7 @@ use crate::domain::refusal::{Code, Refusal};
 use crate::views::chrome::Nav;
 use crate::views::login::LoginPage;
 use crate::web::auth::csrf::{self, Sender};
-use crate::web::auth::{Who, form, go_with, session};
+use crate::web::auth::{Who, agent, form, go_with, session};
 use crate::web::caller::Caller;
 use crate::web::chrome::chrome;
 use crate::web::error::Failure;
@@ -64,7 +64,8 @@ pub async fn enter(
         let refusal = Refusal::new(Code::BadToken).field("token");
         return Ok(form_page(&app, &caller, next, Some(&refusal)));
     }
-    let signing_in = app.services.sign_in(token, address, &caller.request_id);
+    let agent = agent::kind(&parts.headers);
+    let signing_in = app.services.sign_in(token, address, &agent, &caller.request_id);
     match app.guesses.judge(&caller, token, app.clock.now_ms(), signing_in).await {
         Ok(new) => Ok(go_with(session::begin(&app, &new.secret), next)),
         Err(refusal) => Ok(form_page(&app, &caller, next, Some(&refusal))),
@@ -73,8 +74,8 @@ pub async fn enter(
 
 /// `POST /logout`.
 pub async fn leave(State(app): State<App>, who: Who, caller: Caller) -> Result<Response, Failure> {
-    if let Some(cookie) = &who.cookie {
-        app.services.sign_out(&who.actor, cookie, &caller.request_id).await?;
+    if let Some(session) = &who.session {
+        app.services.sign_out(&who.actor, session, &caller.request_id).await?;
     }
     Ok(go_with(session::end(&app), "/login"))
 }

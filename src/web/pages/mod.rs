@@ -16,3 +16,4 @@ pub mod wizard;
 pub mod audit;
 pub mod docs;
 pub mod login;
+pub mod sessions;

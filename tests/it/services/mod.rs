@@ -1,6 +1,7 @@
 //! The use cases on the sample cluster in memory, through the real client and a real history.
 
 mod history_troubles;
+mod instances;
 mod lists;
 mod outside;
 mod recovery;

@@ -7,6 +7,7 @@ mod other_version;
 mod pages;
 mod revisions;
 mod search;
+mod sessions;
 mod tampering;
 mod trouble;
 mod writing;

@@ -68,22 +68,22 @@ impl Audited {
     }
 }
 
-/// Which rights `deploy/` gives to Sluice.
+/// Which rights `deploy/` gives to Sluice, in all namespaces and in its own only.
 pub fn rights_granted() -> BTreeSet<Right> {
-    let mut rights = BTreeSet::new();
-    for object in deploy_objects()
-        .iter()
-        .filter(|object| object["kind"] == "ClusterRole" && is_bound(&object["metadata"]["name"]))
-    {
-        rights.extend(object["rules"].as_array().into_iter().flatten().flat_map(every));
-    }
-    rights
+    rights_of("ClusterRole").union(&rights_of("Role")).cloned().collect()
 }
 
-fn is_bound(role: &serde_json::Value) -> bool {
-    deploy_objects()
-        .iter()
-        .any(|object| object["kind"] == "ClusterRoleBinding" && object["roleRef"]["name"] == *role)
+/// The rights of the bound roles of this kind: a `ClusterRole` is good everywhere, a `Role` in Sluice's namespace.
+pub fn rights_of(kind: &str) -> BTreeSet<Right> {
+    let objects = deploy_objects();
+    let is_bound = |role: &serde_json::Value| {
+        objects.iter().any(|object| {
+            object["kind"] == format!("{kind}Binding")
+                && object["roleRef"]["name"] == role["metadata"]["name"]
+        })
+    };
+    let roles = objects.iter().filter(|object| object["kind"] == kind && is_bound(object));
+    roles.flat_map(|role| role["rules"].as_array().into_iter().flatten().flat_map(every)).collect()
 }
 
 /// The single rights of one RBAC rule.

@@ -123,6 +123,18 @@ impl House {
         Self::on(api, clock, folder, settings, source, pods).await
     }
 
+    /// Another Sluice on the same cluster, with a history of its own.
+    pub async fn beside(&self, settings: Settings) -> Self {
+        let folder = Arc::new(tempfile::tempdir().unwrap());
+        let (source, pods) = (self.source.clone(), self.pods.clone());
+        Self::on(self.api.clone(), self.clock.clone(), folder, settings, source, pods).await
+    }
+
+    /// The Lease by which this Sluice tells others of itself.
+    pub fn lease(&self) -> Option<Value> {
+        self.api.get("Lease", "sluice", &format!("sluice-{}", self.store.id()))
+    }
+
     /// The file of the history.
     pub fn history_file(&self) -> std::path::PathBuf {
         file_in(&*self.folder)

@@ -11,6 +11,7 @@ pub fn filled(path: &str) -> String {
     path.replace("{namespace}", "bookinfo")
         .replace("{id}", "1")
         .replace("{draft}", "d1")
+        .replace("{session}", "0123456789abcdef")
         .replace("{template}", "Weekend")
         .replace("/static/{name}", "/static/app.css")
         .replace("{name}", "reviews")

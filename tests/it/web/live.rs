@@ -26,7 +26,7 @@ impl Line {
     }
 
     /// The next event; `None` when the stream is over.
-    async fn next(&mut self) -> Option<(String, Value)> {
+    pub(super) async fn next(&mut self) -> Option<(String, Value)> {
         loop {
             if let Some((event, rest)) = self.text.split_once("\n\n") {
                 let (mut name, mut data) = (String::new(), Value::Null);

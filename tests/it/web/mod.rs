@@ -20,4 +20,7 @@ mod live;
 mod pages;
 mod progress;
 mod releases;
+mod session_list;
+mod sessions;
+pub mod sessions_real;
 mod trouble;
