@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use serde_json::json;
 use sluice::domain::ids::Namespace;
 use sluice::services::Settings;
 use sluice::services::instances::Instance;
@@ -27,6 +28,7 @@ fn others(house: &House) -> Vec<String> {
 #[tokio::test]
 async fn two_sluices_on_one_cluster_are_told_of_each_other() {
     let first = House::alive(None, named("sluice-a_1")).await;
+    first.api.put(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "sluice"}})).unwrap();
     wait_for("its Lease is there", async || {
         first.lease().filter(|lease| lease["spec"]["renewTime"].is_string())
     })
@@ -41,6 +43,7 @@ async fn two_sluices_on_one_cluster_are_told_of_each_other() {
 #[tokio::test]
 async fn a_restart_is_the_same_sluice_and_one_that_does_not_tell_looks_for_none() {
     let first = House::alive(None, named("sluice-a_1")).await;
+    first.api.put(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "sluice"}})).unwrap();
     wait_for("its Lease is there", async || first.lease()).await;
     let quiet = first.beside(Settings::default()).await;
     let name = first.lease().unwrap()["metadata"]["name"].clone();
