@@ -80,6 +80,8 @@ codes! {
     NothingAsked "nothing_asked" 422,
 
     // Values.
+    /// A list of a request is longer than it may be.
+    TooManyItems "too_many_items" 422,
     WeightRange "weight_range" 422,
     WeightType "weight_type" 422,
     DuplicateVersion "duplicate_version" 422,
@@ -380,6 +382,11 @@ pub struct Refusal {
 impl Refusal {
     pub fn new(code: Code) -> Self {
         Self { code, args: Vec::new(), field: None, checks: Vec::new() }
+    }
+
+    /// The refusal of a list of `n` that may hold `max`. Lists are counted before anything is done with them.
+    pub fn too_many(field: impl Into<String>, n: usize, max: usize) -> Self {
+        Self::new(Code::TooManyItems).field(field).arg("n", n).arg("max", max)
     }
 
     /// Adds a value to say.

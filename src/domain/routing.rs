@@ -159,6 +159,13 @@ pub enum Dest {
     Foreign { host: String, subset: Option<String> },
 }
 
+/// Rules that a change may ask for.
+pub const MAX_RULES: usize = 50;
+/// Alternatives of a rule that is sent back unchanged, and conditions of one: foreign rules may hold more than new
+/// ones.
+pub const MAX_ALTERNATIVES: usize = 1_000;
+pub const MAX_CONDITIONS: usize = 64;
+
 /// A match rule: requests for which one of `when` holds go to `to` before the default split applies.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Rule {

@@ -1,9 +1,14 @@
 //! The split: version → weight, whole numbers 0..=100, sum exactly 100. Cannot be built otherwise.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use super::ids::VersionName;
 use super::refusal::{Code, Refusal};
+
+/// Versions that a split may name. What is written for people and proxies is read by people.
+pub const MAX_VERSIONS: usize = 64;
 
 /// Whole percents per version, in the order in which they were given; they sum to 100.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -11,18 +16,23 @@ use super::refusal::{Code, Refusal};
 pub struct Split(Vec<(VersionName, u8)>);
 
 impl Split {
-    /// Checks that every weight is 0..=100, no version stands twice and the sum is 100.
+    /// Checks that every weight is 0..=100, no version stands twice, the sum is 100 and the list is no longer than
+    /// [`MAX_VERSIONS`].
     ///
-    /// Refuses with `weight_range`, `duplicate_version` or `sum` (args `n` = the sum, `missing` = 100 − sum).
+    /// Refuses with `too_many_items`, `weight_range`, `duplicate_version` or `sum` (args `n` = the sum, `missing` = 100 − sum).
     pub fn new(weights: Vec<(VersionName, u8)>) -> Result<Self, Refusal> {
-        for (at, (version, weight)) in weights.iter().enumerate() {
+        if weights.len() > MAX_VERSIONS {
+            return Err(Refusal::too_many("weights", weights.len(), MAX_VERSIONS));
+        }
+        let mut seen = BTreeSet::new();
+        for (version, weight) in &weights {
             if *weight > 100 {
                 return Err(Refusal::new(Code::WeightRange)
                     .field("weights")
                     .arg("v", version)
                     .arg("n", weight));
             }
-            if weights[..at].iter().any(|(other, _)| other == version) {
+            if !seen.insert(version.as_str()) {
                 return Err(Refusal::new(Code::DuplicateVersion).field("weights").arg("v", version));
             }
         }

@@ -2,14 +2,12 @@
 //! only moved, or gets new targets, is never judged, because somebody else may have written it.
 
 use crate::domain::refusal::{Code, Refusal};
-use crate::domain::routing::{Condition, Op, Rule, Subject};
+use crate::domain::routing::{Condition, MAX_RULES, Op, Rule, Subject};
 use crate::domain::split::Split;
 
 use super::regexes;
 
-/// Rules a service may have.
-pub const MAX_RULES: usize = 50;
-/// Alternatives of one rule, and conditions of one alternative.
+/// Alternatives of one new rule, and conditions of one alternative.
 pub const MAX_ALTERNATIVES: usize = 8;
 pub const MAX_CONDITIONS: usize = 8;
 const MAX_VALUE: usize = 1024;

@@ -165,11 +165,26 @@ fn split(weights: Option<&Weights>) -> String {
     words.map(|words| words.collect::<Vec<_>>().join(" · ")).unwrap_or_default()
 }
 
+/// True for what a spreadsheet may take for a formula, also in the full-width forms that some of them accept, and
+/// behind characters that nobody sees. <https://owasp.org/www-community/attacks/CSV_Injection>
+fn is_formula(value: &str) -> bool {
+    let unseen = |c: &char| {
+        c.is_whitespace()
+            || c.is_control()
+            || matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2060}'..='\u{2064}' | '\u{feff}')
+    };
+    let first = value.chars().find(|c| !unseen(c));
+    let begins = |c: char| {
+        "=+-@|%\u{ff1d}\u{ff0b}\u{ff0d}\u{ff20}\u{ff5c}\u{ff05}\u{fe66}\u{fe62}\u{fe63}\u{fe6b}\u{2212}"
+            .contains(c)
+    };
+    first.is_some_and(begins) || value.starts_with(char::is_control)
+}
+
 /// One field by RFC 4180. What a spreadsheet would take for a formula is made a text by an apostrophe.
 fn field(out: &mut String, value: &str) {
-    let formula = value.trim_start().starts_with(['=', '+', '-', '@', '|', '%'])
-        || value.starts_with(['\t', '\r', '\n']);
-    if !formula && !value.contains([',', '"', '\r', '\n', ';', '\t']) {
+    let formula = is_formula(value);
+    if !formula && !value.contains([',', '"', '\r', '\n', ';', '\t', '\0']) {
         out.push_str(value);
         return;
     }
@@ -206,6 +221,15 @@ mod tests {
             ("-1", "\"'-1\""),
             ("@SUM(A1)", "\"'@SUM(A1)\""),
             ("\t=1", "\"'\t=1\""),
+            ("\rcmd", "\"'\rcmd\""),
+            ("＝1+1", "\"'＝1+1\""),
+            ("＋1", "\"'＋1\""),
+            ("－1", "\"'－1\""),
+            ("＠SUM(A1)", "\"'＠SUM(A1)\""),
+            ("\u{3000}＝1", "\"'\u{3000}＝1\""),
+            ("\u{feff}=1", "\"'\u{feff}=1\""),
+            ("\u{200b}\u{a0}@x", "\"'\u{200b}\u{a0}@x\""),
+            ("\0=1,2", "\"'=1,2\""),
         ] {
             let mut out = String::new();
             field(&mut out, value);

@@ -18,6 +18,9 @@ pub const MAX_HOLD_S: u64 = 30 * 86_400;
 /// The longest version name that a release makes.
 pub const MAX_VERSION: usize = 16;
 pub const MAX_REPLICAS: u32 = 1_000;
+/// Alternatives of a step's rule, and conditions of one alternative.
+pub const MAX_ALTERNATIVES: usize = 8;
+pub const MAX_CONDITIONS: usize = 8;
 /// Things an analysis may measure.
 pub const MAX_METRICS: usize = 8;
 pub const MAX_QUERY: usize = 4_000;
@@ -178,6 +181,17 @@ pub fn steps(steps: &[Step], strategy: Strategy, analysis: Option<&Analysis>) ->
             Step::Mirror { percent } if *percent > 100 => {
                 out.push(refuse(Code::MirrorPercent, "percent").arg("n", percent));
             }
+            Step::Rules { when }
+                if when.len() > MAX_ALTERNATIVES || when.iter().any(|all| all.len() > MAX_CONDITIONS) =>
+            {
+                let conditions = when.iter().map(Vec::len).max().unwrap_or_default();
+                let (n, max) = if when.len() > MAX_ALTERNATIVES {
+                    (when.len(), MAX_ALTERNATIVES)
+                } else {
+                    (conditions, MAX_CONDITIONS)
+                };
+                out.push(Refusal::too_many(format!("steps.{at}.when"), n, max));
+            }
             Step::Rules { when } => {
                 let first = steps[..at].iter().all(|step| !matches!(step, Step::Rules { .. }));
                 if when.iter().any(Vec::is_empty) || (when.is_empty() && first) {
@@ -238,6 +252,9 @@ fn analysis(held: &Analysis, out: &mut Vec<Refusal>) {
     if held.metrics.is_empty() || held.metrics.len() > MAX_METRICS {
         let refusal = Refusal::new(Code::AnalysisRange).field("analysis.metrics");
         out.push(refusal.arg("n", held.metrics.len()).arg("least", 1).arg("max", MAX_METRICS));
+    }
+    if held.metrics.len() > MAX_METRICS {
+        return;
     }
     for (at, metric) in held.metrics.iter().enumerate() {
         let field = |part: &str| format!("analysis.metrics.{at}.{part}");

@@ -5,12 +5,16 @@ use super::json::Node;
 use crate::domain::command::{MirrorWish, TrafficChange};
 use crate::domain::ids::{RouteId, ServiceRef, VersionName};
 use crate::domain::refusal::{Code, Refusal};
-use crate::domain::routing::{Condition, Op, Rule, Subject, Weights};
-use crate::domain::split::Split;
+use crate::domain::routing::{
+    Condition, MAX_ALTERNATIVES, MAX_CONDITIONS, MAX_RULES, Op, Rule, Subject, Weights,
+};
+use crate::domain::split::{MAX_VERSIONS, Split};
 use crate::services::ask::Wish;
 
 /// More acknowledgements than there are codes make no sense.
-const ACKS: usize = 64;
+pub const ACKS: usize = 64;
+/// The longest of them, and of the fields that a rule shows without editing, in bytes.
+const ACK: usize = 256;
 
 /// A change as it was asked for, without its service.
 #[derive(Clone, Debug, PartialEq)]
@@ -34,6 +38,9 @@ pub fn traffic(body: Node) -> Result<Change, Refusal> {
     };
     let rules = match fields.take("rules")? {
         None => None,
+        Some(Node::List(items)) if items.len() > MAX_RULES => {
+            return Err(Refusal::new(Code::TooManyRules).field("rules").arg("n", MAX_RULES));
+        }
         Some(Node::List(items)) => {
             let rules = items.into_iter().enumerate().map(|(n, item)| rule(item, &format!("rules.{n}")));
             Some(rules.collect::<Result<_, _>>()?)
@@ -94,6 +101,7 @@ fn weights(node: Node, field: &str) -> Result<Weights, Refusal> {
     let Node::Object(entries) = node else {
         return Err(Refusal::new(Code::WeightType).field(field).arg("v", "").arg("n", kind(&node)));
     };
+    few(field, entries.len(), MAX_VERSIONS)?;
     let mut out: Weights = Vec::with_capacity(entries.len());
     for (name, value) in entries {
         let refuse = |code: Code, n: &dyn ToString| {
@@ -158,11 +166,11 @@ fn rule(node: Node, at: &str) -> Result<Rule, Refusal> {
     let name = fields.optional("name")?;
     let when = match fields.take("when")? {
         None => Vec::new(),
-        Some(Node::List(any)) => any
-            .into_iter()
-            .enumerate()
-            .map(|(n, all)| alternatives(all, &format!("{at}.when.{n}")))
-            .collect::<Result<_, _>>()?,
+        Some(Node::List(any)) => {
+            few(&format!("{at}.when"), any.len(), MAX_ALTERNATIVES)?;
+            let each = any.into_iter().enumerate();
+            each.map(|(n, all)| alternatives(all, &format!("{at}.when.{n}"))).collect::<Result<_, _>>()?
+        }
         Some(_) => return Err(wrong(&format!("{at}.when"), "a list of lists is expected")),
     };
     let to = match fields.take("to")? {
@@ -183,6 +191,7 @@ fn rule(node: Node, at: &str) -> Result<Rule, Refusal> {
 
 fn alternatives(node: Node, at: &str) -> Result<Vec<Condition>, Refusal> {
     let Node::List(all) = node else { return Err(wrong(at, "a list of conditions is expected")) };
+    few(at, all.len(), MAX_CONDITIONS)?;
     all.into_iter().enumerate().map(|(n, node)| condition(node, &format!("{at}.{n}"))).collect()
 }
 
@@ -262,10 +271,14 @@ impl Fields {
         let bad = || wrong(&path, "a list of texts is expected");
         match self.take(name)? {
             None => Ok(Vec::new()),
-            Some(Node::List(items)) if items.len() <= ACKS => items
-                .into_iter()
-                .map(|item| if let Node::Text(text) = item { Ok(text) } else { Err(bad()) })
-                .collect(),
+            Some(Node::List(items)) => {
+                few(&path, items.len(), ACKS)?;
+                let text = |item| match item {
+                    Node::Text(text) if text.len() <= ACK => Ok(text),
+                    _ => Err(bad()),
+                };
+                items.into_iter().map(text).collect()
+            }
             Some(_) => Err(bad()),
         }
     }
@@ -280,6 +293,11 @@ impl Fields {
     fn path(&self, name: &str) -> String {
         if self.at.is_empty() { name.to_owned() } else { format!("{}.{name}", self.at) }
     }
+}
+
+/// Refuses a list that is longer than it may be, before anything is done with it.
+fn few(field: &str, n: usize, max: usize) -> Result<(), Refusal> {
+    if n > max { Err(Refusal::too_many(field, n, max)) } else { Ok(()) }
 }
 
 /// The refusal of a body that is JSON, but not the JSON that is expected.

@@ -18,7 +18,8 @@ use utoipa::{PartialSchema, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::shape::Rule;
+use super::release_body::ConditionBody;
+use super::shape::{Condition, Rule};
 use super::values::Weights;
 use super::{audit, changes, release_drafts, releases, services, sessions};
 use crate::web::error::Problem;
@@ -33,6 +34,7 @@ pub struct TrafficBody {
     #[schema(nullable)]
     pub route: Option<String>,
     /// The whole list in its new order.
+    #[schema(max_items = 50)]
     pub rules: Option<Vec<Rule>>,
     /// Null switches it off.
     #[schema(nullable)]
@@ -202,6 +204,11 @@ fn complete(document: &mut OpenApi) {
     let mut schemas = Vec::new();
     Problem::schemas(&mut schemas);
     schemas.push((Problem::name().into_owned(), Problem::schema()));
+    // Named by schemas that are written by hand, which bring nothing along.
+    Condition::schemas(&mut schemas);
+    schemas.push((Condition::name().into_owned(), Condition::schema()));
+    ConditionBody::schemas(&mut schemas);
+    schemas.push((ConditionBody::name().into_owned(), ConditionBody::schema()));
     components.schemas.extend(schemas);
     for (path, item) in &mut document.paths.paths {
         let conditions = path.contains("/traffic") || path.contains("/releases");

@@ -160,6 +160,9 @@ impl<S: Send + Sync> FromRequest<S> for JsonBody {
     }
 }
 
+/// More parameters than any operation has.
+const PARAMETERS: usize = 64;
+
 /// The parameters of a query. Programs hear about every one that is unknown, doubled or malformed.
 #[derive(Clone, Debug, Default)]
 pub struct Query(Vec<(String, String)>);
@@ -169,7 +172,11 @@ impl<S: Sync> FromRequestParts<S> for Query {
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Failure> {
         let query = parts.uri.query().unwrap_or_default();
-        let pairs: Vec<(String, String)> = form_urlencoded::parse(query.as_bytes()).into_owned().collect();
+        let pairs = form_urlencoded::parse(query.as_bytes()).into_owned().take(PARAMETERS + 1);
+        let pairs: Vec<(String, String)> = pairs.collect();
+        if pairs.len() > PARAMETERS {
+            return Err(bad_query("", &format!("at most {PARAMETERS} parameters are expected")).into());
+        }
         for (at, (name, _)) in pairs.iter().enumerate() {
             if pairs[..at].iter().any(|(other, _)| other == name) {
                 return Err(bad_query(name, "it stands twice").into());

@@ -7,6 +7,8 @@ use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, MapAccess, Se
 
 /// How deep a body may nest.
 const DEPTH: u8 = 32;
+/// Entries of one list or object. What a list may hold where it is known is less, and said with its own code.
+const ENTRIES: usize = 4_096;
 
 /// One value.
 #[derive(Clone, Debug, PartialEq)]
@@ -86,6 +88,7 @@ impl<'de> Visitor<'de> for Level {
         let depth = self.deeper()?;
         let mut list = Vec::new();
         while let Some(item) = items.next_element_seed(Level(depth))? {
+            fits(list.len())?;
             list.push(item);
         }
         Ok(Node::List(list))
@@ -95,9 +98,18 @@ impl<'de> Visitor<'de> for Level {
         let depth = self.deeper()?;
         let mut object = Vec::new();
         while let Some(Key(key)) = entries.next_key()? {
+            fits(object.len())?;
             object.push((key, entries.next_value_seed(Level(depth))?));
         }
         Ok(Node::Object(object))
+    }
+}
+
+fn fits<E: Error>(entries: usize) -> Result<(), E> {
+    if entries < ENTRIES {
+        Ok(())
+    } else {
+        Err(E::custom(format!("more than {ENTRIES} entries in one place")))
     }
 }
 
@@ -129,6 +141,11 @@ mod tests {
             assert!(parse(bad.as_bytes()).is_err(), "{bad}");
         }
         assert!(parse(b"\"\xff\"").is_err(), "no UTF-8");
+        for n in [ENTRIES, ENTRIES + 1] {
+            let (list, object) = (vec!["1"; n].join(","), vec!["\"a\": 1"; n].join(","));
+            assert_eq!(parse(format!("[{list}]").as_bytes()).is_ok(), n == ENTRIES);
+            assert_eq!(parse(format!("{{{object}}}").as_bytes()).is_ok(), n == ENTRIES);
+        }
     }
 
     #[test]

@@ -2,6 +2,15 @@
 //! which names the field and the code of everything that is wrong.
 
 use utoipa::ToSchema;
+use utoipa::openapi::schema::{Array, ArrayBuilder, Ref};
+
+use crate::domain::release::validate::{MAX_ALTERNATIVES, MAX_CONDITIONS};
+
+fn alternatives() -> Array {
+    let all =
+        ArrayBuilder::new().items(Ref::from_schema_name("ConditionBody")).max_items(Some(MAX_CONDITIONS));
+    ArrayBuilder::new().items(all).max_items(Some(MAX_ALTERNATIVES)).build()
+}
 
 /// A service by its names.
 #[derive(ToSchema)]
@@ -92,7 +101,10 @@ pub enum StepBody {
         stable: Option<i32>,
     },
     /// Requests that match go to the new version; an empty list takes the rule away.
-    Rules { when: Vec<Vec<ConditionBody>> },
+    Rules {
+        #[schema(schema_with = alternatives)]
+        when: Vec<Vec<ConditionBody>>,
+    },
     /// This share of the requests is copied to the new version; 0 ends it.
     Mirror {
         #[schema(minimum = 0, maximum = 100)]
@@ -270,6 +282,7 @@ pub struct CommandBody {
     #[schema(minimum = 0)]
     pub revision: Option<i64>,
     /// For `change_steps`: the steps that have not begun.
+    #[schema(max_items = 50)]
     pub steps: Option<Vec<StepBody>>,
     /// For `retire` and `delete_version`: `<service> <version>`.
     #[schema(example = "reviews v1")]

@@ -3,6 +3,7 @@
 
 use serde::Serialize;
 use utoipa::ToSchema;
+use utoipa::openapi::schema::{Array, ArrayBuilder, Ref};
 
 use super::progress::Progress;
 use super::values::{Check, Shares, Weights, moment, rounded};
@@ -110,15 +111,23 @@ pub struct Rule {
     pub id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// Alternatives; within one, all conditions must hold.
+    /// Alternatives; within one, all conditions must hold. New rules may have 8 of 8 conditions.
+    #[schema(schema_with = alternatives)]
     pub when: Vec<Vec<Condition>>,
     pub to: Weights,
     /// Fields of the match that are kept but cannot be changed here.
+    #[schema(max_items = 64)]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub opaque: Vec<String>,
     /// What the rule does instead of choosing among versions.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub action: Option<String>,
+}
+
+fn alternatives() -> Array {
+    let all =
+        ArrayBuilder::new().items(Ref::from_schema_name("Condition")).max_items(Some(words::MAX_CONDITIONS));
+    ArrayBuilder::new().items(all).max_items(Some(words::MAX_ALTERNATIVES)).build()
 }
 
 /// One condition on a request.

@@ -12,6 +12,7 @@ use utoipa::{Number, PartialSchema, ToSchema};
 use crate::domain::ids::VersionName;
 use crate::domain::refusal;
 use crate::domain::routing as words;
+use crate::domain::split::MAX_VERSIONS;
 use crate::views::lang::Lang;
 use crate::views::text;
 
@@ -80,6 +81,7 @@ fn by_version(percent: ObjectBuilder, description: &str, example: serde_json::Va
         .schema_type(Type::Object)
         .description(Some(description))
         .additional_properties(Some(Schema::from(percent.build())))
+        .max_properties(Some(MAX_VERSIONS))
         .examples([example])
         .into()
 }

@@ -8,6 +8,7 @@ use url::form_urlencoded;
 use super::Who;
 use super::csrf::{self, Sender};
 use crate::domain::refusal::Code;
+use crate::web::api::body::ACKS;
 use crate::web::error::Failure;
 use crate::web::site::App;
 
@@ -27,6 +28,13 @@ impl Form {
     /// Every value of a field that may stand several times (check boxes).
     pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
         self.0.iter().filter(move |(field, _)| field == name).map(|(_, value)| value.as_str())
+    }
+}
+
+impl Form {
+    /// The codes that are acknowledged. There are fewer codes than are taken, and none is longer.
+    pub fn acknowledged(&self) -> Vec<String> {
+        self.all("ack").filter(|code| code.len() <= 64).take(ACKS).map(str::to_owned).collect()
     }
 }
 

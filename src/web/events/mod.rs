@@ -35,6 +35,7 @@ use super::pages::services::ask_of;
 use super::site::App;
 use crate::domain::actor::Channel;
 use crate::domain::ids::ServiceRef;
+use crate::domain::overview::ListAsk;
 use crate::domain::refusal::Code;
 use crate::domain::release::ReleaseId;
 use crate::views::chrome::Nav;
@@ -110,7 +111,7 @@ pub async fn open(
             (HashSet::from([at.clone()]), false)
         }
         Topic::Services { query, .. } => {
-            let page = app.services.list(&who.actor, &ask_of(query)).await?;
+            let page = app.services.list(&who.actor, &ask_of(query)?).await?;
             (page.items.iter().map(|item| item.at().clone()).collect(), true)
         }
         Topic::Release { id } => {
@@ -118,7 +119,7 @@ pub async fn open(
             (HashSet::from([detail.release.at().clone()]), false)
         }
         Topic::Releases { query } => {
-            let page = app.services.releases(&who.actor, &releases::ask_of(query).1).await?;
+            let page = app.services.releases(&who.actor, &releases::ask_of(query)?.1).await?;
             (page.items.iter().map(|item| item.at().clone()).collect(), false)
         }
         Topic::Notices => (HashSet::new(), false),
@@ -159,7 +160,7 @@ async fn missed(
             parts.map(|part| frag(Some(detail.release.at()), part)).collect()
         }
         Topic::Releases { query } => {
-            let page = app.services.releases(&who.actor, &releases::ask_of(query).1).await?;
+            let page = app.services.releases(&who.actor, &releases::ask_of(query)?.1).await?;
             if stamp == Some(live::releases_stamp(&page.items)) {
                 return Ok(Vec::new());
             }
@@ -174,7 +175,7 @@ async fn missed(
             parts.into_iter().map(|part| frag(Some(at), part)).collect()
         }
         Topic::Services { query, .. } => {
-            let page = app.services.list(&who.actor, &ask_of(query)).await?;
+            let page = app.services.list(&who.actor, &ask_of(query)?).await?;
             if stamp == Some(live::stamp(&page.items)) {
                 return Ok(Vec::new());
             }
@@ -377,7 +378,7 @@ impl Line {
     }
 
     async fn look_at_attention(&mut self) {
-        let ask = ask_of("limit=1");
+        let ask = ListAsk { limit: 1, ..ListAsk::default() };
         let Ok(page) = self.app.services.list(&self.who.actor, &ask).await else { return };
         let update = frag(None, live::attention(self.caller.clock, &page));
         self.pass_on(&[update]).await;

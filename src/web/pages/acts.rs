@@ -111,7 +111,7 @@ impl Visit {
     /// Does it, or asks again with what was typed.
     async fn act(&self, wish: Wish, form: &Form) -> Result<Response, Failure> {
         let text = |name: &str| Some(form.text(name).to_owned()).filter(|text| !text.is_empty());
-        let ack: Vec<String> = form.all("ack").map(str::to_owned).collect();
+        let ack = form.acknowledged();
         let ask = ChangeAsk {
             service: self.at.clone(),
             wish: wish.clone(),

@@ -8,11 +8,12 @@ use crate::domain::command::{MirrorWish, TrafficChange};
 use crate::domain::ids::{Revision, RouteId, VersionName};
 use crate::domain::overview::Overview;
 use crate::domain::refusal::{Code, Refusal};
-use crate::domain::routing::{Rule, Weights};
-use crate::domain::split::Split;
+use crate::domain::routing::{MAX_ALTERNATIVES, MAX_CONDITIONS, MAX_RULES, Rule, Weights};
+use crate::domain::split::{MAX_VERSIONS, Split};
 use crate::services::ask::Wish;
 use crate::views::service::{Typed, now};
 use crate::views::text;
+use crate::web::api::body::ACKS;
 use crate::web::auth::form::Form;
 
 /// A form that was sent.
@@ -37,7 +38,8 @@ impl Draft {
         let base = base.parse().ok();
         let mut weights: Vec<(String, String)> = Vec::new();
         for (name, value) in &form.0 {
-            if let Some(version) = name.strip_prefix("w.") {
+            // One too many is enough to refuse the split.
+            if let Some(version) = name.strip_prefix("w.").filter(|_| weights.len() <= MAX_VERSIONS) {
                 // A locked number travels in its hidden twin: the later one counts.
                 weights.retain(|(other, _)| other != version);
                 weights.push((version.to_owned(), value.clone()));
@@ -46,8 +48,9 @@ impl Draft {
         let sent = |name: &str| form.0.iter().any(|(field, _)| field == name);
         let rules = Some(form.text("rules")).filter(|text| !text.is_empty());
         let rules = rules.map(|json| {
-            serde_json::from_str::<Vec<Rule>>(json)
-                .map_err(|error| Refusal::new(Code::BadJson).field("rules").arg("why", error))
+            let rules = serde_json::from_str::<Vec<Rule>>(json);
+            let rules = rules.map_err(|error| Refusal::new(Code::BadJson).field("rules").arg("why", error));
+            rules.and_then(|rules| few(&rules).map(|()| rules))
         });
         let (rules, broken) = match rules {
             None => (None, None),
@@ -72,7 +75,7 @@ impl Draft {
             None => split.and_then(|split| wish(&typed, split, item)),
         };
         Self {
-            ack: form.all("ack").map(str::to_owned).collect(),
+            ack: form.acknowledged(),
             preview_id: Some(form.text("preview_id").to_owned()).filter(|id| !id.is_empty()),
             base,
             wish,
@@ -87,6 +90,27 @@ impl Draft {
     pub fn again(&self, item: &Overview) -> Result<Wish, Refusal> {
         split(&self.typed.weights).and_then(|split| wish(&self.typed, split, item))
     }
+}
+
+/// Refuses rules whose lists are longer than those of the API may be.
+fn few(rules: &[Rule]) -> Result<(), Refusal> {
+    if rules.len() > MAX_RULES {
+        return Err(Refusal::new(Code::TooManyRules).field("rules").arg("n", MAX_RULES));
+    }
+    for (at, rule) in rules.iter().enumerate() {
+        let conditions = rule.when.iter().map(Vec::len).max().unwrap_or_default();
+        for (part, n, max) in [
+            ("to", rule.to.len(), MAX_VERSIONS),
+            ("when", rule.when.len(), MAX_ALTERNATIVES),
+            ("when", conditions, MAX_CONDITIONS),
+            ("opaque", rule.opaque.len(), ACKS),
+        ] {
+            if n > max {
+                return Err(Refusal::too_many(format!("rules.{at}.{part}"), n, max));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// The numbers as a split; `None` when none was sent.

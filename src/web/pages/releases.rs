@@ -23,7 +23,7 @@ use crate::views::release::{Given, ReleasePage};
 use crate::views::releases::{Filter, ReleasesPage, Which};
 use crate::views::wizard::{Fields, Wish};
 use crate::web::api::changes::permit_word;
-use crate::web::api::extract::{ReleaseAt, Said, request_hash};
+use crate::web::api::extract::{ReleaseAt, Said, bad_query, request_hash};
 use crate::web::auth::Who;
 use crate::web::auth::form::Form;
 use crate::web::caller::{Caller, Door};
@@ -47,7 +47,7 @@ pub async fn list(
     RawQuery(query): RawQuery,
 ) -> Result<Response, Failure> {
     let query = query.unwrap_or_default();
-    let (filter, ask) = ask_of(&query);
+    let (filter, ask) = ask_of(&query)?;
     let page = app.services.releases(&who.actor, &ask).await?;
     let drafts: Vec<(String, i64, String)> = app
         .services
@@ -76,19 +76,29 @@ fn filter_query(query: &str) -> String {
     if query.len() <= 1_000 { query.to_owned() } else { String::new() }
 }
 
-/// The filters of a query. What cannot be read is left out: a link that somebody shortened still works.
-pub fn ask_of(query: &str) -> (Filter, ReleaseAsk) {
+/// The filters of a query; an empty one counts as left out. One that cannot be read is refused: what it would have
+/// left out must not be shown.
+pub fn ask_of(query: &str) -> Result<(Filter, ReleaseAsk), Refusal> {
     let mut filter = Filter::default();
     let mut ask = ReleaseAsk { limit: ROWS, ..ReleaseAsk::default() };
-    for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+    let filters = form_urlencoded::parse(query.as_bytes()).filter(|(_, value)| !value.is_empty());
+    for (name, value) in filters {
+        let bad = |why: &str| Err(bad_query(&name, why));
         match &*name {
-            "show" => filter.show = Which::parse(&value).unwrap_or_default(),
-            "q" => filter.text = value.trim().chars().take(200).collect(),
-            "service" => {
-                ask.service = ServiceRef::parse_path(&value).ok();
-                filter.service = ask.service.as_ref().map(ToString::to_string).unwrap_or_default();
-            }
-            "cursor" if !value.is_empty() => ask.cursor = Some(value.into_owned()),
+            "show" => match Which::parse(&value) {
+                Some(which) => filter.show = which,
+                None => return bad("all, active, attention or done is expected"),
+            },
+            "q" if value.chars().count() > 200 => return bad("at most 200 characters are expected"),
+            "q" => value.trim().clone_into(&mut filter.text),
+            "service" => match ServiceRef::parse_path(&value) {
+                Ok(at) => {
+                    filter.service = at.to_string();
+                    ask.service = Some(at);
+                }
+                Err(_) => return bad("namespace/name is expected"),
+            },
+            "cursor" => ask.cursor = Some(value.into_owned()),
             _ => {}
         }
     }
@@ -99,7 +109,7 @@ pub fn ask_of(query: &str) -> (Filter, ReleaseAsk) {
         Which::Attention => ReleaseShow::Attention,
         Which::Done => ReleaseShow::Done,
     };
-    (filter, ask)
+    Ok((filter, ask))
 }
 
 /// What the view takes of an answer.

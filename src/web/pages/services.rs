@@ -8,9 +8,11 @@ use url::form_urlencoded;
 
 use crate::domain::ids::Namespace;
 use crate::domain::overview::{ListAsk, ListPage, Show, Sort};
+use crate::domain::refusal::Refusal;
 use crate::views::chrome::{Chrome, Nav};
 use crate::views::services::{Bottom, ServicesPage, Top};
 use crate::web::answers::{Answer, Form, Key};
+use crate::web::api::extract::bad_query;
 use crate::web::auth::Who;
 use crate::web::caller::{Caller, Door};
 use crate::web::chrome::chrome;
@@ -33,7 +35,7 @@ pub async fn list(
     RawQuery(query): RawQuery,
 ) -> Result<Response, Failure> {
     let query = query.unwrap_or_default();
-    let ask = ask_of(&query);
+    let ask = ask_of(&query)?;
     let page = app.services.list(&who.actor, &ask).await?;
     let window_s = if ask.window_s == 0 { 60 } else { ask.window_s };
     let form = if caller.door == Door::Fragment { Form::Results } else { Form::Main };
@@ -71,29 +73,47 @@ async fn answer(
     app.answers.of(key, make).await
 }
 
-/// The filters of a query. What cannot be read is left out: a link that somebody shortened still works.
-pub fn ask_of(query: &str) -> ListAsk {
+/// The filters of a query; an empty one counts as left out. One that cannot be read is refused: what it would have
+/// left out must not be shown.
+pub fn ask_of(query: &str) -> Result<ListAsk, Refusal> {
     let mut ask = ListAsk::default();
-    for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+    let filters = form_urlencoded::parse(query.as_bytes()).filter(|(_, value)| !value.is_empty());
+    for (name, value) in filters {
+        let bad = |why: &str| Err(bad_query(&name, why));
         match &*name {
-            "ns" => ask.namespace = Namespace::parse(&value).ok(),
-            "q" => ask.text = value.chars().take(200).collect(),
+            "ns" => match Namespace::parse(&value) {
+                Ok(namespace) => ask.namespace = Some(namespace),
+                Err(_) => return bad("the name of a namespace is expected"),
+            },
+            "q" if value.chars().count() > 200 => return bad("at most 200 characters are expected"),
+            "q" => ask.text = value.into_owned(),
             "show" => {
                 ask.show = match &*value {
+                    "all" => Show::All,
                     "releasing" => Show::Releasing,
                     "attention" => Show::Attention,
                     "not_routable" => Show::NotRoutable,
-                    _ => Show::All,
+                    _ => return bad("all, releasing, attention or not_routable is expected"),
                 }
             }
-            "sort" if value == "name" => ask.sort = Sort::Name,
-            "win" => ask.window_s = window(&value),
-            "limit" => ask.limit = value.parse().unwrap_or_default(),
-            "cursor" if !value.is_empty() => ask.cursor = Some(value.into_owned()),
+            "sort" => {
+                ask.sort = match &*value {
+                    "worst" => Sort::Worst,
+                    "name" => Sort::Name,
+                    _ => return bad("worst or name is expected"),
+                }
+            }
+            "win" if matches!(&*value, "60" | "300" | "3600") => ask.window_s = window(&value),
+            "win" => return bad("60, 300 or 3600 is expected"),
+            "limit" => match value.parse() {
+                Ok(limit) => ask.limit = limit,
+                Err(_) => return bad("a number is expected"),
+            },
+            "cursor" => ask.cursor = Some(value.into_owned()),
             _ => {}
         }
     }
-    ask
+    Ok(ask)
 }
 
 /// A window of the metrics in seconds; anything unknown means the shortest.

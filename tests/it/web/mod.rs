@@ -8,6 +8,7 @@ mod attacks;
 mod frame;
 
 mod api;
+mod bounds;
 mod changes;
 mod damaged;
 mod document;

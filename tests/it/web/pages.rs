@@ -14,11 +14,13 @@ async fn the_list_filters_on_the_server_and_answers_fragments() {
     assert!(part.body.trim_start().starts_with("<div id=\"results\""), "{}", part.body);
     let none = app.get("/services?q=reviewz").await;
     assert!(none.body.contains("/services/bookinfo/reviews"), "the nearest name is offered: {}", none.body);
-    assert_eq!(
-        app.get("/services?show=x&sort=y&win=7&ns=A!&limit=-1").await.status,
-        200,
-        "a broken link still works"
-    );
+    for broken in ["show=x", "sort=y", "win=7", "ns=A!", "limit=-1"] {
+        let page = app.get(&format!("/services?{broken}")).await;
+        assert_eq!(page.status, 400, "{broken}: what it would have left out is not shown");
+    }
+    for broken in ["/releases?service=garbage", "/releases?show=x", "/events?topic=services?ns=A!"] {
+        assert_eq!(app.get(broken).await.status, 400, "{broken}");
+    }
     assert_eq!(app.get("/").await.header("location"), "/services");
 }
 
