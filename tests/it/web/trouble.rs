@@ -46,3 +46,68 @@ async fn a_file_that_vanishes_is_said_everywhere_and_nothing_is_changed_meanwhil
     let done = ask().header("idempotency-key", "k-1").send().await;
     assert_eq!(done.status, 200, "{}", done.body);
 }
+
+/// Another process has the file to itself: until it ends, or for as long as a copy takes.
+#[tokio::test]
+async fn a_file_that_another_process_holds_is_a_clear_refusal_in_time() {
+    let app = TestApp::open().await;
+    app.set_reviews(0, 90, 10).await;
+    let before = app.get("/api/v1/audit").await.json()["items"].clone();
+    let mut other = Holder::of(&app.history_file());
+    let body = json!({"weights": {"v1": 50, "v2": 50, "v3": 0}, "reason": "a test", "ack": ["big_jump", "few_pods"]});
+    let ask = || {
+        let ask = app.ask("PUT", "/api/v1/services/bookinfo/reviews/traffic").header("if-match", "\"1\"");
+        ask.header("idempotency-key", "k-2").json(&body)
+    };
+    let bound = std::time::Duration::from_secs(20);
+    let refused = tokio::time::timeout(bound, ask().send()).await.expect("an answer in time");
+    assert_eq!(refused.problem(), (503, "history_locked".to_owned()));
+    assert_eq!(app.get("/api/v1/services/bookinfo/reviews").await.json()["revision"], 1, "reading goes on");
+    assert_eq!(app.get("/api/v1/audit").await.json()["items"], before, "nothing is half written");
+    let probe = app.get("/readyz").await;
+    assert!(probe.status == 503 && probe.body.contains("history_locked"), "{}", probe.body);
+    other.let_go();
+    wait_for("it is ready by itself", async || (app.get("/readyz").await.status == 200).then_some(())).await;
+    let done = ask().send().await;
+    assert_eq!(done.status, 200, "{}", done.body);
+    assert_eq!(app.get("/api/v1/services/bookinfo/reviews").await.json()["revision"], 2);
+}
+
+/// A process that holds SQLite's lock for writing.
+struct Holder(std::process::Child);
+
+impl Holder {
+    fn of(file: &std::path::Path) -> Self {
+        let program = "import sqlite3, sys\n\
+            db = sqlite3.connect(sys.argv[1], isolation_level=None)\n\
+            db.execute('BEGIN EXCLUSIVE')\n\
+            print('held', flush=True)\n\
+            sys.stdin.read()\n\
+            db.execute('ROLLBACK')\n\
+            db.close()\n";
+        let mut child = std::process::Command::new("python3")
+            .args(["-c", program])
+            .arg(file)
+            .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .expect("python3, as for the API fuzzer");
+        let mut said = String::new();
+        let mut output = std::io::BufReader::new(child.stdout.take().unwrap());
+        std::io::BufRead::read_line(&mut output, &mut said).unwrap();
+        assert_eq!(said, "held\n");
+        Self(child)
+    }
+
+    fn let_go(&mut self) {
+        drop(self.0.stdin.take());
+        assert!(self.0.wait().unwrap().success());
+    }
+}
+
+impl Drop for Holder {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
