@@ -2,6 +2,7 @@
 //!
 //! The only place that knows every room. `main` calls [`run`]; the tests build the same parts by hand.
 
+use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -148,10 +149,11 @@ impl Parts {
 fn announce(address: SocketAddr, demo: bool) {
     let mut lines = format!("Sluice is at http://{address}");
     if demo {
-        lines.push_str(&format!(
+        let _ = write!(
+            lines,
             "\nApplications to watch: http://{address}/demo/bookinfo/productpage  http://{address}/demo/weather\n\
              This is a demo in memory. End it with Ctrl-C."
-        ));
+        );
     }
     if let Err(error) = say::say(lines) {
         tracing::warn!(%error, %address, "the address cannot be printed");

@@ -96,9 +96,9 @@ fn parts(path: &str) -> Option<(usize, &str, &str)> {
 mod tests {
     use super::*;
 
-    fn list(names: &[&str]) -> Option<Bytes> {
+    fn list(names: &[&str]) -> Bytes {
         let resources: Vec<Value> = names.iter().map(|name| serde_json::json!({ "name": name })).collect();
-        Some(Bytes::from(serde_json::json!({ "resources": resources }).to_string()))
+        Bytes::from(serde_json::json!({ "resources": resources }).to_string())
     }
 
     #[test]
@@ -108,7 +108,7 @@ mod tests {
         assert_eq!(served.path(path), path);
         served.learn(&[None, None, None]);
         assert_eq!(served.path(path), path, "nothing is served: nothing changes");
-        let both = list(&["virtualservices", "destinationrules", "gateways"]);
+        let both = Some(list(&["virtualservices", "destinationrules", "gateways"]));
         served.learn(&[None, both.clone(), both.clone()]);
         assert_eq!(
             served.path(path),
@@ -116,7 +116,7 @@ mod tests {
         );
         // Each kind by itself, the newest version first.
         let rules = "/apis/networking.istio.io/v1/destinationrules";
-        served.learn(&[list(&["virtualservices"]), None, list(&["destinationrules"])]);
+        served.learn(&[Some(list(&["virtualservices"])), None, Some(list(&["destinationrules"]))]);
         assert_eq!(served.path(path), path);
         assert_eq!(served.path(rules), "/apis/networking.istio.io/v1alpha3/destinationrules");
         for other in ["/api/v1/namespaces/virtualservices/services", "/apis/apps/v1/deployments", "/version"]
@@ -132,7 +132,7 @@ mod tests {
         let path = "/apis/networking.istio.io/v1/namespaces/shop/virtualservices";
         let body = Bytes::from(r#"{"apiVersion":"networking.istio.io/v1","spec":{}}"#);
         assert_eq!(served.body(path, &body), body);
-        served.learn(&[None, list(&["virtualservices"]), None]);
+        served.learn(&[None, Some(list(&["virtualservices"])), None]);
         let written: Value = serde_json::from_slice(&served.body(path, &body)).unwrap();
         assert_eq!(written["apiVersion"], "networking.istio.io/v1beta1");
         assert_eq!(written["spec"], serde_json::json!({}));

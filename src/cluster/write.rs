@@ -134,8 +134,7 @@ impl Cluster {
                         None => return Fate::Not(conflict(edit, now.as_ref())),
                     }
                 }
-                429 => return not(answer.error("a write")),
-                401 => return not(answer.error("a write")),
+                401 | 429 => return not(answer.error("a write")),
                 403 => {
                     let message = answer.told().message;
                     return if message.contains("denied the request") {

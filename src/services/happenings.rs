@@ -226,7 +226,7 @@ pub(super) async fn verify_history(services: Services, stop: CancellationToken) 
     };
     match report {
         Ok(report) if report.is_good() => {
-            tracing::info!(rows = report.rows, "the history is as it was written")
+            tracing::info!(rows = report.rows, "the history is as it was written");
         }
         // The store has logged it.
         Ok(_) => services.announce(Happening::Figures),

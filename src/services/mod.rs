@@ -171,7 +171,7 @@ impl Services {
         match timeout(GIVE_BACK, self.inner.store.close()).await {
             Ok(head) => happenings::log_anchor(head.as_ref()),
             Err(_) => {
-                tracing::warn!("the history is still in use: its newest rows stay in the file beside it")
+                tracing::warn!("the history is still in use: its newest rows stay in the file beside it");
             }
         }
     }

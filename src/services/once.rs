@@ -49,10 +49,11 @@ impl Services {
 
 /// The store's troubles, as the outside sees them. Logged here once.
 pub(super) fn unavailable(error: StoreError) -> Refusal {
-    match &error {
+    if let StoreError::CannotWrite { .. } = &error {
         // Logged by the store, once for as long as it lasts.
-        StoreError::CannotWrite { .. } => tracing::debug!(%error, "refused"),
-        _ => tracing::error!(%error, "the history cannot be read or written"),
+        tracing::debug!(%error, "refused");
+    } else {
+        tracing::error!(%error, "the history cannot be read or written");
     }
     error.refusal()
 }

@@ -60,7 +60,7 @@ impl Services {
                         this.tell(&at, &entry);
                         return;
                     }
-                    Err(error) if matches!(error, StoreError::CannotWrite { .. }) => {}
+                    Err(StoreError::CannotWrite { .. }) => {}
                     Err(error) => {
                         tracing::error!(%error, change = intent.change, "the outcome of a change was not recorded");
                         return;

@@ -458,9 +458,8 @@ impl State {
             Phase::Succeeded => {
                 self.is_quiet()
                     && match word {
-                        Word::Retire => !self.removed.contains(&Side::Stable),
+                        Word::Retire | Word::SwitchBack => !self.removed.contains(&Side::Stable),
                         Word::Rollback => true,
-                        Word::SwitchBack => !self.removed.contains(&Side::Stable),
                         _ => false,
                     }
             }

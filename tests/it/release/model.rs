@@ -110,7 +110,7 @@ impl Cluster {
                 self.updated = *updated;
             }
             ActionKind::Heal => self.stuck = false,
-            ActionKind::Settle => {}
+            ActionKind::Settle | ActionKind::Measure => {}
             ActionKind::Traffic { aim } => {
                 let raised = aim.raises(&self.aim);
                 if raised && self.candidate.pods.ready == 0 {
@@ -139,7 +139,6 @@ impl Cluster {
                 }
                 *self.side(*side) = Workload::default();
             }
-            ActionKind::Measure => {}
         }
         Ok(())
     }

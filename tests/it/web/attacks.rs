@@ -209,7 +209,7 @@ async fn a_request_names_exactly_one_host() {
         stream.write_all(format!("{head}Connection: close\r\n\r\n").as_bytes()).await.unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await.unwrap();
-        let expected = format!("HTTP/1.{} {status} ", if head.contains("/1.0") { 0 } else { 1 });
+        let expected = format!("HTTP/1.{} {status} ", u8::from(!head.contains("/1.0")));
         assert!(answer.starts_with(&expected), "{head}: {answer}");
         if status == 400 {
             assert!(answer.contains("\"bad_host\""), "{head}: {answer}");
