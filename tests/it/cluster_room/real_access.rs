@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use sluice::cluster::{Cluster, ClusterError, Health, Options, Target};
 use sluice::domain::audit::Ending;
 use sluice::domain::ids::{Kind, ObjectRef, ServiceRef};
+use sluice::domain::owner::Role;
 use sluice::domain::plan::{Edit, Plan};
 use sluice::domain::refusal::Code;
 use tokio_util::sync::CancellationToken;
@@ -25,6 +26,7 @@ async fn admin(real: &RealCluster, method: &str, path: &str, body: Value) -> Val
     real.client("admin").await.request(request.body(body.to_string().into_bytes()).unwrap()).await.unwrap()
 }
 
+const WRITERS: &str = "/apis/networking.istio.io/v1/namespaces/writers";
 const BETA: &str = "/apis/networking.istio.io/v1beta1/namespaces/older";
 
 #[tokio::test]
@@ -102,6 +104,46 @@ async fn a_real_server_with_v1beta1_only_is_read_watched_and_written() {
     assert_eq!(cluster.dry_run(&plan).await, Ok(vec![]));
     let applied = cluster.apply(&plan, "change-2", &cache).await;
     assert_eq!((applied.ending, applied.error), (Ending::Applied, None));
+}
+
+#[tokio::test]
+async fn who_else_writes_an_object_is_known_by_its_field_manager() {
+    let Some(real) = RealCluster::shared() else { return };
+    admin(real, "POST", "/api/v1/namespaces", json!({"metadata": {"name": "writers"}})).await;
+    let inside = |mut object: Value| {
+        object["metadata"]["namespace"] = json!("writers");
+        if object["kind"] == "Service" {
+            object["spec"].as_object_mut().unwrap().remove("clusterIP");
+        }
+        object
+    };
+    admin(real, "POST", "/api/v1/namespaces/writers/services", inside(service("reviews"))).await;
+    let route = inside(virtual_service("reviews", split("reviews", [70, 30])));
+    let path = format!("{WRITERS}/virtualservices?fieldManager=kubectl-create");
+    let mut object = admin(real, "POST", &path, route).await;
+    let cluster = Cluster::connect(target(real.kubeconfig("sluice")), Options::default()).await.unwrap();
+    let stop = CancellationToken::new();
+    let cache = cluster.watch(stop.clone());
+    let _stop = stop.drop_guard();
+    assert!(cache.ready_within(Duration::from_secs(20)).await, "{:?}", cache.health());
+    let at = ServiceRef::new("writers", "reviews");
+    let owner = async || {
+        let snapshot = cluster.read_fresh(&at, &cache).await.unwrap().unwrap();
+        let owner = snapshot.virtual_services[0].object.meta.owner.clone();
+        owner.map(|owner| (owner.role, owner.tool.to_string()))
+    };
+    assert_eq!(owner().await, None, "a person's tool");
+    // Who sets a label only does not write the routes.
+    object["metadata"]["labels"] = json!({"team": "a"});
+    let path = |manager: &str| format!("{WRITERS}/virtualservices/reviews?fieldManager={manager}");
+    object = admin(real, "PUT", &path("labeler"), object).await;
+    assert_eq!(owner().await, None);
+    object["spec"] = split("reviews", [60, 40]);
+    object = admin(real, "PUT", &path("edge-operator"), object).await;
+    assert_eq!(owner().await, Some((Role::Unknown, "edge-operator".to_owned())));
+    object["spec"] = split("reviews", [80, 20]);
+    admin(real, "PUT", &path("rollouts-controller"), object).await;
+    assert_eq!(owner().await, Some((Role::MovesTraffic, "Argo Rollouts".to_owned())));
 }
 
 #[tokio::test]

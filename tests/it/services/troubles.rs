@@ -1,10 +1,10 @@
 //! The cluster fails in the middle: never a lie about what was applied, never an attempt without an end.
 
-use sluice::demo::api::{On, Times, Trouble, Verb};
+use sluice::demo::api::{Cut, On, Times, Trouble, Verb};
 use sluice::domain::audit::Ending;
 use sluice::domain::refusal::Code;
 
-use crate::support::house::{House, at, weights};
+use crate::support::house::{House, anna, at, weights};
 
 async fn with(trouble: Trouble, times: Times) -> (House, Result<u64, (Code, Ending)>) {
     let house = House::new().await;
@@ -53,4 +53,29 @@ async fn a_cluster_that_is_away_refuses_before_anything_is_written() {
     house.api.heal();
     assert_eq!(house.written("bookinfo", "reviews", 0)[0].1, 100);
     assert!(house.store.open_intents().await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_service_that_cannot_be_looked_up_is_not_said_to_be_missing() {
+    let house = House::new().await;
+    house.api.trouble(On::any(), Trouble::Page(401), Times::Always);
+    house.api.end_watches(Cut::Cleanly);
+    let refused = async |house: &House| {
+        let notices = house.services.notices();
+        notices.into_iter().find(|notice| notice.code == Code::ClusterUnauthenticated)
+    };
+    house.until("the refused credentials are noticed", refused).await;
+    // What was known is shown; what is not known may be there all the same.
+    assert!(house.services.overview(&anna(), &at("bookinfo", "reviews"), 60).await.is_ok());
+    let unknown = house.services.overview(&anna(), &at("bookinfo", "new"), 60).await.unwrap_err();
+    assert_eq!(unknown.code, Code::ClusterUnauthenticated);
+    let change = house.change(weights(&[("v1", 90), ("v2", 10)]), &at("bookinfo", "reviews"), &[]).await;
+    assert_eq!(change.unwrap_err().refusal.code, Code::ClusterUnauthenticated);
+    house.api.heal();
+    let healed = async |house: &House| {
+        house.services.notices().iter().all(|n| n.code != Code::ClusterUnauthenticated).then_some(())
+    };
+    house.until("the credentials are accepted again", healed).await;
+    let missing = house.services.overview(&anna(), &at("bookinfo", "new"), 60).await.unwrap_err();
+    assert_eq!(missing.code, Code::ServiceNotFound);
 }

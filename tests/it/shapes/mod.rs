@@ -268,6 +268,7 @@ macro_rules! shapes {
 // Lower case letters and digits: each is the name of a namespace.
 shapes! {
     roles
+    dnstcp httponly httpontcp knative kruise postgres tlsport unnamed
 }
 
 #[test]
