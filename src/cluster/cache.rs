@@ -390,8 +390,17 @@ impl Cache {
 
     /// Why nothing can be said about services that are not known; `None` when what is known is all there is.
     pub fn blindness(&self) -> Option<Refusal> {
-        let health = self.health().into_iter().find(|health| health.kind == Watched::Service.as_str())?;
-        match health.state {
+        let all = self.health();
+        // Refused credentials show at one kind after the other.
+        let ours = all.iter().find_map(|kind| match &kind.state {
+            Health::Failing { code, message, .. } if code.is_of_credentials() => Some((*code, message)),
+            _ => None,
+        });
+        if let Some((code, message)) = ours {
+            return Some(Refusal::new(code).arg("message", message));
+        }
+        let services = all.into_iter().find(|health| health.kind == Watched::Service.as_str())?;
+        match services.state {
             Health::Live | Health::Missing => None,
             Health::Listing => Some(Refusal::new(Code::NotReady)),
             Health::Forbidden { message } => Some(Refusal::new(Code::ClusterForbids).arg("message", message)),

@@ -49,6 +49,11 @@ impl Served {
             return body.clone();
         }
         let Ok(Value::Object(mut object)) = serde_json::from_slice(body) else { return body.clone() };
+        // The options of a deletion are of another group.
+        let of_group = |version: &Value| version.as_str().is_some_and(|text| text.starts_with(GROUP));
+        if !object.get("apiVersion").is_some_and(of_group) {
+            return body.clone();
+        }
         object.insert("apiVersion".to_owned(), version.into());
         Bytes::from(Value::Object(object).to_string())
     }
@@ -137,5 +142,7 @@ mod tests {
         assert_eq!(written["apiVersion"], "networking.istio.io/v1beta1");
         assert_eq!(written["spec"], serde_json::json!({}));
         assert_eq!(served.body("/apis/apps/v1/deployments", &body), body);
+        let options = Bytes::from(r#"{"apiVersion":"v1","kind":"DeleteOptions"}"#);
+        assert_eq!(served.body(path, &options), options);
     }
 }

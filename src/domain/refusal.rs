@@ -273,6 +273,11 @@ codes! {
 }
 
 impl Code {
+    /// True when the cluster is there, and what Sluice shows it to get in is what is wrong.
+    pub fn is_of_credentials(self) -> bool {
+        matches!(self, Self::ClusterUnauthenticated | Self::ClusterCredentials | Self::ClusterUntrusted)
+    }
+
     /// The catalogue's key: like the API code, but distinct for codes that are said in two ways.
     pub fn text_key(self) -> &'static str {
         match self {

@@ -176,11 +176,7 @@ impl Services {
         if let Some((first, code, message)) = down.next() {
             let since = down.fold(first, |since, (other, ..)| since.min(other));
             // What is wrong with ourselves is said as such; all else is a cluster that does not answer.
-            let ours = matches!(
-                code,
-                Code::ClusterUnauthenticated | Code::ClusterCredentials | Code::ClusterUntrusted
-            );
-            let code = if ours { code } else { Code::ClusterDown };
+            let code = if code.is_of_credentials() { code } else { Code::ClusterDown };
             out.push(Check::new(Severity::Block, code).arg("since", since).arg("message", message));
         }
         if health.iter().any(|kind| matches!(kind.state, Health::Listing)) {
