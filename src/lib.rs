@@ -18,8 +18,9 @@
 //!
 //! 1. `domain`, `routing`, `release` and `views` do no I/O, read no clock and cannot panic on input.
 //! 2. A [`domain::split::Split`] sums to 100; a [`domain::plan::Plan`] cannot be built in a breaking order.
-//! 3. Nothing is written to the cluster except a plan, through `cluster::apply`.
-//! 4. Every cluster write has a durable audit row before it and exactly one outcome row after it.
+//! 3. Nothing is written to the cluster except through `cluster::apply`: a plan of routing objects, or one workload or
+//!    pod of a release.
+//! 4. Every cluster write, pods' labels included, has a durable audit row before it and exactly one outcome row after.
 //! 5. We PUT objects that we read, changed in place, with the `resourceVersion` that we read.
 //! 6. HTML and JSON call the same `services` function; neither holds a rule that the other lacks.
 //! 7. A decision to write is made on a fresh GET, never on the watch cache.

@@ -14,8 +14,9 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use crate::domain::actor::Identity;
-use crate::domain::ids::{Kind, Namespace};
-use crate::domain::plan::Plan;
+use crate::domain::ids::{Kind, Namespace, ObjectRef};
+use crate::domain::plan::{Edit, Plan};
+use crate::domain::service::WorkloadKind;
 
 use super::cache::Cache;
 use super::error::ClusterError;
@@ -45,10 +46,35 @@ impl Ask {
         Self { verb: "list", group: "", resource: "services", namespace, name: None }
     }
 
-    /// The right to write routing objects of a kind.
+    /// The right to do something to routing objects of a kind.
     pub fn write(verb: &'static str, kind: Kind, namespace: Namespace) -> Self {
         let group = "networking.istio.io";
         Self { verb, group, resource: kind.plural(), namespace: Some(namespace), name: None }
+    }
+
+    /// The same for one routing object.
+    pub fn route(verb: &'static str, object: &ObjectRef) -> Self {
+        Self::write(verb, object.kind, object.namespace.clone()).named(&object.name)
+    }
+
+    /// The right to do something to a workload of a kind.
+    pub fn workload(verb: &'static str, kind: WorkloadKind, namespace: Namespace) -> Self {
+        let resource = match kind {
+            WorkloadKind::Deployment => "deployments",
+            WorkloadKind::StatefulSet => "statefulsets",
+        };
+        Self { verb, group: "apps", resource, namespace: Some(namespace), name: None }
+    }
+
+    /// The right to do something to pods.
+    pub fn pods(verb: &'static str, namespace: Namespace) -> Self {
+        Self { verb, group: "", resource: "pods", namespace: Some(namespace), name: None }
+    }
+
+    /// The same for the object of this name only.
+    #[must_use]
+    pub fn named(self, name: &str) -> Self {
+        Self { name: Some(name.into()), ..self }
     }
 }
 
@@ -78,11 +104,42 @@ impl Visible {
     }
 }
 
-/// Answers that are still believed. Tokens are kept as SHA-256.
+/// Answers that are still believed. Tokens are kept as SHA-256; an identity is kept once, however many answers are
+/// known of it.
 #[derive(Default)]
 pub(super) struct Known {
     tokens: Mutex<Answers<[u8; 32], Option<Arc<Identity>>>>,
-    rights: Mutex<Answers<(Identity, Ask), bool>>,
+    rights: Mutex<Rights>,
+}
+
+/// Answers by person.
+#[derive(Default)]
+struct Rights {
+    by_person: HashMap<Identity, Answers<Ask, bool>>,
+    /// Of all persons.
+    count: usize,
+}
+
+impl Rights {
+    fn keep(&mut self, who: &Identity, ask: Ask, kept: Kept<bool>) {
+        if self.count >= MOST {
+            let now = kept.at_ms;
+            self.by_person.retain(|_, answers| {
+                answers.retain(|_, kept| (0..60_000).contains(&(now - kept.at_ms)));
+                !answers.is_empty()
+            });
+            self.count = self.by_person.values().map(HashMap::len).sum();
+            if self.count >= MOST {
+                self.by_person.clear();
+                self.count = 0;
+            }
+        }
+        // The copy is thrown away where the person is known: an answer has cost a request.
+        let answers = self.by_person.entry(who.clone()).or_default();
+        if answers.insert(ask, kept).is_none() {
+            self.count += 1;
+        }
+    }
 }
 
 type Answers<K, T> = HashMap<K, Kept<T>>;
@@ -119,12 +176,9 @@ impl Cluster {
             return Ok(true);
         }
         let now = self.inner.options.clock.now_ms();
-        let known = &self.inner.rights.rights;
-        let key = (who.clone(), ask);
-        if let Some(allowed) = self.believed(known, &key, now, |allowed| *allowed) {
+        if let Some(allowed) = self.known_right(who, &ask, now) {
             return Ok(allowed);
         }
-        let ask = &key.1;
         let mut attributes = json!({ "verb": ask.verb, "group": ask.group, "resource": ask.resource });
         if let Some(namespace) = &ask.namespace {
             attributes["namespace"] = json!(namespace);
@@ -136,17 +190,15 @@ impl Cluster {
         let review: Review<AccessStatus> =
             self.review("authorization.k8s.io/v1", "SubjectAccessReview", &spec).await?;
         let allowed = review.status.allowed && !review.status.denied;
-        keep(known, key, Kept { at_ms: now, value: allowed });
+        let mut known = self.inner.rights.rights.lock().unwrap_or_else(PoisonError::into_inner);
+        known.keep(who, ask, Kept { at_ms: now, value: allowed });
         Ok(allowed)
     }
 
     /// True when it is known, without asking, that somebody may see the services of a namespace.
     pub fn is_known_to_see(&self, who: &Identity, namespace: &Namespace) -> bool {
         let now = self.inner.options.clock.now_ms();
-        let yes = |ask: Ask| {
-            let key = (who.clone(), ask);
-            self.believed(&self.inner.rights.rights, &key, now, |allowed| *allowed) == Some(true)
-        };
+        let yes = |ask: Ask| self.known_right(who, &ask, now) == Some(true);
         who.unrestricted || yes(Ask::see(None)) || yes(Ask::see(Some(namespace.clone())))
     }
 
@@ -181,18 +233,11 @@ impl Cluster {
 
     /// The first right that a plan needs and that somebody lacks, creations included.
     pub async fn may_write(&self, who: &Identity, plan: &Plan) -> Result<Option<Ask>, ClusterError> {
-        let ask = |edit: &crate::domain::plan::Edit| {
-            let verb = match (&edit.before, &edit.after) {
-                (_, None) => "delete",
-                (Some(_), _) => "update",
-                (None, _) => "create",
-            };
-            Ask::write(verb, edit.object.kind, edit.object.namespace.clone())
-        };
-        self.first_denied(who, plan.edits().map(ask).collect()).await
+        self.first_denied(who, asks_of(plan)).await
     }
 
-    async fn first_denied(&self, who: &Identity, asks: Vec<Ask>) -> Result<Option<Ask>, ClusterError> {
+    /// The first of these rights that somebody lacks; `None` when none is lacking.
+    pub async fn first_denied(&self, who: &Identity, asks: Vec<Ask>) -> Result<Option<Ask>, ClusterError> {
         let check =
             |ask: Ask| async move { self.allowed(who, ask.clone()).await.map(|allowed| (ask, allowed)) };
         let answers: Vec<_> = stream::iter(asks).map(check).buffered(16).collect().await;
@@ -218,6 +263,12 @@ impl Cluster {
         serde_json::from_slice(&answer.body).map_err(|error| ClusterError::Invalid(error.to_string()))
     }
 
+    /// What is still believed of a right.
+    fn known_right(&self, who: &Identity, ask: &Ask, now: i64) -> Option<bool> {
+        let known = self.inner.rights.rights.lock().unwrap_or_else(PoisonError::into_inner);
+        self.fresh(known.by_person.get(who)?.get(ask)?, now, |allowed| *allowed)
+    }
+
     fn believed<K: Hash + Eq, T: Clone>(
         &self,
         known: &Mutex<Answers<K, T>>,
@@ -225,14 +276,29 @@ impl Cluster {
         now: i64,
         is_yes: impl Fn(&T) -> bool,
     ) -> Option<T> {
-        let yes_ms = i64::try_from(self.limits().rights.as_millis()).unwrap_or(i64::MAX).min(60_000);
         let known = known.lock().unwrap_or_else(PoisonError::into_inner);
-        let kept = known.get(key)?;
+        self.fresh(known.get(key)?, now, is_yes)
+    }
+
+    /// An answer that is young enough.
+    fn fresh<T: Clone>(&self, kept: &Kept<T>, now: i64, is_yes: impl Fn(&T) -> bool) -> Option<T> {
+        let yes_ms = i64::try_from(self.limits().rights.as_millis()).unwrap_or(i64::MAX).min(60_000);
         let age = now - kept.at_ms;
         let limit = if is_yes(&kept.value) { yes_ms } else { DENIED_MS.min(yes_ms) };
         // A clock that went back makes everything old.
         (0..limit).contains(&age).then(|| kept.value.clone())
     }
+}
+
+/// Every right that a plan needs, one an edit: wherever the object lives.
+pub fn asks_of(plan: &Plan) -> Vec<Ask> {
+    let ask = |edit: &Edit| match (&edit.before, &edit.after) {
+        (_, None) => Ask::route("delete", &edit.object),
+        (Some(_), _) => Ask::route("update", &edit.object),
+        // The name of an object that is not there yet is no part of the question.
+        (None, _) => Ask::write("create", edit.object.kind, edit.object.namespace.clone()),
+    };
+    plan.edits().map(ask).collect()
 }
 
 fn keep<K: Hash + Eq, T>(known: &Mutex<Answers<K, T>>, key: K, kept: Kept<T>) {

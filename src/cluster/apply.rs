@@ -1,6 +1,6 @@
-//! Writes a plan: stage by stage, with a barrier between stages, undone in reverse when something fails. The one way
-//! in which anything is written to the cluster. `services` has a durable intent before it calls, and records what
-//! comes back.
+//! Writes a plan: stage by stage, with a barrier between stages, undone in reverse when something fails; and one
+//! workload or pod of a release. The one way in which anything is written to the cluster. `services` has a durable
+//! intent before it calls, and records what comes back.
 //!
 //! Says nothing that was not seen: *applied* = the API server stored it, *failed* = nothing of it remains,
 //! *partial* = something does, *unknown* = an answer was lost and the object could not be read.
@@ -14,10 +14,12 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::domain::audit::{EditRecord, Ending, Written};
-use crate::domain::ids::ObjectRef;
+use crate::domain::ids::{Namespace, ObjectRef};
 use crate::domain::plan::{Edit, Plan};
 use crate::domain::refusal::{Code, Refusal};
+use crate::domain::service::WorkloadKind;
 
+use super::WorkloadError;
 use super::cache::Cache;
 use super::error::{ApplyError, ClusterError};
 use super::write::{self, Mode, annotation, generation, marked, text};
@@ -46,6 +48,33 @@ impl Applied {
             }
             _ => error.refusal(),
         })
+    }
+}
+
+/// One object of a release besides routing, and what is done to it.
+#[derive(Clone, Copy, Debug)]
+pub enum ObjectWrite<'a> {
+    /// Made; refused when it is there.
+    Create(WorkloadKind, &'a Value),
+    /// Replaced at the resourceVersion that it was read at.
+    Replace(WorkloadKind, &'a Value),
+    /// Deleted, if it is still the one that was read. One that is gone is fine.
+    Delete(WorkloadKind, &'a Value),
+    /// The labels of a pod, at the resourceVersion that it was read at.
+    LabelPod(&'a Value),
+    /// As `Delete`.
+    DeletePod(&'a Value),
+}
+
+impl ObjectWrite<'_> {
+    fn object(&self) -> &Value {
+        match self {
+            Self::Create(_, object)
+            | Self::Replace(_, object)
+            | Self::Delete(_, object)
+            | Self::LabelPod(object)
+            | Self::DeletePod(object) => object,
+        }
     }
 }
 
@@ -99,6 +128,26 @@ impl Cluster {
             tracing::warn!(change, ending = ending.as_str(), %error, "a change was not applied");
         }
         Applied { records: run.records, ending, error }
+    }
+
+    /// Writes one object of a release under a change's id. Sends it once.
+    pub async fn apply_object(&self, write: ObjectWrite<'_>, change: &str) -> Result<(), WorkloadError> {
+        let object = write.object();
+        let (namespace, name) = (text(object, "namespace"), text(object, "name"));
+        let result = match write {
+            ObjectWrite::Create(kind, object) => self.create_workload(kind, object).await.map(|_| ()),
+            ObjectWrite::Replace(kind, object) => self.replace_workload(kind, object).await.map(|_| ()),
+            ObjectWrite::Delete(kind, object) => {
+                self.delete_workload(kind, &Namespace::from(namespace), name, text(object, "uid")).await
+            }
+            ObjectWrite::LabelPod(pod) => self.label_pod(pod).await,
+            ObjectWrite::DeletePod(pod) => self.delete_pod(pod).await,
+        };
+        match &result {
+            Ok(()) => tracing::info!(change, namespace, name, "written"),
+            Err(error) => tracing::warn!(change, namespace, name, %error, "an object was not written"),
+        }
+        result
     }
 
     /// What became of a change, by its objects: after a crash, and after an answer that was lost.

@@ -57,8 +57,8 @@ use crate::domain::ids::Namespace;
 use crate::domain::owner::Writers;
 use crate::domain::versions::VersionKeys;
 
-pub use self::access::{Ask, Visible};
-pub use self::apply::{Applied, Fate};
+pub use self::access::{Ask, Visible, asks_of};
+pub use self::apply::{Applied, Fate, ObjectWrite};
 pub use self::cache::{Cache, Change, Health, KindHealth};
 pub use self::error::{ApplyError, ClusterError};
 pub use self::leases::InstanceLease;

@@ -1,6 +1,6 @@
-//! Workloads for releases: read, make, change, delete one Deployment or StatefulSet, and label pods. `services` has a
-//! durable intent before it calls, and says afterwards what came of it. Nothing is sent twice: what is to be done is
-//! absolute, so a caller to whom the answer was lost looks again and asks again.
+//! Workloads and pods for releases: read them, and the requests that make, change, delete and label them. `apply` alone
+//! sends those that write. Nothing is sent twice: what is to be done is absolute, so a caller to whom the answer was
+//! lost looks again and asks again.
 
 use http::Method;
 use serde_json::{Value, json};
@@ -56,18 +56,26 @@ impl Cluster {
     }
 
     /// Makes a workload that is not there.
-    pub async fn create_workload(&self, kind: WorkloadKind, object: &Value) -> Result<Value, WorkloadError> {
+    pub(super) async fn create_workload(
+        &self,
+        kind: WorkloadKind,
+        object: &Value,
+    ) -> Result<Value, WorkloadError> {
         let namespace = object.pointer("/metadata/namespace").and_then(Value::as_str).unwrap_or_default();
         self.change(Method::POST, watched(kind).collection(Some(namespace)), object).await
     }
 
     /// Replaces a workload at the resourceVersion that it was read at.
-    pub async fn replace_workload(&self, kind: WorkloadKind, object: &Value) -> Result<Value, WorkloadError> {
+    pub(super) async fn replace_workload(
+        &self,
+        kind: WorkloadKind,
+        object: &Value,
+    ) -> Result<Value, WorkloadError> {
         self.change(Method::PUT, path_of(watched(kind), object), object).await
     }
 
     /// Deletes a workload, if it is still the one with this uid; its pods go with it. One that is gone is fine.
-    pub async fn delete_workload(
+    pub(super) async fn delete_workload(
         &self,
         kind: WorkloadKind,
         namespace: &Namespace,
@@ -109,13 +117,13 @@ impl Cluster {
     }
 
     /// Deletes a pod, if it is still the one that was read. One that is gone is fine.
-    pub async fn delete_pod(&self, pod: &Value) -> Result<(), WorkloadError> {
+    pub(super) async fn delete_pod(&self, pod: &Value) -> Result<(), WorkloadError> {
         let uid = pod.pointer("/metadata/uid").and_then(Value::as_str).unwrap_or_default();
         self.delete(path_of(Watched::Pod, pod), uid).await
     }
 
     /// Replaces a pod at the resourceVersion that it was read at (only its labels can have changed).
-    pub async fn label_pod(&self, pod: &Value) -> Result<(), WorkloadError> {
+    pub(super) async fn label_pod(&self, pod: &Value) -> Result<(), WorkloadError> {
         self.change(Method::PUT, path_of(Watched::Pod, pod), pod).await.map(|_| ())
     }
 

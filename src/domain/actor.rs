@@ -52,6 +52,61 @@ impl std::fmt::Debug for BearerToken {
     }
 }
 
+/// Who somebody is, whatever groups and rights they have at the moment: what tells one person from another.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Person {
+    pub user: String,
+    /// Empty where whoever issued the token gives none.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub uid: String,
+    #[serde(default)]
+    pub kind: PersonKind,
+}
+
+/// Who issued the identity.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PersonKind {
+    /// Whoever the API server asks about tokens of people.
+    #[default]
+    Issued,
+    /// The API server itself: a program with a ServiceAccount.
+    ServiceAccount,
+    /// Nobody: the one user of `--auth none` and of the demo.
+    Local,
+}
+
+impl Person {
+    /// True when both are one person: by uid where both have one (a name can be given again), else by name and
+    /// issuer.
+    pub fn is(&self, other: &Self) -> bool {
+        if self.uid.is_empty() || other.uid.is_empty() {
+            self.user == other.user && self.kind == other.kind
+        } else {
+            self.uid == other.uid
+        }
+    }
+}
+
+impl From<&Identity> for Person {
+    fn from(identity: &Identity) -> Self {
+        let kind = if identity.unrestricted {
+            PersonKind::Local
+        } else if identity.user.starts_with("system:serviceaccount:") {
+            PersonKind::ServiceAccount
+        } else {
+            PersonKind::Issued
+        };
+        Self { user: identity.user.clone(), uid: identity.uid.clone(), kind }
+    }
+}
+
+impl From<&str> for Person {
+    fn from(user: &str) -> Self {
+        Self { user: user.to_owned(), ..Self::default() }
+    }
+}
+
 /// The door through which a change came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -306,6 +306,18 @@ impl EditRecord {
             written: Written::No,
         }
     }
+
+    /// True when whoever reads may not read the object: neither side is there.
+    pub fn is_hidden(&self) -> bool {
+        self.before.is_none() && self.after.is_none()
+    }
+}
+
+impl WorkloadRecord {
+    /// True when whoever reads may not read the object: neither side is there.
+    pub fn is_hidden(&self) -> bool {
+        self.before.is_none() && self.after.is_none()
+    }
 }
 
 /// What became of one object of a change.

@@ -19,6 +19,8 @@ pub mod command;
 pub mod plan;
 pub mod refusal;
 
+pub mod class;
+
 pub mod actor;
 pub mod audit;
 pub mod progress;

@@ -257,6 +257,15 @@ pub enum Sign {
     Same,
     Add,
     Del,
+    /// Instead of all lines: whoever reads may not read the object.
+    Hidden,
+}
+
+impl DiffLine {
+    /// What stands instead of the lines of an object that the reader may not read.
+    pub fn hidden() -> Self {
+        Self { sign: Sign::Hidden, text: String::new() }
+    }
 }
 
 /// What somebody else made of a service's routing since it was last written from here.

@@ -373,6 +373,9 @@ impl Check {
     }
 }
 
+/// Values that are the cluster's own words.
+const QUOTES: [&str; 2] = ["message", "words"];
+
 /// An expected *no*: a code, the values to say it with, where it belongs, and what was checked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Refusal {
@@ -406,6 +409,23 @@ impl Refusal {
     pub fn field(mut self, field: impl Into<String>) -> Self {
         self.field = Some(field.into());
         self
+    }
+
+    /// The same without the cluster's own words, which may quote an object.
+    #[must_use]
+    pub fn without_quotes(mut self) -> Self {
+        let checks = self.checks.iter_mut().map(|check| &mut check.args);
+        for args in checks.chain([&mut self.args]) {
+            for (_, value) in args.iter_mut().filter(|(name, _)| QUOTES.contains(&name.as_ref())) {
+                "…".clone_into(value);
+            }
+        }
+        self
+    }
+
+    /// True when it holds the cluster's own words.
+    pub fn quotes(&self) -> bool {
+        self.args.iter().any(|(name, _)| QUOTES.contains(&name.as_ref()))
     }
 
     /// The refusal that a list of checks amounts to: the first block, else the first acknowledgement

@@ -166,6 +166,9 @@ pub const MAX_RULES: usize = 50;
 pub const MAX_ALTERNATIVES: usize = 1_000;
 pub const MAX_CONDITIONS: usize = 64;
 
+/// Stands alone in [`Rule::opaque`] where whoever reads may not read the object that holds the conditions.
+pub const HIDDEN: &str = "hidden";
+
 /// A match rule: requests for which one of `when` holds go to `to` before the default split applies.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Rule {

@@ -15,6 +15,7 @@ pub mod judge;
 pub mod replay;
 pub mod workload;
 
+use crate::domain::actor::Person;
 use crate::domain::refusal::Refusal;
 use crate::domain::release::analysis::Seen;
 use crate::domain::release::state::{Action, ActionKind};
@@ -59,7 +60,7 @@ pub enum Event {
     },
     Told {
         command: Command,
-        by: String,
+        by: Person,
     },
     /// The process began anew.
     Restarted,

@@ -3,12 +3,13 @@
 //! [`State::may`]: crate::domain::release::State::may
 
 use super::Machine;
+use crate::domain::actor::Person;
 use crate::domain::refusal::{Code, Refusal};
 use crate::domain::release::state::{ActionKind, Side};
 use crate::domain::release::{Command, Happened, PauseReason, Phase, Stage, State, Step, validate};
 
 impl Machine<'_> {
-    pub(super) fn told(&mut self, command: &Command, by: &str) -> Result<(), Refusal> {
+    pub(super) fn told(&mut self, command: &Command, by: &Person) -> Result<(), Refusal> {
         let word = command.word();
         if !self.out.state.may(word) {
             let phase = self.out.state.phase;
@@ -16,9 +17,15 @@ impl Machine<'_> {
                 .arg("command", word.as_str())
                 .arg("phase", phase.as_str()));
         }
+        self.needs_other_eyes(command, by)?;
         self.note(Happened::Told { word });
         let frozen = self.out.state.pause_reason() == Some(PauseReason::FreezeWindow);
         match command {
+            // The approval of changed steps, and nothing else: what they wait for is still waited for.
+            Command::Resume | Command::Promote | Command::Retry if self.awaits_steps() => {
+                self.out.state.unapproved = false;
+                self.resume();
+            }
             Command::Resume | Command::Promote if frozen => {
                 self.let_on();
                 self.resume();
@@ -26,12 +33,13 @@ impl Machine<'_> {
             Command::Start => self.start(by),
             Command::Pause => self.pause(PauseReason::User, None),
             Command::Resume => self.resume(),
-            Command::Promote => return self.next(by),
+            Command::Promote => self.next(),
             Command::PromoteAll => {
                 self.let_on();
                 let deadline = self.now.saturating_add(self.deadline_ms());
                 let state = self.state();
                 state.phase = Phase::Promoting;
+                state.unapproved = false;
                 state.stage = Stage::Preflight;
                 state.paused = None;
                 state.due_ms = None;
@@ -51,20 +59,50 @@ impl Machine<'_> {
                 self.out.state.needs = None;
                 self.turn_back();
             }
-            Command::Retry => self.retry(),
-            Command::ChangeSteps { steps } => return self.change_steps(steps),
+            Command::Retry => self.retry(by),
+            Command::ChangeSteps { steps } => return self.change_steps(steps, by),
             Command::Retire { confirm } => return self.remove(Side::Stable, confirm),
             Command::DeleteVersion { confirm } => return self.remove(Side::Candidate, confirm),
         }
         Ok(())
     }
 
-    fn start(&mut self, by: &str) {
+    fn awaits_steps(&self) -> bool {
+        self.out.state.phase == Phase::Paused && self.out.state.unapproved
+    }
+
+    /// An approval is for what was approved, and somebody else's than theirs who asked for it. With a second person,
+    /// whatever leaves the approved course (passing a step of approval, ending a wait, going past the steps, a start
+    /// before its time or in a freeze window) is not for those who set the course.
+    fn needs_other_eyes(&self, command: &Command, by: &Person) -> Result<(), Refusal> {
+        if !self.spec.policies.second_person {
+            return Ok(());
+        }
+        let state = &self.out.state;
+        let is = |who: Option<Person>| who.is_some_and(|who| who.is(by));
+        let started = is(state.started_as());
+        let changed = is(state.changer.clone());
+        // Whose course is in force.
+        let own = if state.changer.is_some() { changed } else { started };
+        let reason = state.pause_reason();
+        let barred = match command {
+            Command::Resume | Command::Promote | Command::Retry if self.awaits_steps() => own,
+            Command::Resume | Command::Promote if reason == Some(PauseReason::Gate) => own,
+            Command::Resume if reason == Some(PauseReason::FreezeWindow) => started || changed,
+            Command::Start => state.phase == Phase::Scheduled && (started || changed),
+            Command::Promote | Command::PromoteAll => started || changed,
+            _ => false,
+        };
+        if barred { Err(Refusal::new(Code::SecondPerson)) } else { Ok(()) }
+    }
+
+    fn start(&mut self, by: &Person) {
         let scheduled = self.out.state.phase == Phase::Scheduled;
         let second = self.spec.policies.second_person;
         let state = self.state();
         if state.started_by.is_none() {
-            state.started_by = Some(by.to_owned());
+            state.started_by = Some(by.user.clone());
+            state.starter = Some(by.clone());
         }
         if scheduled {
             self.begin();
@@ -85,12 +123,9 @@ impl Machine<'_> {
         }
     }
 
-    fn next(&mut self, by: &str) -> Result<(), Refusal> {
+    fn next(&mut self) {
         match self.out.state.phase {
             Phase::PendingApproval => {
-                if self.out.state.started_by.as_deref() == Some(by) {
-                    return Err(Refusal::new(Code::SecondPerson));
-                }
                 self.begin_or_schedule();
             }
             Phase::Scheduled => self.begin(),
@@ -101,7 +136,6 @@ impl Machine<'_> {
             }
             _ => self.end_wait(),
         }
-        Ok(())
     }
 
     /// A person takes the decision that a hold or a gate waits for. Readiness of pods is not theirs to skip.
@@ -148,7 +182,7 @@ impl Machine<'_> {
         }
     }
 
-    fn retry(&mut self) {
+    fn retry(&mut self, by: &Person) {
         match self.out.state.phase {
             Phase::Paused => self.resume(),
             Phase::Aborting => {
@@ -163,18 +197,28 @@ impl Machine<'_> {
                 self.out.state = State {
                     next_action: old.next_action,
                     started_by: old.started_by.clone(),
+                    starter: old.starter.clone(),
+                    changer: old.changer.clone(),
+                    acting: old.acting.clone(),
                     seen_entry: old.seen_entry,
                     workload: old.workload.clone(),
                     deployed: old.deployed && !gone,
                     pending: old.pending.clone(),
                     ..State::new()
                 };
-                self.begin();
+                if self.spec.policies.second_person {
+                    // What was approved is over.
+                    self.out.state.started_by = Some(by.user.clone());
+                    self.out.state.starter = Some(by.clone());
+                    self.out.state.phase = Phase::PendingApproval;
+                } else {
+                    self.begin();
+                }
             }
         }
     }
 
-    fn change_steps(&mut self, steps: &[Step]) -> Result<(), Refusal> {
+    fn change_steps(&mut self, steps: &[Step], by: &Person) -> Result<(), Refusal> {
         let state = &self.out.state;
         // The step under way stays; before the start there is none.
         let kept = if state.phase.is_before() { 0 } else { (state.step + 1).min(self.spec.steps.len()) };
@@ -187,7 +231,29 @@ impl Machine<'_> {
         let count = all.len();
         self.out.steps = Some(all);
         self.note(Happened::StepsChanged { from: kept, count });
+        self.out.state.changer = Some(by.clone());
+        if self.spec.policies.second_person {
+            self.void_approval();
+        }
         Ok(())
+    }
+
+    /// What was approved is not what is there any more.
+    fn void_approval(&mut self) {
+        match self.out.state.phase {
+            Phase::Scheduled => {
+                self.out.state.due_ms = None;
+                self.out.state.phase = Phase::PendingApproval;
+            }
+            Phase::Running | Phase::Paused => {
+                self.out.state.unapproved = true;
+                // Trouble stays what it is: it is looked into first.
+                if !self.out.state.pause_reason().is_some_and(PauseReason::is_trouble) {
+                    self.pause(PauseReason::StepsChanged, None);
+                }
+            }
+            _ => {}
+        }
     }
 
     fn remove(&mut self, side: Side, confirm: &str) -> Result<(), Refusal> {

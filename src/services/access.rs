@@ -1,7 +1,10 @@
 //! Who may see and change what. Kubernetes' own RBAC decides (SubjectAccessReview for the person);
 //! no rule of ours stands beside it. An error of the cluster denies.
+//!
+//! [`Services::judge`] is the one judgement of every command: a change of traffic asks it for each object of its
+//! plan, a release for each object that its command leads to (`releases::rights`).
 
-use crate::cluster::{Ask, Visible};
+use crate::cluster::{Ask, Visible, asks_of};
 use crate::domain::actor::{Actor, Identity};
 use crate::domain::ids::{Kind, Namespace, ServiceRef};
 use crate::domain::plan::{Edit, Plan};
@@ -27,6 +30,15 @@ impl Services {
         self.visible(&who.identity).await.is_ok_and(|visible| visible.contains(&at.namespace))
     }
 
+    /// Why somebody in whose name a release goes on may not see its service any more; `None` = may.
+    pub(super) async fn lacks_sight(&self, who: &Identity, at: &ServiceRef) -> Option<Refusal> {
+        match self.visible(who).await {
+            Ok(visible) if visible.contains(&at.namespace) => None,
+            Ok(_) => Some(forbidden(who, at, &Ask::see(Some(at.namespace.clone())))),
+            Err(refusal) => Some(refusal),
+        }
+    }
+
     /// Refuses with the same words for a service that is hidden and one that is not there.
     pub(super) async fn must_see(&self, who: &Actor, at: &ServiceRef) -> Result<(), Refusal> {
         if self.visible(&who.identity).await?.contains(&at.namespace) {
@@ -35,14 +47,37 @@ impl Services {
         Err(not_found(at))
     }
 
-    /// Why the person may not change traffic in this service's namespace; `None` = may.
+    /// The one judgement: the first of these rights that the person lacks, as a refusal; `None` = has them all.
+    pub(super) async fn judge(
+        &self,
+        who: &Identity,
+        at: &ServiceRef,
+        asks: Vec<Ask>,
+    ) -> Result<Option<Refusal>, Refusal> {
+        let lacking = self.inner.cluster.first_denied(who, asks).await.map_err(|error| error.refusal())?;
+        Ok(lacking.map(|ask| forbidden(who, at, &ask)))
+    }
+
+    /// Why the person may not change the traffic of this service at all; `None` = may change some of it. What a
+    /// change really touches is judged by its plan.
     pub(super) async fn change_right(
         &self,
         who: &Identity,
         at: &ServiceRef,
     ) -> Result<Option<Refusal>, Refusal> {
         let lacking = self.inner.cluster.may_change(who, [&at.namespace]).await;
-        Ok(lacking.map_err(|error| error.refusal())?.map(|ask| forbidden(who, at, &ask)))
+        let Some(ask) = lacking.map_err(|error| error.refusal())? else { return Ok(None) };
+        // A role may name the objects that it is for.
+        if let Some(snapshot) = self.inner.cache.snapshot(at) {
+            let routing = self.inner.routings.of(&snapshot);
+            for object in routing.objects.iter().filter(|object| object.kind == Kind::VirtualService) {
+                let named = self.inner.cluster.allowed(who, Ask::route("update", object)).await;
+                if named.map_err(|error| error.refusal())? {
+                    return Ok(None);
+                }
+            }
+        }
+        Ok(Some(forbidden(who, at, &ask)))
     }
 
     /// Checks every object that a plan touches: the right is judged by what is affected, wherever it lies.
@@ -52,8 +87,7 @@ impl Services {
         at: &ServiceRef,
         plan: &Plan,
     ) -> Result<Option<Refusal>, Refusal> {
-        let lacking = self.inner.cluster.may_write(who, plan).await.map_err(|error| error.refusal())?;
-        Ok(lacking.map(|ask| forbidden(who, at, &ask)))
+        self.judge(who, at, asks_of(plan)).await
     }
 
     /// True when whoever asks and Sluice itself may delete everything that the plan deletes.

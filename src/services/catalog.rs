@@ -76,7 +76,9 @@ impl Services {
     pub async fn overview(&self, who: &Actor, at: &ServiceRef, window_s: u32) -> Result<Overview, Refusal> {
         self.must_see(who, at).await?;
         let one = self.overviews(std::slice::from_ref(at), window_of(window_s)).await?;
-        one.into_iter().next().ok_or_else(|| self.inner.cache.blindness().unwrap_or_else(|| not_found(at)))
+        let one = one.into_iter().next();
+        let one = one.ok_or_else(|| self.inner.cache.blindness().unwrap_or_else(|| not_found(at)))?;
+        Ok(self.shown_overview(&who.identity, one).await)
     }
 
     /// One service with what its page needs besides. Its revision is that of the objects as they are now:

@@ -204,10 +204,17 @@ impl Services {
         self.must_see(who, at).await?;
         let look = self.look(at, false).await?;
         let command = self.command(at, &Wish::SwitchBack(revision)).await?;
+        let mut readable = true;
+        if let Command::SwitchBack { specs, .. } = &command {
+            for (object, _) in specs {
+                readable &= self.may_get(&who.identity, object).await;
+            }
+        }
         let stamp = ChangeStamp { change: String::new(), revision: None, actor: who.identity.user.clone() };
         let planned = routing::plan(&command, &look.snapshot, &self.inner.settings.policy, &stamp)?;
         let weights = crate::domain::split::Split::new(planned.effect.after.clone()).ok();
-        let rules = (planned.effect.rules_before != planned.effect.rules_after)
+        // Whom a rule is for stands in an object.
+        let rules = (readable && planned.effect.rules_before != planned.effect.rules_after)
             .then(|| planned.effect.rules_after.clone());
         let wanted = planned.effect.mirror_after.as_ref().and_then(|mirror| {
             let version = mirror.version()?.clone();

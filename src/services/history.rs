@@ -34,7 +34,11 @@ impl Services {
         let filter = self.readable(who, filter).await?;
         let page = self.inner.store.entries(&filter, cursor, limit.clamp(1, 500)).await;
         let page = page.map_err(|error| error.cursor_refusal().unwrap_or_else(|| unavailable(error)))?;
-        Ok(Page { items: page.items, damaged: page.damaged, next: page.next })
+        let mut items = Vec::with_capacity(page.items.len());
+        for entry in page.items {
+            items.push(self.shown(&who.identity, entry).await);
+        }
+        Ok(Page { items, damaged: page.damaged, next: page.next })
     }
 
     /// One entry. One that the person may not read is not found.
@@ -47,7 +51,7 @@ impl Services {
             (Some(namespaces), Some(service)) => namespaces.contains(&service.namespace),
             (Some(_), None) => own,
         };
-        if readable { Ok(entry) } else { Err(missing()) }
+        if readable { Ok(self.shown(&who.identity, entry).await) } else { Err(missing()) }
     }
 
     /// How many entries match, as far as it is cheap to say.
@@ -73,7 +77,17 @@ impl Services {
         filter: &Filter,
     ) -> Result<impl Stream<Item = Result<Loaded, Refusal>> + Send + use<>, Refusal> {
         let filter = self.readable(who, filter).await?;
-        Ok(self.inner.store.export(filter).map(|entry| entry.map_err(unavailable)))
+        let (this, who) = (self.clone(), who.identity.clone());
+        Ok(self.inner.store.export(filter).then(move |entry| {
+            let (this, who) = (this.clone(), who.clone());
+            async move {
+                match entry {
+                    Ok(Ok(entry)) => Ok(Ok(this.shown(&who, entry).await)),
+                    Ok(Err(damage)) => Ok(Err(damage)),
+                    Err(error) => Err(unavailable(error)),
+                }
+            }
+        }))
     }
 
     /// Adds a reason to an entry that the person may read and that is theirs: an entry of its own.

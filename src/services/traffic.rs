@@ -7,8 +7,9 @@
 use serde_json::{Map, Value, json};
 
 use crate::cluster::until;
-use crate::domain::actor::Actor;
+use crate::domain::actor::{Actor, Identity};
 use crate::domain::audit::{Details, EditRecord, Ending, Entry, Intent, Outcome, ReleaseMark};
+use crate::domain::class::Class;
 use crate::domain::ids::{Revision, ServiceRef};
 use crate::domain::overview::{Applied, Happening, LastChange, Moving, Preview, Refused, Stale};
 use crate::domain::plan::Plan;
@@ -61,6 +62,7 @@ impl Services {
         };
         let diffs =
             planned.plan.edits().map(|edit| (edit.object.clone(), routing::diff::yaml(edit))).collect();
+        let diffs = self.shown_diffs(&who.identity, diffs).await;
         Ok(Preview {
             base: look.revision,
             preview_id: wish.preview_id(at, look.revision),
@@ -78,7 +80,7 @@ impl Services {
     pub async fn apply(&self, who: &Actor, ask: ChangeAsk) -> Result<Applied, Refused> {
         let (this, who) = (self.clone(), who.clone());
         let deadline = tokio::time::Instant::now() + WHOLE_CHANGE;
-        let change = async move { Box::pin(this.change(&who, ask, None)).await };
+        let change = async move { Box::pin(this.change(&who, ask, None, None)).await };
         let task = self.inner.under_way.spawn(until(deadline, Box::pin(change)));
         match task.await {
             Ok(answer) => answer,
@@ -89,15 +91,17 @@ impl Services {
         }
     }
 
-    /// The same for a release, in its own task already.
+    /// The same for a release, in its own task already. `own` = it is the release's own way back: whoever it acts for
+    /// needs no right on the objects that the release wrote before, and every right on any other.
     pub(super) async fn change_for(
         &self,
         who: &Actor,
         ask: ChangeAsk,
         mark: ReleaseMark,
+        own: Option<&Identity>,
     ) -> Result<Applied, Refused> {
         let deadline = tokio::time::Instant::now() + WHOLE_CHANGE;
-        until(deadline, Box::pin(self.change(who, ask, Some(mark)))).await
+        until(deadline, Box::pin(self.change(who, ask, Some(mark), own))).await
     }
 
     async fn change(
@@ -105,6 +109,7 @@ impl Services {
         who: &Actor,
         ask: ChangeAsk,
         mark: Option<ReleaseMark>,
+        way_back: Option<&Identity>,
     ) -> Result<Applied, Refused> {
         let at = ask.service.clone();
         self.must_see(who, &at).await?;
@@ -150,6 +155,11 @@ impl Services {
         intent.details.to_revision = decided.to_revision;
         if decided.planned.plan.is_empty() {
             return Err(Refusal::new(Code::NothingAsked).into());
+        }
+        if let (Some(acting), Some(id)) = (way_back, intent.details.release.as_ref().map(|mark| mark.id))
+            && let Some(refusal) = self.strange_to(id, &at, acting, &decided.planned.plan).await?
+        {
+            return Err(self.refuse(intent, refusal).await);
         }
         if let Some(refusal) = Refusal::of_checks(&decided.checks, &ask.ack) {
             return Err(self.refuse(intent, refusal).await);
@@ -263,8 +273,12 @@ impl Services {
     /// Records a refusal; the refusal itself is the answer even when it cannot be recorded.
     pub(super) async fn refuse(&self, mut intent: Intent, refusal: Refusal) -> Refused {
         intent.details.refusal = Some(refusal.clone());
-        let unreachable = refusal.code.status() >= 500;
-        let ending = if unreachable { Ending::Failed } else { Ending::Refused };
+        let ending = match refusal.code.class() {
+            Class::Unavailable | Class::Unknown => Ending::Failed,
+            // Sluice itself lacks a right: nothing that the person asked for is wrong.
+            _ if refusal.code == Code::ClusterForbids => Ending::Failed,
+            _ => Ending::Refused,
+        };
         let outcome =
             Outcome { at_ms: self.inner.clock.now_ms(), ending, revision: None, details: Details::default() };
         let entry = match self.inner.store.single(&intent, &outcome, Revise::Keep).await {

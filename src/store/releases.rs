@@ -22,8 +22,15 @@ pub struct Held {
     pub release: Release,
     /// What the next write must name.
     pub version: i64,
-    /// In whose name it writes.
+    /// Who made it.
     pub owner: Identity,
+}
+
+impl Held {
+    /// In whose name it writes, and by whose rights: who gave the latest command that writes, else who made it.
+    pub fn acting(&self) -> &Identity {
+        self.release.state.acting.as_deref().unwrap_or(&self.owner)
+    }
 }
 
 /// A transition as it is to be stored.
@@ -407,7 +414,8 @@ async fn tell(
             "strategy": release.spec.strategy, "stable": release.spec.stable,
             "candidate": release.spec.candidate.version(), "phase": release.state.phase,
             "step": release.state.step, "steps": release.spec.steps.len(), "share": release.state.aim.percent,
-            "transition": entry,
+            // A receiver has no right to any object.
+            "transition": entry.clone().without_quotes(),
         });
         let message = message.to_string();
         for receiver in receivers {

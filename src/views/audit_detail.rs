@@ -204,7 +204,11 @@ impl EditView {
         Self {
             object: edit.object.to_string(),
             written: lang.t(&format!("audit.written.{written}")).into(),
-            lines: diff(edit.before.as_ref(), edit.after.as_ref()),
+            lines: if edit.is_hidden() {
+                vec![DiffLine::hidden()]
+            } else {
+                diff(edit.before.as_ref(), edit.after.as_ref())
+            },
         }
     }
 
@@ -212,7 +216,11 @@ impl EditView {
         Self {
             object: format!("{} {}/{}", record.kind, record.namespace, record.name),
             written: lang.t(&format!("audit.written.{}", record.written.as_str())).into(),
-            lines: diff(record.before.as_ref(), record.after.as_ref()),
+            lines: if record.is_hidden() {
+                vec![DiffLine::hidden()]
+            } else {
+                diff(record.before.as_ref(), record.after.as_ref())
+            },
         }
     }
 }

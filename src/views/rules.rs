@@ -8,7 +8,7 @@ use askama::filters::HtmlSafe;
 
 use crate::domain::observed::Hits;
 use crate::domain::refusal::Refusal;
-use crate::domain::routing::{Condition, Op, Rule, Subject};
+use crate::domain::routing::{Condition, HIDDEN, Op, Rule, Subject};
 
 use super::bars::Slots;
 use super::chrome::{Chip, Chrome, Notice, Off, Tone};
@@ -177,7 +177,10 @@ impl RulesCard {
             at,
             name: rule.name.clone(),
             when: rule.when.iter().map(|all| all.iter().map(|one| in_words(lang, one)).collect()).collect(),
-            opaque: rule.opaque.clone(),
+            opaque: match rule.opaque.as_slice() {
+                [one] if one == HIDDEN => vec![lang.t("shown.not").into()],
+                named => named.to_vec(),
+            },
             to: rule.to.iter().map(|(v, n)| (v.to_string(), card.slots.slot(v.as_str()), *n)).collect(),
             action: rule.action.as_deref().map(|action| acts(lang, action)),
             hits: count(rule),

@@ -298,7 +298,7 @@ impl Alarm {
         let key = match (state.phase, reason) {
             (Phase::NeedsAttention, _) => "needs",
             (Phase::PendingApproval, _) => "second",
-            (_, Some(PauseReason::Gate)) => "gate",
+            (_, Some(PauseReason::Gate | PauseReason::StepsChanged)) => "gate",
             (_, Some(reason)) if reason.is_trouble() => "itself",
             _ => "paused",
         };

@@ -5,6 +5,9 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use sluice::domain::class::Class;
+use sluice::domain::refusal::Code;
+
 /// Room → the rooms of ours that it may use. `app`, `main` and `lib` may use everything.
 const MAY_USE: &[(&str, &[&str])] = &[
     ("domain", &[]),
@@ -204,4 +207,49 @@ fn templates_carry_no_script_style_or_unescaped_text() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Whether something is tried again is decided by the class of a refusal; a new code that is a fault of the server must
+/// say what it is.
+#[test]
+fn every_code_that_answers_as_a_fault_of_the_server_has_a_class_of_its_own() {
+    for code in Code::ALL {
+        let passes =
+            matches!(code.class(), Class::Unavailable | Class::Unknown) || *code == Code::ClusterForbids;
+        assert_eq!(passes, code.status() >= 500, "{code}: say in Code::class whether it may be tried again");
+    }
+}
+
+/// Invariants 3 and 4 of `lib.rs`: the cluster is written in one place, and whoever asks that place has stored a row
+/// of the history before.
+#[test]
+fn the_cluster_is_written_in_one_place_after_a_row_of_the_history() {
+    let mut senders = Vec::new();
+    let mut callers = Vec::new();
+    for path in files_below("src", "rs") {
+        let code = code_of(&fs::read_to_string(&path).expect("readable"));
+        if code.contains("clients.write") {
+            senders.push(shown(&path));
+        }
+        for call in ["cluster.apply(", "cluster.apply_object("] {
+            for (at, _) in code.match_indices(call) {
+                callers.push(shown(&path));
+                let before = &code[..at];
+                let recorded = before.contains("store.intent(");
+                assert!(recorded, "{}: {call} before any row of the history", shown(&path));
+            }
+        }
+    }
+    callers.dedup();
+    // A Lease of Sluice's own is nobody's object, and no entry of the history.
+    senders.retain(|path| path != "src/cluster/leases.rs");
+    assert_eq!(senders, ["src/cluster/workloads.rs", "src/cluster/write.rs"], "what writes to the cluster");
+    assert_eq!(callers, ["src/services/releases/objects.rs", "src/services/traffic.rs"], "who asks `apply`");
+    for path in senders {
+        let code = code_of(&fs::read_to_string(root().join(&path)).expect("readable"));
+        for word in words_after(&code, "    pub async fn ") {
+            let reads = ["workload", "pods", "dry_run"].contains(&word);
+            assert!(reads, "{path}: `{word}` can be called past `apply`");
+        }
+    }
 }

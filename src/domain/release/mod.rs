@@ -8,6 +8,7 @@ pub mod freeze;
 pub mod spec;
 
 pub mod command;
+pub mod pause;
 pub mod state;
 pub mod timeline;
 
@@ -23,8 +24,9 @@ use super::refusal::{Code, Refusal};
 
 pub use analysis::{Analysis, Counts, Direction, Judgement, Limit, Metric, MetricJudgement, Verdict};
 pub use command::{Command, Word};
+pub use pause::{PauseReason, Paused};
 pub use spec::{Candidate, OnDrift, OnFailure, Policies, Spec, Step, Strategy};
-pub use state::{PauseReason, Paused, Phase, Stage, State};
+pub use state::{Phase, Stage, State};
 pub use templates::Template;
 pub use timeline::{Happened, TimelineEntry, Wording};
 

@@ -5,6 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use super::analysis::Verdict;
 use super::command::Word;
+use super::pause::{PauseReason, Paused};
+use crate::domain::actor::{Identity, Person};
 use crate::domain::ids::Revision;
 use crate::domain::refusal::Refusal;
 use crate::domain::routing::Condition;
@@ -114,83 +116,6 @@ pub enum Stage {
     Soaking,
     /// Waiting for a person or a verdict.
     Gate,
-}
-
-/// Why and since when it is paused.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Paused {
-    pub reason: PauseReason,
-    pub since_ms: i64,
-    /// What the step's timer had left; resuming gives exactly this back.
-    pub left_ms: Option<i64>,
-    /// What went before the pause, so that resuming goes on there.
-    pub phase: Phase,
-    /// What was refused or seen, where there is more to say.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub detail: Option<Refusal>,
-}
-
-/// Why a release stands still.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum PauseReason {
-    /// A person said so.
-    User,
-    /// An approval step: it waits for a person.
-    Gate,
-    /// The analysis could not decide in time.
-    Inconclusive,
-    /// No figures came in time.
-    NoData,
-    /// The analysis failed, and the policy is to pause.
-    Failed,
-    /// Somebody else changed the routing.
-    Drift,
-    /// It goes on by itself when the window ends.
-    FreezeWindow,
-    /// Who started it may no longer do this.
-    LostPermission,
-    /// A write was refused, or nobody knows whether it was done.
-    Conflict,
-    /// Pods that do not get ready, a step that does not come true in time.
-    Deadline,
-}
-
-impl PauseReason {
-    pub const ALL: [Self; 10] = [
-        Self::User,
-        Self::Gate,
-        Self::Inconclusive,
-        Self::NoData,
-        Self::Failed,
-        Self::Drift,
-        Self::FreezeWindow,
-        Self::LostPermission,
-        Self::Conflict,
-        Self::Deadline,
-    ];
-
-    /// The word of the API.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::User => "user",
-            Self::Gate => "gate",
-            Self::Inconclusive => "inconclusive",
-            Self::NoData => "no_data",
-            Self::Failed => "failed",
-            Self::Drift => "drift",
-            Self::FreezeWindow => "freeze_window",
-            Self::LostPermission => "lost_permission",
-            Self::Conflict => "conflict",
-            Self::Deadline => "deadline",
-        }
-    }
-
-    /// True when it paused itself and somebody should look.
-    pub fn is_trouble(self) -> bool {
-        // A freeze window ends by itself.
-        !matches!(self, Self::User | Self::Gate | Self::FreezeWindow)
-    }
 }
 
 /// Where traffic shall be: the whole of it, absolute.
@@ -344,9 +269,21 @@ pub struct State {
     /// When what was written outside was written over, milliseconds since 1970 (at most the last two).
     #[serde(default)]
     pub reasserted_ms: Vec<i64>,
-    /// Who started it: in whose name it writes.
+    /// Who started it.
     #[serde(default)]
     pub started_by: Option<String>,
+    /// The same, to be told from others by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub starter: Option<Person>,
+    /// Who changed the steps last: an approval of them is somebody else's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub changer: Option<Person>,
+    /// True while the steps are others than those that were approved (with `second_person` only).
+    #[serde(default)]
+    pub unapproved: bool,
+    /// Who gave the latest command that writes: in whose name, and by whose rights, it goes on. `None` = who made it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub acting: Option<Box<Identity>>,
     /// Which versions were taken away at the end.
     #[serde(default)]
     pub removed: Vec<Side>,
@@ -404,6 +341,10 @@ impl State {
             needs: None,
             reasserted_ms: Vec::new(),
             started_by: None,
+            starter: None,
+            changer: None,
+            unapproved: false,
+            acting: None,
             removed: Vec::new(),
             removing: None,
             switch_back: false,
@@ -415,6 +356,11 @@ impl State {
         }
     }
 
+    /// Who started it. A release of an earlier version has kept the name only.
+    pub fn started_as(&self) -> Option<Person> {
+        self.starter.clone().or_else(|| self.started_by.as_deref().map(Person::from))
+    }
+
     /// Why it is paused, if it is.
     pub fn pause_reason(&self) -> Option<PauseReason> {
         self.paused.as_ref().map(|paused| paused.reason)
@@ -422,7 +368,9 @@ impl State {
 
     /// True when it waits for a person's approval.
     pub fn awaits_approval(&self) -> bool {
-        self.phase == Phase::PendingApproval || self.pause_reason() == Some(PauseReason::Gate)
+        self.phase == Phase::PendingApproval
+            || (self.phase == Phase::Paused && self.unapproved)
+            || self.pause_reason() == Some(PauseReason::Gate)
     }
 
     /// What can be said to it now: the one table behind every door.

@@ -4,8 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use super::analysis::Verdict;
 use super::command::Word;
+use super::pause::PauseReason;
 use super::spec::{Spec, Step};
-use super::state::{ActionKind, PauseReason, Phase};
+use super::state::{ActionKind, Phase};
 use crate::domain::actor::Channel;
 use crate::domain::ids::VersionName;
 use crate::domain::refusal::Refusal;
@@ -27,6 +28,26 @@ pub struct TimelineEntry {
     pub reason: String,
     /// The history's row.
     pub entry: Option<i64>,
+}
+
+impl TimelineEntry {
+    /// The same without the cluster's own words, which may quote an object.
+    #[must_use]
+    pub fn without_quotes(mut self) -> Self {
+        self.happened = self.happened.into_iter().map(Happened::without_quotes).collect();
+        self
+    }
+}
+
+impl Happened {
+    /// The same without the cluster's own words, which may quote an object.
+    #[must_use]
+    pub fn without_quotes(self) -> Self {
+        match self {
+            Self::NotDone { action, refusal } => Self::NotDone { action, refusal: refusal.without_quotes() },
+            other => other,
+        }
+    }
 }
 
 /// Who knows the names that [`Happened`] leaves out: the wish, or what the history kept of it.
@@ -124,4 +145,19 @@ pub enum Happened {
     Finished {
         phase: Phase,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::refusal::Code;
+
+    #[test]
+    fn what_goes_to_a_receiver_holds_none_of_the_clusters_words() {
+        let refusal = Refusal::new(Code::ClusterRefused).arg("object", "reviews").arg("message", "s3cret");
+        let action = ActionKind::Measure;
+        let told = Happened::NotDone { action, refusal }.without_quotes();
+        let text = serde_json::to_string(&told).unwrap();
+        assert!(text.contains("reviews") && !text.contains("s3cret"), "{text}");
+    }
 }

@@ -114,7 +114,11 @@ impl Services {
         let more = items.len() > limit;
         items.truncate(limit);
         let next = items.last().filter(|_| more).map(|held| held.release.id.0.to_string());
-        let items = items.into_iter().map(|held| held.release).collect();
+        let mut shown = Vec::with_capacity(items.len());
+        for held in items {
+            shown.push(self.shown_release(&who.identity, held.release).await);
+        }
+        let items = shown;
         let active = super::locked(&self.inner.releases.owners)
             .keys()
             .filter(|at| visible.contains(&at.namespace))
@@ -127,11 +131,12 @@ impl Services {
         let release = self.held_release(who, id).await?.release;
         let at = release.at().clone();
         let timeline = self.inner.store.release_timeline(id, None, 200).await.map_err(unavailable)?;
+        let timeline = self.shown_timeline(&who.identity, &at, timeline).await;
         let judgements = self.inner.store.release_looks(id, 200).await.map_err(unavailable)?;
         let overview = self.overview(who, &at, 60).await.ok();
-        let rights = Rights { change: self.change_right(&who.identity, &at).await? };
+        let rights = Rights { change: self.brake_right(&who.identity, &release.spec).await? };
         let words = release.state.words();
-        let outside = self.difference(&release).await?;
+        let outside = self.difference(who, &release).await?;
         Ok(ReleaseDetail { release, timeline, judgements, overview, rights, words, outside })
     }
 
@@ -143,8 +148,9 @@ impl Services {
         after: Option<u64>,
         limit: usize,
     ) -> Result<Vec<TimelineEntry>, Refusal> {
-        self.held_release(who, id).await?;
-        self.inner.store.release_timeline(id, after, limit.clamp(1, 500)).await.map_err(unavailable)
+        let at = self.held_release(who, id).await?.release.at().clone();
+        let entries = self.inner.store.release_timeline(id, after, limit.clamp(1, 500)).await;
+        Ok(self.shown_timeline(&who.identity, &at, entries.map_err(unavailable)?).await)
     }
 
     /// What was seen, newest first.
@@ -199,8 +205,11 @@ impl Services {
     /// The release as it is stored; the same refusal for one that is hidden and one that is not there.
     pub(super) async fn held_release(&self, who: &Actor, id: ReleaseId) -> Result<Held, Refusal> {
         let none = || Refusal::new(Code::ReleaseNotFound).arg("id", id);
-        let held = self.inner.store.release(id).await.map_err(unavailable)?.ok_or_else(none)?;
-        let visible = self.visible(&who.identity).await?;
-        if visible.contains(&held.release.at().namespace) { Ok(held) } else { Err(none()) }
+        let mut held = self.inner.store.release(id).await.map_err(unavailable)?.ok_or_else(none)?;
+        if !self.visible(&who.identity).await?.contains(&held.release.at().namespace) {
+            return Err(none());
+        }
+        held.release = self.shown_release(&who.identity, held.release).await;
+        Ok(held)
     }
 }

@@ -73,28 +73,24 @@ impl Services {
             back.then = after;
         }
         self.pods_before(held, &look, &mut back).await?;
-        let mut resources = Vec::new();
-        resources.extend(back.image.is_some().then_some("statefulsets"));
+        let namespace = || release.at().namespace.clone();
+        let mut asks = Vec::new();
+        if let Some((set, _)) = &back.image {
+            asks.push(Ask::workload("update", WorkloadKind::StatefulSet, namespace()).named(set));
+            // A pod that never gets ready is deleted on the way.
+            asks.push(Ask::pods("delete", namespace()));
+        }
         if !back.pods.is_empty() {
-            let kinds = [&release.spec.stable, release.spec.candidate.version()];
-            let kinds =
-                kinds.into_iter().filter_map(|name| Some(source_of(&look.snapshot, name).ok()?.1.kind));
-            resources.extend(kinds.map(plural));
+            let both = [&release.spec.stable, release.spec.candidate.version()].into_iter();
+            let known = both.filter_map(|name| Some(source_of(&look.snapshot, name).ok()?.1));
+            asks.extend(
+                known.map(|source| Ask::workload("update", source.kind, namespace()).named(&source.name)),
+            );
         }
-        for resource in resources {
-            let namespace = release.at().namespace.clone();
-            let ask = Ask { verb: "update", group: "apps", resource, namespace: Some(namespace), name: None };
-            let allowed = self.inner.cluster.allowed(&who.identity, ask).await;
-            if !allowed.map_err(|error| error.refusal())? {
-                return Err(Refusal::new(Code::Forbidden)
-                    .arg("svc", release.at())
-                    .arg("ns", &release.at().namespace)
-                    .arg("verb", "update")
-                    .arg("resource", format!("{resource}.apps"))
-                    .arg("who", &who.identity.user));
-            }
+        match self.judge(&who.identity, release.at(), asks).await? {
+            Some(refusal) => Err(refusal),
+            None => Ok(back),
         }
-        Ok(back)
     }
 
     /// The wish that restores what the routing said before the release; `None` when it wrote none.
@@ -163,12 +159,5 @@ impl Services {
             add(release.spec.candidate.version(), state.candidate_replicas, &|now, had| now > had);
         }
         Ok(())
-    }
-}
-
-fn plural(kind: WorkloadKind) -> &'static str {
-    match kind {
-        WorkloadKind::Deployment => "deployments",
-        WorkloadKind::StatefulSet => "statefulsets",
     }
 }

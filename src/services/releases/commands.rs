@@ -1,7 +1,7 @@
 //! Making a release, starting it, and saying things to it. Each is judged by the person's rights, and each
 //! attempt that was understood is a row of the history.
 
-use crate::domain::actor::{Actor, Identity};
+use crate::domain::actor::{Actor, Identity, Person};
 use crate::domain::audit::{Action as Act, Details, Intent};
 use crate::domain::ids::ServiceRef;
 use crate::domain::overview::Happening;
@@ -27,11 +27,11 @@ impl Services {
         let one = |refusal: Refusal| vec![refusal];
         self.must_see(who, &spec.service).await.map_err(one)?;
         let reason = check_reason(reason, true).map_err(one)?;
-        if let Some(refusal) = self.change_right(&who.identity, &spec.service).await.map_err(one)? {
-            let intent = self.release_intent(who, &spec.service, &reason, request_id);
-            return Err(one(self.refuse(intent, refusal).await.refusal));
-        }
         let plan = self.plan_release(who, &spec).await.map_err(one)?;
+        if let Some(refusal) = plan.refusals.iter().find(|refusal| refusal.code == Code::Forbidden) {
+            let intent = self.release_intent(who, &spec.service, &reason, request_id);
+            return Err(one(self.refuse(intent, refusal.clone()).await.refusal));
+        }
         if !plan.refusals.is_empty() {
             return Err(plan.refusals);
         }
@@ -93,8 +93,14 @@ impl Services {
             phase,
             vec![Happened::Told { word }],
         )));
-        if let Some(refusal) = self.change_right(&who.identity, &at).await? {
+        if let Some(refusal) = self.command_right(&who.identity, &held.release, &command).await? {
             return Err(self.refuse(intent, refusal).await.refusal);
+        }
+        let state = &held.release.state;
+        let approves = word == Word::Promote && state.awaits_approval();
+        if approves && held.release.spec.policies.second_person && expected.is_none() {
+            // An approval is for what was seen, and nothing else.
+            return Err(self.refuse(intent, Refusal::new(Code::PreconditionRequired)).await.refusal);
         }
         if matches!(command, Command::Start) {
             // What was true when it was made may not be any more.
@@ -123,7 +129,7 @@ impl Services {
             // The way back is never too late.
             expected: expected.filter(|_| !word.goes_back()),
         };
-        match self.observe(id, Event::Told { command, by: who.identity.user.clone() }, by).await {
+        match self.observe(id, Event::Told { command, by: Person::from(&*who.identity) }, by).await {
             Ok(release) => Ok(release),
             // A value that cannot be: nothing was attempted.
             Err(refusal) if refusal.field.is_some() => Err(refusal),

@@ -4,6 +4,7 @@
 
 use serde_json::Value;
 
+use crate::domain::actor::Actor;
 use crate::domain::audit::{Ending, Entry, Filter};
 use crate::domain::ids::{ObjectRef, Revision, ServiceRef};
 use crate::domain::overview::Difference;
@@ -20,7 +21,7 @@ impl Services {
     /// The difference that a release stands still because of; `None` when it does not. The caller has made sure
     /// that the person may see the release. Both sides come from the history: what was seen last is there with
     /// its row, and a page costs no read of the cluster.
-    pub async fn difference(&self, release: &Release) -> Result<Option<Difference>, Refusal> {
+    pub async fn difference(&self, who: &Actor, release: &Release) -> Result<Option<Difference>, Refusal> {
         let state = &release.state;
         if state.phase != Phase::Paused || state.pause_reason() != Some(PauseReason::Drift) {
             return Ok(None);
@@ -45,6 +46,7 @@ impl Services {
             }
         }
         diffs.retain(|(_, lines)| !lines.is_empty());
+        let diffs = self.shown_diffs(&who.identity, diffs).await;
         let by = seen.intent.details.managers.clone();
         Ok(Some(Difference { entry: seen.id, at_ms: seen.intent.at_ms, by, diffs }))
     }

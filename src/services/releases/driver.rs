@@ -14,7 +14,7 @@ use crate::domain::audit::{Action as Act, Details, Ending, Intent, Outcome, Rele
 use crate::domain::overview::Happening;
 use crate::domain::refusal::{Code, Refusal};
 use crate::domain::release::state::{Action, ActionKind};
-use crate::domain::release::{Happened, PauseReason, Phase, Release, ReleaseId, TimelineEntry};
+use crate::domain::release::{Happened, Phase, Release, ReleaseId, TimelineEntry, Word};
 use crate::release::{Event, Observation, Transition, step};
 use crate::services::Services;
 use crate::services::once::unavailable;
@@ -300,15 +300,15 @@ impl Services {
         if phase.is_final() && !before.state.phase.is_final() {
             after.release.ended_ms = Some(now_ms);
         }
-        let commanded = out.happened.iter().any(|one| matches!(one, Happened::Told { .. }));
-        // Whoever takes up what its owner may not do any more goes on in their own name.
-        let ownerless = before.state.pause_reason() == Some(PauseReason::LostPermission)
-            && phase != Phase::Paused
-            && phase != Phase::Aborting;
-        if let (true, Some(who)) = (commanded, &by.who)
-            && (before.state.phase.is_before() || ownerless)
+        let command = out.happened.iter().find_map(|one| match one {
+            Happened::Told { word } => Some(*word),
+            _ => None,
+        });
+        if let (Some(word), Some(who)) = (command, &by.who)
+            && word != Word::Pause
         {
-            after.owner = Identity::clone(&who.identity);
+            // What is written from here on is written in the commander's name, and by the commander's rights.
+            after.release.state.acting = Some(Box::new(Identity::clone(&who.identity)));
         }
         // Looks have a table of their own; a pass or an undecided one is no transition.
         let told = out.happened.iter().any(|one| !matches!(one, Happened::Judged { .. }));
@@ -326,7 +326,7 @@ impl Services {
         let release = &after.release;
         let (from, to, at) = (before.state.phase, release.state.phase, release.state.step);
         let channel = by.who.as_ref().map_or(Channel::Automatic, |who| who.channel);
-        let actor = by.who.as_ref().map_or(&after.owner, |who| &who.identity).clone();
+        let actor = by.who.as_ref().map_or(after.acting(), |who| &who.identity).clone();
         let mark = ReleaseMark::of(release, from, happened.clone());
         let intent = Intent {
             change: uuid::Uuid::now_v7().to_string(),
@@ -393,7 +393,7 @@ impl Services {
             let seen = self.look_at(&held.release).await;
             return Some(Event::Measured { action: action.id, seen });
         }
-        let result = match (self.with_present_owner(held).await, &action.kind) {
+        let result = match (self.with_present_owner(held, action).await, &action.kind) {
             (Err(trouble), _) => Err(trouble),
             (Ok(held), ActionKind::Traffic { .. } | ActionKind::SwitchBack { .. } | ActionKind::Restore) => {
                 self.move_traffic(&held, action).await

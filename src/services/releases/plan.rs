@@ -42,6 +42,7 @@ impl Services {
             plan.refusals.push(Refusal::new(Code::ReleaseOwnsService).field("service").arg("id", id));
         }
         let look = self.look(&spec.service, false).await?;
+        plan.refusals.extend(self.wish_right(&who.identity, spec, &look).await?);
         against(spec, &look, &mut plan);
         self.rolls(spec, &look, &mut plan).await;
         self.figures(who, spec, &look, &mut plan).await?;

@@ -4,21 +4,20 @@
 
 use serde_json::Value;
 
-use crate::cluster::WorkloadError;
-use crate::domain::audit::{Details, Ending, Outcome, WorkloadRecord, Written};
 use crate::domain::ids::Namespace;
 use crate::domain::refusal::{Code, Refusal};
-use crate::domain::release::state::Action;
-use crate::domain::release::{Candidate, Happened, Phase, Release, Stage, Step};
+use crate::domain::release::state::{Action, ActionKind};
+use crate::domain::release::{Candidate, Phase, Release, Stage, Step};
 use crate::domain::service::{Version, Workload, WorkloadKind};
 use crate::domain::snapshot::Snapshot;
 use crate::release::workload::{self, Copy};
 use crate::release::{Reverted, Trouble};
 use crate::services::Services;
-use crate::store::{Held, Revise};
+use crate::store::Held;
 
 use super::locked;
-use super::workloads::{Write, key_of, no_workload, of_cluster, of_error, selector_of, source_of};
+use super::objects::Write;
+use super::workloads::{key_of, no_workload, of_cluster, selector_of, source_of};
 
 /// What was last seen of a StatefulSet.
 #[derive(Clone, Copy, Debug, Default)]
@@ -75,9 +74,13 @@ impl Services {
         let Some(after) = workload::batch(&set, updated, &wish).map_err(Trouble::Refused)? else {
             return Ok(());
         };
-        let write =
-            Write { act: "batch", kind: WorkloadKind::StatefulSet, before: Some(&set), after: Some(after) };
-        self.write_workload(held, action, write).await
+        let write = Write {
+            act: "batch",
+            kind: WorkloadKind::StatefulSet.into(),
+            before: Some(&set),
+            after: Some(after),
+        };
+        self.write_object(held, action, write).await
     }
 
     /// Gives the StatefulSet the `partition` back that it had.
@@ -86,8 +89,8 @@ impl Services {
         locked(&self.inner.releases.batches).remove(&held.release.id);
         let Some(after) = workload::settled(&found.set) else { return Ok(()) };
         let kind = WorkloadKind::StatefulSet;
-        let write = Write { act: "batch", kind, before: Some(&found.set), after: Some(after) };
-        self.write_workload(held, action, write).await
+        let write = Write { act: "batch", kind: kind.into(), before: Some(&found.set), after: Some(after) };
+        self.write_object(held, action, write).await
     }
 
     /// Deletes the pods that keep the StatefulSet from going back.
@@ -99,9 +102,8 @@ impl Services {
         let pods = self.pods_of(&found).await?;
         let broken: Vec<Value> = workload::broken_pods(&found.set, &pods).into_iter().cloned().collect();
         locked(&self.inner.releases.batches).remove(&held.release.id);
-        let decided = vec![Happened::Decided { action: action.kind.clone() }];
-        let request_id = format!("{}-{}", held.release.id, action.id);
-        self.write_pods(held, decided, request_id, "delete", &broken).await
+        let writes = broken.iter().map(|pod| Write::of_pod("delete", pod)).collect();
+        self.write_objects(held, action, writes).await
     }
 
     /// How far a batch (or the way back) is: asks the StatefulSet, and labels the pods of a batch once they are ready.
@@ -143,8 +145,9 @@ impl Services {
         let name = set["metadata"]["name"].as_str().unwrap_or_default();
         let labelled = workload::labelled(&pods, name, from, release.id, number);
         // The kubelet writes pods too: where one of them was faster, the next look tries again.
-        let request_id = format!("{}-batch-{number}", release.id);
-        self.write_pods(held, Vec::new(), request_id, "label", &labelled).await?;
+        let kind = ActionKind::Batch { updated: wanted, number };
+        let writes = labelled.iter().map(|pod| Write::of_pod("label", pod)).collect();
+        self.write_objects(held, &Action { id: 0, kind }, writes).await?;
         let seen = BatchSeen { updated: wanted, reverted: Reverted::default() };
         locked(&self.inner.releases.batches).insert(release.id, seen);
         Ok(())
@@ -167,83 +170,12 @@ impl Services {
             .collect();
         self.inner.cluster.pods(&found.namespace, &selector).await.map_err(of_cluster)
     }
-
-    /// Writes pods: one row of the history for all of them. These are the release's own doing: what it labels it has
-    /// replaced, and what it deletes stands in its own way back.
-    async fn write_pods(
-        &self,
-        held: &Held,
-        decided: Vec<Happened>,
-        request_id: String,
-        act: &'static str,
-        pods: &[Value],
-    ) -> Result<(), Trouble> {
-        if pods.is_empty() {
-            return Ok(());
-        }
-        let records: Vec<WorkloadRecord> = pods.iter().map(|pod| record_of(pod, act)).collect();
-        let intent = self.workloads_intent(held, decided, request_id, records.clone());
-        let id = self
-            .inner
-            .store
-            .intent(&intent)
-            .await
-            .map_err(|_| Trouble::Failed(Refusal::new(Code::HistoryUnavailable)))?;
-        let mut written = Vec::with_capacity(records.len());
-        let mut trouble: Option<Trouble> = None;
-        for (pod, record) in pods.iter().zip(records) {
-            if trouble.is_some() {
-                written.push(record);
-                continue;
-            }
-            let result = match act {
-                "delete" => self.inner.cluster.delete_pod(pod).await,
-                _ => self.inner.cluster.label_pod(pod).await,
-            };
-            let state = match &result {
-                Ok(()) => Written::Yes,
-                Err(WorkloadError::Unknown(_)) => Written::Unknown,
-                Err(_) => Written::No,
-            };
-            written.push(WorkloadRecord { written: state, ..record });
-            trouble = result.err().map(|error| of_error(error, pod));
-        }
-        let some = written.iter().any(|record| record.written == Written::Yes);
-        let ending = match &trouble {
-            None => Ending::Applied,
-            Some(Trouble::Unknown(_)) => Ending::Unknown,
-            Some(_) if some => Ending::Partial,
-            Some(Trouble::Refused(_) | Trouble::Forbidden(_)) => Ending::Refused,
-            Some(_) => Ending::Failed,
-        };
-        let refusal = trouble.as_ref().map(|trouble| trouble.refusal().clone());
-        let details = Details { workloads: written, refusal, ..Details::default() };
-        let outcome = Outcome { at_ms: self.inner.clock.now_ms(), ending, revision: None, details };
-        if let Err(error) = self.inner.store.outcome(id, &intent, &outcome, Revise::Keep).await {
-            tracing::error!(%error, change = intent.change, "the outcome of a change of pods was not recorded");
-        }
-        trouble.map_or(Ok(()), Err)
-    }
 }
 
 /// True when the controller has seen the StatefulSet as it is.
 fn heard(set: &Value) -> bool {
     let number = |pointer: &str| set.pointer(pointer).and_then(Value::as_u64).unwrap_or(0);
     number("/status/observedGeneration") >= number("/metadata/generation")
-}
-
-fn record_of(pod: &Value, act: &str) -> WorkloadRecord {
-    let text = |key: &str| pod["metadata"][key].as_str().unwrap_or_default();
-    let labels = (act == "label").then(|| serde_json::json!({ "labels": pod["metadata"]["labels"] }));
-    WorkloadRecord {
-        kind: "Pod".to_owned(),
-        namespace: Namespace::from(text("namespace")),
-        name: text("name").to_owned(),
-        act: act.to_owned(),
-        before: None,
-        after: labels,
-        written: Written::No,
-    }
 }
 
 /// The StatefulSet that is replaced in place: by its stable version, or, once its template says so, by the

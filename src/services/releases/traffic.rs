@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::domain::actor::{Actor, Channel, Identity};
 use crate::domain::audit::{Ending, ReleaseMark};
+use crate::domain::class::Class;
 use crate::domain::command::{Lane, MirrorWish, TrafficChange};
 use crate::domain::overview::Refused;
 use crate::domain::refusal::{Code, Refusal};
@@ -15,6 +16,8 @@ use crate::services::Services;
 use crate::services::ask::{ChangeAsk, Wish};
 use crate::services::change::Look;
 use crate::store::Held;
+
+use super::rights::is_own_way_back;
 
 /// Checks that a person accepts for a release in its wish (`policies.accept`), or not at all.
 const ASKED: [Code; 5] =
@@ -57,6 +60,7 @@ impl Services {
             ActionKind::Traffic { aim } => aim.clone(),
             _ => Aim::default(),
         };
+        // Back to the stable version, or out of the routing: nothing is asked of a person.
         let back = aim == Aim::default();
         let accepted = &release.spec.policies.accept;
         let ack = Code::ALL
@@ -76,7 +80,13 @@ impl Services {
         };
         let decided = vec![Happened::Decided { action: action.kind.clone() }];
         let mark = ReleaseMark::of(release, release.state.phase, decided);
-        match self.change_for(&actor_of(held, back), ask, mark).await {
+        let who = actor_of(held, action);
+        if let Some(refusal) = self.lacks_sight(&who.identity, release.at()).await {
+            // The change would not find the service; for a release that is a right that was lost.
+            return Err(of_refusal(&refusal));
+        }
+        let own = is_own_way_back(release, action).then(|| held.acting());
+        match self.change_for(&who, ask, mark, own).await {
             Ok(_) => Ok(()),
             Err(refused) if refused.refusal.code == Code::NothingAsked => Ok(()),
             Err(refused) => Err(of_refused(refused)),
@@ -84,10 +94,12 @@ impl Services {
     }
 }
 
-/// In whose name a release writes: who started it, by whose rights it is judged anew each time. The way back is
-/// always the release's to go.
-pub(super) fn actor_of(held: &Held, back: bool) -> Actor {
-    let identity = Identity { unrestricted: held.owner.unrestricted || back, ..held.owner.clone() };
+/// In whose name a release carries out an action: who gave the latest command, by whose rights each write is judged.
+/// Only the release's own way back needs no right of anybody.
+pub(super) fn actor_of(held: &Held, action: &Action) -> Actor {
+    let acting = held.acting();
+    let unrestricted = acting.unrestricted || is_own_way_back(&held.release, action);
+    let identity = Identity { unrestricted, ..acting.clone() };
     Actor { identity: Arc::new(identity), channel: Channel::Automatic, address: None }
 }
 
@@ -140,12 +152,11 @@ fn of_refused(refused: Refused) -> Trouble {
 pub(super) fn of_refusal(refusal: &Refusal) -> Trouble {
     // Without the list of checks: what decided is enough to be kept with the state.
     let refusal = Refusal { checks: Vec::new(), ..refusal.clone() };
-    match refusal.code {
-        Code::NoReadyPods | Code::UnknownVersion => Trouble::NotReady(refusal),
-        Code::Forbidden | Code::ClusterForbids => Trouble::Forbidden(refusal),
-        Code::Conflict | Code::StaleRevision | Code::WorkloadConflict => Trouble::Failed(refusal),
-        Code::OutcomeUnknown => Trouble::Unknown(refusal),
-        code if code.status() >= 500 => Trouble::Failed(refusal),
-        _ => Trouble::Refused(refusal),
+    match refusal.code.class() {
+        Class::NotReady => Trouble::NotReady(refusal),
+        Class::Forbidden => Trouble::Forbidden(refusal),
+        Class::Conflict | Class::Unavailable => Trouble::Failed(refusal),
+        Class::Unknown => Trouble::Unknown(refusal),
+        Class::Refused => Trouble::Refused(refusal),
     }
 }

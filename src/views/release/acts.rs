@@ -234,6 +234,7 @@ fn key(given: Given<'_>, word: Word) -> &'static str {
         Word::Start => "start",
         Word::Promote if phase == Phase::PendingApproval => "approve_start",
         Word::Promote if phase == Phase::Scheduled => "start_now",
+        Word::Promote if phase == Phase::Paused && given.release.state.unapproved => "approve_steps",
         Word::Promote if reason == Some(PauseReason::Gate) && next_share(given.release).is_some() => {
             "approve_to"
         }

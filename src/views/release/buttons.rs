@@ -94,6 +94,9 @@ impl Actions {
             Phase::Paused if gate => {
                 (make(Word::Promote, "approve", "ok", "pri", ask(Word::Promote)), Word::Pause)
             }
+            Phase::Paused if release.state.unapproved => {
+                (make(Word::Promote, "approve_steps", "ok", "pri", ask(Word::Promote)), Word::Pause)
+            }
             Phase::Paused => (make(Word::Resume, "resume", "run", "pri", send(Word::Resume)), Word::Promote),
             Phase::Aborting | Phase::RolledBack | Phase::NeedsAttention => {
                 (make(Word::Retry, "retry", "run", "pri", ask(Word::Retry)), Word::Pause)

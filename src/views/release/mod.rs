@@ -156,7 +156,6 @@ impl ReleasePage {
             ("rel-steps", Rail::of(clock, given).to_string()),
             ("rel-now", Now::of(clock, now_ms, given).to_string()),
             ("rel-log", Log::of(clock, given).to_string()),
-            ("rel-outside", Outside::of(clock, given).to_string()),
         ];
         out.extend(Charts::of(clock, given).map(|charts| ("rel-charts", charts.to_string())));
         out.extend(Numbers::of(lang, given).map(|numbers| ("rel-numbers", numbers.to_string())));
@@ -176,6 +175,8 @@ impl ReleasePage {
             ("rel-dock".to_owned(), Dock::of(&actions).to_string()),
             ("rel-actions".to_owned(), actions.to_string()),
             ("rel-after".to_owned(), After::of(clock.lang, given).to_string()),
+            // Not everybody may read the objects.
+            ("rel-outside".to_owned(), Outside::of(clock, given).to_string()),
         ]
     }
 

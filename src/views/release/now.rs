@@ -111,6 +111,9 @@ impl Timer {
             Phase::Paused if state.pause_reason() == Some(PauseReason::Gate) => {
                 still("release.now.next", word("release.now.approval"), word("release.now.gate"))
             }
+            Phase::Paused if state.unapproved => {
+                still("release.now.next", word("release.now.approval"), word("release.now.steps_changed"))
+            }
             Phase::Paused => match state.paused.as_ref().and_then(|paused| paused.left_ms) {
                 Some(left) => {
                     let below = word("release.now.stopped");

@@ -76,7 +76,9 @@ pub fn state(clock: Clockface, release: &Release) -> Chip {
             Chip::new(Tone::Ok, "ok", lang.t(key))
         }
         Phase::Paused => match state.pause_reason() {
-            Some(PauseReason::Gate) => Chip::new(Tone::Warn, "user", lang.t("release.waiting")),
+            Some(PauseReason::Gate | PauseReason::StepsChanged) => {
+                Chip::new(Tone::Warn, "user", lang.t("release.waiting"))
+            }
             Some(reason) if reason.is_trouble() => {
                 let text = lang.t("release.paused_itself").with("why", pause(lang, reason));
                 Chip::new(Tone::Bad, "pause", text)

@@ -209,6 +209,17 @@ pub fn add(pages: &mut Vec<Page>, lang: Lang, theme: Theme) {
         &AuditPage::of(frame("/audit"), fields.clone(), answer(&[], Some(0)), None),
     );
     push(pages, "fragment-audit-detail", &AuditDetail::of(&frame("/audit"), &list[2]));
+    // Whoever reads may not read the object.
+    let mut hidden = list[2].clone();
+    for edit in &mut hidden.intent.details.edits {
+        (edit.before, edit.after) = (None, None);
+    }
+    if let Some(outcome) = &mut hidden.outcome {
+        for edit in &mut outcome.details.edits {
+            (edit.before, edit.after) = (None, None);
+        }
+    }
+    push(pages, "fragment-audit-detail-hidden", &AuditDetail::of(&frame("/audit"), &hidden));
     let sign_in = ended(
         Entry {
             intent: Intent {

@@ -255,12 +255,15 @@ fn states() -> Vec<(&'static str, Release)> {
     (gate.state.step, gate.state.stage, gate.state.due_ms) = (6, Stage::Gate, None);
     let mut deploying = before(Phase::Running);
     deploying.started_ms = Some(NOW - 30_000);
+    let mut changed = paused(PauseReason::StepsChanged, None);
+    changed.state.unapproved = true;
     vec![
         ("release", release()),
         ("release-deploying", deploying),
         ("release-gate", gate),
         ("release-paused", paused(PauseReason::User, None)),
         ("release-waiting", paused(PauseReason::Gate, None)),
+        ("release-steps-changed", changed),
         ("release-drift", paused(PauseReason::Drift, Some(drift))),
         ("release-no-data", paused(PauseReason::NoData, None)),
         ("release-failed", paused(PauseReason::Failed, None)),
@@ -379,6 +382,7 @@ fn asks(pages: &mut Vec<Page>, lang: Lang, theme: Theme) {
         ("ask-start-now", "release-scheduled", Word::Promote),
         ("ask-promote", "release", Word::Promote),
         ("ask-approve", "release-waiting", Word::Promote),
+        ("ask-approve-steps", "release-steps-changed", Word::Promote),
         ("ask-promote-all", "release", Word::PromoteAll),
         ("ask-abort", "release", Word::Abort),
         ("ask-cancel", "release-new", Word::Abort),

@@ -40,6 +40,8 @@ pub struct Edit {
     pub name: String,
     /// Lines of YAML that start with a blank, `+` or `-`.
     pub diff: String,
+    /// False = you may not get this object; `diff` is empty.
+    pub shown: bool,
 }
 
 impl OutsideEdit {
@@ -60,6 +62,7 @@ impl Edit {
             namespace: object.namespace.to_string(),
             name: object.name.to_string(),
             diff: lines.iter().map(line).collect(),
+            shown: !lines.iter().any(|line| line.sign == Sign::Hidden),
         };
         diffs.iter().map(one).collect()
     }
@@ -103,6 +106,7 @@ fn line(line: &DiffLine) -> String {
         Sign::Same => ' ',
         Sign::Add => '+',
         Sign::Del => '-',
+        Sign::Hidden => return String::new(),
     };
     format!("{sign}{}\n", line.text)
 }

@@ -160,6 +160,8 @@ pub struct WorkloadRecord {
     /// Null = it was deleted.
     #[schema(value_type = Option<Object>, required = true)]
     pub after: Option<Value>,
+    /// False = you may not get this object; `before` and `after` are left out.
+    pub shown: bool,
 }
 
 /// A code and its sentence.
@@ -190,6 +192,8 @@ pub struct EditRecord {
     pub resource_version_before: Option<String>,
     #[schema(required = true)]
     pub resource_version_after: Option<String>,
+    /// False = you may not get this object; `before` and `after` are left out.
+    pub shown: bool,
 }
 
 /// Entries, newest first.
@@ -280,6 +284,7 @@ impl WorkloadRecord {
             written: record.written.as_str(),
             before: record.before.clone(),
             after: record.after.clone(),
+            shown: !record.is_hidden(),
         }
     }
 }
@@ -291,6 +296,7 @@ impl EditRecord {
             namespace: edit.object.namespace.to_string(),
             name: edit.object.name.to_string(),
             written: edit.written.as_str(),
+            shown: !edit.is_hidden(),
             before: edit.before,
             after: edit.after,
             resource_version_before: edit.resource_version_before,

@@ -71,7 +71,7 @@ pub struct Release {
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Pause {
     /// `user`, `gate`, `inconclusive`, `no_data`, `failed`, `drift`, `freeze_window`, `lost_permission`,
-    /// `conflict`, `deadline`.
+    /// `steps_changed`, `conflict`, `deadline`.
     #[schema(value_type = String, example = "gate")]
     pub reason: &'static str,
     #[schema(format = "date-time")]

@@ -105,7 +105,7 @@ pub async fn one(
     let wait = wait(&mut query)?;
     query.finish()?;
     let release = settled(&app, &who, &place, id, wait).await?;
-    let outside = app.services.difference(&release).await?;
+    let outside = app.services.difference(&who.actor, &release).await?;
     let outside = outside.as_ref().map(OutsideEdit::of);
     let mut response = respond::json(&Release { outside, ..Release::of(caller.lang(), &release) });
     tag(&mut response, release.seq);

@@ -115,7 +115,8 @@ pub struct Rule {
     #[schema(schema_with = alternatives)]
     pub when: Vec<Vec<Condition>>,
     pub to: Weights,
-    /// Fields of the match that are kept but cannot be changed here.
+    /// Fields of the match that are kept but cannot be changed here. `hidden` alone: you may not get the object that
+    /// holds the conditions.
     #[schema(max_items = 64)]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub opaque: Vec<String>,

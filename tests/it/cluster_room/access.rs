@@ -102,7 +102,7 @@ async fn rights_are_each_persons_own() {
     let plan = shift(&scene.fresh("reviews").await.unwrap(), [30, 70]);
     assert_eq!(scene.cluster.may_write(&amy, &plan).await, Ok(None));
     let lacks = scene.cluster.may_write(&bob, &plan).await.unwrap().unwrap();
-    assert_eq!(lacks, Ask::write("update", Kind::VirtualService, shop));
+    assert_eq!(lacks, Ask::write("update", Kind::VirtualService, shop).named("reviews"));
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,5 +1,6 @@
 //! The machine of releases: its table, random lives of it, and its verdicts.
 
+mod approvals;
 mod clocks;
 mod freezes;
 mod judging;

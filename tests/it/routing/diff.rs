@@ -15,6 +15,7 @@ fn lines(world: &World, command: &str) -> Vec<String> {
                 Sign::Same => ' ',
                 Sign::Add => '+',
                 Sign::Del => '-',
+                Sign::Hidden => '?',
             };
             format!("{sign}{}", line.text)
         })

@@ -202,12 +202,14 @@ pub fn people(demo: &Demo) {
     };
     // Sluice itself comes without a token.
     demo.api.grant(right("system:anonymous", None, &["*"], &["*"]));
-    for name in ["vera", "rolf"] {
-        demo.api.grant(right(name, Some("bookinfo"), &["get", "list"], &["services"]));
-    }
     let routes = ["virtualservices", "destinationrules"];
+    let read = ["services", "pods", "deployments", "statefulsets", routes[0], routes[1]];
+    for name in ["vera", "rolf"] {
+        demo.api.grant(right(name, Some("bookinfo"), &["get", "list"], &read));
+    }
     demo.api.grant(right("rolf", Some("bookinfo"), &["create", "update"], &routes));
-    demo.api.grant(right("aude", None, &["get", "list"], &["services", "audit"]));
+    demo.api.grant(right("aude", None, &["get", "list"], &["audit"]));
+    demo.api.grant(right("aude", None, &["get", "list"], &read));
 }
 
 /// A request in the making.

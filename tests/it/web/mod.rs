@@ -21,6 +21,7 @@ mod live;
 mod pages;
 mod progress;
 mod releases;
+mod rights;
 mod session_list;
 mod sessions;
 pub mod sessions_real;

@@ -1,0 +1,101 @@
+//! What is shown of an object needs the right to get it: history, exports, previews and pages show its name to
+//! everybody who may see the service, and the rest to whoever may read it.
+
+use serde_json::{Value, json};
+
+use super::{FAR, LOOKS, OWNER, RELEASES, SECOND, SECRET, command, history, town, until, waiting, wish};
+use crate::support::app::TestApp;
+
+async fn changed(app: &TestApp) -> i64 {
+    let body = json!({"weights": {"v1": 80, "v2": 20}, "reason": "r", "ack": ["big_jump", "no_metrics"]});
+    let made = app.ask("PUT", FAR).token(OWNER).header("if-match", "\"0\"").json(&body).send().await;
+    assert_eq!(made.status, 200, "{}", made.body);
+    made.json()["entry"].as_i64().unwrap()
+}
+
+async fn page(app: &TestApp, token: &str, path: &str) -> String {
+    let cookie = app.sign_in(token).await;
+    let page = app.ask("GET", path).header("cookie", &cookie).send().await;
+    assert_eq!(page.status, 200, "{path}: {}", page.body);
+    page.body
+}
+
+#[tokio::test]
+async fn the_history_shows_an_object_to_whoever_may_get_it() {
+    let app = town().await;
+    let entry = changed(&app).await;
+    for (token, may) in [(OWNER, true), (LOOKS, false)] {
+        let full = app.ask("GET", &format!("/api/v1/audit/{entry}")).token(token).send().await.json();
+        let edit = full["edits"].as_array().unwrap().iter().find(|edit| edit["kind"] == "VirtualService");
+        let edit = edit.expect("its name is shown");
+        assert_eq!((&edit["namespace"], &edit["name"]), (&json!("platform"), &json!("reviews")));
+        assert_eq!((&edit["shown"], edit["after"].is_null()), (&json!(may), !may), "{edit}");
+        for path in ["/api/v1/audit/export", "/api/v1/audit/export?format=csv"] {
+            let file = app.ask("GET", path).token(token).send().await;
+            assert_eq!((file.status, file.body.contains(SECRET)), (200, may), "{path} by {token}");
+            assert!(file.body.contains("platform"), "{path} by {token}: the name stays");
+        }
+        for path in ["/audit.csv", "/audit.json"] {
+            let shown = page(&app, token, path).await;
+            assert_eq!(shown.contains(SECRET), may, "{path} by {token}");
+        }
+        let detail = page(&app, token, &format!("/audit/{entry}")).await;
+        assert_eq!(detail.contains("not shown to you"), !may, "{token}: {detail}");
+    }
+}
+
+#[tokio::test]
+async fn a_rule_of_an_object_that_one_may_not_get_has_no_conditions() {
+    let app = town().await;
+    for (token, may) in [(OWNER, true), (LOOKS, false)] {
+        let path = "/api/v1/services/bookinfo/reviews";
+        let service = app.ask("GET", path).token(token).send().await.json();
+        let rules = service["rules"].as_array().unwrap();
+        assert_eq!(rules.len(), 1, "{service}");
+        assert_eq!(service.to_string().contains(SECRET), may, "{token}");
+        assert_eq!(rules[0]["opaque"] == json!(["hidden"]), !may, "{}", rules[0]);
+        assert_eq!(page(&app, token, "/services/bookinfo/reviews").await.contains(SECRET), may, "{token}");
+    }
+}
+
+#[tokio::test]
+async fn a_difference_that_stops_a_release_is_shown_to_whoever_may_get_the_object() {
+    let app = town().await;
+    let id = waiting(&app, &wish("reviews")).await;
+    let mut route = app.demo.api.get("VirtualService", "platform", "reviews").unwrap();
+    route["spec"]["http"][1]["route"][0]["weight"] = json!(60);
+    route["spec"]["http"][1]["route"][1]["weight"] = json!(40);
+    route["spec"]["http"][0]["match"][0]["headers"]["x-partner"]["exact"] = json!(format!("{SECRET}-2"));
+    app.demo.api.put_as(route, "kubectl").unwrap();
+    until(&app, &id, "it stops", |release| release["paused"]["reason"] == "drift").await;
+    for (token, may) in [(SECOND, true), (LOOKS, false)] {
+        let release = app.ask("GET", &format!("{RELEASES}/{id}")).token(token).send().await.json();
+        let edits: &Vec<Value> = release["outside"]["edits"].as_array().unwrap();
+        assert!(
+            edits.iter().any(|edit| edit["namespace"] == "platform" && edit["shown"] == may),
+            "{edits:?}"
+        );
+        assert_eq!(release.to_string().contains(SECRET), may, "{token}");
+        assert_eq!(page(&app, token, &format!("/releases/{id}")).await.contains(SECRET), may, "{token}");
+    }
+    let resumed = command(&app, SECOND, &id, &json!({"command": "resume"})).await;
+    assert_eq!(resumed.status, 200, "{}", resumed.body);
+}
+
+/// An auditor reads who did what everywhere; what stands in an object is the object's.
+#[tokio::test]
+async fn the_whole_history_is_no_right_to_every_object() {
+    let app = town().await;
+    let entry = changed(&app).await;
+    app.demo.api.grant(sluice::demo::api::Right {
+        subject: "noor".into(),
+        namespace: None,
+        verbs: vec!["list".into()],
+        groups: vec!["sluice.io".into()],
+        resources: vec!["audit".into()],
+        names: Vec::new(),
+    });
+    let file = app.ask("GET", "/api/v1/audit/export").token(super::NOBODY).send().await;
+    assert!(file.body.contains("olga") && !file.body.contains(SECRET), "{}", file.body);
+    assert_eq!(history(&app, "actor=olga").await[0]["id"].as_i64(), Some(entry));
+}
