@@ -70,7 +70,7 @@ pub enum PersonKind {
     /// Whoever the API server asks about tokens of people.
     #[default]
     Issued,
-    /// The API server itself: a program with a ServiceAccount.
+    /// The API server itself: a program with a `ServiceAccount`.
     ServiceAccount,
     /// Nobody: the one user of `--auth none` and of the demo.
     Local,

@@ -26,7 +26,7 @@ pub const ELSEWHERE: &str = "token-of-elsa";
 pub const LOOKS: &str = "token-of-vic";
 /// May sign in, and nothing else.
 pub const NOBODY: &str = "token-of-noor";
-/// A ServiceAccount that may change routing in `weather`.
+/// A `ServiceAccount` that may change routing in `weather`.
 pub const PORTAL: &str = "token-of-portal";
 
 /// Everybody with the name that the cluster has for them.
