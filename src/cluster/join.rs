@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::domain::ids::{Namespace, ServiceRef};
 use crate::domain::service::ServiceFacts;
 use crate::domain::snapshot::{Held, Mesh, Snapshot};
-use crate::domain::versions::{PodFacts, WorkloadFacts, group};
+use crate::domain::versions::{PodFacts, Pools, WorkloadFacts, group};
 
 use super::rows::{PodMesh, PodRow, ServiceRow, WorkloadRow};
 use super::state::{Entry, Shard, State};
@@ -53,9 +53,12 @@ impl State {
             pods.into_iter().map(|pod| pod_facts(pod, ready.contains(&pod.name))).collect();
         let virtual_services = self.routes.virtual_services_for(&row.namespace, &row.name, &self.facts.words);
         let destination_rules = self.routes.destination_rules_for(&row.namespace, &row.name);
+        let service = service_facts(row);
+        let (routes, rules) = (virtual_services.iter(), destination_rules.iter());
+        let pools = Pools::of(&service.at, routes.map(AsRef::as_ref), rules.map(AsRef::as_ref));
         Snapshot {
-            service: service_facts(row),
-            versions: group(&workloads, &pods, &self.facts.keys),
+            service,
+            versions: group(&workloads, &pods, &self.facts.keys, &pools),
             virtual_services: virtual_services
                 .into_iter()
                 .map(|object| Held { object, json: None })
@@ -93,19 +96,20 @@ fn workload_facts(row: &Arc<WorkloadRow>) -> WorkloadFacts {
         created_ms: row.created_ms,
         image: row.image.clone(),
         wanted: row.wanted,
-        selector: row.selector.to_labels(),
-        pod_labels: row.pod_labels.to_labels(),
+        selector: row.selector.clone(),
+        pod_labels: row.pod_labels.clone(),
     }
 }
 
 fn pod_facts(row: &Arc<PodRow>, ready: bool) -> PodFacts {
     PodFacts {
         name: row.name.clone(),
-        labels: row.labels.to_labels(),
+        labels: row.labels.clone(),
         ready,
         terminating: row.terminating,
         cause: row.cause.clone(),
         image: row.image.clone(),
+        owner: row.owner.clone(),
     }
 }
 

@@ -75,7 +75,7 @@ impl Texts<'_> {
 
     /// As the cache keeps them.
     pub fn kept(&self, words: &Words) -> LabelSet {
-        LabelSet::new(self.0.iter().map(|(key, value)| (words.get(&key.0), words.get(&value.0))).collect())
+        words.labels(self.0.iter().map(|(key, value)| (words.get(&key.0), words.get(&value.0))).collect())
     }
 }
 
@@ -127,6 +127,12 @@ partial! {
         deletion_timestamp: Text<'a>,
         labels: Texts<'a>,
         annotations: Texts<'a>,
+        owner_references: Vec<Owner<'a>>,
+    }
+    Owner {
+        kind: Text<'a>,
+        name: Text<'a>,
+        controller: Flag<'a>,
     }
     ServiceSpec {
         r#type: Text<'a>,

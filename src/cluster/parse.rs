@@ -9,9 +9,10 @@ use serde_json::value::RawValue;
 use crate::domain::istio::Object;
 use crate::domain::owner::Writers;
 use crate::domain::service::{Port, Protocol, Shape, WorkloadKind};
+use crate::domain::versions::{OwnerKind, PodOwner};
 
 use super::json::{
-    Container, Endpoint, Nothing, PodSpec, PodStatus, ServicePort, ServiceSpec, SliceJson, Thing,
+    Container, Endpoint, Meta, Nothing, PodSpec, PodStatus, ServicePort, ServiceSpec, SliceJson, Thing,
     WorkloadSpec,
 };
 use super::kinds::Watched;
@@ -114,11 +115,34 @@ fn pod(object: Thing<'_, PodSpec<'_>, PodStatus<'_>>, words: &Words) -> PodRow {
         labels: metadata.labels.kept(words),
         image: words.get(image(&spec.containers)),
         cause: cause(&status).map(|cause| words.get(cause)),
+        owner: owner(&metadata, words),
         terminating: metadata.deletion_timestamp.some().is_some(),
         ended: matches!(&*status.phase.0, "Succeeded" | "Failed"),
         mesh,
     }
 }
+
+/// The controller of a pod. The name of a ReplicaSet ends in a hash that its pods carry: without it, it is the name of
+/// the Deployment (or of what else makes ReplicaSets), which is kept once for all pods.
+fn owner(metadata: &Meta<'_>, words: &Words) -> Option<PodOwner> {
+    let owner = metadata.owner_references.iter().find(|owner| owner.controller.0 == Some(true))?;
+    let name = &*owner.name.0;
+    let kind = match &*owner.kind.0 {
+        "ReplicaSet" => OwnerKind::ReplicaSet,
+        "StatefulSet" => OwnerKind::StatefulSet,
+        _ => OwnerKind::Other,
+    };
+    let hashes = HASHES.iter().filter(|_| kind == OwnerKind::ReplicaSet);
+    let maker = hashes.filter_map(|key| metadata.labels.get(key)).find_map(|hash| {
+        let maker = name.strip_suffix(hash)?.strip_suffix('-')?;
+        Some((maker, hash))
+    });
+    let (name, hash) = maker.map_or((name, None), |(maker, hash)| (maker, Some(words.get(hash))));
+    Some(PodOwner { kind, name: words.get(name), hash })
+}
+
+/// The labels that hold the hash of a ReplicaSet's name.
+const HASHES: [&str; 2] = ["pod-template-hash", "rollouts-pod-template-hash"];
 
 const SIDECAR: &str = "istio-proxy";
 

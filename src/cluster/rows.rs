@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::domain::ids::{Kind, ObjectRef};
 use crate::domain::istio::{DestinationRule, Meta, Object, VirtualService};
 use crate::domain::service::{Port, Shape, WorkloadKind};
+use crate::domain::versions::PodOwner;
 
 use super::words::{LabelSet, Word};
 
@@ -95,6 +96,7 @@ pub(super) struct PodRow {
     pub labels: LabelSet,
     pub image: Word,
     pub cause: Option<Word>,
+    pub owner: Option<PodOwner>,
     pub terminating: bool,
     /// Ended for good (`Succeeded`, `Failed`): stays listed, is no pod of anything any more.
     pub ended: bool,

@@ -1,56 +1,87 @@
 //! Texts that repeat (labels, namespaces, names, images) are kept once, whoever holds them.
 
 use std::collections::HashSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::hash::Hash;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::domain::service::Labels;
+pub(super) use crate::domain::labels::{LabelSet, Pair};
 
 /// A shared text.
 pub(super) type Word = Arc<str>;
 
-/// A key and its value.
-pub(super) type Pair = (Word, Word);
-
 const SHARDS: usize = 16;
 
-/// The texts that are in use. A text that nobody holds any more is dropped at the next sweep of its shard.
-pub(super) struct Words([Mutex<Shard>; SHARDS]);
+/// The texts and label sets that are in use. What nobody holds any more is dropped at the next sweep of its shard.
+pub(super) struct Words {
+    texts: [Mutex<Shard<Word>>; SHARDS],
+    labels: [Mutex<Shard<LabelSet>>; SHARDS],
+}
 
-#[derive(Default)]
-struct Shard {
-    texts: HashSet<Word>,
+struct Shard<T> {
+    kept: HashSet<T>,
     /// Sweep when the shard has grown to this.
     sweep_at: usize,
 }
 
+impl<T> Default for Shard<T> {
+    fn default() -> Self {
+        Self { kept: HashSet::new(), sweep_at: 0 }
+    }
+}
+
+impl<T: Hash + Eq> Shard<T> {
+    fn keep(&mut self, one: T, is_used: impl Fn(&T) -> bool) {
+        if self.kept.len() >= self.sweep_at.max(64) {
+            self.kept.retain(is_used);
+            let left = self.kept.len();
+            self.kept.shrink_to(left * 3 / 2);
+            self.sweep_at = left * 2;
+        }
+        self.kept.insert(one);
+    }
+}
+
+fn lock<T>(shard: &Mutex<Shard<T>>) -> MutexGuard<'_, Shard<T>> {
+    shard.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 impl Default for Words {
     fn default() -> Self {
-        Self(std::array::from_fn(|_| Mutex::default()))
+        Self {
+            texts: std::array::from_fn(|_| Mutex::default()),
+            labels: std::array::from_fn(|_| Mutex::default()),
+        }
     }
 }
 
 impl Words {
     /// The shared copy of a text.
     pub fn get(&self, text: &str) -> Word {
-        let mut shard = self.0[shard_of(text)].lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(word) = shard.texts.get(text) {
+        let mut shard = lock(&self.texts[shard_of(text)]);
+        if let Some(word) = shard.kept.get(text) {
             return Arc::clone(word);
         }
-        if shard.texts.len() >= shard.sweep_at.max(64) {
-            shard.texts.retain(|word| Arc::strong_count(word) > 1);
-            let left = shard.texts.len();
-            shard.texts.shrink_to(left * 3 / 2);
-            shard.sweep_at = left * 2;
-        }
         let word: Word = text.into();
-        shard.texts.insert(Arc::clone(&word));
+        shard.keep(Arc::clone(&word), |word| Arc::strong_count(word) > 1);
         word
+    }
+
+    /// The shared copy of a set of labels: the pods of one template have the same.
+    pub fn labels(&self, pairs: Vec<Pair>) -> LabelSet {
+        let labels = LabelSet::new(pairs);
+        let tail = labels.iter().next_back().map_or("", |(_, value)| &**value);
+        let mut shard = lock(&self.labels[shard_of(tail)]);
+        if let Some(held) = shard.kept.get(&labels) {
+            return held.clone();
+        }
+        shard.keep(labels.clone(), |labels| !labels.is_alone());
+        labels
     }
 
     /// How many texts are held, dropped ones that were not swept yet included.
     #[cfg(test)]
     fn len(&self) -> usize {
-        self.0.iter().map(|shard| shard.lock().unwrap_or_else(PoisonError::into_inner).texts.len()).sum()
+        self.texts.iter().map(|shard| lock(shard).kept.len()).sum()
     }
 }
 
@@ -58,48 +89,6 @@ impl Words {
 fn shard_of(text: &str) -> usize {
     let tail = text.bytes().rev().take(8);
     tail.fold(text.len(), |hash, byte| hash.wrapping_mul(31).wrapping_add(usize::from(byte))) % SHARDS
-}
-
-/// Labels, sorted by key: a tenth of a map's size.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct LabelSet(Box<[Pair]>);
-
-impl LabelSet {
-    /// Takes pairs in any order; the last of equal keys wins.
-    pub fn new(mut pairs: Vec<Pair>) -> Self {
-        pairs.sort_by(|a, b| a.0.cmp(&b.0));
-        pairs.dedup_by(|later, earlier| {
-            let same = later.0 == earlier.0;
-            if same {
-                std::mem::swap(later, earlier);
-            }
-            same
-        });
-        Self(pairs.into_boxed_slice())
-    }
-
-    pub fn get(&self, key: &str) -> Option<&Word> {
-        let at = self.0.binary_search_by(|pair| (*pair.0).cmp(key)).ok()?;
-        Some(&self.0[at].1)
-    }
-
-    pub fn iter(&self) -> impl Iterator<Item = &Pair> {
-        self.0.iter()
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// True when `labels` hold every pair of this selector.
-    pub fn selects(&self, labels: &Self) -> bool {
-        self.0.iter().all(|(key, value)| labels.get(key) == Some(value))
-    }
-
-    /// As the domain writes labels.
-    pub fn to_labels(&self) -> Labels {
-        self.0.iter().cloned().collect()
-    }
 }
 
 #[cfg(test)]
@@ -117,13 +106,16 @@ mod tests {
     }
 
     #[test]
-    fn labels_keep_the_last_of_equal_keys() {
-        let pair = |key: &str, value: &str| (Word::from(key), Word::from(value));
-        let labels = LabelSet::new(vec![pair("b", "1"), pair("a", "2"), pair("b", "3")]);
-        assert_eq!(labels.get("b").map(AsRef::as_ref), Some("3"));
-        assert_eq!(labels.get("a").map(AsRef::as_ref), Some("2"));
-        assert_eq!(labels.get("c"), None);
-        assert!(LabelSet::new(vec![pair("a", "2")]).selects(&labels));
-        assert!(!labels.selects(&LabelSet::default()));
+    fn labels_are_shared_and_dropped_when_nobody_holds_them() {
+        let words = Words::default();
+        let labels = |n: u32| words.labels(vec![(words.get("app"), words.get(&format!("app-{n}")))]);
+        let (one, same) = (labels(1), labels(1));
+        assert_eq!(one, same);
+        assert!(!one.is_alone());
+        for n in 0..100_000 {
+            labels(n);
+        }
+        let held: usize = words.labels.iter().map(|shard| lock(shard).kept.len()).sum();
+        assert!(held < 5_000, "{held} sets are held");
     }
 }

@@ -7,6 +7,7 @@ pub mod ids;
 pub mod split;
 
 pub mod istio;
+pub mod labels;
 pub mod owner;
 pub mod service;
 pub mod versions;

@@ -37,6 +37,11 @@ impl Routing {
         self.routes.iter().find(|route| route.id == *id)
     }
 
+    /// The weights of the default route as they are shown: with what goes to several versions at once.
+    pub fn declared_parts(&self) -> Option<Weights> {
+        self.default_route().and_then(Route::parts)
+    }
+
     /// The weights of the default route; `None` where requests are spread by pods.
     pub fn declared(&self) -> Option<Weights> {
         self.default_route().and_then(Route::weights)
@@ -118,6 +123,26 @@ impl Route {
             }
         }
         (!out.is_empty()).then_some(out)
+    }
+
+    /// What goes to subsets that hold several versions: subset, versions, percent.
+    pub fn shared(&self) -> impl Iterator<Item = (&str, &[VersionName], u8)> {
+        self.targets.iter().filter_map(|target| match &target.to {
+            Dest::Several { subset, versions } => {
+                Some((subset.as_str(), versions.as_slice(), target.percent))
+            }
+            _ => None,
+        })
+    }
+
+    /// The weights with what goes to several versions at once, as a part of its own: `v2 (v2.0, v2.1)`.
+    pub fn parts(&self) -> Option<Weights> {
+        let mut parts = self.weights().unwrap_or_default();
+        for (subset, versions, percent) in self.shared() {
+            let names: Vec<&str> = versions.iter().map(VersionName::as_str).collect();
+            parts.push((VersionName::trusted(format!("{subset} ({})", names.join(", "))), percent));
+        }
+        (!parts.is_empty()).then_some(parts)
     }
 
     /// Percent that leaves the service for other hosts.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::ids::{ServiceRef, VersionName};
+use super::labels::LabelSet;
 
 /// Labels of a pod, workload or subset.
 pub type Labels = BTreeMap<Arc<str>, Arc<str>>;
@@ -118,12 +119,15 @@ pub struct Version {
     /// The labels that tell this version's pods from the others': what a new subset selects. Empty when
     /// no label does (versions named by workload).
     pub subset_labels: Labels,
-    /// The template labels of each workload (or the labels of bare pods): what existing subsets select by.
-    pub pod_labels: Vec<Labels>,
+    /// Its pods by their own labels (by those of the template where they do not exist yet): what subsets select.
+    pub pods: Vec<PodGroup>,
+    /// Whose pods they are; empty for pods that no known workload made.
     pub workloads: Vec<Workload>,
+    /// The image that most of its pods run; that of the template where there is none.
+    pub image: Arc<str>,
     /// Pods that take traffic now (ready endpoints of the service).
     pub ready: u32,
-    /// Pods that exist, or that the workloads want, whichever is more.
+    /// Pods that exist, and those that the workloads still want.
     pub total: u32,
     /// Why a pod is not ready (`ImagePullBackOff`), when the cluster says.
     pub cause: Option<Arc<str>>,
@@ -132,19 +136,43 @@ pub struct Version {
 }
 
 impl Version {
-    /// The image of the first workload, without registry noise left out; empty for bare pods.
+    /// The image as text; empty where nothing is known of it.
     pub fn image(&self) -> &str {
-        self.workloads.first().map_or("", |workload| &*workload.image)
+        &self.image
+    }
+
+    /// The positions of the pods that a subset can reach: those that are there or wanted. A version without any has
+    /// only what its template says.
+    pub fn live(&self) -> impl Iterator<Item = usize> {
+        let any = self.pods.iter().any(|group| group.total > 0);
+        (0..self.pods.len()).filter(move |at| !any || self.pods[*at].total > 0)
+    }
+
+    /// True when a workload of it has pods of another version, too.
+    pub fn is_shared(&self) -> bool {
+        self.workloads.iter().any(|workload| workload.shared)
     }
 }
 
-/// A Deployment or StatefulSet behind a service.
+/// The pods of a version with the same labels.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PodGroup {
+    pub labels: LabelSet,
+    pub ready: u32,
+    pub total: u32,
+}
+
+/// A Deployment or StatefulSet behind a service, as far as it is one version.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Workload {
     pub kind: WorkloadKind,
     pub name: Arc<str>,
+    /// What its pods of this version run.
     pub image: Arc<str>,
+    /// How many pods of this version it is to have.
     pub wanted: u32,
+    /// It has pods of another version, too, or its template is of another one: the workload is not this version.
+    pub shared: bool,
 }
 
 /// The kinds of workload that Sluice knows.

@@ -1,18 +1,22 @@
 //! From workloads to versions: the mesh counts by workload, people think in versions. Pure.
 
 use crate::domain::ids::VersionName;
+use crate::domain::labels::LabelSet;
 use crate::domain::observed::{Observed, Sample, VersionTraffic};
+use crate::domain::service::Version;
 use crate::domain::snapshot::Snapshot;
 
-/// The counts of one service by version, oldest version first. `None` without a single request.
+/// The counts of one service by version, oldest version first. `None` without a single request, and where a workload
+/// has pods of several versions that the mesh counts as one: then nobody knows which of them answered.
 ///
-/// A workload that the snapshot knows decides; else the version label. What belongs to no version that
+/// A workload that the snapshot knows decides, of one that several versions share the version label; else the version
+/// label alone. What belongs to no version that
 /// exists now (a retired one; `unknown`, when nobody answered) keeps its own name at the end: leaving it
 /// out would make the others' shares too large.
 pub fn observed(snapshot: &Snapshot, samples: &[Sample], window_s: u32, at_ms: i64) -> Option<Observed> {
     let mut versions: Vec<VersionTraffic> = Vec::new();
     for sample in samples.iter().filter(|sample| sample.requests > 0.0) {
-        let name = version_of(snapshot, sample);
+        let name = version_of(snapshot, sample)?;
         match versions.iter_mut().find(|version| version.version == name) {
             Some(version) => {
                 version.requests += sample.requests;
@@ -39,21 +43,36 @@ pub fn observed(snapshot: &Snapshot, samples: &[Sample], window_s: u32, at_ms: i
     (!versions.is_empty()).then_some(Observed { window_s, at_ms, versions })
 }
 
-fn version_of(snapshot: &Snapshot, sample: &Sample) -> VersionName {
-    let by_workload = snapshot
-        .versions
-        .iter()
-        .find(|version| version.workloads.iter().any(|workload| workload.name == sample.workload));
-    if let Some(version) = by_workload {
-        return version.name.clone();
+/// The version that a sample is of; `None` where that cannot be known.
+fn version_of(snapshot: &Snapshot, sample: &Sample) -> Option<VersionName> {
+    let of_workload =
+        |version: &&Version| version.workloads.iter().any(|workload| workload.name == sample.workload);
+    let known: Vec<&Version> = snapshot.versions.iter().filter(of_workload).collect();
+    match known[..] {
+        [] => {}
+        [only] => return Some(only.name.clone()),
+        _ => {
+            let mut labelled = known.iter().filter(|version| is_labelled(version, &sample.version));
+            let first = labelled.next()?;
+            return labelled.next().is_none().then(|| first.name.clone());
+        }
     }
-    match &*sample.version {
+    Some(match &*sample.version {
         "" | "unknown" | "latest" if !is_unknown(&sample.workload) => {
             VersionName::trusted(sample.workload.clone())
         }
         "" => VersionName::from("unknown"),
         label => VersionName::from(label),
-    }
+    })
+}
+
+/// The labels from which the mesh takes the version of what it counts, in its order.
+const COUNTED_BY: [&str; 3] = ["service.istio.io/canonical-revision", "app.kubernetes.io/version", "version"];
+
+/// True when the mesh counts pods of this version under this name.
+fn is_labelled(version: &Version, counted: &str) -> bool {
+    let name = |labels: &LabelSet| COUNTED_BY.iter().find_map(|key| labels.get(key)).cloned();
+    version.live().any(|at| name(&version.pods[at].labels).as_deref() == Some(counted))
 }
 
 fn is_unknown(workload: &str) -> bool {

@@ -399,7 +399,7 @@ fn traffic(lang: Lang, item: &Overview) -> (Option<Bar>, String) {
         let bar = Bar::observed(&lang.t("traffic.observed").to_string(), &shares, &slots).small();
         return (Some(bar), words.join(" · "));
     }
-    match item.routing.declared() {
+    match item.routing.declared_parts() {
         Some(weights) => {
             let words: Vec<String> =
                 weights.iter().map(|(name, weight)| format!("{} {weight}", short(name.as_str()))).collect();

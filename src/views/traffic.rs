@@ -127,7 +127,7 @@ impl Declared {
     pub fn of(lang: Lang, item: &Overview) -> Self {
         let slots = Slots::of(&item.snapshot.versions);
         let what = lang.t("traffic.declared").to_string();
-        let bar = item.routing.declared().map(|weights| Bar::whole(&what, &weights, &slots));
+        let bar = item.routing.declared_parts().map(|weights| Bar::whole(&what, &weights, &slots));
         let spread = if bar.is_some() {
             String::new()
         } else if item.state == State::NotRoutable {

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use crate::domain::ids::{Kind, ObjectRef};
 use crate::domain::refusal::{Code, Refusal};
 use crate::domain::routing::RouteKind;
-use crate::domain::service::{Port, Protocol, ServiceFacts};
+use crate::domain::service::{Labels, Port, Protocol, ServiceFacts};
 use crate::domain::split::Split;
 
 use super::super::json;
@@ -46,7 +46,10 @@ impl Planner<'_> {
                     let Some(known) = self.version(version) else {
                         return Err(Refusal::new(Code::UnknownVersion).field("weights").arg("v", version));
                     };
-                    if weight == 0 && !self.can_be_told(known) && self.existing_subset(version, 0).is_none() {
+                    if weight == 0
+                        && !self.can_be_told(known)
+                        && self.existing_subset(version, &Labels::new(), 0).is_none()
+                    {
                         continue;
                     }
                     shares.push((Some(self.subset(version, 0)?), weight));

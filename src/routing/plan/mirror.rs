@@ -6,6 +6,7 @@ use crate::domain::command::MirrorWish;
 use crate::domain::ids::ObjectRef;
 use crate::domain::refusal::{Code, Refusal};
 use crate::domain::routing::RouteKind;
+use crate::domain::service::Labels;
 
 use super::super::json;
 use super::Planner;
@@ -45,7 +46,9 @@ impl Planner<'_> {
             return Ok(());
         }
         let client = self.before.default.map_or(0, |default| self.before.home(default));
-        let subset = self.subset(&wish.version, client)?;
+        let scope =
+            self.before.default.map_or_else(|| Ok(Labels::new()), |default| self.scope_of(default))?;
+        let subset = self.subset_within(&wish.version, &scope, client)?;
         let held = Value::Object(self.http_route(object, index)?.clone());
         let model = self
             .own_entry(json::destinations(&held), namespace)

@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 use crate::domain::ids::ObjectRef;
 use crate::domain::refusal::{Code, Refusal};
 use crate::domain::routing::{Condition, Op, RouteKind, Rule, Subject};
+use crate::domain::service::Labels;
 use crate::domain::split::Split;
 
 use super::super::read::{Scope, short_hash};
@@ -186,13 +187,15 @@ impl Planner<'_> {
         let own = default.and_then(|route| self.own_entry(json::destinations(route), namespace));
         let model = own.unwrap_or_else(|| json!({ "destination": { "host": self.before.host } }));
         let client = self.before.default.map_or(0, |default| self.before.home(default));
+        let scope =
+            self.before.default.map_or_else(|| Ok(Labels::new()), |default| self.scope_of(default))?;
         let mut entries = Vec::new();
         for (version, weight) in split.iter() {
             if self.version(version).is_none() {
                 return Err(field(Refusal::new(Code::UnknownVersion).arg("v", version)));
             }
             if weight > 0 {
-                let subset = self.subset(version, client)?;
+                let subset = self.subset_within(version, &scope, client)?;
                 entries.push(json::sibling(&model, &subset, weight));
             }
         }

@@ -11,16 +11,18 @@ use crate::domain::ids::{Kind, ObjectRef, VersionName};
 use crate::domain::istio::Subset;
 use crate::domain::refusal::{Check, Code, Refusal, Severity};
 use crate::domain::routing::Dest;
-use crate::domain::service::Version;
+use crate::domain::service::{Labels, Version};
 
 use super::super::json;
-use super::super::read::{destination_rule, versions_of};
+use super::super::read::{destination_rule, is_by, scope, selected, within};
 use super::Planner;
 
 /// A subset that this plan adds.
 #[derive(Clone, Debug)]
 pub struct Added {
     pub version: VersionName,
+    /// Only pods with these labels, too.
+    pub scope: Labels,
     pub name: String,
 }
 
@@ -31,41 +33,109 @@ impl Planner<'_> {
     }
 
     /// A subset that holds exactly this version where the route is used, if there is one: preferably one
-    /// that a route already names.
-    pub fn existing_subset(&self, version: &VersionName, client: usize) -> Option<String> {
-        if let Some(added) = self.added.iter().find(|added| added.version == *version) {
+    /// that a route already names. `scope`: only the pods with these labels.
+    pub fn existing_subset(&self, version: &VersionName, scope: &Labels, client: usize) -> Option<String> {
+        let is_it = |added: &&Added| added.version == *version && added.scope == *scope;
+        if let Some(added) = self.added.iter().find(is_it) {
             return Some(added.name.clone());
         }
         // What the route's clients do not see, but the service's own namespace has, is there: another one
         // would not be seen either, and the checks say who is blind.
-        self.seen_subset(version, client).or_else(|| self.seen_subset(version, 0))
+        let version = self.version(version)?;
+        self.seen_subset(version, scope, client).or_else(|| self.seen_subset(version, scope, 0))
     }
 
-    fn seen_subset(&self, version: &VersionName, client: usize) -> Option<String> {
+    fn seen_subset(&self, version: &Version, scope: &Labels, client: usize) -> Option<String> {
         let namer = self.before.namer(client);
-        let holds = |name: &str| namer.subset(name) == Dest::Version(version.clone());
+        let wanted = within(version, scope);
+        // Where there is no such pod, the labels say which subset is meant.
+        let labels = both(&version.subset_labels, scope);
+        let holds = |name: &str| {
+            if wanted.groups.is_empty() {
+                return namer.defined(name).is_some_and(|subset| is_by(subset, &labels));
+            }
+            matches!(&namer.selected(name)[..], [only] if *only == wanted)
+        };
         let used = (0..self.before.spots.len()).find_map(|at| {
-            let targets = &self.before.route(at).targets;
-            let entry = targets.iter().position(|target| target.to == Dest::Version(version.clone()))?;
-            self.before.subset_of(at, entry).filter(|name| holds(name))
+            let entries = 0..self.before.route(at).targets.len();
+            entries.filter_map(|entry| self.before.subset_of(at, entry)).find(|name| holds(name))
         });
         let listed = || {
             let rule = namer.plain?;
             let all = || rule.subsets.iter().map(|subset| &*subset.name).filter(|name| holds(name));
-            all().find(|name| *name == version.as_str()).or_else(|| all().next())
+            all().find(|name| *name == version.name.as_str()).or_else(|| all().next())
         };
         used.or_else(listed).map(str::to_owned)
     }
 
-    /// The subset for a version, added to the DestinationRule when there is none.
-    pub fn subset(&mut self, version: &VersionName, client: usize) -> Result<String, Refusal> {
-        match self.existing_subset(version, client) {
-            Some(name) => Ok(name),
-            None => self.add_subset(version),
+    /// The labels that the subsets of a route's entries have besides those of the version, when they select a part of
+    /// a version only: another version must be given the pods with the same labels.
+    pub fn scope_of(&self, route: usize) -> Result<Labels, Refusal> {
+        let namer = self.before.namer(self.before.home(route));
+        let read = self.before.route(route);
+        let mut parts = false;
+        let mut scopes: Vec<(Labels, &str)> = Vec::new();
+        let served = read.targets.iter().any(|target| target.percent > 0);
+        for (entry, target) in read.targets.iter().enumerate() {
+            let (Dest::Version(_), Some(name)) = (&target.to, self.before.subset_of(route, entry)) else {
+                continue;
+            };
+            let held = namer.selected(name);
+            let (Some(subset), [only]) = (namer.defined(name), &held[..]) else { continue };
+            if served && target.percent == 0 {
+                continue;
+            }
+            parts |= !only.is_whole();
+            let scope = scope(subset, only.version, &self.snapshot.versions);
+            if !scopes.iter().any(|(other, _)| *other == scope) {
+                scopes.push((scope, name));
+            }
+        }
+        match &scopes[..] {
+            _ if !parts => Ok(Labels::new()),
+            [] => Ok(Labels::new()),
+            [(only, _)] => Ok(only.clone()),
+            [(_, one), (_, other), ..] => Err(Refusal::new(Code::MixedSubsets)
+                .field("weights")
+                .arg("subset", one)
+                .arg("other", other)
+                .arg("route", &read.id)),
         }
     }
 
-    fn add_subset(&mut self, name: &VersionName) -> Result<String, Refusal> {
+    /// False for an entry without weight that selects another part of its version than the route's other entries do.
+    pub fn fits(&self, route: usize, entry: usize) -> bool {
+        if self.before.route(route).targets[entry].percent > 0 {
+            return true;
+        }
+        let namer = self.before.namer(self.before.home(route));
+        let Some(name) = self.before.subset_of(route, entry) else { return true };
+        let held = namer.selected(name);
+        match (&held[..], self.scope_of(route)) {
+            ([only], Ok(scope)) => *only == within(only.version, &scope),
+            _ => true,
+        }
+    }
+
+    /// The subset for all pods of a version, added to the DestinationRule when there is none.
+    pub fn subset(&mut self, version: &VersionName, client: usize) -> Result<String, Refusal> {
+        self.subset_within(version, &Labels::new(), client)
+    }
+
+    /// The same for those of its pods that have further labels.
+    pub fn subset_within(
+        &mut self,
+        version: &VersionName,
+        scope: &Labels,
+        client: usize,
+    ) -> Result<String, Refusal> {
+        match self.existing_subset(version, scope, client) {
+            Some(name) => Ok(name),
+            None => self.add_subset(version, scope),
+        }
+    }
+
+    fn add_subset(&mut self, name: &VersionName, scope: &Labels) -> Result<String, Refusal> {
         let version = self
             .version(name)
             .cloned()
@@ -73,25 +143,32 @@ impl Planner<'_> {
         if !self.can_be_told(&version) {
             return Err(Refusal::new(Code::NoLabel).arg("v", name));
         }
+        if within(&version, scope).groups.is_empty() {
+            return Err(Refusal::new(Code::NoMatchingPods)
+                .field("weights")
+                .arg("v", name)
+                .arg("labels", shown(scope)));
+        }
         let Some(at) = self.rule_at_home() else {
-            self.create_rule(name)?;
-            let added = self.added.iter().find(|added| added.version == *name);
+            self.create_rule(name, scope)?;
+            let added = self.added.iter().find(|added| added.version == *name && added.scope == *scope);
             return added
                 .map(|added| added.name.clone())
                 .ok_or_else(|| Refusal::new(Code::NoLabel).arg("v", name));
         };
-        let subset = self.free_subset_name(name);
+        let labels = both(&version.subset_labels, scope);
+        let subset = self.free_subset_name(&base_name(name, scope), &labels);
         let object = self.drafts.open(self.snapshot, &at)?;
         let list =
             json::subsets_mut(object).ok_or_else(|| Refusal::new(Code::Malformed).arg("object", &at))?;
-        list.push(subset_json(&subset, &version));
+        list.push(subset_json(&subset, &labels));
         self.note(
             Check::new(Severity::Info, Code::AddsSubset)
                 .arg("v", name)
                 .arg("subset", &subset)
                 .arg("object", &at),
         );
-        self.added.push(Added { version: name.clone(), name: subset.clone() });
+        self.added.push(Added { version: name.clone(), scope: scope.clone(), name: subset.clone() });
         Ok(subset)
     }
 
@@ -102,10 +179,9 @@ impl Planner<'_> {
             name: Box::default(),
             labels: version.subset_labels.iter().map(|(key, value)| (boxed(key), boxed(value))).collect(),
         };
-        let mut held = versions_of(&subset, &self.snapshot.versions);
+        let held = selected(&subset, &self.snapshot.versions);
         !version.subset_labels.is_empty()
-            && held.next().is_some_and(|only| only.name == version.name)
-            && held.next().is_none()
+            && matches!(&held[..], [only] if only.version.name == version.name && only.is_whole())
     }
 
     /// The DestinationRule that the service's own namespace uses, when it stands in that namespace.
@@ -118,7 +194,7 @@ impl Planner<'_> {
 
     /// Creates the service's DestinationRule with one subset a version. What its namespace used before
     /// (a rule of the root namespace) would be shadowed by it, so it is taken over as it is.
-    fn create_rule(&mut self, needed: &VersionName) -> Result<(), Refusal> {
+    fn create_rule(&mut self, needed: &VersionName, scope: &Labels) -> Result<(), Refusal> {
         let at = self.free_object_name(Kind::DestinationRule);
         let shadowed: Vec<ObjectRef> = self
             .before
@@ -149,36 +225,31 @@ impl Planner<'_> {
                 }
                 continue;
             }
+            let everything = Labels::new();
+            let scope = if version.name == *needed { scope } else { &everything };
             let name = self
-                .existing_subset(&version.name, 0)
+                .existing_subset(&version.name, scope, 0)
                 .filter(|name| subsets.iter().any(|subset| subset["name"] == **name));
+            let (version, scope) = (version, scope.clone());
             if let Some(name) = name {
-                self.added.push(Added { version: version.name.clone(), name });
+                self.added.push(Added { version: version.name.clone(), scope, name });
                 continue;
             }
-            let name = self.free_subset_name(&version.name);
-            subsets.push(subset_json(&name, &version));
-            self.added.push(Added { version: version.name.clone(), name });
+            let labels = both(&version.subset_labels, &scope);
+            let name = self.free_subset_name(&base_name(&version.name, &scope), &labels);
+            subsets.push(subset_json(&name, &labels));
+            self.added.push(Added { version: version.name.clone(), scope, name });
         }
         spec.insert("subsets".to_owned(), Value::Array(subsets));
         self.drafts.create(at.clone(), json::created(&at, Value::Object(spec)));
         Ok(())
     }
 
-    /// A DNS label for a version that no rule for the host uses yet.
     /// A name that means nothing else to anybody. A rule of another namespace that already has a subset of
     /// this name with the same labels means the same pods: its clients then follow the route too.
-    fn free_subset_name(&self, version: &VersionName) -> String {
+    fn free_subset_name(&self, base: &str, labels: &Labels) -> String {
         let service = self.snapshot.service.at.namespace.as_str();
-        let wanted = self.version(version).map(|version| &version.subset_labels);
-        let same = |subset: &Subset| {
-            wanted.is_some_and(|wanted| {
-                wanted.len() == subset.labels.len()
-                    && wanted
-                        .iter()
-                        .all(|(key, value)| subset.labels.get(&**key).is_some_and(|v| **v == **value))
-            })
-        };
+        let same = |subset: &Subset| is_by(subset, labels);
         let taken = |name: &str| {
             self.added.iter().any(|added| added.name == name)
                 || self.snapshot.destination_rules.iter().any(|held| {
@@ -187,7 +258,7 @@ impl Planner<'_> {
                     named.any(|subset| !(elsewhere && same(subset)))
                 })
         };
-        numbered(&dns_label(version.as_str()), |name| !taken(name))
+        numbered(&dns_label(base), |name| !taken(name))
     }
 
     /// The service's name, or the nearest one that no object of the kind has.
@@ -206,10 +277,26 @@ impl Planner<'_> {
     }
 }
 
-fn subset_json(name: &str, version: &Version) -> Value {
+fn subset_json(name: &str, labels: &Labels) -> Value {
     let labels: Map<String, Value> =
-        version.subset_labels.iter().map(|(key, value)| (key.to_string(), json!(&**value))).collect();
+        labels.iter().map(|(key, value)| (key.to_string(), json!(&**value))).collect();
     json!({ "labels": labels, "name": name })
+}
+
+/// The labels of a version and those of a part of it; of equal keys, the version's.
+fn both(version: &Labels, scope: &Labels) -> Labels {
+    scope.iter().chain(version).map(|(key, value)| (key.clone(), value.clone())).collect()
+}
+
+/// `v2`, or `v2-public` for a part of it.
+fn base_name(version: &VersionName, scope: &Labels) -> String {
+    let values = scope.values().map(|value| &**value);
+    std::iter::once(version.as_str()).chain(values).collect::<Vec<_>>().join("-")
+}
+
+/// `role=public, tier=web`
+fn shown(labels: &Labels) -> String {
+    labels.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(", ")
 }
 
 /// `base`, or `base-2`, `base-3`, … whichever is the first that is free.

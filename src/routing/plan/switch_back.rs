@@ -14,7 +14,7 @@ use crate::domain::refusal::{Check, Code, Refusal, Severity};
 use crate::domain::routing::{Dest, Fixed, RouteKind};
 use crate::domain::snapshot::Snapshot;
 
-use super::super::read::{Inspected, inspect};
+use super::super::read::{Inspected, inspect, scope};
 use super::super::{hosts, json};
 use super::Planner;
 use super::arrange::{Item, arrange};
@@ -258,7 +258,7 @@ impl Planner<'_> {
         for (target, was) in targets.iter().zip(old_entries) {
             let subset = was.pointer("/destination/subset").and_then(Value::as_str).unwrap_or_default();
             let heavy = target.percent > 0 || (targets.len() > 1 && target.weight > 0);
-            let subset = self.subset_now(&target.to, subset, heavy, client)?;
+            let subset = self.subset_now(&target.to, subset, heavy, client, (then, spot))?;
             let mut wanted = was.clone();
             if !subset.is_empty() {
                 json::set_subset(&mut wanted, Some(&subset));
@@ -288,12 +288,28 @@ impl Planner<'_> {
     }
 
     /// The subset that means today what a destination meant then; empty for none.
-    fn subset_now(&mut self, to: &Dest, subset: &str, heavy: bool, client: usize) -> Result<String, Refusal> {
-        let today = self.before.namer(client).subset(subset);
+    fn subset_now(
+        &mut self,
+        to: &Dest,
+        subset: &str,
+        heavy: bool,
+        client: usize,
+        (then, spot): (&Inspected<'_>, usize),
+    ) -> Result<String, Refusal> {
+        let home = then.namer(then.home(spot));
+        let wanted = home.selected(subset);
+        let same = self.before.namer(client).selected(subset) == wanted;
         match to {
             Dest::Whole => Ok(String::new()),
-            Dest::Version(_) | Dest::Several { .. } if today == *to => Ok(subset.to_owned()),
-            Dest::Version(version) => self.subset(version, client),
+            Dest::Version(_) | Dest::Several { .. } if same => Ok(subset.to_owned()),
+            // A part of a version is the same part again.
+            Dest::Version(version) => match (home.defined(subset), &wanted[..]) {
+                (Some(defined), [only]) if !only.is_whole() => {
+                    let scope = scope(defined, only.version, &self.snapshot.versions);
+                    self.subset_within(version, &scope, client)
+                }
+                _ => self.subset(version, client),
+            },
             Dest::Several { .. } => Err(Refusal::new(Code::NoSubset).arg("subset", subset).arg("v", subset)),
             Dest::Nobody { .. } | Dest::Missing { .. } if heavy => {
                 Err(Refusal::new(Code::UnknownVersion).field("revision").arg("v", subset))
@@ -335,7 +351,7 @@ impl Planner<'_> {
             }
             let to = then.namer(then.home(spot)).subset(&subset);
             let heavy = mirror.to == to;
-            let subset = self.subset_now(&to, &subset, heavy, client)?;
+            let subset = self.subset_now(&to, &subset, heavy, client, (then, spot))?;
             destination.insert("subset".to_owned(), json!(subset));
         }
         Ok(fields)

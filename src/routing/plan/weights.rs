@@ -6,6 +6,7 @@ use serde_json::Value;
 use crate::domain::ids::VersionName;
 use crate::domain::refusal::{Code, Refusal};
 use crate::domain::routing::{Dest, Fixed, Target};
+use crate::domain::service::Labels;
 use crate::domain::split::Split;
 
 use super::super::json;
@@ -64,10 +65,11 @@ impl Planner<'_> {
             return self.unfold(entries, split, client);
         }
         let mut given: Vec<VersionName> = Vec::new();
+        let fits: Vec<bool> = (0..targets.len()).map(|at| self.fits(route, at)).collect();
         for (at, target) in targets.iter().enumerate() {
             let Some(entry) = entries.get_mut(at) else { continue };
             match &target.to {
-                Dest::Version(version) if holder(targets, version) == Some(at) => {
+                Dest::Version(version) if holder(targets, &fits, version) == Some(at) => {
                     json::set_weight(entry, split.of(version));
                     given.push(version.clone());
                 }
@@ -82,7 +84,8 @@ impl Planner<'_> {
         };
         for (version, weight) in split.iter() {
             if weight > 0 && !given.contains(version) {
-                let subset = self.subset(version, client)?;
+                let scope = self.scope_of(route)?;
+                let subset = self.subset_within(version, &scope, client)?;
                 entries.push(json::sibling(&model, &subset, weight));
             }
         }
@@ -95,7 +98,7 @@ impl Planner<'_> {
         let mut unfolded = Vec::new();
         for (version, weight) in split.iter() {
             let told = self.version(version).is_some_and(|version| self.can_be_told(version));
-            if weight == 0 && !told && self.existing_subset(version, client).is_none() {
+            if weight == 0 && !told && self.existing_subset(version, &Labels::new(), client).is_none() {
                 continue;
             }
             let subset = self.subset(version, client)?;
@@ -134,13 +137,12 @@ pub fn shareable(targets: &[Target]) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// The entry that carries a version's number: the first with a weight, else the first.
-fn holder(targets: &[Target], version: &VersionName) -> Option<usize> {
+/// The entry that carries a version's number: the first with a weight, else the first for the same pods as the others.
+fn holder(targets: &[Target], fits: &[bool], version: &VersionName) -> Option<usize> {
     let mine = || {
-        targets
-            .iter()
-            .enumerate()
-            .filter(|(_, target)| matches!(&target.to, Dest::Version(v) if v == version))
+        targets.iter().enumerate().filter(|(at, target)| {
+            fits.get(*at) == Some(&true) && matches!(&target.to, Dest::Version(v) if v == version)
+        })
     };
     mine().find(|(_, target)| target.weight > 0).or_else(|| mine().next()).map(|(at, _)| at)
 }

@@ -11,7 +11,7 @@ use crate::domain::service::{Shape, Version};
 
 use super::super::cookies;
 use super::super::lookup::ANY_OTHER;
-use super::{Inspected, Uncovered, destination_rule, shares, virtual_service};
+use super::{Inspected, Selection, Uncovered, destination_rule, shares, virtual_service};
 
 /// All findings, the gravest first, each once.
 pub fn of(inspected: &Inspected<'_>) -> Vec<Finding> {
@@ -191,9 +191,6 @@ fn delegation(inspected: &Inspected<'_>, out: &mut Vec<Finding>) {
 }
 
 fn targets(inspected: &Inspected<'_>, out: &mut Vec<Finding>) {
-    let podless = |name: &VersionName| {
-        inspected.snapshot.versions.iter().any(|version| version.name == *name && version.ready == 0)
-    };
     for (at, route) in inspected.routing.routes.iter().enumerate() {
         if inspected.destinations(at).iter().any(|entry| entry.destination.host.is_empty()) {
             out.push(found(Severity::Block, Code::NoHost).arg("object", &route.object));
@@ -207,7 +204,7 @@ fn targets(inspected: &Inspected<'_>, out: &mut Vec<Finding>) {
         if several && sum != 100 {
             out.push(found(Severity::Info, Code::NotSumming).arg("object", &route.object).arg("n", sum));
         }
-        for target in &route.targets {
+        for (entry, target) in route.targets.iter().enumerate() {
             let heavy = if target.percent > 0 { Severity::Block } else { Severity::Info };
             match &target.to {
                 Dest::Missing { subset } => out.push(
@@ -219,13 +216,48 @@ fn targets(inspected: &Inspected<'_>, out: &mut Vec<Finding>) {
                         .arg("object", &route.object)
                         .arg("x", target.percent),
                 ),
-                Dest::Version(name) if target.percent > 0 && podless(name) => out.push(
-                    found(Severity::Block, Code::WeightWithoutPods).arg("v", name).arg("n", target.percent),
-                ),
+                Dest::Several { subset, versions } if target.percent > 0 => {
+                    let names: Vec<&str> = versions.iter().map(VersionName::as_str).collect();
+                    out.push(
+                        found(Severity::Info, Code::SubsetOfSeveral)
+                            .arg("subset", subset)
+                            .arg("versions", names.join(", "))
+                            .arg("x", target.percent)
+                            .arg("object", &route.object),
+                    );
+                }
+                Dest::Version(name) if target.percent > 0 => {
+                    let selection = inspected.selection(at, entry);
+                    if selection.as_ref().is_none_or(|selection| selection.ready() == 0) {
+                        let check = found(Severity::Block, Code::WeightWithoutPods);
+                        out.push(check.arg("v", name).arg("n", target.percent));
+                    }
+                    out.extend(selection.and_then(|selection| part(inspected, at, entry, &selection)));
+                }
                 _ => {}
             }
         }
     }
+}
+
+/// A subset that selects a part of a version: by which labels.
+fn part(inspected: &Inspected<'_>, route: usize, entry: usize, selection: &Selection<'_>) -> Option<Finding> {
+    let name = inspected.subset_of(route, entry).filter(|_| !selection.is_whole())?;
+    let namer = inspected.namer(inspected.home(route));
+    let pods = &selection.version.pods;
+    let everywhere =
+        |key: &str, value: &str| selection.version.live().all(|at| pods[at].labels.has(key, value));
+    let labels: Vec<String> = (namer.defined(name)?.labels.iter())
+        .filter(|(key, value)| !everywhere(key, value))
+        .map(|(key, value)| format!("{key}={value}"))
+        .collect();
+    Some(
+        found(Severity::Info, Code::PartOfVersion)
+            .arg("object", &inspected.route(route).object)
+            .arg("v", &selection.version.name)
+            .arg("labels", labels.join(", "))
+            .arg("subset", name),
+    )
 }
 
 /// Subsets that some clients of a route cannot see, though its home can.
@@ -277,6 +309,14 @@ impl Inspected<'_> {
             RouteKind::Tcp => spec.tcp.get(spot.index).map(|route| &route.route),
         };
         list.map_or(&[], Vec::as_slice)
+    }
+
+    /// The pods of its version that one destination of a route selects.
+    pub fn selection(&self, route: usize, entry: usize) -> Option<Selection<'_>> {
+        let Dest::Version(name) = &self.route(route).targets.get(entry)?.to else { return None };
+        let subset = self.subset_of(route, entry)?;
+        let selected = self.namer(self.home(route)).selected(subset);
+        selected.into_iter().find(|selection| selection.version.name == *name)
     }
 
     /// The subset name of one destination of a route.

@@ -16,6 +16,7 @@ mod findings;
 mod keys;
 mod ports;
 mod rules;
+mod selection;
 mod spots;
 mod targets;
 
@@ -24,7 +25,8 @@ pub use findings::{by_port, owned};
 pub use keys::short_hash;
 pub use ports::Uncovered;
 pub use rules::Scope;
-pub use targets::{Namer, shares, versions_of};
+pub use selection::{Selection, is_by, scope, selected, within};
+pub use targets::{Namer, shares};
 
 /// A snapshot and everything that is concluded from it.
 pub struct Inspected<'a> {

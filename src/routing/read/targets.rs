@@ -2,11 +2,11 @@
 
 use crate::domain::istio::{Destination, HttpRoute, PercentValue, Subset, WeightedDestination};
 use crate::domain::routing::{Dest, Mirror, Target};
-use crate::domain::service::Version;
 use crate::domain::snapshot::Snapshot;
 
 use super::super::hosts;
 use super::super::lookup::Merged;
+use super::selection::{Selection, selected};
 
 /// Names what destinations mean, seen by the clients of one namespace.
 pub struct Namer<'a> {
@@ -18,7 +18,7 @@ pub struct Namer<'a> {
     pub at_home: Option<&'a Merged<'a>>,
 }
 
-impl Namer<'_> {
+impl<'a> Namer<'a> {
     /// True when a destination that an object of `namespace` names is the service.
     pub fn is_own(&self, destination: &Destination, namespace: &str) -> bool {
         hosts::is(&destination.host, namespace, &self.snapshot.mesh.cluster_domain, self.host)
@@ -35,21 +35,27 @@ impl Namer<'_> {
 
     /// Whom a subset of the service holds.
     pub fn subset(&self, name: &str) -> Dest {
-        let seen = self.plain.and_then(|rule| rule.subset(name));
-        let Some(subset) = seen.or_else(|| self.at_home.and_then(|rule| rule.subset(name))) else {
-            return Dest::Missing { subset: name.to_owned() };
-        };
-        let mut held = versions_of(subset, &self.snapshot.versions);
-        match (held.next(), held.next()) {
-            (None, _) => Dest::Nobody { subset: name.to_owned() },
-            (Some(only), None) => Dest::Version(only.name.clone()),
-            (Some(_), Some(_)) => Dest::Several {
+        let Some(subset) = self.defined(name) else { return Dest::Missing { subset: name.to_owned() } };
+        let held = selected(subset, &self.snapshot.versions);
+        match &held[..] {
+            [] => Dest::Nobody { subset: name.to_owned() },
+            [only] => Dest::Version(only.version.name.clone()),
+            _ => Dest::Several {
                 subset: name.to_owned(),
-                versions: versions_of(subset, &self.snapshot.versions)
-                    .map(|version| version.name.clone())
-                    .collect(),
+                versions: held.iter().map(|selection| selection.version.name.clone()).collect(),
             },
         }
+    }
+
+    /// The subset of this name as the clients use it.
+    pub fn defined(&self, name: &str) -> Option<&Subset> {
+        let seen = self.plain.and_then(|rule| rule.subset(name));
+        seen.or_else(|| self.at_home.and_then(|rule| rule.subset(name)))
+    }
+
+    /// The pods that a subset selects, by version.
+    pub fn selected(&self, name: &str) -> Vec<Selection<'a>> {
+        self.defined(name).map(|subset| selected(subset, &self.snapshot.versions)).unwrap_or_default()
     }
 
     /// The destinations of a route with their shares.
@@ -98,21 +104,6 @@ fn percent_of(route: &HttpRoute) -> f64 {
 
 fn value(percentage: Option<&PercentValue>) -> f64 {
     percentage.map_or(100.0, |percentage| percentage.value.min(100.0))
-}
-
-/// Labels that Istio gives to endpoints by where they are: pods do not carry them, and a subset that
-/// names them holds a part of a version.
-const PLACES: [&str; 3] = ["topology.kubernetes.io/", "topology.istio.io/", "kubernetes.io/hostname"];
-
-/// The versions that have pods with all labels of the subset; no labels = all versions.
-pub fn versions_of<'a>(subset: &Subset, versions: &'a [Version]) -> impl Iterator<Item = &'a Version> {
-    let of_pod = |key: &str| !PLACES.iter().any(|place| key.starts_with(place));
-    versions.iter().filter(move |version| {
-        version.pod_labels.iter().any(|labels| {
-            let mut wanted = subset.labels.iter().filter(|(key, _)| of_pod(key));
-            wanted.all(|(key, value)| labels.get(&**key).is_some_and(|held| **held == **value))
-        })
-    })
 }
 
 /// What Istio makes of weights: w/Σw in whole percents by largest remainder; a single destination gets

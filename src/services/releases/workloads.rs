@@ -81,10 +81,11 @@ impl Services {
         replicas: u32,
     ) -> Result<(), Trouble> {
         let name = name_of(held, side);
-        let Ok((_, source)) = source_of(snapshot, name) else {
+        let Ok((version, source)) = source_of(snapshot, name) else {
             // Nobody has no pods.
             return if replicas == 0 { Ok(()) } else { Err(Trouble::Refused(no_workload(name))) };
         };
+        own_alone(Some(version))?;
         let at = &snapshot.service.at.namespace;
         let Some(now) = self.read_workload(source.kind, at, &source.name).await? else {
             return if replicas == 0 { Ok(()) } else { Err(Trouble::Refused(no_workload(name))) };
@@ -113,6 +114,8 @@ impl Services {
             let refusal = Refusal::new(Code::StillServing).arg("v", &version).arg("n", left);
             return Err(Trouble::Refused(refusal));
         }
+        // Before the routing: what cannot be finished is not begun.
+        own_alone(look.snapshot.versions.iter().find(|known| known.name == version))?;
         if declared.is_some() {
             self.write_traffic(held, action, Wish::Retire(version.clone())).await?;
         }
@@ -138,6 +141,19 @@ impl Services {
 
 pub(super) fn of_cluster(error: ClusterError) -> Trouble {
     of_refusal(&error.refusal())
+}
+
+/// Refused where a workload has pods of another version, too: what is done to it is done to those.
+fn own_alone(version: Option<&Version>) -> Result<(), Trouble> {
+    let shared = version.into_iter().flat_map(|version| {
+        version.workloads.iter().filter(|workload| workload.shared).map(move |workload| (version, workload))
+    });
+    match shared.into_iter().next() {
+        None => Ok(()),
+        Some((version, workload)) => Err(Trouble::Refused(
+            Refusal::new(Code::WorkloadShared).arg("v", &version.name).arg("object", &workload.name),
+        )),
+    }
 }
 
 pub(super) fn no_workload(version: &VersionName) -> Refusal {

@@ -26,12 +26,14 @@ pub fn version(name: &str, image: &str, ready: u32, total: u32, cause: Option<&s
     Version {
         name: name.into(),
         subset_labels: std::iter::once(("version".into(), name.into())).collect(),
-        pod_labels: Vec::new(),
+        pods: Vec::new(),
+        image: image.into(),
         workloads: vec![Workload {
             kind: WorkloadKind::Deployment,
             name: format!("reviews-{name}").into(),
             image: image.into(),
             wanted: total,
+            shared: false,
         }],
         ready,
         total,

@@ -28,9 +28,12 @@ pub struct Service {
     pub versions: Vec<Version>,
     /// Every place where the service's traffic is split.
     pub routes: Vec<Route>,
-    /// Percents of the default route for every version; null where requests are spread by pods.
+    /// Percents of the default route for every version; null where requests are spread by pods. Versions that are
+    /// only reached by a shared subset are left out: their number is not declared.
     #[schema(required = true)]
     pub declared: Option<Weights>,
+    /// What the default route sends to subsets that hold several versions: no version's number is in it.
+    pub declared_shared: Vec<Shared>,
     /// What the metrics show; null without metrics or requests.
     #[schema(required = true)]
     pub observed: Option<Shares>,
@@ -49,6 +52,15 @@ pub struct Service {
     /// The release that moves its traffic now; changes of its weights are refused meanwhile.
     #[schema(required = true)]
     pub release: Option<Moving>,
+}
+
+/// A share that goes to several versions at once.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct Shared {
+    pub subset: String,
+    pub versions: Vec<String>,
+    /// Percent of the route.
+    pub percent: u8,
 }
 
 /// A release that moves a service's traffic.
@@ -198,6 +210,7 @@ impl Service {
         let at = item.at();
         let versions = &item.snapshot.versions;
         let routing = &item.routing;
+        let shared: Vec<Shared> = routing.default_route().map(Shared::all).unwrap_or_default();
         Self {
             namespace: at.namespace.to_string(),
             name: at.name.to_string(),
@@ -216,9 +229,15 @@ impl Service {
                 .collect(),
             routes: routing.routes.iter().map(Route::of).collect(),
             declared: routing.declared().map(|weights| {
-                let of = |name: &VersionName| weights.iter().find(|(v, _)| v == name).map_or(0, |(_, w)| *w);
-                Weights(versions.iter().map(|version| (version.name.clone(), of(&version.name))).collect())
+                let own = |name: &VersionName| weights.iter().find(|(v, _)| v == name).map(|(_, w)| *w);
+                let shared = |name: &VersionName| {
+                    shared.iter().any(|one| one.versions.iter().any(|v| **v == *name.as_str()))
+                };
+                let of = |name: &VersionName| own(name).or_else(|| (!shared(name)).then_some(0));
+                let known = versions.iter().map(|version| &version.name);
+                Weights(known.filter_map(|name| Some((name.clone(), of(name)?))).collect())
             }),
+            declared_shared: shared.clone(),
             observed: item.observed.as_ref().filter(|seen| seen.requests() > 0.0).map(|seen| {
                 let of = |name: &VersionName| seen.share(name.as_str()).unwrap_or_default();
                 Shares(versions.iter().map(|version| (version.name.clone(), of(&version.name))).collect())
@@ -242,6 +261,19 @@ impl Service {
                 percent: release.percent,
             }),
         }
+    }
+}
+
+impl Shared {
+    fn all(route: &words::Route) -> Vec<Self> {
+        let served = route.shared().filter(|(.., percent)| *percent > 0);
+        served
+            .map(|(subset, versions, percent)| Self {
+                subset: subset.to_owned(),
+                versions: versions.iter().map(ToString::to_string).collect(),
+                percent,
+            })
+            .collect()
     }
 }
 

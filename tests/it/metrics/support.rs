@@ -154,7 +154,8 @@ pub fn service(name: &str, versions: &[(&str, &[&str])]) -> Snapshot {
     let version = |(name, workloads): &(&str, &[&str])| Version {
         name: (*name).into(),
         subset_labels: BTreeMap::new(),
-        pod_labels: Vec::new(),
+        pods: Vec::new(),
+        image: "image".into(),
         workloads: workloads
             .iter()
             .map(|workload| Workload {
@@ -162,6 +163,7 @@ pub fn service(name: &str, versions: &[(&str, &[&str])]) -> Snapshot {
                 name: (*workload).into(),
                 image: "image".into(),
                 wanted: 1,
+                shared: false,
             })
             .collect(),
         ready: 1,

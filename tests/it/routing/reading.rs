@@ -1,6 +1,7 @@
 //! Which routes matter, which one is the default, whom destinations reach.
 
 use sluice::domain::routing::{Dest, Route};
+use sluice::domain::service::PodGroup;
 
 use super::support::{SUBSETS, World, http, reviews, route, shown, three, usual, vs};
 
@@ -266,7 +267,8 @@ fn destinations_reach_versions_by_the_labels_of_subsets() {
     reaches(&only, &version("v1"));
     // Two workloads with one version label.
     let mut twins = world("{name: v1, labels: {version: v1, track: blue}}", "v1:!");
-    twins.snapshot.versions[0].pod_labels.push(super::support::labels("app=reviews,version=v1,track=blue"));
+    let blue = super::support::labels("app=reviews,version=v1,track=blue").into_iter().collect();
+    twins.snapshot.versions[0].pods.push(PodGroup { labels: blue, ready: 1, total: 1 });
     reaches(&twins, &version("v1"));
 }
 

@@ -14,7 +14,7 @@ use sluice::domain::owner::{Marks, Reference, Writers};
 use sluice::domain::plan::Planned;
 use sluice::domain::refusal::{Refusal, Severity};
 use sluice::domain::routing::{Routing, Rule, Weights};
-use sluice::domain::service::{Labels, Port, Protocol, ServiceFacts, Shape, Version};
+use sluice::domain::service::{Labels, PodGroup, Port, Protocol, ServiceFacts, Shape, Version};
 use sluice::domain::snapshot::{Held, Mesh, Snapshot};
 use sluice::domain::split::Split;
 use sluice::routing::{ChangeStamp, Policy, plan};
@@ -108,8 +108,9 @@ impl World {
         self.snapshot.versions.push(Version {
             name: name.into(),
             subset_labels: labels(telling),
-            pod_labels: vec![labels(pods)],
+            pods: vec![PodGroup { labels: labels(pods).into_iter().collect(), ready, total }],
             workloads: Vec::new(),
+            image: "".into(),
             ready,
             total,
             cause: None,
@@ -418,6 +419,7 @@ impl World {
         for held in &mut self.snapshot.versions {
             if held.name.as_str() == version {
                 held.ready = ready;
+                held.pods[0].ready = ready;
             }
         }
         self

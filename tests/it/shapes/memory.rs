@@ -12,9 +12,9 @@ use sluice::demo::router::{Caller, End, Proxy, Request, connect, route};
 use sluice::demo::world::World;
 use sluice::domain::service::Labels;
 
+use super::Send;
 use super::expect::REQUESTS;
 use super::walk::{self, Chain};
-use super::{Send, Shape};
 use crate::support::app::TestApp;
 
 /// Few enough to be quick, many enough that a pass of the controllers leaves nothing to do.
@@ -24,7 +24,7 @@ pub async fn walk(name: &str, text: &str) {
     let app = TestApp::open().await;
     let controller = Controller::new(app.demo.api.clone(), app.clock.clone());
     let chain = Memory { app: &app, controller: Mutex::new(controller), random: Mutex::new(Random::new(11)) };
-    walk::walk(&chain, name, &Shape::read(text)).await;
+    walk::walk(&chain, name, text).await;
 }
 
 struct Memory<'a> {

@@ -267,6 +267,16 @@ macro_rules! shapes {
 
 // Lower case letters and digits: each is the name of a namespace.
 shapes! {
+    a1rolling
+    a2relabelled
+    a3stateful
+    a4hash
+    b1created
+    b1paths
+    b2roles
+    h3shared
+    h4replicasets
+    h5track
     roles
     dnstcp httponly httpontcp knative kruise postgres tlsport unnamed
 }

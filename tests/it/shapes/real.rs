@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::expect::REQUESTS;
 use super::walk::{self, Chain};
-use super::{Send, Shape, whole};
+use super::{Send, whole};
 use crate::support::cluster::RealCluster;
 use crate::support::mesh::{Ask, Load, Outcome};
 use crate::support::served::Served;
@@ -22,7 +22,7 @@ pub async fn walk(name: &str, text: &str) {
     let client = cluster.client("admin").await;
     let sluice = Served::on(cluster, &["--max-changes-per-minute", "0"]).await;
     let chain = Real { cluster, client, sluice, proxies: Mutex::default() };
-    walk::walk(&chain, name, &Shape::read(text)).await;
+    walk::walk(&chain, name, text).await;
 }
 
 struct Real<'a> {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
-use super::expect::{difference, miscounted, text};
+use super::expect::{difference, miscounted, text as text_of};
 use super::{Do, Send, Shape, Step, whole};
 
 /// How long a chain may take until it is as a step says.
@@ -30,13 +30,17 @@ pub trait Chain {
     fn is_memory(&self) -> bool;
 }
 
+/// What stands in a shape for the hash that Deployments give the pods of the first Deployment.
+const HASH: &str = "$hash";
+
 /// Walks a shape in the namespace of this name.
-pub async fn walk(chain: &impl Chain, name: &str, shape: &Shape) {
+pub async fn walk(chain: &impl Chain, name: &str, text: &str) {
+    let shape = Shape::read(text);
     assert!(!shape.about.is_empty());
     let objects: Vec<Value> = shape.objects.iter().map(|object| whole(object, name)).collect();
     let (namespace, service) = shape.service(name);
     let mut namespaces: BTreeSet<String> =
-        objects.iter().map(|object| text(&object["metadata"]["namespace"])).collect();
+        objects.iter().map(|object| text_of(&object["metadata"]["namespace"])).collect();
     namespaces.insert(name.to_owned());
     let usual = shape.from.clone().unwrap_or_else(|| format!("{namespace}/client"));
     let mut senders = BTreeSet::from([usual.clone()]);
@@ -45,49 +49,29 @@ pub async fn walk(chain: &impl Chain, name: &str, shape: &Shape) {
             senders.insert(from.clone());
         }
     }
-    let walk = Walk { chain, shape, namespace, service, usual };
     chain.begin(&namespaces, &senders).await;
-    for object in &objects {
+    let named = |object: &&Value| object.to_string().contains(HASH);
+    for object in objects.iter().filter(|object| !named(object)) {
         chain.create(object).await;
     }
     chain.settle(&namespaces).await;
-    for (at, step) in shape.steps.iter().enumerate() {
-        let here = format!("{name}, step {}", at + 1);
-        match step {
-            Step::Send(send) => walk.send(&here, send, &objects).await,
-            Step::Shows(shows) => {
-                until(&here, async || difference(shows, &walk.seen().await.1)).await;
-            }
-            Step::Do(wanted) => walk.change(&here, wanted).await,
-            Step::Apply(more) => {
-                for object in more {
-                    chain.create(&whole(object, name)).await;
-                }
-                chain.settle(&namespaces).await;
-            }
-            Step::Patch(patch) => {
-                let at = patch.namespace.as_deref().unwrap_or(name);
-                chain.merge(&patch.kind, at, &patch.name, &patch.merge).await;
-                chain.settle(&namespaces).await;
-            }
-            Step::Delete(one) => {
-                let at = one.namespace.as_deref().unwrap_or(name);
-                chain.delete(&one.kind, at, &one.name).await;
-                chain.settle(&namespaces).await;
-            }
-            Step::LabelPod(wanted) => {
-                let mut pods = chain.pods(namespace).await;
-                pods.retain(|pod| has(&pod["metadata"]["labels"], &wanted.of));
-                pods.sort_by_key(|pod| text(&pod["metadata"]["name"]));
-                let pod = pods.first().unwrap_or_else(|| panic!("{here}: no such pod"));
-                let patch = json!({"metadata": {"labels": wanted.labels}});
-                chain.merge("Pod", namespace, &text(&pod["metadata"]["name"]), &patch).await;
-                chain.settle(&namespaces).await;
+    if objects.iter().any(|object| named(&object)) {
+        let pods = chain.pods(namespace).await;
+        let own = pods.iter().filter(|pod| pod["metadata"]["labels"]["app"] == *service);
+        let hash =
+            own.map(|pod| text_of(&pod["metadata"]["labels"]["pod-template-hash"])).next().expect("a pod");
+        let shape = Shape::read(&text.replace(HASH, &hash));
+        for object in shape.objects.iter().map(|object| whole(object, name)) {
+            if !objects.contains(&object) {
+                chain.create(&object).await;
             }
         }
+        return Walk { chain, shape: &shape, namespace, service, usual }
+            .steps(name, &objects, &namespaces)
+            .await;
     }
+    Walk { chain, shape: &shape, namespace, service, usual }.steps(name, &objects, &namespaces).await;
 }
-
 fn has(labels: &Value, wanted: &Map<String, Value>) -> bool {
     wanted.iter().all(|(key, value)| labels.get(key) == Some(value))
 }
@@ -101,6 +85,44 @@ struct Walk<'a, C> {
 }
 
 impl<C: Chain> Walk<'_, C> {
+    async fn steps(&self, name: &str, objects: &[Value], namespaces: &BTreeSet<String>) {
+        for (at, step) in self.shape.steps.iter().enumerate() {
+            let here = format!("{name}, step {}", at + 1);
+            match step {
+                Step::Send(send) => self.send(&here, send, objects).await,
+                Step::Shows(shows) => {
+                    until(&here, async || difference(shows, &self.seen().await.1)).await;
+                }
+                Step::Do(wanted) => self.change(&here, wanted).await,
+                Step::Apply(more) => {
+                    for object in more {
+                        self.chain.create(&whole(object, name)).await;
+                    }
+                    self.chain.settle(namespaces).await;
+                }
+                Step::Patch(patch) => {
+                    let at = patch.namespace.as_deref().unwrap_or(name);
+                    self.chain.merge(&patch.kind, at, &patch.name, &patch.merge).await;
+                    self.chain.settle(namespaces).await;
+                }
+                Step::Delete(one) => {
+                    let at = one.namespace.as_deref().unwrap_or(name);
+                    self.chain.delete(&one.kind, at, &one.name).await;
+                    self.chain.settle(namespaces).await;
+                }
+                Step::LabelPod(wanted) => {
+                    let mut pods = self.chain.pods(self.namespace).await;
+                    pods.retain(|pod| has(&pod["metadata"]["labels"], &wanted.of));
+                    pods.sort_by_key(|pod| text_of(&pod["metadata"]["name"]));
+                    let pod = pods.first().unwrap_or_else(|| panic!("{here}: no such pod"));
+                    let patch = json!({"metadata": {"labels": wanted.labels}});
+                    self.chain.merge("Pod", self.namespace, &text_of(&pod["metadata"]["name"]), &patch).await;
+                    self.chain.settle(namespaces).await;
+                }
+            }
+        }
+    }
+
     /// The service's revision and what is said of it.
     async fn seen(&self) -> (String, Value) {
         let (_, etag, seen) = self.chain.call("GET", &self.path(""), None, "").await;
@@ -150,7 +172,7 @@ impl<C: Chain> Walk<'_, C> {
                 .shape
                 .count_by
                 .iter()
-                .map(|key| text(&labels[key]))
+                .map(|key| text_of(&labels[key]))
                 .filter(|value| !value.is_empty())
                 .collect();
             let shown = if values.is_empty() { name.to_owned() } else { values.join(" ") };
@@ -173,7 +195,7 @@ impl<C: Chain> Walk<'_, C> {
             let (etag, seen) = self.seen().await;
             if let Some(end) = wanted.traffic.as_ref().and_then(|asked| asked["route"].as_str()) {
                 let routes = seen["routes"].as_array().into_iter().flatten();
-                let id = routes.map(|route| text(&route["id"])).find(|id| id.ends_with(end));
+                let id = routes.map(|route| text_of(&route["id"])).find(|id| id.ends_with(end));
                 body["route"] = json!(id.unwrap_or_else(|| panic!("{here}: no route {end} in {seen}")));
             }
             body["ack"] = json!(accepted);
@@ -181,7 +203,7 @@ impl<C: Chain> Walk<'_, C> {
                 self.chain.call(method, &self.path(path), Some(body.clone()), &etag).await;
             let asked: Vec<String> = checks(&answer)
                 .filter(|check| check["severity"] == "acknowledge" && check["acknowledged"] != json!(true))
-                .map(|check| text(&check["code"]))
+                .map(|check| text_of(&check["code"]))
                 .filter(|code| !accepted.contains(code))
                 .collect();
             if status != 422 || asked.is_empty() {
@@ -191,7 +213,7 @@ impl<C: Chain> Walk<'_, C> {
         };
         let blocks = checks(&answer).filter(|check| check["severity"] == "block");
         let codes: Vec<String> =
-            blocks.map(|check| text(&check["code"])).chain([text(&answer["code"])]).collect();
+            blocks.map(|check| text_of(&check["code"])).chain([text_of(&answer["code"])]).collect();
         match &wanted.refused {
             None => assert_eq!(status, 200, "{here}: {answer}"),
             Some(code) => {

@@ -1,6 +1,6 @@
 //! Checks on pods: is there somebody to answer what a version gets more, and are they enough?
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use crate::domain::ids::VersionName;
 use crate::domain::refusal::{Check, Code, Severity};
@@ -23,39 +23,56 @@ impl Judge<'_, '_> {
         weights.iter().find(|(name, _)| name == version).map_or(0, |(_, percent)| *percent)
     }
 
-    /// Versions that get more than now, each in some route or as mirror.
-    fn rising(&self) -> Vec<&Version> {
-        let mut names: BTreeSet<&VersionName> = BTreeSet::new();
-        for route in &self.after.routing.routes {
+    /// Versions that get more than now, each in some route or as mirror, with the pods that would answer: of several
+    /// places those where fewest are ready.
+    fn rising(&self) -> Vec<Rising<'_>> {
+        let mut found: BTreeMap<VersionName, (u32, u32)> = BTreeMap::new();
+        let mut add = |route: usize, subset: Option<&str>, version: &VersionName| {
+            let namer = self.after.namer(self.after.home(route));
+            let chosen = subset.map(|name| namer.selected(name)).unwrap_or_default();
+            let Some(pods) = chosen.iter().find(|selection| selection.version.name == *version) else {
+                return;
+            };
+            let pods = (pods.ready(), pods.total());
+            let least = found.entry(version.clone()).or_insert(pods);
+            *least = pods.min(*least);
+        };
+        for (at, route) in self.after.routing.routes.iter().enumerate() {
             let earlier = self.earlier(route);
-            for target in route.targets.iter().filter(|target| target.percent > 0) {
+            for (entry, target) in route.targets.iter().enumerate().filter(|(_, target)| target.percent > 0) {
                 let Some(version) = version_of(target) else { continue };
                 let now = percent(&route.weights().unwrap_or_default(), version);
                 let was = earlier.map_or(0, |at| self.share(Some(at), version));
                 if now > was {
-                    names.insert(version);
+                    add(at, self.after.subset_of(at, entry), version);
                 }
             }
         }
         let mirror = self.effect.mirror_after.as_ref();
-        if mirror != self.effect.mirror_before.as_ref() {
-            names.extend(mirror.and_then(|mirror| mirror.version()));
+        if mirror != self.effect.mirror_before.as_ref()
+            && let (Some(at), Some(version)) =
+                (self.after.default, mirror.and_then(|mirror| mirror.version()))
+        {
+            add(at, self.after.mirror_subset(at), version);
         }
-        self.snapshot().versions.iter().filter(|version| names.contains(&version.name)).collect()
+        let versions = self.snapshot().versions.iter();
+        versions
+            .filter_map(|version| {
+                let (ready, total) = *found.get(&version.name)?;
+                Some(Rising { version, ready, total })
+            })
+            .collect()
     }
 
     /// Pods behind what rises.
     pub fn pods(&self, out: &mut Vec<Check>) {
         let rising = self.rising();
         let mut ready: Vec<&str> = Vec::new();
-        for version in &rising {
-            if version.ready == 0 {
+        for Rising { version, ready: pods, total } in &rising {
+            if *pods == 0 {
                 let cause = version.cause.as_deref().unwrap_or_default();
                 out.push(
-                    block(Code::NoReadyPods)
-                        .arg("v", &version.name)
-                        .arg("n", version.total)
-                        .arg("cause", cause),
+                    block(Code::NoReadyPods).arg("v", &version.name).arg("n", total).arg("cause", cause),
                 );
             } else {
                 ready.push(version.name.as_str());
@@ -85,6 +102,13 @@ impl Judge<'_, '_> {
     }
 }
 
+/// A version that gets more than now.
+struct Rising<'v> {
+    version: &'v Version,
+    ready: u32,
+    total: u32,
+}
+
 fn spreads(route: &Route) -> bool {
     route.targets.iter().any(|target| target.to == Dest::Whole && target.percent > 0)
 }
@@ -103,20 +127,23 @@ pub fn by_pods(versions: &[Version]) -> Weights {
 /// Would each pod of a version carry much more than the busiest does today?
 fn crowded(versions: &[Version], before: &Weights, name: &VersionName, share: u8) -> Option<Check> {
     let load = |version: &Version, share: u8| f64::from(share) / f64::from(version.ready);
-    let busiest =
-        versions
-            .iter()
-            .filter(|version| version.ready > 0 && percent(before, &version.name) > 0)
-            .max_by(|a, b| load(a, percent(before, &a.name)).total_cmp(&load(b, percent(before, &b.name))))?;
-    let today = load(busiest, percent(before, &busiest.name));
+    let today = |version: &Version| load(version, percent(before, &version.name));
+    let busy = || {
+        let served =
+            versions.iter().filter(|version| version.ready > 0 && percent(before, &version.name) > 0);
+        served.map(|version| (version, today(version)))
+    };
+    let busiest = busy().map(|(_, load)| load).max_by(f64::total_cmp)?;
     let version =
         versions.iter().find(|version| version.name == *name).filter(|version| version.ready > 0)?;
-    (load(version, share) > CROWDED * today).then(|| {
-        acknowledge(Code::FewPods)
-            .arg("v", name)
-            .arg("n", version.ready)
-            .arg("x", share)
-            .arg("w", &busiest.name)
-            .arg("m", format!("{:.0}", (f64::from(share) / today).ceil()))
+    (load(version, share) > CROWDED * busiest).then(|| {
+        // What is compared with is another version; one that has all of the traffic is compared with itself today.
+        let other = busy().filter(|(version, _)| version.name != *name).max_by(|a, b| a.1.total_cmp(&b.1));
+        let needed = |load: f64| format!("{:.0}", (f64::from(share) / load).ceil());
+        let check = acknowledge(Code::FewPods).arg("v", name).arg("n", version.ready).arg("x", share);
+        match other {
+            Some((other, load)) => check.arg("w", &other.name).arg("m", needed(load)),
+            None => check.arg("m", needed(busiest)),
+        }
     })
 }
