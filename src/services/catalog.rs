@@ -206,7 +206,7 @@ impl Services {
             out.push(Check::new(Severity::Block, trouble.cause.code()).arg("since", trouble.since_ms));
         }
         if let Some(damage) = self.inner.store.damage() {
-            // It hinders nobody: whoever has to switch back at night must not be stopped by an old row.
+            // Changes go on: an old row must not stop a switch back at night.
             let notice = Check::new(Severity::Acknowledge, Code::HistoryDamaged);
             out.push(match damage.row {
                 Some(row) => notice.arg("row", row),
@@ -220,6 +220,14 @@ impl Services {
     /// the history can be written. Else the notices say what is missing.
     pub fn ready(&self) -> Result<(), Vec<Check>> {
         if self.has_started() && self.inner.store.trouble().is_none() { Ok(()) } else { Err(self.notices()) }
+    }
+
+    /// Why nothing can be changed and releases wait; `None` while the history can be written.
+    pub fn history_trouble(&self) -> Option<Refusal> {
+        self.inner
+            .store
+            .trouble()
+            .map(|trouble| Refusal::new(trouble.cause.code()).arg("since", trouble.since_ms))
     }
 
     /// True once every watch that can list has its first list and the state of every service is known.

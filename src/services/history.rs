@@ -69,8 +69,8 @@ impl Services {
         self.inner.store.actors().await.map_err(unavailable)
     }
 
-    /// All matching entries, newest first, read in portions while they are sent. A row that cannot be read is told
-    /// in its place.
+    /// All matching entries, newest first, read in portions while they are sent. A row that cannot be read is
+    /// named in its place.
     pub async fn export(
         &self,
         who: &Actor,

@@ -1,5 +1,5 @@
-//! Anchors in log files: the lines by which a running Sluice keeps the head of its history out of reach of whoever
-//! owns the file. `sluice audit verify --anchors-from` reads them.
+//! Anchors in log files: the lines by which a running Sluice keeps the head of its history out of reach of the
+//! owner of the file. `sluice audit verify --anchors-from` reads them.
 
 use serde_json::Value;
 
@@ -7,7 +7,7 @@ use super::Head;
 
 /// What these lines are logged under.
 pub const TARGET: &str = "sluice::audit::anchor";
-/// What they say.
+/// Their message.
 pub const MESSAGE: &str = "head of the history";
 
 /// The anchors in a log of either format, in order, each once. Other lines, and whatever a collector put before

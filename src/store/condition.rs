@@ -3,8 +3,8 @@
 //!
 //! A file that was removed, moved or replaced takes every write and loses it at the next start. So the
 //! identity (device and inode) of the database and of the two files beside it is compared before anything is
-//! written and before anybody is told that it was. A file that was overwritten in place keeps its identity:
-//! there the row that was written last must still have its hash, and when the file was modified by somebody else,
+//! written and before a write is acknowledged. A file that was overwritten in place keeps its identity:
+//! there the row that was written last must still have its hash, and when another process has modified the file,
 //! all of it is verified, past the pages that our own connections remember. Ordinary second readers and writers
 //! pass all of that.
 
@@ -176,7 +176,7 @@ impl Condition {
         Ok(())
     }
 
-    /// Refuses when somebody else has modified the database and it is not the same history any more. What was
+    /// Refuses when another process has modified the database and it is not the same history any more. What was
     /// known to be damaged before is not held against it.
     pub async fn same_contents(&self) -> Result<(), StoreError> {
         let found = Stamp::of(&self.path);
@@ -200,7 +200,7 @@ impl Condition {
             now.stamp = found;
             return Ok(());
         };
-        let why = format!("somebody has written over it: {}", bad.why);
+        let why = format!("another process has written over it: {}", bad.why);
         now.rejected = found.map(|stamp| (stamp, why.clone()));
         Err(StoreError::CannotWrite { cause: Cause::Replaced, why })
     }
@@ -267,7 +267,7 @@ impl Condition {
         if now.damage.is_none() {
             tracing::error!(
                 path = %self.path.display(), row = damage.row, why = damage.why,
-                "the history is damaged: changes go on, and `sluice audit verify` tells every bad row"
+                "the history is damaged: changes go on, and `sluice audit verify` names every bad row"
             );
             now.damage = Some(damage);
         }

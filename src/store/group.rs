@@ -40,7 +40,7 @@ enum Ran {
     Well(Tell),
     /// It does not; whoever asked is told when it is undone.
     Badly(Box<dyn FnOnce() + Send>),
-    /// The file cannot be written; whoever asked is told like the others of its group.
+    /// The file cannot be written; the caller gets the same error as the others of its group.
     Broken(Tell, StoreError),
 }
 
@@ -144,7 +144,7 @@ async fn commit(pool: SqlitePool, condition: Arc<Condition>, batch: Vec<Box<dyn 
         StoreError::Unavailable(error) => (Cause::of(&error).unwrap_or(Cause::Failing), error.to_string()),
         other => (Cause::Failing, other.to_string()),
     };
-    // Before anybody is told: who asks for the condition then knows it.
+    // Before the answers: who gets one and asks for the condition finds this in it.
     if !pool.is_closed() {
         condition.failed(cause, &why);
     }
@@ -157,7 +157,7 @@ async fn commit(pool: SqlitePool, condition: Arc<Condition>, batch: Vec<Box<dyn 
     }
 }
 
-/// Runs the jobs in one transaction. Those in `waiting` are told how it ended; with an error, what is left in
+/// Runs the jobs in one transaction. Those in `waiting` get the result of the commit; with an error, what is left in
 /// `jobs` was not begun.
 async fn write(
     pool: &SqlitePool,
@@ -165,7 +165,7 @@ async fn write(
     jobs: &mut impl Iterator<Item = Box<dyn Job>>,
     waiting: &mut Vec<Tell>,
 ) -> Result<(), StoreError> {
-    // Before: nothing is to be written into a file that nobody else sees.
+    // Before: nothing is written into a file that no longer has the name.
     condition.same_files()?;
     condition.same_contents().await?;
     let mut lent = Lent { db: pool.acquire().await?, sound: false };

@@ -122,7 +122,7 @@ impl Store {
     }
 
     /// Every entry that matches at this moment, newest written first, with everything. A row that cannot be read
-    /// is told in its place, and cuts nothing off. Read in portions: neither the writer nor a transaction is held
+    /// is named in its place, and cuts nothing off. Read in portions: neither the writer nor a transaction is held
     /// while the caller is slow.
     pub fn export(&self, filter: Filter) -> impl Stream<Item = Result<Loaded, StoreError>> + Send + use<> {
         let this = self.clone();

@@ -1,10 +1,11 @@
 //! `sluice audit verify`: recomputes the whole history of a database file or of a copy of one, offline,
 //! without its owner. Reads only.
 //!
-//! Every bad row is told, not only the first. Found: a row that was changed, removed, put in or swapped; columns and indexes that say something else
-//! than the rows; outcomes without intent; gaps in revisions; missing triggers. Rows cut off at the end
-//! (or a chain that was written anew) are found with an anchor: a head that was kept elsewhere, as the
-//! log line `sluice::audit::anchor` does every five minutes (`--anchor`, `--anchors-from`). Not compared: the index of text search.
+//! Every bad row is named, not only the first. Found: a row that was changed, removed, put in or swapped; columns
+//! and indexes that differ from the rows; outcomes without intent; gaps in revisions; missing triggers. Rows cut
+//! off at the end (or a chain whose hashes were all computed again) are found with an anchor: a head that was kept
+//! elsewhere, as the log line `sluice::audit::anchor` does every five minutes (`--anchor`, `--anchors-from`). Not
+//! compared: the index of text search.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
@@ -110,7 +111,7 @@ fn bad(seq: Option<i64>, why: impl Into<String>) -> Stop {
     Stop::Bad(Bad { seq, why: why.into() })
 }
 
-/// So many bad rows are told apart; whoever has more has no history.
+/// So many bad rows are listed; reading ends there.
 const MOST_BAD: usize = 1_000;
 
 #[derive(Default)]
@@ -176,7 +177,7 @@ impl Check<'_> {
                 follows = true;
             }
             if follows {
-                // What is wrong before is told there; this row says itself what it continues.
+                // What is wrong before is listed there; the row is checked against the hash that it names itself.
                 self.hash = stored(&found, 9)?;
             }
             last = seq;
@@ -208,7 +209,8 @@ impl Check<'_> {
             if *anchor == hash {
                 self.fitting += 1;
             } else {
-                let why = "its hash is not the one that was anchored: the chain was written anew".to_owned();
+                let why =
+                    "its hash is not the one that was anchored: the chain was computed again".to_owned();
                 self.bad.push(Bad { seq: Some(seq), why });
             }
         }
@@ -237,7 +239,7 @@ impl Check<'_> {
         }
         let intent = match (body.kind, body.intent.take(), of) {
             (Kind::Intent | Kind::Single, Some(intent), None) => intent,
-            // Told at the row of the intent: without it there is nothing to compare with.
+            // Listed at the row of the intent: without it there is nothing to compare with.
             (Kind::Outcome, None, Some(of)) if self.bad_rows.contains(&of) => return Ok(computed),
             (Kind::Outcome, None, Some(of)) => {
                 let intent = self.open.remove(&of).ok_or_else(|| wrong("no open intent belongs to it"))?;

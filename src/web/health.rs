@@ -33,7 +33,7 @@ pub async fn ready(State(app): State<App>, caller: Caller) -> Response {
         notices.iter().map(|notice| Check::of(caller.lang(), notice)).collect()
     };
     match app.services.ready() {
-        // What is wrong although it goes on (a damaged row, no metrics) keeps nobody from working.
+        // What is wrong although it goes on (a damaged row, no metrics) does not make it unready.
         Ok(()) => respond::json(&Health { status: "ok", notices: told(&app.services.notices()) }),
         Err(notices) => {
             let status = if app.services.has_started() { "cannot_write" } else { "starting" };

@@ -120,7 +120,7 @@ pub struct Damaged {
     /// The row's number.
     #[schema(required = true)]
     pub id: Option<i64>,
-    /// Why. `sluice audit verify` tells every bad row.
+    /// Why. `sluice audit verify` names every bad row.
     pub damaged: String,
 }
 

@@ -47,6 +47,9 @@ pub struct Release {
     /// What is wrong, when it needs attention.
     #[schema(required = true)]
     pub needs: Option<Said>,
+    /// Why it does not move now although its phase says so: the history cannot be written. It goes on by itself.
+    #[schema(required = true)]
+    pub waits: Option<Said>,
     /// What was changed outside, while it is paused because of that (`drift`); only where one release is read.
     #[schema(required = true)]
     pub outside: Option<OutsideEdit>,
@@ -279,6 +282,7 @@ impl Release {
             latest_verdict: state.latest.map(words::Verdict::as_str),
             failures: state.failures,
             needs: state.needs.as_ref().map(|needs| said_of(lang, needs)),
+            waits: None,
             outside: None,
             commands: state.words().into_iter().map(Word::as_str).collect(),
             spec: value(&release.spec),
@@ -289,6 +293,17 @@ impl Release {
             started_at: release.started_ms.map(moment),
             ended_at: release.ended_ms.map(moment),
         }
+    }
+}
+
+impl Release {
+    /// The same while nothing can be recorded.
+    #[must_use]
+    pub fn waiting_for(mut self, lang: Lang, trouble: Option<&Refusal>) -> Self {
+        if !self.ended {
+            self.waits = trouble.map(|trouble| said_of(lang, trouble));
+        }
+        self
     }
 }
 

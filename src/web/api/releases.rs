@@ -70,8 +70,10 @@ pub async fn list(
     };
     query.finish()?;
     let page = app.services.releases(&who.actor, &ask).await?;
+    let (lang, trouble) = (caller.lang(), app.services.history_trouble());
+    let shape = |release| Release::of(lang, release).waiting_for(lang, trouble.as_ref());
     Ok(respond::json(&Releases {
-        items: page.items.iter().map(|release| Release::of(caller.lang(), release)).collect(),
+        items: page.items.iter().map(shape).collect(),
         next: page.next,
         active: page.active,
     }))
@@ -107,7 +109,9 @@ pub async fn one(
     let release = settled(&app, &who, &place, id, wait).await?;
     let outside = app.services.difference(&who.actor, &release).await?;
     let outside = outside.as_ref().map(OutsideEdit::of);
-    let mut response = respond::json(&Release { outside, ..Release::of(caller.lang(), &release) });
+    let (lang, trouble) = (caller.lang(), app.services.history_trouble());
+    let shape = Release::of(lang, &release).waiting_for(lang, trouble.as_ref());
+    let mut response = respond::json(&Release { outside, ..shape });
     tag(&mut response, release.seq);
     Ok(response)
 }

@@ -9,6 +9,16 @@ use crate::support::wait_for;
 async fn a_file_that_vanishes_is_said_everywhere_and_nothing_is_changed_meanwhile() {
     let app = TestApp::open().await;
     app.set_reviews(0, 90, 10).await;
+    let spec = json!({
+        "service": {"namespace": "bookinfo", "name": "ratings"}, "strategy": "canary", "stable": "v1",
+        "candidate": {"from": "adopt", "version": "v2"},
+        "steps": [{"kind": "weight", "percent": 30}, {"kind": "hold", "seconds": 600}, {"kind": "weight", "percent": 100}],
+    });
+    let started =
+        app.ask("POST", "/api/v1/releases").json(&json!({"spec": spec, "reason": "a test"})).send().await;
+    assert_eq!(started.status, 200, "{}", started.body);
+    let release = format!("/api/v1/releases/{}", started.json()["id"].as_str().unwrap());
+    wait_for("it holds", async || (app.get(&release).await.json()["step"] == 1).then_some(())).await;
     let (file, away) = (app.history_file(), app.history_file().with_extension("away"));
     std::fs::rename(&file, &away).unwrap();
     let probe = wait_for("the probe knows it", async || {
@@ -21,6 +31,16 @@ async fn a_file_that_vanishes_is_said_everywhere_and_nothing_is_changed_meanwhil
     let mut notices = probe["notices"].as_array().unwrap().iter();
     assert!(notices.any(|notice| notice["code"] == "history_gone"), "{probe}");
     assert_eq!(app.get("/healthz").await.status, 200, "a restart would not mend it");
+    for held in [app.get(&release).await.json(), app.get("/api/v1/releases").await.json()["items"][0].clone()]
+    {
+        assert_eq!(
+            (&held["phase"], &held["waits"]["code"]),
+            (&json!("running"), &json!("history_gone")),
+            "{held}"
+        );
+    }
+    let pause = || app.ask("POST", &format!("{release}/commands")).json(&json!({"command": "pause"}));
+    assert_eq!(pause().send().await.problem(), (503, "history_gone".to_owned()));
     for (path, lang, words) in [
         ("/services", "en", "The file of the history is gone since"),
         ("/services/bookinfo/reviews", "zh", "历史文件已不在原处"),
@@ -45,6 +65,10 @@ async fn a_file_that_vanishes_is_said_everywhere_and_nothing_is_changed_meanwhil
     wait_for("it is ready by itself", async || (app.get("/readyz").await.status == 200).then_some(())).await;
     let done = ask().header("idempotency-key", "k-1").send().await;
     assert_eq!(done.status, 200, "{}", done.body);
+    let paused = pause().send().await;
+    assert_eq!(paused.status, 200, "{}", paused.body);
+    let paused = app.get(&release).await.json();
+    assert_eq!((&paused["phase"], &paused["waits"]), (&json!("paused"), &json!(null)), "{paused}");
 }
 
 /// Another process has the file to itself: until it ends, or for as long as a copy takes.
