@@ -151,7 +151,8 @@ fn kubeconfig(server: &str, folder: &Path) -> std::path::PathBuf {
 /// Our cache: time to ready, memory, and what a row of the list costs.
 async fn ours(server: &str) -> Value {
     let folder = tempfile::tempdir().unwrap();
-    let target = Target::Infer { kubeconfig: Some(kubeconfig(server, folder.path())), context: None };
+    let kubeconfig = Some(kubeconfig(server, folder.path()));
+    let target = Target::Infer { kubeconfig, files: Vec::new(), context: None };
     let cluster = Cluster::connect(target, Options::default()).await.unwrap();
     let base_mb = memory("VmRSS");
     let stop = CancellationToken::new();

@@ -47,21 +47,18 @@ impl Cluster {
             "renewTime": own.renewed,
         });
         let asked = query(&[("fieldManager", FIELD_MANAGER)]);
-        let call = match ours.into_iter().next() {
-            Some(mut lease) => {
-                lease["apiVersion"] = json!("coordination.k8s.io/v1");
-                lease["kind"] = json!("Lease");
-                lease["spec"] = spec;
-                Call::with_body(Method::PUT, format!("{collection}/{}{asked}", own.name), &lease)
-            }
-            None => {
-                let lease = json!({
-                    "apiVersion": "coordination.k8s.io/v1", "kind": "Lease",
-                    "metadata": {"name": own.name, "namespace": namespace, "labels": {LABEL.0: LABEL.1}},
-                    "spec": spec,
-                });
-                Call::with_body(Method::POST, collection + &asked, &lease)
-            }
+        let call = if let Some(mut lease) = ours.into_iter().next() {
+            lease["apiVersion"] = json!("coordination.k8s.io/v1");
+            lease["kind"] = json!("Lease");
+            lease["spec"] = spec;
+            Call::with_body(Method::PUT, format!("{collection}/{}{asked}", own.name), &lease)
+        } else {
+            let lease = json!({
+                "apiVersion": "coordination.k8s.io/v1", "kind": "Lease",
+                "metadata": {"name": own.name, "namespace": namespace, "labels": {LABEL.0: LABEL.1}},
+                "spec": spec,
+            });
+            Call::with_body(Method::POST, collection + &asked, &lease)
         };
         match wire::send(&self.inner.clients.write, &call, within(self.limits().write)).await {
             // A conflict is a second process on the same database's name: it renews, too.

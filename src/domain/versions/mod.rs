@@ -156,14 +156,14 @@ impl Draft {
 
 /// Adds the pods of one unit to the versions that they belong to.
 fn add(versions: &mut BTreeMap<VersionName, Draft>, unit: &Unit<'_>, naming: &Naming) {
-    let named = |labels: &LabelSet| {
+    let name_of = |labels: &LabelSet| {
         naming
             .of_labels(labels)
             .unwrap_or_else(|| (VersionName::trusted(unit.name.clone()), unit.telling.clone()))
     };
     let mut own: BTreeMap<VersionName, (Labels, Vec<&Group>)> = BTreeMap::new();
     for group in &unit.groups {
-        let (name, labels) = named(&group.labels);
+        let (name, labels) = name_of(&group.labels);
         own.entry(name).or_insert_with(|| (labels, Vec::new())).1.push(group);
     }
     // What the template says: pods that do not exist yet, and what the workload is on its way to.
@@ -171,7 +171,7 @@ fn add(versions: &mut BTreeMap<VersionName, Draft>, unit: &Unit<'_>, naming: &Na
         let (name, labels) = match naming.of_labels(&group.labels) {
             Some(named) => named,
             // The controller gives its pods the labels by which versions are told apart: more of what there is.
-            None => most(&own, unit.workload).unwrap_or_else(|| named(&group.labels)),
+            None => most(&own, unit.workload).unwrap_or_else(|| name_of(&group.labels)),
         };
         (name, labels, group)
     });

@@ -139,8 +139,8 @@ impl Naming {
             return None;
         }
         let of_name = |at: &usize| match name {
-            (usize::MAX, name) => self.of_labels(&pods.labels[*at]).map(|(name, _)| name) == *name,
-            (unit, _) => pods.unit[*at] == unit && self.of_labels(&pods.labels[*at]).is_none(),
+            (usize::MAX, name) => self.of_labels(pods.labels[*at]).map(|(name, _)| name) == *name,
+            (unit, _) => pods.unit[*at] == unit && self.of_labels(pods.labels[*at]).is_none(),
         };
         let all: Vec<usize> = (0..pods.labels.len()).filter(of_name).collect();
         if chosen.iter().any(|subset| pods.chosen[*subset].len() == all.len()) {

@@ -135,13 +135,12 @@ pub fn of<'a>(workloads: &'a [WorkloadFacts], pods: &[PodFacts]) -> Vec<Unit<'a>
             }
         };
         let Some(unit) = units.get_mut(at) else { continue };
-        match unit.groups.iter_mut().find(|group| group.labels == pod.labels) {
-            Some(group) => group.add(pod),
-            None => {
-                let mut group = Group::new(pod.labels.clone());
-                group.add(pod);
-                unit.groups.push(group);
-            }
+        if let Some(group) = unit.groups.iter_mut().find(|group| group.labels == pod.labels) {
+            group.add(pod);
+        } else {
+            let mut group = Group::new(pod.labels.clone());
+            group.add(pod);
+            unit.groups.push(group);
         }
     }
     if (2..=MOST_UNITS).contains(&units.len()) {
