@@ -215,7 +215,7 @@ pub async fn create(
     params(
         ("id" = inline(ReleaseName), Path, description = "`R-1042` or `1042`."),
         ("wait" = Option<i32>, Query, description = "Waits at most so many seconds until it is paused or at its end.", minimum = 0, maximum = 60),
-        ("If-Match" = inline(Option<Tag>), Header, description = "The `seq` that you saw, in quotes. Going back is never too late."),
+        ("If-Match" = inline(Option<Tag>), Header, description = "The `seq` that you saw, in quotes. Going back is never too late; an approval by a second person must name it."),
         ("Idempotency-Key" = inline(Option<Key>), Header, description = "Sent again with the same request, the first answer is given again (24 hours)."),
     ),
     request_body(content = CommandBody, example = json!({"command": "promote", "reason": "looks fine"})),

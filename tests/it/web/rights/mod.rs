@@ -1,6 +1,7 @@
 //! Who may do what, by the right of whoever asks: a service whose route lives in another namespace, people with
 //! different rights on it, and everything that each of them can send.
 
+mod approvals;
 mod escalations;
 mod matrix;
 mod real;
