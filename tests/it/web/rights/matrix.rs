@@ -258,8 +258,7 @@ async fn walk(app: &TestApp, release: &str, pick: impl Fn(&str) -> bool) {
             (&Method::GET, true, Some("switch-back")) => format!("{path}?revision=0"),
             _ => path,
         };
-        let path =
-            if path == "/events" { "/events?topic=service:bookinfo/reviews:60".to_owned() } else { path };
+        let path = if path == "/events" { "/events?topic=service:bookinfo/reviews".to_owned() } else { path };
         let api = route.path.starts_with("/api/v1") || route.path == "/events";
         if route.path == "/logout" {
             last.push((needs, path, body));
