@@ -130,6 +130,7 @@ pub struct Do {
     pub traffic: Option<Value>,
     #[serde(default)]
     pub take_over: Option<String>,
+    /// Counted from the revision before the shape's first change, which is 0.
     #[serde(default)]
     pub switch_back: Option<u64>,
     /// The code of the refusal, or of a check that blocks. Absent = it is written.

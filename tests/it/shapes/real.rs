@@ -68,7 +68,7 @@ impl Real<'_> {
 }
 
 /// True when its controller has nothing left to do, or waits for pods that will not get ready.
-fn settled(workload: &Value) -> bool {
+fn settled(kind: &str, workload: &Value) -> bool {
     let (spec, status) = (&workload["spec"], &workload["status"]);
     if status["observedGeneration"] != workload["metadata"]["generation"] {
         return false;
@@ -80,7 +80,6 @@ fn settled(workload: &Value) -> bool {
         return number("replicas") > 0 || wanted == 0;
     }
     let all = number("readyReplicas") == wanted && number("replicas") == wanted;
-    let kind = workload["kind"].as_str().unwrap_or_default();
     let paused = spec["paused"] == json!(true) || kind == "ReplicaSet";
     all && (paused || number("updatedReplicas") == wanted)
 }
@@ -131,7 +130,7 @@ impl Chain for Real<'_> {
                     let list = self.list(kind, namespace).await;
                     // Those of a Deployment are its own business.
                     let mut free = list.iter().filter(|one| one["metadata"]["ownerReferences"].is_null());
-                    free.all(settled).then_some(())
+                    free.all(|one| settled(kind, one)).then_some(())
                 })
                 .await;
             }

@@ -66,11 +66,13 @@ pub async fn walk(chain: &impl Chain, name: &str, text: &str) {
                 chain.create(&object).await;
             }
         }
-        return Walk { chain, shape: &shape, namespace, service, usual }
+        return Walk { chain, shape: &shape, namespace, service, usual, first: std::sync::OnceLock::new() }
             .steps(name, &objects, &namespaces)
             .await;
     }
-    Walk { chain, shape: &shape, namespace, service, usual }.steps(name, &objects, &namespaces).await;
+    Walk { chain, shape: &shape, namespace, service, usual, first: std::sync::OnceLock::new() }
+        .steps(name, &objects, &namespaces)
+        .await;
 }
 fn has(labels: &Value, wanted: &Map<String, Value>) -> bool {
     wanted.iter().all(|(key, value)| labels.get(key) == Some(value))
@@ -82,6 +84,9 @@ struct Walk<'a, C> {
     namespace: &'a str,
     service: &'a str,
     usual: String,
+    /// The revision before the first change: `switch_back` counts from there. What was made while Sluice looked on is
+    /// a revision, too.
+    first: std::sync::OnceLock<u64>,
 }
 
 impl<C: Chain> Walk<'_, C> {
@@ -183,10 +188,12 @@ impl<C: Chain> Walk<'_, C> {
 
     /// Changes as somebody who accepts every warning.
     async fn change(&self, here: &str, wanted: &Do) {
+        let now = self.seen().await.1["revision"].as_u64().unwrap_or_default();
+        let first = self.first.get_or_init(|| now);
         let (method, path, mut body) = match (&wanted.traffic, &wanted.take_over, wanted.switch_back) {
             (Some(body), ..) => ("PUT", "/traffic", body.clone()),
             (_, Some(version), _) => ("POST", "/traffic/takeover", json!({"version": version})),
-            (_, _, Some(revision)) => ("POST", "/traffic/switch-back", json!({"revision": revision})),
+            (_, _, Some(revision)) => ("POST", "/traffic/switch-back", json!({"revision": first + revision})),
             _ => panic!("{here}: nothing to do"),
         };
         body["reason"] = json!("a test");
