@@ -129,7 +129,7 @@ fn row(method: &Method, path: &str) -> Option<(Needs, Value)> {
         | ("PUT", "/services/{namespace}/{name}/traffic") => (Needs::Far, weights()),
         ("POST", "/services/{namespace}/{name}/traffic/apply") => (Needs::Far, fields),
         ("POST", "/services/{namespace}/{name}/traffic/takeover") => {
-            (Needs::Far, json!({"version": "v2", "reason": "r", "v": "v2"}))
+            (Needs::Far, json!({"version": "v2", "reason": "r"}))
         }
         ("POST", "/services/{namespace}/{name}/traffic/switch-back") if api.is_none() => {
             (Needs::Far, json!({"revision": "1"}))
