@@ -265,6 +265,7 @@ codes! {
     KindForbidden "kind_forbidden" 200,
     StillListing "still_listing" 200,
     AnotherSluice "another_sluice" 200,
+    AnotherSluiceWrote "another_sluice_wrote" 200,
 
     // Our own store.
     HistoryUnavailable "history_unavailable" 503,

@@ -1,6 +1,7 @@
 //! Other Sluices on the same cluster: each sees the other's changes as edits from outside, so people must know.
 //! Nothing is refused. Known by the Leases that all of them renew in one namespace (`cluster::leases`); one that is
-//! not renewed any more is forgotten.
+//! not renewed any more is forgotten. One that renews none (on a laptop) is known by what it writes: a change that
+//! is not in our history and was made under Sluice's own field manager.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -10,8 +11,9 @@ use jiff::Timestamp;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
-use crate::cluster::InstanceLease;
-use crate::domain::ids::Namespace;
+use crate::cluster::{FIELD_MANAGER, InstanceLease};
+use crate::domain::audit::EditRecord;
+use crate::domain::ids::{Namespace, ObjectRef};
 use crate::domain::overview::Happening;
 use crate::domain::refusal::{Check, Code, Severity};
 
@@ -33,9 +35,17 @@ pub struct Instance {
     pub every: Duration,
 }
 
-/// The Leases of others, as they were last seen.
+/// A write of another Sluice is told for this long.
+const WRITE_MS: i64 = 60 * 60 * 1000;
+
+/// What is known of others.
 #[derive(Default)]
-pub(super) struct Others(Mutex<HashMap<String, Other>>);
+pub(super) struct Others {
+    /// Their Leases, as they were last seen.
+    leases: Mutex<HashMap<String, Other>>,
+    /// The last object that another one wrote, and when that was seen.
+    wrote: Mutex<Option<(ObjectRef, i64)>>,
+}
 
 struct Other {
     lease: InstanceLease,
@@ -46,7 +56,7 @@ struct Other {
 impl Others {
     /// Takes what was listed at `now_ms`; returns the holders that came and those that went.
     fn see(&self, found: Vec<InstanceLease>, now_ms: i64) -> (Vec<String>, Vec<String>) {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.leases.lock().unwrap_or_else(PoisonError::into_inner);
         let before = holders(&known);
         let mut next = HashMap::new();
         for lease in found {
@@ -70,8 +80,24 @@ impl Others {
         (came, went)
     }
 
+    /// Takes note of a change from outside, if it was made by another Sluice; true when it was.
+    pub fn see_write(&self, managers: &[String], edits: &[EditRecord], now_ms: i64) -> bool {
+        let Some(edit) = edits.first().filter(|_| managers.iter().any(|name| name == FIELD_MANAGER)) else {
+            return false;
+        };
+        let object = edit.object.clone();
+        *self.wrote.lock().unwrap_or_else(PoisonError::into_inner) = Some((object, now_ms));
+        true
+    }
+
+    fn last_write(&self, now_ms: i64) -> Option<ObjectRef> {
+        let wrote = self.wrote.lock().unwrap_or_else(PoisonError::into_inner);
+        let (object, at_ms) = wrote.as_ref()?;
+        (0..WRITE_MS).contains(&now_ms.saturating_sub(*at_ms)).then(|| object.clone())
+    }
+
     fn names(&self) -> Vec<String> {
-        holders(&self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        holders(&self.leases.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
@@ -93,7 +119,11 @@ impl Services {
     /// The other Sluices, as notices.
     pub fn other_instances(&self) -> Vec<Check> {
         let notice = |name: String| Check::new(Severity::Acknowledge, Code::AnotherSluice).arg("name", name);
-        self.inner.others.names().into_iter().map(notice).collect()
+        let wrote = |object: ObjectRef| {
+            Check::new(Severity::Acknowledge, Code::AnotherSluiceWrote).arg("object", object)
+        };
+        let written = self.inner.others.last_write(self.inner.clock.now_ms()).map(wrote);
+        self.inner.others.names().into_iter().map(notice).chain(written).collect()
     }
 
     async fn look_for_others(&self, instance: &Instance) {

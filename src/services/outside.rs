@@ -151,6 +151,9 @@ impl Services {
         }
         let managers = managers_of(snapshot, &edits);
         let now = self.inner.clock.now_ms();
+        if self.inner.others.see_write(&managers, &edits, now) {
+            tracing::warn!(service = %at, "another Sluice, or this one before its database was restored, made a change");
+        }
         let intent = Intent {
             change: uuid::Uuid::now_v7().to_string(),
             at_ms: now,

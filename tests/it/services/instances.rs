@@ -3,11 +3,13 @@
 use std::time::Duration;
 
 use serde_json::json;
+use sluice::clock::Clock;
 use sluice::domain::ids::Namespace;
 use sluice::services::Settings;
 use sluice::services::instances::Instance;
 
-use crate::support::house::House;
+use crate::support::app::START_MS;
+use crate::support::house::{House, at, weights};
 use crate::support::wait_for;
 
 fn named(holder: &str) -> Settings {
@@ -55,4 +57,36 @@ async fn a_restart_is_the_same_sluice_and_one_that_does_not_tell_looks_for_none(
     .await;
     assert_eq!(first.lease().unwrap()["metadata"]["name"], name);
     assert_eq!((others(&first), others(&quiet)), (vec![], vec![]));
+}
+
+#[tokio::test]
+async fn a_sluice_that_renews_no_lease_is_known_by_what_it_writes() {
+    let clock = Clock::manual(START_MS);
+    let first = House::by_clock(clock.clone(), None).await;
+    let second = first.beside(Settings::default()).await;
+    // Field managers are told apart by whole seconds.
+    clock.advance_ms(2_000);
+    let reviews = at("bookinfo", "reviews");
+    second
+        .change(weights(&[("v1", 30), ("v2", 70), ("v3", 0)]), &reviews, &["big_jump", "few_pods"])
+        .await
+        .unwrap();
+    let told = |house: &House| {
+        let notices = house.services.notices();
+        let wrote = notices.iter().find(|notice| notice.code.as_str() == "another_sluice_wrote")?;
+        Some(wrote.args[0].1.clone())
+    };
+    let object = wait_for("the first is told", async || told(&first)).await;
+    assert!(object.contains("bookinfo") && object.contains("reviews"), "{object}");
+    assert_eq!(told(&second), None, "its own write is nobody else's");
+    clock.advance_ms(2_000);
+    first.edit_outside("VirtualService", "bookinfo", "reviews", |object| {
+        object["spec"]["http"][0]["timeout"] = json!("9s");
+    });
+    let edits = async |house: &House| {
+        let history = house.history(&reviews).await;
+        history.into_iter().find(|entry| entry.intent.details.managers == ["kubectl-edit"])
+    };
+    wait_for("the second sees the edit", async || edits(&second).await).await;
+    assert_eq!(told(&second), None, "a person with kubectl is no Sluice");
 }
