@@ -81,7 +81,8 @@ async fn a_sluice_that_renews_no_lease_is_known_by_what_it_writes() {
     assert_eq!(told(&second), None, "its own write is nobody else's");
     clock.advance_ms(2_000);
     first.edit_outside("VirtualService", "bookinfo", "reviews", |object| {
-        object["spec"]["http"][0]["timeout"] = json!("9s");
+        object["spec"]["http"][0]["route"][0]["weight"] = json!(60);
+        object["spec"]["http"][0]["route"][1]["weight"] = json!(40);
     });
     let edits = async |house: &House| {
         let history = house.history(&reviews).await;

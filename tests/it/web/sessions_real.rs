@@ -43,7 +43,7 @@ pub async fn identities_on_a_real_api_server(cluster: &RealCluster, sluice: &Ser
         "service": {"namespace": "weather", "name": "advertisement"}, "strategy": "canary", "stable": "v1",
         "candidate": {"from": "adopt", "version": "v2"}, "policies": {"accept": ["gitops"]},
         "steps": [{"kind": "weight", "percent": 10}, {"kind": "hold", "seconds": 20},
-            {"kind": "weight", "percent": 50}, {"kind": "approval"}],
+            {"kind": "weight", "percent": 50}, {"kind": "weight", "percent": 100}],
     });
     let body = json!({"spec": spec, "reason": "REV-231"});
     let made = sluice.call("POST", "/api/v1/releases", Some(token), Some(body), &[]).await;
