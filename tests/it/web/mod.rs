@@ -10,6 +10,7 @@ mod frame;
 mod api;
 mod bounds;
 mod changes;
+mod credentials;
 mod damaged;
 mod document;
 mod history;
