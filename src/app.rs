@@ -19,6 +19,7 @@ use crate::config::{Audit, Command, Demo as DemoOptions, Release, Serve, Web};
 use crate::demo::Demo;
 use crate::domain::ids::Namespace;
 use crate::domain::owner::Writers;
+use crate::domain::release::Spec;
 use crate::domain::versions::VersionKeys;
 use crate::metrics::{Metrics, Prometheus, Source};
 use crate::services::instances::Instance;
@@ -36,6 +37,16 @@ mod demo_glue;
 mod replay;
 mod say;
 mod sessions;
+
+/// What the demo's mesh counted, as a source of figures.
+pub fn demo_source(demo: &Demo) -> Arc<dyn Source> {
+    Arc::new(demo_glue::Figures(demo.clone()))
+}
+
+/// The releases that the demo begins with.
+pub fn demo_releases() -> [Spec; 2] {
+    demo_glue::releases()
+}
 
 /// Does what the command line asks. The code is what the shell sees.
 pub async fn run(command: Command) -> anyhow::Result<ExitCode> {
@@ -93,7 +104,7 @@ async fn demo(options: DemoOptions) -> anyhow::Result<()> {
         Options { clock: clock.clone(), ..Options::default() },
     )
     .await?;
-    let source: Arc<dyn Source> = Arc::new(demo_glue::Figures(demo.clone()));
+    let source = demo_source(&demo);
     let listener = listen_somewhere(options.listen).await?;
     let parts = Parts {
         cluster,

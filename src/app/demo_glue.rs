@@ -133,7 +133,7 @@ pub(super) async fn begin_releases(services: Services) {
     if !known.is_ok_and(|page| page.items.is_empty()) {
         return;
     }
-    for spec in [good(), bad()] {
+    for spec in releases() {
         let at = spec.service.clone();
         // Its pods need a moment before the first look finds them.
         for _ in 0..50 {
@@ -146,9 +146,15 @@ pub(super) async fn begin_releases(services: Services) {
     }
 }
 
+/// One to a version that works, and one to a version that answers errors. Each step can be judged in its time on the
+/// demo's own traffic, so that a visitor sees the first one reach its approval within three minutes.
+pub(super) fn releases() -> [Spec; 2] {
+    [good(), bad()]
+}
+
 fn good() -> Spec {
     let step = |percent, seconds| [Step::Weight { percent }, Step::Hold { seconds }];
-    let mut steps: Vec<Step> = [step(10, 120), step(25, 300), step(50, 600)].into_iter().flatten().collect();
+    let mut steps: Vec<Step> = [step(10, 60), step(25, 30), step(50, 30)].into_iter().flatten().collect();
     steps.push(Step::Approval);
     steps.push(Step::Weight { percent: 100 });
     release_of(RELEASED[0], steps)
@@ -174,7 +180,7 @@ fn release_of(name: &str, steps: Vec<Step>) -> Spec {
             in_place: false,
         },
         steps,
-        analysis: Some(Analysis { min_requests: 50, ..Template::Quick.analysis() }),
+        analysis: Some(Analysis { interval_s: 10, min_requests: 25, ..Template::Quick.analysis() }),
         policies: Template::Quick.policies(),
     }
 }

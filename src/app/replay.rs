@@ -28,7 +28,7 @@ pub(super) async fn run(file: &Path, release: &str, limits: &Limits) -> anyhow::
     let Some(mut analysis) = spec.analysis else {
         bail!("{id} measured nothing");
     };
-    let bound = |absolute| Limit { absolute: Some(absolute), relative: None };
+    let bound = |absolute| Limit { absolute: Some(absolute), ..Limit::default() };
     if let Some(percent) = limits.success {
         put(&mut analysis, Metric::SuccessRate { limit: bound(percent) });
     }

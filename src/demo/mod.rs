@@ -77,6 +77,11 @@ impl Demo {
         Self::filled(clock, seed, Vec::new())
     }
 
+    /// The same with the services that releases are about.
+    pub fn releasing(clock: Clock, seed: u64) -> (Self, Controller) {
+        Self::filled(clock, seed, seed::being_released())
+    }
+
     fn filled(clock: Clock, seed: u64, more: Vec<Seeded>) -> (Self, Controller) {
         let api = ApiServer::new(clock.clone());
         let mut failures = populate(&api);

@@ -159,6 +159,10 @@ codes! {
     SameImage "same_image" 422,
     NoWorkload "no_workload" 422,
     NotStateful "not_stateful" 422,
+    /// A third version has a share: a release moves between two.
+    ThirdVersion "third_version" 422,
+    /// The first step gives the candidate less than it has.
+    StepBelowNow "step_below_now" 422,
     /// A StatefulSet whose pods are replaced only when somebody deletes them.
     OnDelete "on_delete" 422,
     /// The workload is not as the release left it: there is no safe way back.
@@ -186,6 +190,10 @@ codes! {
     StableNotReady "stable_not_ready" 409,
     ImageTag "image_tag" 200,
     LimitBelowNow "limit_below_now" 200,
+    /// A step is judged later than its window says: few requests reach the new version.
+    LowRate "low_rate" 200,
+    /// A step that pauses itself before enough requests can have reached the new version.
+    NeverEnough "never_enough" 200,
     NoMesh "no_mesh" 200,
 
     // To acknowledge.

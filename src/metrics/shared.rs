@@ -39,6 +39,9 @@ const REMEMBERED: u64 = 10_000;
 const WINDOWS: [u32; 3] = [60, 300, 3600];
 /// The windows with which something young is looked at, longest first, so that all who look share them.
 const SINCE: [u32; 7] = [300, 120, 60, 45, 30, 20, 10];
+/// The windows over which samples of a low rate are counted, longest first.
+const COUNTED: [u32; 18] =
+    [21_600, 14_400, 7_200, 3_600, 2_700, 1_800, 1_200, 900, 600, 450, 300, 240, 180, 150, 120, 90, 75, 60];
 
 /// The metrics of all services, shared by all who look.
 #[derive(Clone)]
@@ -148,9 +151,23 @@ impl Metrics {
     /// What was seen of a service after `from_ms` and never before it, in the longest window that fits
     /// (at most 5 min). `Ok(None)` = nothing yet, or it is too early for any window.
     pub async fn since(&self, snapshot: &Snapshot, from_ms: i64) -> Result<Option<Observed>, Notice> {
+        self.after(snapshot, from_ms, &SINCE).await
+    }
+
+    /// The same over as much of that time as possible: counts of a low rate.
+    pub async fn counted_since(&self, snapshot: &Snapshot, from_ms: i64) -> Result<Option<Observed>, Notice> {
+        self.after(snapshot, from_ms, &COUNTED).await
+    }
+
+    async fn after(
+        &self,
+        snapshot: &Snapshot,
+        from_ms: i64,
+        windows: &[u32],
+    ) -> Result<Option<Observed>, Notice> {
         let at = &snapshot.service.at;
         let age_s = (self.0.clock.now_ms() - from_ms).div_euclid(1000);
-        for window_s in SINCE.into_iter().filter(|window_s| i64::from(*window_s) <= age_s) {
+        for window_s in windows.iter().copied().into_iter().filter(|window_s| i64::from(*window_s) <= age_s) {
             let reading = self.reading(&at.namespace, window_s).await?;
             // A reading that was kept for others began earlier than one of now would.
             if reading.at_ms - i64::from(window_s) * 1000 < from_ms {

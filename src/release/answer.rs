@@ -36,6 +36,7 @@ impl Machine<'_> {
         match kind {
             ActionKind::Deploy { .. } => self.out.state.deployed = true,
             ActionKind::Batch { updated, .. } => {
+                self.out.state.aim_ms = Some(self.now);
                 self.out.state.updated = updated;
                 self.out.state.stage =
                     if phase == Phase::Aborting { Stage::Preflight } else { Stage::Converging };
@@ -50,6 +51,9 @@ impl Machine<'_> {
                 }
             }
             ActionKind::Scale { side, .. } => {
+                if !self.is_mesh() {
+                    self.out.state.aim_ms = Some(self.now);
+                }
                 if side == Side::Stable && phase == Phase::Aborting {
                     self.out.state.scaled_back = true;
                     // Counted from here: pods need their time to start.
@@ -65,6 +69,9 @@ impl Machine<'_> {
                     self.note(Happened::Reasserted);
                 }
                 let forward = aim != self.out.state.aim;
+                if forward || self.out.state.aim_ms.is_none() {
+                    self.out.state.aim_ms = Some(self.now);
+                }
                 self.out.state.aim = aim;
                 self.out.state.declared = true;
                 self.out.state.reassert = false;

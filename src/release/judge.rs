@@ -49,9 +49,10 @@ fn one(analysis: &Analysis, metric: &Metric, at: usize, seen: &Seen, comparable:
         let beside = beside.filter(|value| value.is_finite() && comparable);
         return bounded(metric, blank, value, beside, *direction, comparable);
     }
-    let Some(candidate) = seen.candidate.filter(sane) else { return blank };
+    let (candidate, stable) = seen.basis(analysis.min_requests);
+    let Some(candidate) = candidate.filter(sane) else { return blank };
     let least = f64::from(analysis.min_requests);
-    let stable = seen.stable.filter(sane).filter(|stable| comparable && stable.requests >= least);
+    let stable = stable.filter(sane).filter(|stable| comparable && stable.requests >= least);
     match metric {
         Metric::SuccessRate { .. } => {
             let value = candidate.success_percent();
@@ -177,7 +178,10 @@ fn bounded(
     let Some(beside) = beside else {
         return without_other(fine, limit.absolute.is_some(), comparable);
     };
-    let bound = beside * times;
+    let bound = match metric {
+        Metric::Latency { .. } => limit.latency_bound(beside).unwrap_or(beside * times),
+        _ => beside * times,
+    };
     if beyond(bound) {
         return MetricJudgement {
             verdict: Verdict::Fail,

@@ -396,6 +396,7 @@ impl Machine<'_> {
         moved(&mut state.measure_ms);
         moved(&mut state.not_before_ms);
         moved(&mut state.latest_ms);
+        moved(&mut state.aim_ms);
         for at in &mut state.reasserted_ms {
             *at = at.saturating_add(by_ms);
         }

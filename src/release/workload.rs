@@ -50,12 +50,15 @@ pub struct Copy<'a> {
 
 /// The name of a copy: `reviews-v1` becomes `reviews-v2`, `reviews` becomes `reviews-v2`.
 pub fn name_of(workload: &str, stable: &VersionName, version: &VersionName) -> String {
-    let base = workload.strip_suffix(stable.as_str()).filter(|base| base.ends_with('-') && base.len() > 1);
+    // A name of a version may hold what a name of pods may not.
+    let slug = |name: &VersionName| name.as_str().replace(['.', '_'], "-").to_ascii_lowercase();
+    let (stable, version) = (slug(stable), slug(version));
+    let base = workload.strip_suffix(&stable).filter(|base| base.ends_with('-') && base.len() > 1);
     let name = match base {
         Some(base) => format!("{base}{version}"),
         None => format!("{workload}-{version}"),
     };
-    let room = 63_usize.saturating_sub(version.as_str().len() + 1);
+    let room = 63_usize.saturating_sub(version.len() + 1);
     if name.len() <= 63 {
         name
     } else {

@@ -158,7 +158,7 @@ impl ReleaseRow {
         let share = release.share();
         let slots = Slots::listed([stable.clone(), candidate.clone()]);
         let weights = [(stable.clone(), 100 - share.min(100)), (candidate.clone(), share.min(100))];
-        let steps = release.spec.steps.len();
+        let (step, steps) = crate::views::release::stages::position(&release.spec.steps, release.state.step);
         Self {
             lang,
             id: release.id.to_string(),
@@ -172,7 +172,7 @@ impl ReleaseRow {
             share,
             step: match release.state.phase {
                 phase if phase.is_before() => format!("0 / {steps}"),
-                _ => format!("{} / {steps}", (release.state.step + 1).min(steps)),
+                _ => format!("{step} / {steps}"),
             },
             state: said::state(clock, release),
             started: release.started_ms.map(|at| clock.moment(at, now_ms)),

@@ -9,7 +9,8 @@ pub struct Analysis {
     pub interval_s: u32,
     /// The window of each look: 60, 300 or 3,600 seconds.
     pub window_s: u32,
-    /// Requests that the candidate must have had in the window before anything is said.
+    /// Requests that the candidate must have had before anything is said: in the window, or, where too few come,
+    /// since the split of the step was seen.
     pub min_requests: u32,
     /// Failures in a row after which the policy acts (1..=100).
     pub failures: u32,
@@ -24,7 +25,7 @@ pub enum Metric {
     /// this many points worse than the stable version beside it.
     SuccessRate { limit: Limit },
     /// A quantile of the duration in milliseconds (50, 90, 95 or 99). `absolute`: at most this many
-    /// milliseconds. `relative`: at most this many times the stable version's.
+    /// milliseconds. `relative`: at most this many times the stable version's, or at most `floor_ms` more.
     Latency { quantile: u8, limit: Limit },
     /// A query of PromQL that gives one number, for administrators. `{{service}}`, `{{namespace}}`,
     /// `{{version}}` and `{{window}}` are filled in. `absolute`: the bound. `relative`: at most (least) this
@@ -58,6 +59,21 @@ pub struct Limit {
     pub absolute: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub relative: Option<f64>,
+    /// Latency only: a difference of at most so many milliseconds is never too much, whatever `relative` says;
+    /// `None` = [`LATENCY_FLOOR_MS`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub floor_ms: Option<f64>,
+}
+
+/// What nobody notices: 9 ms beside 5 ms are 1.8 times as long, and fine.
+pub const LATENCY_FLOOR_MS: f64 = 100.0;
+
+impl Limit {
+    /// What a latency may be beside the stable version's: both must be exceeded for a failure.
+    pub fn latency_bound(&self, beside: f64) -> Option<f64> {
+        let floor = self.floor_ms.unwrap_or(LATENCY_FLOOR_MS);
+        self.relative.map(|times| (beside * times).max(beside + floor))
+    }
 }
 
 /// Which side of the limit is good.
@@ -147,6 +163,32 @@ pub struct Seen {
     pub custom: Vec<(Option<f64>, Option<f64>)>,
     /// Why there is nothing, when the source failed as a whole.
     pub error: Option<String>,
+    /// What was counted since the step's split was seen; asked for only where the window held too few requests.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub since: Option<Since>,
+}
+
+/// Counts of the time since a split was seen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Since {
+    /// How long that is, seconds.
+    pub seconds: u32,
+    pub candidate: Option<Counts>,
+    pub stable: Option<Counts>,
+}
+
+impl Seen {
+    /// What a verdict rests on, candidate first: the window; where it holds too few requests of the candidate and the
+    /// time since the split was seen holds enough, that.
+    pub fn basis(&self, least: u32) -> (Option<Counts>, Option<Counts>) {
+        let enough = |counts: &Option<Counts>| counts.is_some_and(|held| held.requests >= f64::from(least));
+        match &self.since {
+            Some(since) if !enough(&self.candidate) && enough(&since.candidate) => {
+                (since.candidate, since.stable)
+            }
+            _ => (self.candidate, self.stable),
+        }
+    }
 }
 
 /// How one look was judged.

@@ -22,7 +22,9 @@ use serde::{Deserialize, Serialize};
 use super::ids::{ServiceRef, VersionName};
 use super::refusal::{Code, Refusal};
 
-pub use analysis::{Analysis, Counts, Direction, Judgement, Limit, Metric, MetricJudgement, Verdict};
+pub use analysis::{
+    Analysis, Counts, Direction, Judgement, LATENCY_FLOOR_MS, Limit, Metric, MetricJudgement, Verdict,
+};
 pub use command::{Command, Word};
 pub use pause::{PauseReason, Paused};
 pub use spec::{Candidate, OnDrift, OnFailure, Policies, Spec, Step, Strategy};
@@ -85,9 +87,32 @@ impl Release {
         self.spec.candidate.version()
     }
 
-    /// Percent of requests that the candidate gets, as the release last wrote it.
+    /// Percent of requests that the candidate gets: as the release last wrote it, or, at its end, as it was then.
     pub fn share(&self) -> u8 {
-        self.state.aim.percent
+        let state = &self.state;
+        let candidate = self.candidate();
+        if state.phase.is_final() && !state.ended_split.is_empty() {
+            return state.ended_split.iter().find(|(name, _)| name == candidate).map_or(0, |(_, n)| *n);
+        }
+        if self.spec.strategy == Strategy::Replicas { self.share_of_pods() } else { state.aim.percent }
+    }
+
+    /// Without a mesh requests follow the pods: those that the steps so far have given each version.
+    pub fn share_of_pods(&self) -> u8 {
+        let (spec, state) = (&self.spec, &self.state);
+        let had = state.stable_replicas.unwrap_or(0);
+        let (mine, all) = if spec.candidate.is_in_place() {
+            (state.updated, had)
+        } else {
+            let done = spec.steps.iter().take(state.step).rev().find_map(|step| match step {
+                Step::Replicas { candidate, stable } => Some((*candidate, stable.unwrap_or(had))),
+                _ => None,
+            });
+            let (candidate, stable) = done.unwrap_or((state.candidate_replicas.unwrap_or(0), had));
+            (candidate, candidate.saturating_add(stable))
+        };
+        let percent = u64::from(mine) * 100 / u64::from(all.max(1));
+        u8::try_from(percent.min(100)).unwrap_or(100)
     }
 }
 

@@ -9,7 +9,7 @@ use super::pause::{PauseReason, Paused};
 use crate::domain::actor::{Identity, Person};
 use crate::domain::ids::Revision;
 use crate::domain::refusal::Refusal;
-use crate::domain::routing::Condition;
+use crate::domain::routing::{Condition, Weights};
 
 /// The large stages of a release's life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -232,6 +232,9 @@ pub struct State {
     /// The same of the candidate.
     #[serde(default)]
     pub candidate_replicas: Option<u32>,
+    /// When that was written, milliseconds since 1970: samples of this share are younger.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub aim_ms: Option<i64>,
     /// True once the release's first aim is what the routing says.
     #[serde(default)]
     pub declared: bool,
@@ -299,6 +302,9 @@ pub struct State {
     /// True once the way back has taken the StatefulSet's template back: its pods are waited for.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub reverting: bool,
+    /// What the routing (without a mesh: the pods) gave each version when it ended: the record, whatever comes later.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ended_split: Weights,
     /// Actions that were tried in vain in a row.
     #[serde(default)]
     pub tries: u32,
@@ -327,6 +333,7 @@ impl State {
             workload: None,
             stable_replicas: None,
             candidate_replicas: None,
+            aim_ms: None,
             declared: false,
             reassert: false,
             seen_entry: 0,
@@ -350,6 +357,7 @@ impl State {
             switch_back: false,
             scaled_back: false,
             reverting: false,
+            ended_split: Weights::new(),
             tries: 0,
             unfrozen_ms: None,
             not_before_ms: None,

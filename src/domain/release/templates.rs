@@ -2,8 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::analysis::{Analysis, Limit, Metric};
+use super::analysis::{Analysis, LATENCY_FLOOR_MS, Limit, Metric};
 use super::spec::{OnFailure, Policies, Step, Strategy};
+
+/// Fewer requests than this say nothing about an error rate.
+pub const FEWEST: u32 = 20;
 
 /// A template by name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -108,14 +111,46 @@ impl Template {
 
     /// What is measured.
     pub fn analysis(self) -> Analysis {
-        let success = Metric::SuccessRate { limit: Limit { absolute: Some(99.0), relative: Some(1.0) } };
-        let latency = Metric::Latency { quantile: 95, limit: Limit { absolute: None, relative: Some(1.5) } };
+        let success = Metric::SuccessRate {
+            limit: Limit { absolute: Some(99.0), relative: Some(1.0), floor_ms: None },
+        };
+        let beside = Limit { absolute: None, relative: Some(1.5), floor_ms: Some(LATENCY_FLOOR_MS) };
+        let latency = Metric::Latency { quantile: 95, limit: beside };
         let (interval_s, window_s, min_requests, failures) = match self {
             Self::Careful => (60, 300, 200, 3),
             Self::Quick => (15, 60, 100, 2),
             Self::ByNight => (60, 300, 200, 2),
         };
         Analysis { interval_s, window_s, min_requests, failures, metrics: vec![success, latency] }
+    }
+
+    /// The same for a service that gets `rate` requests a second: as many requests as its first share brings while
+    /// that holds, so that each step can be judged in its time. Never fewer than [`FEWEST`].
+    pub fn analysis_at(self, strategy: Strategy, rate: Option<f64>) -> Analysis {
+        let mut out = self.analysis();
+        let steps = self.steps(strategy, 1);
+        let share = steps.iter().find_map(|step| match step {
+            Step::Weight { percent } | Step::Mirror { percent } if *percent > 0 => Some(*percent),
+            _ => None,
+        });
+        let hold = steps.iter().find_map(|step| match step {
+            Step::Hold { seconds } => Some(*seconds),
+            _ => None,
+        });
+        let (Some(rate), Some(share), Some(hold)) = (rate.filter(|rate| *rate > 0.0), share, hold) else {
+            return out;
+        };
+        let hold = f64::from(u32::try_from(hold).unwrap_or(u32::MAX));
+        // Traffic comes unevenly: a fifth less than expected is still enough.
+        let expected = rate * f64::from(share) / 100.0 * hold * 0.8;
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "between two small numbers"
+        )]
+        let fits = expected.clamp(f64::from(FEWEST), f64::from(out.min_requests)) as u32;
+        out.min_requests = fits;
+        out
     }
 
     /// What happens when it goes wrong.

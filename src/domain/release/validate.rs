@@ -103,7 +103,8 @@ fn candidate(spec: &Spec, out: &mut Vec<Refusal>) {
         out.push(Refusal::new(Code::SameVersion).field("candidate.version").arg("v", &spec.stable));
     }
     let Candidate::Image { version, image, replicas, in_place } = &spec.candidate else { return };
-    if !is_dns_label(version.as_str()) || version.as_str().len() > MAX_VERSION {
+    let legal = is_label_value(version.as_str()) && is_dns_label(&version.as_str().replace('.', "-"));
+    if !legal || version.as_str().len() > MAX_VERSION {
         let shown: String = version.as_str().chars().take(80).collect();
         let refusal = Refusal::new(Code::VersionLabel).field("candidate.version");
         out.push(refusal.arg("name", shown).arg("max", MAX_VERSION));
@@ -268,10 +269,13 @@ fn analysis(held: &Analysis, out: &mut Vec<Refusal>) {
         };
         let fine = match metric {
             Metric::SuccessRate { .. } => good(absolute, 100.0) && good(relative, 100.0),
-            Metric::Latency { .. } => good(absolute, 3_600_000.0) && good(relative, 1_000.0),
+            Metric::Latency { .. } => {
+                good(absolute, 3_600_000.0) && good(relative, 1_000.0) && good(limit.floor_ms, 3_600_000.0)
+            }
             Metric::Custom { .. } => absolute.is_none_or(f64::is_finite) && good(relative, 1_000_000.0),
         };
-        if !fine {
+        let floored = limit.floor_ms.is_some() && !matches!(metric, Metric::Latency { .. });
+        if !fine || floored {
             out.push(Refusal::new(Code::LimitRange).field(field("limit")));
         }
         match metric {

@@ -296,9 +296,11 @@ impl Services {
         if phase.owns_service() && !before.state.phase.owns_service() {
             after.release.started_ms = after.release.started_ms.or(Some(now_ms));
             after.release.ended_ms = None;
+            after.release.state.ended_split.clear();
         }
         if phase.is_final() && !before.state.phase.is_final() {
             after.release.ended_ms = Some(now_ms);
+            after.release.state.ended_split = self.split_now(&after.release);
         }
         let command = out.happened.iter().find_map(|one| match one {
             Happened::Told { word } => Some(*word),
@@ -341,8 +343,18 @@ impl Services {
             request_id: by.request_id.clone(),
             details: Details { release: Some(Box::new(mark)), ..Details::default() },
         };
-        let outcome =
-            Outcome { at_ms: now_ms, ending: Ending::Applied, revision: None, details: Details::default() };
+        // What was tried in vain is no success, whatever else this transition says.
+        let failed = happened.iter().find_map(|one| match one {
+            Happened::NotDone { refusal, .. } => Some(refusal.clone()),
+            _ => None,
+        });
+        let ending = match &failed {
+            None => Ending::Applied,
+            Some(refusal) if refusal.code.status() < 500 => Ending::Refused,
+            Some(_) => Ending::Failed,
+        };
+        let details = Details { refusal: failed, ..Details::default() };
+        let outcome = Outcome { at_ms: now_ms, ending, revision: None, details };
         let entry = TimelineEntry {
             seq: release.seq,
             at_ms: now_ms,

@@ -15,6 +15,7 @@ mod objects;
 mod observe;
 mod owner;
 mod plan;
+mod plan_objects;
 mod rights;
 mod stateful;
 mod traffic;
@@ -23,6 +24,7 @@ mod workloads;
 
 pub use ask::{ReleaseAsk, ReleaseDetail, ReleasePage, ReleaseShow, Until};
 pub use back::WayBack;
+pub use plan_objects::{Objects, StepObjects};
 pub use plan::ReleasePlan;
 pub use webhooks::{Webhook, signature};
 

@@ -5,14 +5,18 @@ use crate::domain::ids::VersionName;
 use crate::domain::observed::Observed;
 use crate::domain::owner::{Owner, Role};
 use crate::domain::refusal::Refusal;
-use crate::domain::release::analysis::{Counts, Seen};
+use crate::domain::release::analysis::{Counts, Seen, Since};
 use crate::domain::release::{Metric, Release, Strategy};
+use crate::domain::routing::Weights;
 use crate::domain::snapshot::Snapshot;
-use crate::metrics::{Health, Latency, MetricsError};
+use crate::metrics::{Health, Latency, MetricsError, Notice};
 use crate::release::{Event, Pods, World};
 use crate::services::Services;
 
 use super::locked;
+
+/// A split that was written has reached every proxy after this time, milliseconds.
+const REACHED_MS: i64 = 10_000;
 
 impl Services {
     /// The service as it stands, cheaply; `Tick` when nothing is known of it.
@@ -52,6 +56,24 @@ impl Services {
         Event::World(world)
     }
 
+    /// What each version gets now: as declared, or, without a mesh, by pods.
+    pub(super) fn split_now(&self, release: &Release) -> Weights {
+        let Some(snapshot) = self.inner.cache.snapshot(release.at()) else { return Weights::new() };
+        if release.spec.strategy != Strategy::Replicas {
+            return self.inner.routings.of(&snapshot).declared().unwrap_or_default();
+        }
+        if release.spec.candidate.is_in_place() {
+            let share = release.share_of_pods();
+            let both = (release.spec.stable.clone(), release.candidate().clone());
+            return vec![(both.0, 100 - share), (both.1, share)];
+        }
+        let of = |version: &VersionName| u64::from(pods(&snapshot, version).wanted);
+        let (stable, candidate) = (&release.spec.stable, release.candidate());
+        let share = of(candidate) * 100 / (of(stable) + of(candidate)).max(1);
+        let share = u8::try_from(share.min(100)).unwrap_or(100);
+        vec![(stable.clone(), 100 - share), (candidate.clone(), share)]
+    }
+
     /// Takes one look at the figures.
     pub(super) async fn look_at(&self, release: &Release) -> Seen {
         let failed = |error: String| Seen { error: Some(error), ..Seen::default() };
@@ -66,9 +88,16 @@ impl Services {
         let candidate = release.spec.candidate.version();
         let of = |version: &VersionName| observed.as_ref().and_then(|seen| counts(seen, version));
         let mut seen = Seen { candidate: of(candidate), stable: of(&release.spec.stable), ..Seen::default() };
+        let least = f64::from(analysis.min_requests);
+        if seen.candidate.is_none_or(|counts| counts.requests < least) {
+            seen.since = match self.counted_since(release, &snapshot).await {
+                Ok(since) => since,
+                Err(notice) => return failed(notice.error.to_string()),
+            };
+        }
         for metric in &analysis.metrics {
             if let Metric::Latency { quantile, .. } = metric
-                && let Err(error) = self.durations(&snapshot, release, *quantile, &mut seen).await
+                && let Err(error) = self.all_durations(&snapshot, release, *quantile, &mut seen).await
             {
                 return failed(error.to_string());
             }
@@ -87,8 +116,24 @@ impl Services {
         seen
     }
 
-    /// Adds a quantile that the figures shared by all viewers do not hold.
-    async fn durations(
+    /// What was counted since the split of the step under way was seen in the figures; where that was never said
+    /// (too few requests to be sure), since it must have reached every proxy. `None` = it is too early.
+    async fn counted_since(&self, release: &Release, snapshot: &Snapshot) -> Result<Option<Since>, Notice> {
+        let Some(written_ms) = release.state.aim_ms else { return Ok(None) };
+        let state = self.inner.store.revision(release.at()).await.ok().flatten();
+        let seen_ms = state.and_then(|state| state.steps?.seen_ms).filter(|seen_ms| *seen_ms >= written_ms);
+        let from_ms = seen_ms.unwrap_or_else(|| written_ms.saturating_add(REACHED_MS));
+        let Some(observed) = self.inner.metrics.counted_since(snapshot, from_ms).await? else {
+            return Ok(None);
+        };
+        Ok(Some(Since {
+            seconds: observed.window_s,
+            candidate: counts(&observed, release.spec.candidate.version()),
+            stable: counts(&observed, &release.spec.stable),
+        }))
+    }
+
+    async fn all_durations(
         &self,
         snapshot: &Snapshot,
         release: &Release,
@@ -96,10 +141,24 @@ impl Services {
         seen: &mut Seen,
     ) -> Result<(), MetricsError> {
         let window_s = release.spec.analysis.as_ref().map_or(60, |analysis| analysis.window_s);
-        let both = [
-            (release.spec.candidate.version(), &mut seen.candidate),
-            (&release.spec.stable, &mut seen.stable),
-        ];
+        let pair = (&mut seen.candidate, &mut seen.stable);
+        self.durations(snapshot, release, (quantile, window_s), pair).await?;
+        if let Some(since) = &mut seen.since {
+            let pair = (&mut since.candidate, &mut since.stable);
+            self.durations(snapshot, release, (quantile, since.seconds), pair).await?;
+        }
+        Ok(())
+    }
+
+    /// Adds a quantile that the figures shared by all viewers do not hold.
+    async fn durations(
+        &self,
+        snapshot: &Snapshot,
+        release: &Release,
+        (quantile, window_s): (u8, u32),
+        (candidate, stable): (&mut Option<Counts>, &mut Option<Counts>),
+    ) -> Result<(), MetricsError> {
+        let both = [(release.spec.candidate.version(), candidate), (&release.spec.stable, stable)];
         for (version, counts) in both {
             let Some(counts) = counts.as_mut().filter(|counts| counts.quantile(quantile).is_none()) else {
                 continue;

@@ -7,7 +7,7 @@ use crate::domain::observed::VersionTraffic;
 use crate::domain::overview::barriers;
 use crate::domain::refusal::{Check, Code, Refusal, Severity};
 use crate::domain::release::{
-    Candidate, Metric, Phase, Release, ReleaseId, Spec, State, Step, Strategy, validate,
+    Analysis, Candidate, Metric, Phase, Release, ReleaseId, Spec, State, Step, Strategy, validate,
 };
 use crate::domain::service::WorkloadKind;
 use crate::metrics::Health;
@@ -15,6 +15,7 @@ use crate::release::workload;
 use crate::services::Services;
 use crate::services::change::Look;
 
+use super::plan_objects::{Objects, objects_of};
 use super::workloads::source_of;
 
 /// A wish, thought through.
@@ -30,6 +31,8 @@ pub struct ReleasePlan {
     pub creates: Vec<String>,
     pub changes: Vec<String>,
     pub deletes: Vec<String>,
+    /// The same step by step, with the differences of the first write.
+    pub objects: Objects,
 }
 
 impl Services {
@@ -45,6 +48,15 @@ impl Services {
         plan.refusals.extend(self.wish_right(&who.identity, spec, &look).await?);
         against(spec, &look, &mut plan);
         self.rolls(spec, &look, &mut plan).await;
+        let objects = objects_of(&imagined(spec), &look, &self.inner.settings.policy);
+        plan.creates = objects.all(|step| &step.creates);
+        plan.changes = objects.all(|step| &step.changes);
+        plan.changes.retain(|name| !plan.creates.contains(name));
+        let more: Vec<String> =
+            objects.at_end.iter().filter(|name| !plan.changes.contains(name)).cloned().collect();
+        plan.changes.extend(more);
+        plan.deletes = objects.after_abort.clone();
+        plan.objects = objects;
         self.figures(who, spec, &look, &mut plan).await?;
         Ok(plan)
     }
@@ -77,6 +89,9 @@ impl Services {
         }
         let observed = self.inner.metrics.observed(&look.snapshot, analysis.window_s).await.ok().flatten();
         let stable = observed.as_ref().and_then(|seen| seen.of(spec.stable.as_str()));
+        if let Some(seen) = &observed {
+            plan.checks.extend(too_slow(spec, analysis, seen.rate()));
+        }
         for (at, metric) in analysis.metrics.iter().enumerate() {
             let now = match metric {
                 Metric::SuccessRate { .. } => {
@@ -122,6 +137,53 @@ impl Services {
     }
 }
 
+/// The first step whose share brings too few requests to be judged in its window, or ever: said beforehand, by the
+/// rate of now (requests a second).
+fn too_slow(spec: &Spec, analysis: &Analysis, rate: f64) -> Option<Check> {
+    let deadline = f64::from(spec.policies.step_deadline_s);
+    let least = f64::from(analysis.min_requests);
+    let mut share = None;
+    for step in &spec.steps {
+        let hold = match step {
+            Step::Weight { percent } => {
+                share = Some(*percent).filter(|percent| *percent > 0);
+                continue;
+            }
+            Step::Hold { seconds } => f64::from(u32::try_from(*seconds).unwrap_or(u32::MAX)),
+            Step::Analysis { .. } => 0.0,
+            _ => continue,
+        };
+        let Some(percent) = share else { continue };
+        let reach = rate * f64::from(percent) / 100.0;
+        let check = |severity, code| {
+            Check::new(severity, code)
+                .arg("v", spec.candidate.version())
+                .arg("n", format!("{:.0}", reach * 60.0))
+                .arg("percent", percent)
+                .arg("least", analysis.min_requests)
+        };
+        let needed = if reach > 0.0 { least / reach } else { f64::INFINITY };
+        let minutes = |seconds: f64| format!("{:.0}", (seconds / 60.0).ceil());
+        let most = hold + deadline;
+        if needed > most {
+            let fits = (reach * most * 0.8).floor();
+            return Some(
+                check(Severity::Acknowledge, Code::NeverEnough)
+                    .arg("most", minutes(most))
+                    .arg("fits", format!("{fits:.0}")),
+            );
+        }
+        if needed > f64::from(analysis.window_s) {
+            return Some(
+                check(Severity::Info, Code::LowRate)
+                    .arg("window", minutes(f64::from(analysis.window_s)))
+                    .arg("better", minutes(needed)),
+            );
+        }
+    }
+    None
+}
+
 /// The release that a wish would be.
 fn imagined(spec: &Spec) -> Release {
     Release {
@@ -142,7 +204,6 @@ fn imagined(spec: &Spec) -> Release {
 fn against(spec: &Spec, look: &Look, plan: &mut ReleasePlan) {
     let refuse = |code: Code, field: &str| Refusal::new(code).field(field);
     let versions = &look.snapshot.versions;
-    let namespace = &spec.service.namespace;
     let candidate = spec.candidate.version();
     let source = source_of(&look.snapshot, &spec.stable);
     if let Err(refusal) = &source {
@@ -162,23 +223,12 @@ fn against(spec: &Spec, look: &Look, plan: &mut ReleasePlan) {
                 if *source.image == **image {
                     plan.refusals.push(refuse(Code::SameImage, "candidate.image").arg("image", image));
                 }
-                let kind = match source.kind {
-                    WorkloadKind::Deployment => "Deployment",
-                    WorkloadKind::StatefulSet => "StatefulSet",
-                };
                 if *in_place {
                     if source.kind != WorkloadKind::StatefulSet {
                         plan.refusals
                             .push(refuse(Code::NotStateful, "candidate.in_place").arg("v", &spec.stable));
                     }
-                    plan.changes.push(format!("{kind} {namespace}/{}", source.name));
                 } else {
-                    let name = workload::name_of(&source.name, &spec.stable, version);
-                    let made = format!("{kind} {namespace}/{name}");
-                    if spec.policies.delete_after_abort {
-                        plan.deletes.push(made.clone());
-                    }
-                    plan.creates.push(made);
                     // Pods of a copy that the service does not choose would never get a request.
                     let key = super::workloads::key_of(stable);
                     if look.snapshot.service.selector.contains_key(key) {
@@ -231,10 +281,20 @@ fn against(spec: &Spec, look: &Look, plan: &mut ReleasePlan) {
     }
     for (version, weight) in look.routing.declared().unwrap_or_default() {
         if weight > 0 && version != spec.stable && version != *candidate {
-            plan.refusals.push(refuse(Code::StillServing, "stable").arg("v", version).arg("n", weight));
+            plan.refusals.push(refuse(Code::ThirdVersion, "stable").arg("v", version).arg("n", weight));
         }
     }
-    plan.changes.extend(look.routing.objects.iter().map(ToString::to_string));
+    // A canary that was begun by hand is taken over where it is: its first step must not take it back.
+    let has = look.routing.declared().unwrap_or_default();
+    let has = has.iter().find(|(version, _)| version == candidate).map_or(0, |(_, weight)| *weight);
+    let first = spec.steps.iter().enumerate().find_map(|(at, step)| match step {
+        Step::Weight { percent } => Some((at, *percent)),
+        _ => None,
+    });
+    if let Some((at, percent)) = first.filter(|(_, percent)| *percent < has) {
+        let refusal = Refusal::new(Code::StepBelowNow).field(format!("steps.{at}.percent"));
+        plan.refusals.push(refusal.arg("v", candidate).arg("n", percent).arg("now", has));
+    }
 }
 
 fn shares(spec: &Spec) -> Vec<(u64, u8)> {

@@ -8,8 +8,8 @@ use crate::domain::class::Class;
 use crate::domain::command::{Lane, MirrorWish, TrafficChange};
 use crate::domain::overview::Refused;
 use crate::domain::refusal::{Code, Refusal};
-use crate::domain::release::Happened;
 use crate::domain::release::state::{Action, ActionKind, Aim};
+use crate::domain::release::{Happened, Release};
 use crate::domain::split::Split;
 use crate::release::Trouble;
 use crate::services::Services;
@@ -41,7 +41,7 @@ impl Services {
             ActionKind::Traffic { aim } => {
                 let look =
                     self.look(held.release.at(), false).await.map_err(|refusal| of_refusal(&refusal))?;
-                Wish::Set(change_of(held, aim, &look)?)
+                Wish::Set(change_of(&held.release, aim, &look)?)
             }
             _ => return Ok(()),
         };
@@ -103,8 +103,7 @@ pub(super) fn actor_of(held: &Held, action: &Action) -> Actor {
     Actor { identity: Arc::new(identity), channel: Channel::Automatic, address: None }
 }
 
-fn change_of(held: &Held, aim: &Aim, look: &Look) -> Result<TrafficChange, Trouble> {
-    let release = &held.release;
+pub(super) fn change_of(release: &Release, aim: &Aim, look: &Look) -> Result<TrafficChange, Trouble> {
     let (stable, candidate) = (&release.spec.stable, release.spec.candidate.version());
     let known = look.snapshot.versions.iter().any(|version| version.name == *candidate);
     if aim.touches_candidate() && !known {

@@ -6,12 +6,14 @@ use askama::filters::HtmlSafe;
 
 use super::buttons::why_not;
 use super::{Given, said};
-use crate::domain::ids::VersionName;
+use crate::domain::ids::{Kind, VersionName};
+use crate::domain::refusal::{Code, Refusal};
 use crate::domain::release::state::Side;
-use crate::domain::release::{Phase, Word};
+use crate::domain::release::{Phase, Strategy, Word};
 use crate::domain::service::WorkloadKind;
 use crate::views::bars::short;
 use crate::views::lang::{Lang, Rich};
+use crate::views::text;
 
 /// The card.
 #[derive(Clone, Debug, PartialEq, Eq, Template)]
@@ -48,7 +50,14 @@ impl After {
         if state.removing == Some(side) {
             return Self { lang, title, text: of("going").rich(), deletes: Vec::new(), button: None };
         }
+        let declared = given.overview.and_then(|item| item.routing.declared()).unwrap_or_default();
+        let has = declared.iter().find(|(known, _)| known == version).map_or(0, |(_, weight)| *weight);
+        let serving = |n: u8| {
+            let refusal = Refusal::new(Code::StillServing).arg("v", version).arg("n", n);
+            text::refusal(lang, &refusal).text
+        };
         let why = why_not(lang, given, word);
+        let why = why.or_else(|| (has > 0 && given.release.state.phase.is_final()).then(|| serving(has)));
         let text = match (&why, state.phase) {
             (Some(_), Phase::Succeeded | Phase::RolledBack | Phase::NeedsAttention) | (None, _) => {
                 of("text").rich()
@@ -82,7 +91,10 @@ pub fn deletes(lang: Lang, given: Given<'_>, version: &VersionName) -> Vec<Strin
         let what = format!("{kind} {}", workload.name);
         out.push(lang.count("release.after.workload", workload.wanted).with("what", what).into());
     }
-    out.push(lang.t("release.after.subset").with("v", short(version.as_str())).into());
+    let subsets = item.routing.objects.iter().any(|object| object.kind == Kind::DestinationRule);
+    if subsets && given.release.spec.strategy != Strategy::Replicas {
+        out.push(lang.t("release.after.subset").with("v", short(version.as_str())).into());
+    }
     let rules = item
         .routing
         .rules

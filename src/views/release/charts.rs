@@ -4,7 +4,7 @@ use askama::Template;
 use askama::filters::HtmlSafe;
 
 use super::{Given, said, slots};
-use crate::domain::release::{Judgement, Metric, MetricJudgement, OnFailure, Verdict};
+use crate::domain::release::{Judgement, LATENCY_FLOOR_MS, Metric, MetricJudgement, OnFailure, Verdict};
 use crate::views::bars::short;
 use crate::views::chrome::Chip;
 use crate::views::lang::Lang;
@@ -127,7 +127,13 @@ fn limit(lang: Lang, given: Given<'_>, metric: &Metric) -> String {
         let n = crate::views::text::percent(value);
         let text = match metric {
             Metric::SuccessRate { .. } => lang.count("release.chart.points", n),
-            _ => lang.t("release.chart.times").with("sign", sign).with("n", n),
+            Metric::Latency { .. } => {
+                let floor = metric.limit().floor_ms.unwrap_or(LATENCY_FLOOR_MS);
+                let key = if floor > 0.0 { "times_or" } else { "times" };
+                let text = lang.t(&format!("release.chart.{key}")).with("sign", sign).with("n", n);
+                text.with("floor", said::value(lang, metric, floor))
+            }
+            Metric::Custom { .. } => lang.t("release.chart.times").with("sign", sign).with("n", n),
         };
         text.with("w", &stable).to_string()
     }));

@@ -20,11 +20,13 @@ pub mod change_steps;
 use askama::Template;
 use askama::filters::HtmlSafe;
 
+use crate::domain::ids::VersionName;
 use crate::domain::overview::{Difference, Overview, Rights};
 use crate::domain::refusal::Refusal;
 use crate::domain::release::{Judgement, PauseReason, Phase, Release, TimelineEntry};
+use crate::domain::routing::Weights;
 
-use super::bars::{Slots, short};
+use super::bars::{Slots, in_words, short};
 use super::chrome::{Chip, Chrome, Notice, Tone};
 use super::lang::Lang;
 use super::query::service_path;
@@ -118,6 +120,7 @@ impl ReleasePage {
         let (lang, at) = (chrome.lang(), release.at());
         let bars = given
             .overview
+            .filter(|_| !release.state.phase.is_final())
             .map(|item| (Declared::of(lang, item), ObservedLine::of(lang, item), Verdict::of(lang, item)));
         let actions = Actions::of(lang, given);
         Self {
@@ -159,7 +162,7 @@ impl ReleasePage {
         ];
         out.extend(Charts::of(clock, given).map(|charts| ("rel-charts", charts.to_string())));
         out.extend(Numbers::of(lang, given).map(|numbers| ("rel-numbers", numbers.to_string())));
-        if let Some(item) = given.overview {
+        if let Some(item) = given.overview.filter(|_| !given.release.state.phase.is_final()) {
             out.push(("t-declared", Declared::of(lang, item).to_string()));
             out.push(("t-observed", ObservedLine::of(lang, item).to_string()));
             out.push(("t-verdict", Verdict::of(lang, item).to_string()));
@@ -210,6 +213,25 @@ impl Head {
     }
 }
 
+/// What became of the service after the end, where that is something else than the release left.
+fn since(lang: Lang, given: Given<'_>) -> Option<Notice> {
+    let (item, state) = (given.overview?, &given.release.state);
+    let now = item.routing.declared()?;
+    let of = |weights: &Weights, name: &VersionName| {
+        weights.iter().find(|(known, _)| known == name).map_or(0, |(_, weight)| *weight)
+    };
+    let same =
+        now.iter().chain(&state.ended_split).all(|(name, _)| of(&now, name) == of(&state.ended_split, name));
+    if !state.phase.is_final() || state.ended_split.is_empty() || same {
+        return None;
+    }
+    let by = item.last.as_ref().map_or("?", |last| last.by.as_str());
+    let text = lang.t("release.since").with("split", in_words(&now)).with("n", item.revision);
+    let at = given.release.at();
+    let link = (service_path(at.namespace.as_str(), &at.name), lang.t("release.see_service").to_string());
+    Some(Notice { link: Some(link), ..Notice::new(Tone::Info, text.with("who", by).rich()) })
+}
+
 impl Banner {
     fn of(clock: Clockface, given: Given<'_>) -> Self {
         let (lang, release) = (clock.lang, given.release);
@@ -248,6 +270,7 @@ impl Banner {
         if state.phase == Phase::Superseded {
             notices.push(Notice::new(Tone::Info, lang.t("release.superseded").rich()));
         }
+        notices.extend(since(lang, given));
         if given.overview.is_none() {
             notices.push(Notice::new(Tone::Warn, lang.t("release.no_service").rich()));
         }

@@ -47,6 +47,8 @@ impl Now {
         let candidate = short(release.candidate().as_str());
         let seen = given.overview.and_then(|item| item.observed.as_ref());
         let observed = match seen {
+            // The record of an end is no place for what is seen now.
+            _ if release.state.phase.is_final() => lang.t("release.now.at_end").to_string(),
             None => lang.t("traffic.no_metrics").to_string(),
             Some(seen) if seen.requests() <= 0.0 => lang.t("traffic.no_requests").into(),
             Some(seen) if seen.too_few() => lang.t("traffic.too_few").into(),

@@ -135,8 +135,15 @@ fn mark(given: Given<'_>, stage: &StageOf, deploying: bool) -> Mark {
         Phase::Running | Phase::Promoting if !deploying && stage.steps.contains(&now.step) => Mark::Current,
         Phase::Paused if !deploying && stage.steps.contains(&now.step) => Mark::Stuck,
         Phase::Running | Phase::Paused | Phase::Promoting => Mark::ToCome,
+        // What was reached was reached, whatever came of the release afterwards.
+        _ if reached(stage, now.step) => Mark::Done,
         _ => Mark::Skipped,
     }
+}
+
+/// True when the stage gave the new version what it says, though it did not end.
+fn reached(stage: &StageOf, step: usize) -> bool {
+    stage.aim.is_some_and(|aim| aim < step)
 }
 
 fn title(lang: Lang, given: Given<'_>, stage: &StageOf) -> String {
@@ -155,13 +162,17 @@ fn said_of(clock: Clockface, given: Given<'_>, stage: &StageOf, mark: Mark) -> S
     let lang = clock.lang;
     if mark == Mark::Done {
         let last = stage.steps.end.saturating_sub(1);
-        let done = given.timeline.iter().find(|entry| {
-            entry.happened.iter().any(|one| matches!(one, Happened::StepDone { step } if *step == last))
-        });
-        return match done {
-            Some(entry) => lang.t("release.rail.done_at").with("time", clock.hour(entry.at_ms)).into(),
-            None => String::new(),
+        let at = |at: usize| {
+            let ended = |one: &Happened| matches!(one, Happened::StepDone { step } if *step == at);
+            given.timeline.iter().find(|entry| entry.happened.iter().any(ended))
         };
+        let (key, found) = match (at(last), stage.aim) {
+            (Some(entry), _) => ("release.rail.done_at", Some(entry)),
+            (None, Some(aim)) => ("release.rail.reached_at", at(aim)),
+            (None, None) => ("", None),
+        };
+        return found
+            .map_or_else(String::new, |entry| lang.t(key).with("time", clock.second(entry.at_ms)).into());
     }
     if mark == Mark::Stuck && given.release.state.pause_reason() != Some(PauseReason::Gate) {
         let reason = given.release.state.pause_reason();

@@ -65,8 +65,8 @@ pub fn state(clock: Clockface, release: &Release) -> Chip {
             Chip::new(Tone::Info, "clock", text)
         }
         Phase::Running => {
-            let n = (state.step + 1).min(spec.steps.len());
-            let text = lang.t("release.running").with("n", n).with("of", spec.steps.len());
+            let (n, of) = super::stages::position(&spec.steps, state.step);
+            let text = lang.t("release.running").with("n", n).with("of", of);
             Chip::new(Tone::Info, "run", text)
         }
         Phase::Promoting | Phase::Finalising => Chip::new(Tone::Info, "run", plain()),

@@ -51,6 +51,13 @@ pub fn stages(steps: &[Step]) -> Vec<StageOf> {
     out
 }
 
+/// Which stage a step belongs to (from 1) and how many there are: steps are counted as people see them, everywhere.
+pub fn position(steps: &[Step], step: usize) -> (usize, usize) {
+    let all = stages(steps);
+    let found = all.iter().position(|stage| stage.steps.contains(&step));
+    (found.map_or(all.len(), |at| at + 1), all.len())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

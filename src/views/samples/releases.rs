@@ -31,12 +31,12 @@ fn release() -> Release {
     let mut analysis = Template::Careful.analysis();
     analysis
         .metrics
-        .push(Metric::Latency { quantile: 99, limit: Limit { absolute: Some(120.0), relative: None } });
+        .push(Metric::Latency { quantile: 99, limit: Limit { absolute: Some(120.0), ..Limit::default() } });
     analysis.metrics.push(Metric::Custom {
         name: "Queue length".to_owned(),
         query: "sum(queue_length{version=\"{{version}}\"})".to_owned(),
         direction: Direction::AtMost,
-        limit: Limit { absolute: Some(40.0), relative: None },
+        limit: Limit { absolute: Some(40.0), ..Limit::default() },
     });
     let spec = Spec {
         service: ServiceRef::new("bookinfo", "reviews"),

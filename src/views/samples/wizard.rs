@@ -77,7 +77,7 @@ pub fn add(pages: &mut Vec<Page>, lang: Lang, theme: Theme) {
     ] {
         let mut fields = Fields::new("bookinfo/reviews", "v1");
         strategy.as_str().clone_into(&mut fields.strategy);
-        fields.take_template(Template::Careful, 5);
+        fields.take_template(Template::Careful, 5, None);
         (fields.from, fields.adopt) =
             if adopt { ("adopt".to_owned(), "v2".to_owned()) } else { ("image".to_owned(), String::new()) };
         fields.analyse = strategy != Strategy::BlueGreen;

@@ -88,6 +88,8 @@ pub struct MetricField {
     pub direction: String,
     pub absolute: String,
     pub relative: String,
+    /// Latency: milliseconds by which it must be worse, too.
+    pub floor: String,
 }
 
 /// The number without needless decimals.
@@ -186,6 +188,7 @@ impl MetricField {
             kind: metric.kind().to_owned(),
             absolute: some(limit.absolute),
             relative: some(limit.relative),
+            floor: some(limit.floor_ms),
             direction: "at_most".to_owned(),
             ..Self::default()
         };
@@ -230,16 +233,17 @@ impl Fields {
             from: "image".to_owned(),
             ..Self::default()
         };
-        out.take_template(Template::Careful, 3);
+        out.take_template(Template::Careful, 3, None);
         out
     }
 
     /// Takes steps, analysis and policies of a template; `replicas` = pods of the stable version.
-    pub fn take_template(&mut self, template: Template, replicas: u32) {
+    /// `rate` = requests a second that the service gets, where that is known.
+    pub fn take_template(&mut self, template: Template, replicas: u32, rate: Option<f64>) {
         let strategy = Strategy::parse(&self.strategy).unwrap_or(Strategy::Canary);
         template.as_str().clone_into(&mut self.template);
         self.rows = Row::of_steps(&template.steps(strategy, replicas.max(1)));
-        self.take_analysis(Some(&template.analysis()));
+        self.take_analysis(Some(&template.analysis_at(strategy, rate)));
         self.take_policies(&template.policies());
     }
 
@@ -356,6 +360,7 @@ impl Fields {
                 direction: of("direction"),
                 absolute: of("absolute"),
                 relative: of("relative"),
+                floor: of("floor"),
             }
         };
         Self {
@@ -459,6 +464,7 @@ impl Fields {
                 ("direction", &metric.direction),
                 ("absolute", &metric.absolute),
                 ("relative", &metric.relative),
+                ("floor", &metric.floor),
             ] {
                 put(&format!("m.{at}.{part}"), value);
             }

@@ -161,8 +161,12 @@ impl Wish {
     fn metric(&mut self, metric: &MetricField, at: usize) -> Value {
         let field = format!("analysis.metrics.{at}.limit");
         let mut limit = json!({});
-        for (name, typed) in [("absolute", &metric.absolute), ("relative", &metric.relative)] {
-            if typed.trim().is_empty() {
+        for (name, typed) in
+            [("absolute", &metric.absolute), ("relative", &metric.relative), ("floor_ms", &metric.floor)]
+        {
+            // Only a latency beside another one has a floor.
+            let idle = name == "floor_ms" && (metric.kind != "latency" || metric.relative.trim().is_empty());
+            if idle || typed.trim().is_empty() {
                 continue;
             }
             match number(typed) {

@@ -131,6 +131,9 @@ pub struct LimitBody {
     pub absolute: Option<f64>,
     #[schema(nullable)]
     pub relative: Option<f64>,
+    /// Latency only: a difference of at most so many milliseconds never fails a relative limit. Left out = 100.
+    #[schema(nullable, minimum = 0, maximum = 3_600_000)]
+    pub floor_ms: Option<f64>,
 }
 
 /// Which side of the limit is good.

@@ -186,6 +186,22 @@ pub struct Plan {
     pub checks: Vec<Check>,
     /// The new version's share over time.
     pub shares: Vec<Share>,
+    /// Every object that any step makes, changes, or (after an abort, where the policies say so) deletes.
+    pub creates: Vec<String>,
+    pub changes: Vec<String>,
+    pub deletes: Vec<String>,
+    /// The same in order.
+    pub steps: Vec<StepWrites>,
+    /// What the first write changes in routing objects.
+    pub first_diffs: Vec<super::effect::Edit>,
+}
+
+/// What one step writes.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct StepWrites {
+    /// From 0; null before the first step.
+    #[schema(required = true)]
+    pub step: Option<usize>,
     pub creates: Vec<String>,
     pub changes: Vec<String>,
     pub deletes: Vec<String>,
@@ -371,6 +387,18 @@ impl Plan {
             creates: plan.creates,
             changes: plan.changes,
             deletes: plan.deletes,
+            first_diffs: super::effect::Edit::all(&plan.objects.diffs),
+            steps: plan
+                .objects
+                .steps
+                .into_iter()
+                .map(|one| StepWrites {
+                    step: one.step,
+                    creates: one.creates,
+                    changes: one.changes,
+                    deletes: one.deletes,
+                })
+                .collect(),
         }
     }
 }

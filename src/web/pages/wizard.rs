@@ -45,6 +45,10 @@ pub async fn new(
         (fields.from, fields.adopt) = ("adopt".to_owned(), of("version"));
     }
     let item = desk.service(&fields.service).await;
+    if item.is_some() {
+        // What the form begins with fits what the service gets.
+        fields.take_template(Template::Careful, pods(&fields, item.as_ref()), rate(item.as_ref()));
+    }
     settle(&mut fields, item.as_ref(), None);
     desk.page(fields, item, None, Mood::quiet(), 200).await
 }
@@ -189,7 +193,7 @@ fn settle(fields: &mut Fields, item: Option<&Overview>, was: Option<&Fields>) {
     }
     if was.is_some_and(|was| was.strategy != fields.strategy) || fields.rows.is_empty() && was.is_none() {
         let template = Template::parse(&fields.template).unwrap_or(Template::Careful);
-        fields.take_template(template, pods(fields, item));
+        fields.take_template(template, pods(fields, item), rate(item));
     }
 }
 
@@ -197,6 +201,11 @@ fn settle(fields: &mut Fields, item: Option<&Overview>, was: Option<&Fields>) {
 fn pods(fields: &Fields, item: Option<&Overview>) -> u32 {
     let versions = item.map(|item| item.snapshot.versions.as_slice()).unwrap_or_default();
     versions.iter().find(|version| version.name.as_str() == fields.stable).map_or(3, |version| version.total)
+}
+
+/// Requests a second that the service gets now, where that is known.
+fn rate(item: Option<&Overview>) -> Option<f64> {
+    item?.observed.as_ref().map(crate::domain::observed::Observed::rate)
 }
 
 /// How the page speaks.
@@ -235,7 +244,7 @@ impl Desk {
 
     async fn template(&self, fields: &mut Fields, item: Option<&Overview>) -> Result<(), Failure> {
         if let Some(template) = Template::parse(&fields.template) {
-            fields.take_template(template, pods(fields, item));
+            fields.take_template(template, pods(fields, item), rate(item));
         } else if let Some(name) = fields.template.strip_prefix("own:") {
             let own = self.app.services.own_templates().await?;
             if let Some(own) = own.into_iter().find(|own| own.name == name) {

@@ -2,6 +2,7 @@
 
 mod cluster;
 mod known_answers;
+mod releases;
 mod router;
 mod traffic;
 mod two_opinions;

@@ -1,7 +1,7 @@
 //! Verdicts: against values that are known from elsewhere, and the promises that no data never passes.
 
 use sluice::domain::observed::interval;
-use sluice::domain::release::analysis::{Counts, Limit, Metric, Seen, Why};
+use sluice::domain::release::analysis::{Counts, Limit, Metric, Seen, Since, Why};
 use sluice::domain::release::{Analysis, Direction, Verdict};
 use sluice::release::judge::{difference, judge};
 use sluice::release::replay::{replay, stops_at};
@@ -22,11 +22,11 @@ fn check(metric: Metric, candidate: Option<Counts>, stable: Option<Counts>, expe
 }
 
 fn success(absolute: Option<f64>, relative: Option<f64>) -> Metric {
-    Metric::SuccessRate { limit: Limit { absolute, relative } }
+    Metric::SuccessRate { limit: Limit { absolute, relative, floor_ms: None } }
 }
 
 fn latency(absolute: Option<f64>, relative: Option<f64>) -> Metric {
-    Metric::Latency { quantile: 95, limit: Limit { absolute, relative } }
+    Metric::Latency { quantile: 95, limit: Limit { absolute, relative, floor_ms: Some(0.0) } }
 }
 
 #[test]
@@ -107,7 +107,7 @@ fn a_source_that_fails_is_an_error_and_a_number_that_is_none_is_no_data() {
         name: "queue".into(),
         query: "x".into(),
         direction: Direction::AtMost,
-        limit: Limit { absolute: Some(10.0), relative: None },
+        limit: Limit { absolute: Some(10.0), ..Limit::default() },
     };
     for (value, expected) in [
         (Some(9.0), Verdict::Pass),
@@ -151,4 +151,42 @@ fn a_past_release_is_judged_again_by_other_limits() {
     let again = replay(&stricter, &looks);
     assert_eq!(stops_at(&stricter, &again), Some(2));
     assert_eq!(again[2].then, Verdict::Fail);
+}
+
+#[test]
+fn few_milliseconds_are_no_failure_and_many_are() {
+    let judged = |beside: f64, value: f64, floor_ms: Option<f64>| {
+        let limit = Limit { absolute: None, relative: Some(1.5), floor_ms };
+        let held = Analysis { metrics: vec![Metric::Latency { quantile: 95, limit }], ..super::analysis() };
+        let of = |ms: f64| Some(Counts { requests: 500.0, p95_ms: Some(ms), ..Counts::default() });
+        judge(&held, &Seen { candidate: of(value), stable: of(beside), ..Seen::default() }, true, 0, 0)
+            .verdict
+    };
+    // Both must be exceeded: the factor and the floor (100 ms where none is given).
+    assert_eq!(judged(22.0, 49.0, None), Verdict::Pass);
+    assert_eq!(judged(22.0, 123.0, None), Verdict::Fail);
+    assert_eq!(judged(400.0, 550.0, None), Verdict::Pass);
+    assert_eq!(judged(400.0, 601.0, None), Verdict::Fail);
+    assert_eq!(judged(22.0, 49.0, Some(10.0)), Verdict::Fail);
+}
+
+#[test]
+fn a_low_rate_is_judged_later_and_not_never() {
+    let counts = |requests: f64, errors: f64| Some(Counts { requests, errors, ..Counts::default() });
+    let since = |requests: f64, errors: f64| Since {
+        seconds: 300,
+        candidate: counts(requests, errors),
+        stable: counts(2_000.0, 0.0),
+    };
+    let judged = |since: Option<Since>, window: f64| {
+        let seen =
+            Seen { candidate: counts(window, 0.0), stable: counts(300.0, 0.0), since, ..Seen::default() };
+        judge(&super::analysis(), &seen, true, 0, 0).verdict
+    };
+    assert_eq!(judged(None, 30.0), Verdict::Undecided);
+    assert_eq!(judged(Some(since(60.0, 0.0)), 30.0), Verdict::Undecided);
+    assert_eq!(judged(Some(since(150.0, 0.0)), 30.0), Verdict::Pass);
+    assert_eq!(judged(Some(since(150.0, 30.0)), 30.0), Verdict::Fail);
+    // Where the window holds enough, it alone says how it is now.
+    assert_eq!(judged(Some(since(150.0, 30.0)), 120.0), Verdict::Pass);
 }

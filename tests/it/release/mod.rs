@@ -37,6 +37,6 @@ pub fn analysis() -> Analysis {
         window_s: 60,
         min_requests: 100,
         failures: 2,
-        metrics: vec![Metric::SuccessRate { limit: Limit { absolute: Some(99.0), relative: None } }],
+        metrics: vec![Metric::SuccessRate { limit: Limit { absolute: Some(99.0), ..Limit::default() } }],
     }
 }

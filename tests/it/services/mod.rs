@@ -9,6 +9,7 @@ mod releases;
 mod releases_back;
 mod releases_killed;
 mod releases_load;
+mod releases_plan;
 pub mod releases_real;
 mod releases_refused;
 mod releases_trouble;

@@ -1,0 +1,180 @@
+//! What a release will write: every object that a step makes, changes or deletes, step by step, and the difference
+//! of the first write. Pure: a wish held against the service as it stands.
+
+use crate::domain::ids::ObjectRef;
+use crate::domain::overview::DiffLine;
+use crate::domain::release::state::Aim;
+use crate::domain::release::{Release, Step, Strategy};
+use crate::domain::service::{Workload, WorkloadKind};
+use crate::routing::{self, ChangeStamp, Policy};
+use crate::services::change::Look;
+
+use super::traffic::change_of;
+use super::workloads::source_of;
+
+/// Pods of a StatefulSet that are named one by one; more are named from the first to the last.
+const NAMED_PODS: u32 = 6;
+
+/// What one step writes; `step` = `None` before the first.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StepObjects {
+    pub step: Option<usize>,
+    pub creates: Vec<String>,
+    pub changes: Vec<String>,
+    pub deletes: Vec<String>,
+}
+
+/// Everything that a release writes.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Objects {
+    /// In order; steps that write nothing are left out.
+    pub steps: Vec<StepObjects>,
+    /// Deleted after an abort, where the policies say so.
+    pub after_abort: Vec<String>,
+    /// Changed at the end.
+    pub at_end: Vec<String>,
+    /// The routing objects of the first write.
+    pub diffs: Vec<(ObjectRef, Vec<DiffLine>)>,
+}
+
+impl Objects {
+    /// All objects of one kind of act, each once.
+    pub fn all(&self, of: impl Fn(&StepObjects) -> &Vec<String>) -> Vec<String> {
+        let mut out: Vec<String> = Vec::new();
+        for name in self.steps.iter().flat_map(|step| of(step)) {
+            if !out.contains(name) {
+                out.push(name.clone());
+            }
+        }
+        out
+    }
+}
+
+/// Objects of a wish that can be meant. What cannot be planned is left out: the plan says why in its refusals.
+pub(super) fn objects_of(release: &Release, look: &Look, policy: &Policy) -> Objects {
+    let spec = &release.spec;
+    let mesh = spec.strategy != Strategy::Replicas;
+    let named = |workload: &Workload| {
+        let kind = match workload.kind {
+            WorkloadKind::Deployment => "Deployment",
+            WorkloadKind::StatefulSet => "StatefulSet",
+        };
+        format!("{kind} {}/{}", spec.service.namespace, workload.name)
+    };
+    let of = |version| source_of(&look.snapshot, version).ok().map(|(_, workload)| workload);
+    let stable = of(&spec.stable);
+    let made = stable
+        .filter(|_| spec.candidate.is_made() && !spec.candidate.version().as_str().is_empty())
+        .map(|workload| {
+            let name =
+                crate::release::workload::name_of(&workload.name, &spec.stable, spec.candidate.version());
+            named(&Workload { name: name.as_str().into(), ..workload.clone() })
+        });
+    let candidate = made.clone().or_else(|| of(spec.candidate.version()).map(&named));
+    let mut out = Objects::default();
+    // Before the first step all traffic is declared to be the stable version's.
+    let mut routes: Vec<String> = Vec::new();
+    let mut first = StepObjects::default();
+    if mesh {
+        for aim in [Aim::default(), first_aim(spec.steps.as_slice())] {
+            let Some((edits, diffs)) = edits_of(release, look, &aim, policy) else { continue };
+            let begins = aim == Aim::default();
+            for (object, creates) in edits {
+                let name = object.to_string();
+                let list = if creates { &mut first.creates } else { &mut first.changes };
+                if begins && !list.contains(&name) {
+                    list.push(name.clone());
+                }
+                if !routes.contains(&name) {
+                    routes.push(name);
+                }
+            }
+            if out.diffs.is_empty() {
+                out.diffs = diffs;
+            }
+        }
+        for object in &look.routing.objects {
+            let name = object.to_string();
+            if !routes.contains(&name) {
+                routes.push(name);
+            }
+        }
+    }
+    first.creates.extend(made.clone());
+    push(&mut out.steps, first);
+    for (at, step) in spec.steps.iter().enumerate() {
+        let mut one = StepObjects { step: Some(at), ..StepObjects::default() };
+        match step {
+            Step::Weight { .. } | Step::Rules { .. } | Step::Mirror { .. } => {
+                one.changes.extend(routes.iter().cloned());
+            }
+            Step::Replicas { candidate: pods, .. } if spec.candidate.is_in_place() => {
+                one.changes.extend(stable.map(&named));
+                let before = spec.steps[..at].iter().rev().find_map(|step| match step {
+                    Step::Replicas { candidate, .. } => Some(*candidate),
+                    _ => None,
+                });
+                if let Some(set) = stable {
+                    let names =
+                        pod_names(set, &spec.service.namespace.to_string(), before.unwrap_or(0), *pods);
+                    one.changes.extend(names);
+                }
+            }
+            Step::Replicas { stable: left, .. } => {
+                one.changes.extend(candidate.clone());
+                one.changes.extend(stable.filter(|_| left.is_some()).map(&named));
+            }
+            Step::Hold { .. } | Step::Approval | Step::Analysis { .. } => {}
+        }
+        push(&mut out.steps, one);
+    }
+    if spec.policies.stable_after.is_some() && !spec.candidate.is_in_place() {
+        out.at_end.extend(stable.map(&named));
+    }
+    if spec.policies.delete_after_abort {
+        out.after_abort.extend(made);
+    }
+    out
+}
+
+fn push(steps: &mut Vec<StepObjects>, one: StepObjects) {
+    if !one.creates.is_empty() || !one.changes.is_empty() || !one.deletes.is_empty() {
+        steps.push(one);
+    }
+}
+
+/// The first traffic that a step asks for.
+fn first_aim(steps: &[Step]) -> Aim {
+    let found = steps.iter().find_map(|step| match step {
+        Step::Weight { percent } => Some(Aim { percent: *percent, ..Aim::default() }),
+        Step::Rules { when } => Some(Aim { when: when.clone(), ..Aim::default() }),
+        Step::Mirror { percent } => Some(Aim { mirror: *percent, ..Aim::default() }),
+        _ => None,
+    });
+    found.unwrap_or_default()
+}
+
+type Edits = (Vec<(ObjectRef, bool)>, Vec<(ObjectRef, Vec<DiffLine>)>);
+
+/// Objects that an aim would write (true = made), with their differences.
+fn edits_of(release: &Release, look: &Look, aim: &Aim, policy: &Policy) -> Option<Edits> {
+    let change = change_of(release, aim, look).ok()?;
+    let command = crate::domain::command::Command::Set(change);
+    let stamp = ChangeStamp { change: String::new(), revision: None, actor: String::new() };
+    let planned = routing::plan(&command, &look.snapshot, policy, &stamp).ok()?;
+    let edits = planned.plan.edits().map(|edit| (edit.object.clone(), edit.before.is_none())).collect();
+    let diffs = planned.plan.edits().map(|edit| (edit.object.clone(), routing::diff::yaml(edit))).collect();
+    Some((edits, diffs))
+}
+
+/// The pods that a batch replaces: from the last ordinal down.
+fn pod_names(set: &Workload, namespace: &str, before: u32, until: u32) -> Vec<String> {
+    let top = set.wanted.saturating_sub(before);
+    let bottom = set.wanted.saturating_sub(until);
+    let name = |ordinal: u32| format!("Pod {namespace}/{}-{ordinal}", set.name);
+    match top.saturating_sub(bottom) {
+        0 => Vec::new(),
+        n if n <= NAMED_PODS => (bottom..top).rev().map(name).collect(),
+        _ => vec![format!("{} … {}-{bottom}", name(top - 1), set.name)],
+    }
+}

@@ -1,0 +1,107 @@
+//! What a plan says before a release is started: every object that it will write, and whether its steps can be judged.
+
+use std::sync::Arc;
+
+use futures::future::BoxFuture;
+use serde_json::json;
+use sluice::domain::ids::Namespace;
+use sluice::domain::observed::Sample;
+use sluice::metrics::{MetricsError, Source};
+use sluice::services::Settings;
+use sluice::services::releases::ReleasePlan;
+
+use super::releases::wish;
+use crate::support::house::{House, anna, at, weights};
+
+/// 300 requests of `reviews` v1 in each minute.
+struct Steady;
+
+impl Source for Steady {
+    fn namespace<'a>(
+        &'a self,
+        _namespace: &'a Namespace,
+        window_s: u32,
+    ) -> BoxFuture<'a, Result<Vec<Sample>, MetricsError>> {
+        let sample = Sample {
+            service: "reviews".into(),
+            workload: "reviews-v1".into(),
+            version: "v1".into(),
+            requests: f64::from(window_s) * 5.0,
+            errors: 0.0,
+            p95_ms: Some(10.0),
+        };
+        Box::pin(async move { Ok(vec![sample]) })
+    }
+}
+
+fn codes(plan: &ReleasePlan) -> Vec<&str> {
+    plan.checks.iter().map(|check| check.code.as_str()).collect()
+}
+
+#[tokio::test]
+async fn a_step_that_cannot_be_judged_is_said_beforehand_with_numbers() {
+    let house = House::alive(Some(Arc::new(Steady)), Settings::default()).await;
+    let plan = async |least: u32, deadline: u32| {
+        let spec = wish(|w| {
+            w["steps"] = json!([{"kind": "weight", "percent": 10}, {"kind": "hold", "seconds": 60},
+                {"kind": "weight", "percent": 100}]);
+            w["policies"] = json!({"step_deadline_s": deadline});
+            w["analysis"] = json!({"interval_s": 15, "window_s": 60, "min_requests": least, "failures": 2,
+                "metrics": [{"metric": "success_rate", "limit": {"absolute": 99.0}}]});
+        });
+        house.services.plan_release(&anna(), &spec).await.unwrap()
+    };
+    assert!(!codes(&plan(25, 600).await).iter().any(|code| ["low_rate", "never_enough"].contains(code)));
+    let late = plan(50, 600).await;
+    let check = late.checks.iter().find(|check| check.code.as_str() == "low_rate").unwrap();
+    let arg = |name: &str| check.args.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
+    assert_eq!((arg("n"), arg("least"), arg("better")), (Some("30"), Some("50"), Some("2")));
+    assert!(codes(&plan(500, 60).await).contains(&"never_enough"));
+}
+
+#[tokio::test]
+async fn the_plan_names_every_object_that_a_release_then_writes() {
+    let house = House::alive(None, Settings::default()).await;
+    // Nothing routes to it yet.
+    let spec = wish(|w| w["service"]["name"] = json!("details"));
+    let plan = house.services.plan_release(&anna(), &spec).await.unwrap();
+    assert!(plan.refusals.is_empty(), "{:?}", plan.refusals);
+    let has = |list: &[String], start: &str| list.iter().any(|name| name.starts_with(start));
+    for kind in ["Deployment bookinfo/details-v9", "VirtualService bookinfo/", "DestinationRule bookinfo/"] {
+        assert!(has(&plan.creates, kind), "{kind}: {:?}", plan.creates);
+    }
+    assert!(!plan.objects.diffs.is_empty());
+    let steps: Vec<Option<usize>> = plan.objects.steps.iter().map(|step| step.step).collect();
+    assert_eq!(steps, [None, Some(0), Some(2)]);
+    // By pods: both workloads are scaled.
+    let spec = wish(|w| {
+        w["service"] = json!({"namespace": "shop", "name": "search"});
+        w["strategy"] = json!("replicas");
+        w["stable"] = json!("stable");
+        w["candidate"] = json!({"from": "adopt", "version": "canary"});
+        w["steps"] = json!([{"kind": "replicas", "candidate": 3, "stable": 0}]);
+    });
+    let plan = house.services.plan_release(&anna(), &spec).await.unwrap();
+    assert_eq!(plan.changes, ["Deployment shop/search-canary", "Deployment shop/search-stable"]);
+}
+
+#[tokio::test]
+async fn a_canary_by_hand_is_taken_over_where_it_is_and_a_third_version_is_refused_with_its_own_sentence() {
+    let house = House::alive(None, Settings::default()).await;
+    let reviews = at("bookinfo", "reviews");
+    house.change(weights(&[("v1", 60), ("v2", 40)]), &reviews, &["big_jump", "few_pods"]).await.unwrap();
+    let refused = async |change: &dyn Fn(&mut serde_json::Value)| -> Vec<String> {
+        let plan = house.services.plan_release(&anna(), &wish(|w| change(w))).await.unwrap();
+        plan.refusals.iter().map(|refusal| refusal.code.as_str().to_owned()).collect()
+    };
+    assert_eq!(refused(&|_| {}).await, ["third_version"]);
+    let adopt = |w: &mut serde_json::Value| w["candidate"] = json!({"from": "adopt", "version": "v2"});
+    assert_eq!(refused(&adopt).await, ["step_below_now"]);
+    let rising = |w: &mut serde_json::Value| {
+        adopt(w);
+        w["steps"] = json!([{"kind": "weight", "percent": 50}, {"kind": "weight", "percent": 100}]);
+    };
+    assert!(refused(&rising).await.is_empty());
+    let dots = |w: &mut serde_json::Value| w["candidate"]["version"] = json!("7.5");
+    assert_eq!(refused(&dots).await, ["third_version"]);
+}
