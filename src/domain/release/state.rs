@@ -180,8 +180,7 @@ pub enum ActionKind {
     },
     /// Split, rules and mirror as they were before the release began.
     Restore,
-    /// Delete the pods of the StatefulSet that are not ready at the revision that was taken back: the controller
-    /// waits for them for ever.
+    /// Delete the pods of the StatefulSet that block its way back: not ready at the revision that was taken back.
     Heal,
     /// The StatefulSet's `partition` as it was before the release began.
     Settle,

@@ -24,8 +24,8 @@ mod workloads;
 
 pub use ask::{ReleaseAsk, ReleaseDetail, ReleasePage, ReleaseShow, Until};
 pub use back::WayBack;
-pub use plan_objects::{Objects, StepObjects};
 pub use plan::ReleasePlan;
+pub use plan_objects::{Objects, StepObjects};
 pub use webhooks::{Webhook, signature};
 
 pub(super) use driver::drive;

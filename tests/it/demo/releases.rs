@@ -5,7 +5,7 @@ use sluice::clock::Clock;
 use sluice::demo::Demo;
 use sluice::demo::controller::{Controller, Start};
 use sluice::demo::traffic::Generator;
-use sluice::domain::release::{Command, PauseReason, Phase, Release, ReleaseId};
+use sluice::domain::release::{Command, PauseReason, Phase, Release, ReleaseId, Stage};
 
 use crate::support::house::House;
 
@@ -28,8 +28,9 @@ impl Turned {
             self.house
                 .until("the engine has seen this second", async |house| {
                     let state = house.phase(*id).await.state;
-                    let later = |at: Option<i64>| at.is_none_or(|at| at > now_ms);
-                    (state.pending.is_empty() && later(state.measure_ms)).then_some(())
+                    let holds = state.phase == Phase::Running && state.stage == Stage::Soaking;
+                    let later = state.measure_ms.is_none_or(|at| at > now_ms);
+                    (state.pending.is_empty() && (!holds || later)).then_some(())
                 })
                 .await;
         }

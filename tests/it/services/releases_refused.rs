@@ -28,7 +28,7 @@ async fn wishes_that_do_not_fit_the_service_are_refused_with_their_field() {
         "candidate.version",
     )
     .await;
-    check(&|w| w["service"]["name"] = json!("mongodb"), "still_serving", "stable").await;
+    check(&|w| w["service"]["name"] = json!("mongodb"), "third_version", "stable").await;
     for (query, code) in [("many", "promql_many"), ("slow", "promql_timeout"), ("wrong(", "bad_promql")] {
         let custom = |w: &mut Value| {
             w["analysis"] = analysis();
