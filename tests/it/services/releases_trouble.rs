@@ -98,8 +98,7 @@ async fn a_version_whose_slowest_answers_are_too_slow_is_stopped_and_a_quick_one
     let house = House::alive(Some(slow.clone()), Settings::default()).await;
     let spec = wish(|w| {
         w["analysis"] = analysis();
-        w["analysis"]["metrics"] =
-            json!([{"metric": "latency", "quantile": 99, "limit": {"absolute": 100.0, "relative": 1.5}}]);
+        w["analysis"]["metrics"] = json!([{"metric": "latency", "quantile": 99, "limit": {"absolute": 100.0, "relative": 1.5, "floor_ms": 0.0}}]);
         w["steps"] = json!([{"kind": "weight", "percent": 30}, {"kind": "analysis", "passes": 1},
             {"kind": "hold", "seconds": 600}, {"kind": "weight", "percent": 100}]);
     });
