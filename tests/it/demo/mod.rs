@@ -2,7 +2,6 @@
 
 mod cluster;
 mod known_answers;
-mod releases;
 mod router;
 mod traffic;
 mod two_opinions;
