@@ -80,12 +80,6 @@ impl House {
         Self::on(demo.api, clock, folder, Settings::default(), source, None).await
     }
 
-    /// A demo that the test turns by hand: its clock, its pods, its traffic.
-    pub async fn of_demo(demo: &Demo, clock: Clock, source: Arc<dyn Source>) -> Self {
-        let folder = Arc::new(tempfile::tempdir().unwrap());
-        Self::on(demo.api.clone(), clock, folder, Settings::default(), Some(source), None).await
-    }
-
     async fn on(
         api: ApiServer,
         clock: Clock,
