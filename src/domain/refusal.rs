@@ -122,6 +122,8 @@ codes! {
     DelegateMissing "delegate_missing" 422,
     DelegateInvalid "delegate_invalid" 422,
     NoDefaultRoute "no_default_route" 422,
+    /// Several routes bring requests to the service and none is meant unless it is named.
+    ChooseRoute "choose_route" 422,
     NotShiftable "not_shiftable" 422,
     NoHttp "no_http" 422,
     /// Every port that could be routed is encrypted by the callers.

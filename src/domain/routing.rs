@@ -42,6 +42,13 @@ impl Routing {
         self.default_route().and_then(Route::parts)
     }
 
+    /// True when routes bring requests to the service and none of them stands for all: which one is meant has
+    /// to be said.
+    pub fn is_undecided(&self) -> bool {
+        self.default_route().is_none()
+            && self.findings.iter().any(|finding| finding.code == super::refusal::Code::ChooseRoute)
+    }
+
     /// The weights of the default route; `None` where requests are spread by pods.
     pub fn declared(&self) -> Option<Weights> {
         self.default_route().and_then(Route::weights)
@@ -143,6 +150,11 @@ impl Route {
             parts.push((VersionName::trusted(format!("{subset} ({})", names.join(", "))), percent));
         }
         (!parts.is_empty()).then_some(parts)
+    }
+
+    /// True when it sends (or could send) requests to the service.
+    pub fn reaches(&self) -> bool {
+        self.targets.iter().any(|target| !matches!(target.to, Dest::Foreign { .. }))
     }
 
     /// Percent that leaves the service for other hosts.

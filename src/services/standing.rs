@@ -70,7 +70,7 @@ pub fn standing(
         State::Drift
     } else if has(&[Code::ChangedOutside]) {
         State::ChangedOutside
-    } else if routing.declared().is_none() {
+    } else if routing.declared().is_none() && !routing.is_undecided() {
         State::SpreadByPods
     } else {
         State::Steady

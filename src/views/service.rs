@@ -296,13 +296,16 @@ fn whole(requests: f64) -> u64 {
 }
 
 fn routes(lang: Lang, item: &Overview, chosen: &str) -> Vec<RouteChoice> {
+    let undecided = item.routing.is_undecided();
     let shiftable: Vec<_> = item
         .routing
         .routes
         .iter()
-        .filter(|route| route.fixed.is_none() && route.weights().is_some())
+        .filter(|route| {
+            route.fixed.is_none() && (route.weights().is_some() || (undecided && route.reaches()))
+        })
         .collect();
-    if shiftable.len() < 2 {
+    if shiftable.len() < 2 && !undecided {
         return Vec::new();
     }
     let label = |route: &crate::domain::routing::Route| {
@@ -311,14 +314,17 @@ fn routes(lang: Lang, item: &Overview, chosen: &str) -> Vec<RouteChoice> {
         let text = format!("{} · {} {name}{port}", route.object.name, route.kind.as_str().to_uppercase());
         if route.is_default { lang.t("service.route_default").with("route", text).into() } else { text }
     };
-    shiftable
-        .into_iter()
-        .map(|route| RouteChoice {
-            id: route.id.to_string(),
-            label: label(route),
-            chosen: if chosen.is_empty() { route.is_default } else { route.id.as_str() == chosen },
-        })
-        .collect()
+    let ask = (undecided && chosen.is_empty()).then(|| RouteChoice {
+        id: String::new(),
+        label: lang.t("service.route_choose").into(),
+        chosen: true,
+    });
+    let routes = shiftable.into_iter().map(|route| RouteChoice {
+        id: route.id.to_string(),
+        label: label(route),
+        chosen: if chosen.is_empty() { route.is_default } else { route.id.as_str() == chosen },
+    });
+    ask.into_iter().chain(routes).collect()
 }
 
 impl MirrorCard {

@@ -132,6 +132,8 @@ impl Declared {
             String::new()
         } else if item.state == State::NotRoutable {
             lang.t("traffic.nothing").into()
+        } else if item.routing.is_undecided() {
+            lang.t("traffic.by_route").into()
         } else {
             let now = super::service::now(item, "");
             lang.t("traffic.by_pods_about").with("split", in_words(&now)).into()

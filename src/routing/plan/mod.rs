@@ -10,7 +10,7 @@ use crate::domain::refusal::{Check, Code, Refusal};
 use crate::domain::routing::{Route, RouteKind, Weights};
 use crate::domain::snapshot::Snapshot;
 
-use super::read::{Inspected, Scope, by_port, inspect};
+use super::read::{Inspected, Scope, by_port, inspect, listed};
 use super::{ChangeStamp, Policy, json};
 
 pub use drafts::applied;
@@ -121,6 +121,8 @@ impl Planner<'_> {
             }
             None if self.before.claimed_in_mesh => None,
             None if wish.weights.is_none() && !adds => return Ok(None),
+            // A VirtualService for the mesh would leave what these routes do as it is.
+            None if !self.before.choices().is_empty() => return Err(self.choose()),
             None => Some(self.create_virtual_service(wish.weights.as_ref())?),
         };
         if wish.mirror.is_none() && wish.rules.is_none() && wish.lane.is_none() {
@@ -166,6 +168,15 @@ impl Planner<'_> {
         Refusal::new(Code::NoDefaultRoute).field("route").arg("object", object.unwrap_or_default())
     }
 
+    /// Which of several routes is meant, when none of them stands for all.
+    fn choose(&self) -> Refusal {
+        let choices = self.before.choices();
+        if self.before.claimed_in_mesh || choices.is_empty() {
+            return self.no_default();
+        }
+        Refusal::new(Code::ChooseRoute).field("route").arg("list", listed(&choices))
+    }
+
     /// Where rules and mirror are written: beside the default route, else beside the other rules.
     fn place(&self) -> Result<rules::Place, Refusal> {
         let http = |spot: &usize| self.before.spots[*spot].kind == RouteKind::Http;
@@ -178,7 +189,7 @@ impl Planner<'_> {
                 object: self.before.route(default).object.clone(),
                 default: Some(spot.index),
                 scope: self.before.scope(),
-                open: spot.everything,
+                open: spot.everything || self.before.is_free(default),
             });
         }
         let rule = self.before.rule_spots.first().ok_or_else(|| self.no_default())?;

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-use crate::domain::ids::{Kind, ObjectRef, VersionName};
+use crate::domain::ids::{Kind, ObjectRef, RouteId, VersionName};
 use crate::domain::istio::{HttpMatch, HttpRoute, WeightedDestination};
 use crate::domain::owner::{Owner, Role};
 use crate::domain::refusal::{Check, Code, Finding, Severity};
@@ -12,6 +12,9 @@ use crate::domain::service::{Shape, Version};
 use super::super::cookies;
 use super::super::lookup::ANY_OTHER;
 use super::{Inspected, Selection, Uncovered, destination_rule, shares, virtual_service};
+
+/// More routes than this are counted, not named.
+const LISTED: usize = 6;
 
 /// All findings, the gravest first, each once.
 pub fn of(inspected: &Inspected<'_>) -> Vec<Finding> {
@@ -48,6 +51,15 @@ fn by_pods(versions: &[Version]) -> Finding {
     out.arg("list", list.join(", ")).arg("v", smallest).arg("n", 100).arg("m", all)
 }
 
+/// Route ids as a sentence lists them: the first few, and how many more there are.
+pub fn listed(routes: &[&RouteId]) -> String {
+    let mut list: Vec<String> = routes.iter().take(LISTED).map(|id| format!("`{id}`")).collect();
+    if routes.len() > LISTED {
+        list.push(format!("… (+{})", routes.len() - LISTED));
+    }
+    list.join(", ")
+}
+
 fn shape(inspected: &Inspected<'_>, out: &mut Vec<Finding>) {
     let snapshot = inspected.snapshot;
     let service = &snapshot.service;
@@ -75,11 +87,14 @@ fn shape(inspected: &Inspected<'_>, out: &mut Vec<Finding>) {
     } else if inspected.default.is_none() {
         // A port without any route says it better than the route that is missing.
         let unrouted = inspected.uncovered().iter().any(|open| !open.half);
+        let choices = inspected.choices();
         let check = if inspected.claimed_in_mesh && !unrouted {
             let object = inspected.routing.routes.first().map(|route| route.object.to_string());
             found(Severity::Acknowledge, Code::NoDefaultRoute).arg("object", object.unwrap_or_default())
-        } else {
+        } else if choices.is_empty() || inspected.claimed_in_mesh {
             by_pods(&snapshot.versions)
+        } else {
+            found(Severity::Info, Code::ChooseRoute).arg("list", listed(&choices))
         };
         out.push(check);
     }

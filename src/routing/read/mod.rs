@@ -4,8 +4,8 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::domain::ids::{Kind, ObjectRef};
-use crate::domain::istio::VirtualService;
+use crate::domain::ids::{Kind, ObjectRef, RouteId};
+use crate::domain::istio::{HttpRoute, L4Match, VirtualService};
 use crate::domain::routing::{Mirror, Route, RouteKind, Routing};
 use crate::domain::snapshot::{Held, Snapshot};
 
@@ -21,7 +21,7 @@ mod spots;
 mod targets;
 
 pub use delegates::Trouble;
-pub use findings::{by_port, owned};
+pub use findings::{by_port, listed, owned};
 pub use keys::short_hash;
 pub use ports::Uncovered;
 pub use rules::Scope;
@@ -183,17 +183,30 @@ fn default_of(inspected: &Inspected<'_>, winners: &Winners) -> Option<usize> {
         let tcp = of(RouteKind::Tcp).find(|at| inspected.spots[*at].everything);
         return tcp.or_else(|| of(RouteKind::Tls).find(|at| inspected.reaches_service(*at)));
     }
-    // Nothing claims the host in the mesh, but a gateway brings requests: its split is the service's.
-    let gateways: Vec<usize> = (0..routes.len())
-        .filter(|at| inspected.spots[*at].place == Place::Gateway)
-        .filter(usable)
-        .filter(|at| inspected.reaches_service(*at))
-        .collect();
-    let whole = gateways.iter().copied().find(|at| routes[*at].catch_all);
-    whole.or(match gateways[..] {
-        [only] => Some(only),
+    // Nothing claims the host in the mesh, but routes of gateways or of other hosts bring requests: their
+    // split is the service's, where it is clear which of them is meant.
+    let bring = |place: Place| -> Vec<usize> {
+        (0..routes.len())
+            .filter(|at| inspected.spots[*at].place == place)
+            .filter(usable)
+            .filter(|at| inspected.reaches_service(*at))
+            .collect()
+    };
+    let only = |list: &[usize]| match list {
+        [only] => Some(*only),
         _ => None,
-    })
+    };
+    let free =
+        |list: &[usize]| -> Vec<usize> { list.iter().copied().filter(|at| inspected.is_free(*at)).collect() };
+    let gateways = bring(Place::Gateway);
+    if !gateways.is_empty() {
+        let whole = gateways.iter().copied().find(|at| routes[*at].catch_all);
+        return whole.or_else(|| only(&gateways)).or_else(|| only(&free(&gateways)));
+    }
+    // A route of another host sends only a part of itself here when it sends elsewhere, too.
+    let mut others = bring(Place::Elsewhere);
+    others.retain(|at| inspected.has_host(*at));
+    only(&free(&others)).filter(|at| routes[*at].foreign_percent() == 0)
 }
 
 fn objects(inspected: &Inspected<'_>) -> Vec<ObjectRef> {
@@ -259,10 +272,36 @@ impl<'a> Inspected<'a> {
         self.effective.get(client)?.iter().rfind(|rule| rule.for_everybody())
     }
 
+    /// True when callers have a host to ask for to come to a route.
+    fn has_host(&self, at: usize) -> bool {
+        self.route(at).hosts.iter().any(|host| !host.is_empty())
+    }
+
+    /// True when the object that holds a route gives it no condition; a root that delegates to it may.
+    pub fn is_free(&self, at: usize) -> bool {
+        let (spot, spec) = (&self.spots[at], &self.holder(at).object.spec);
+        let free = |matches: Option<&Vec<L4Match>>| {
+            matches.is_some_and(|all| all.is_empty() || all.contains(&L4Match::default()))
+        };
+        match spot.kind {
+            RouteKind::Http => spec.http.get(spot.index).is_some_and(HttpRoute::is_catch_all),
+            RouteKind::Tls => free(spec.tls.get(spot.index).map(|route| &route.r#match)),
+            RouteKind::Tcp => free(spec.tcp.get(spot.index).map(|route| &route.r#match)),
+        }
+    }
+
+    /// The routes that bring requests to the service and whose weights can be moved, by their ids.
+    pub fn choices(&self) -> Vec<&RouteId> {
+        (0..self.spots.len())
+            .filter(|at| self.route(*at).fixed.is_none() && self.reaches_service(*at))
+            .filter(|at| self.has_host(*at))
+            .map(|at| &self.route(at).id)
+            .collect()
+    }
+
     /// True when the route sends (or could send) requests to the service.
     pub fn reaches_service(&self, at: usize) -> bool {
-        use crate::domain::routing::Dest;
-        self.route(at).targets.iter().any(|target| !matches!(target.to, Dest::Foreign { .. }))
+        self.route(at).reaches()
     }
 
     /// The mirror of an http route, when it is on.

@@ -4,6 +4,7 @@ mod support;
 
 mod hosts;
 mod lookup;
+mod reaching;
 mod reading;
 mod shares;
 
