@@ -349,6 +349,10 @@ impl Cache {
     /// The whole list of a kind is in.
     pub(super) fn listed(&self, kind: Watched, scope: Option<&Namespace>) {
         self.with_slot(kind, scope, |slot| slot.listed = true);
+        if kind == Watched::Service {
+            let scope = scope.map(|scope| self.words().get(scope.as_str()));
+            self.update(|state, touched| state.set_listed(scope.as_ref(), touched));
+        }
         self.heard(kind, scope);
         self.note_installed();
     }

@@ -10,7 +10,9 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use futures::StreamExt;
 use futures::future::try_join_all;
+use futures::stream;
 use serde_json::Value;
 use serde_json::value::RawValue;
 use tokio::time::{Instant, timeout_at};
@@ -22,11 +24,12 @@ use crate::domain::snapshot::Snapshot;
 use super::cache::Cache;
 use super::error::ClusterError;
 use super::kinds::Watched;
+use super::routes::Ctx;
 use super::rows::Row;
-use super::state::{Facts, State, Touched};
+use super::state::{Facts, Known, State, Touched};
 use super::watch::Page;
 use super::wire::{self, Call, query};
-use super::words::{LabelSet, Words};
+use super::words::{LabelSet, Word, Words};
 use super::{Cluster, parse, within};
 
 /// More workloads than this are listed rather than read one by one.
@@ -109,6 +112,7 @@ impl Reading<'_> {
             read.keep(&mut state, &mut jsons);
         }
         self.complete(&mut state, &mut jsons).await?;
+        self.others(&mut state).await;
         Ok(state.snapshot(self.at).map(|snapshot| {
             let mut snapshot = Snapshot { taken: routing.names, ..Snapshot::clone(&snapshot) };
             add_json(&mut snapshot, &mut jsons);
@@ -116,6 +120,27 @@ impl Reading<'_> {
             snapshot.taken.sort_unstable();
             snapshot
         }))
+    }
+
+    /// Reads the Services besides this one that its routes name. Of one that cannot be read nothing is known, which is
+    /// not a reason to refuse the rest.
+    async fn others(&self, state: &mut State) {
+        let (namespace, name) = (self.words.get(self.at.namespace.as_str()), &self.at.name);
+        let ctx = Ctx { domain: &state.facts.domain, words: &self.words };
+        let wanted = state.routes.others_of(&namespace, name, &ctx);
+        let get = |(namespace, name): (Word, Word)| async move {
+            let read = self.get(Watched::Service, &namespace, &name, "").await;
+            read.map(|read| ((namespace, name), read))
+        };
+        let reads: Vec<_> = stream::iter(wanted).map(get).buffer_unordered(FEW).collect().await;
+        let mut asked = HashSet::new();
+        for (key, read) in reads.into_iter().filter_map(Result::ok) {
+            asked.insert(key);
+            if let Some(read) = read {
+                state.put(read.row, &mut Touched::default());
+            }
+        }
+        state.known = Known::Asked(asked);
     }
 
     /// What the cache knows to ask for.

@@ -6,9 +6,10 @@ use std::sync::Arc;
 
 use crate::domain::ids::{Namespace, ServiceRef};
 use crate::domain::service::ServiceFacts;
-use crate::domain::snapshot::{Held, Mesh, Snapshot};
+use crate::domain::snapshot::{Held, Mesh, OtherService, Snapshot};
 use crate::domain::versions::{PodFacts, Pools, WorkloadFacts, group};
 
+use super::routes::Ctx;
 use super::rows::{PodMesh, PodRow, ServiceRow, WorkloadRow};
 use super::state::{Entry, Shard, State};
 use super::words::Word;
@@ -51,6 +52,7 @@ impl State {
         let workloads: Vec<WorkloadFacts> = workloads.into_iter().map(workload_facts).collect();
         let pods: Vec<PodFacts> =
             pods.into_iter().map(|pod| pod_facts(pod, ready.contains(&pod.name))).collect();
+        let others = self.others(&row.namespace, &row.name);
         let virtual_services = self.routes.virtual_services_for(&row.namespace, &row.name, &self.facts.words);
         let destination_rules = self.routes.destination_rules_for(&row.namespace, &row.name);
         let service = service_facts(row);
@@ -67,9 +69,25 @@ impl State {
                 .into_iter()
                 .map(|object| Held { object, json: None })
                 .collect(),
+            others,
             mesh,
             taken: Vec::new(),
         }
+    }
+}
+
+impl State {
+    /// What is known of the Services that a service's routes name besides it.
+    fn others(&self, namespace: &Word, name: &Word) -> Vec<OtherService> {
+        let ctx = Ctx { domain: &self.facts.domain, words: &self.facts.words };
+        let known = |(namespace, name): (Word, Word)| {
+            let row = self.namespaces.get(&namespace).and_then(|shard| shard.services.get(&name));
+            let facts = row.map(|entry| service_facts(&entry.row));
+            let sure = facts.is_some() || self.known.has(&namespace, &name);
+            let at = ServiceRef { namespace: Namespace::trusted(namespace), name };
+            sure.then_some(OtherService { at, facts })
+        };
+        self.routes.others_of(namespace, name, &ctx).into_iter().filter_map(known).collect()
     }
 }
 

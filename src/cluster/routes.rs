@@ -1,6 +1,6 @@
 //! VirtualServices and DestinationRules by the services that they are about, delegation included.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::domain::istio::{Destination, DestinationRule, Object, VirtualService};
@@ -13,6 +13,9 @@ type Rule = Arc<Object<DestinationRule>>;
 type Virtual = Arc<Object<VirtualService>>;
 /// Namespace and name.
 type Key = (Word, Word);
+
+/// Of more other Services than this nothing is said: whoever sends to so many does not split versions by them.
+const MOST_OTHERS: usize = 64;
 
 /// All routing objects.
 #[derive(Default)]
@@ -145,6 +148,54 @@ impl Routes {
         found
     }
 
+    /// Every service whose snapshot says something about this one because a route names both: as destinations, or
+    /// the other one as the host that is routed.
+    pub fn beside(&self, namespace: &Word, name: &Word, ctx: &Ctx<'_>) -> HashSet<HostKey> {
+        let own = HostKey::Service(namespace.clone(), name.clone());
+        let mut found = HashSet::new();
+        for object in self.named.get(&own).into_iter().flatten() {
+            for destinations in routes_of(object) {
+                let keys: Vec<HostKey> =
+                    destinations.iter().filter_map(|to| ctx.host(&to.host, &object.meta.namespace)).collect();
+                if keys.contains(&own) {
+                    found.extend(keys);
+                }
+            }
+            for one in std::iter::once(object).chain(self.roots_of(object)) {
+                let hosts = one.spec.hosts.iter().filter(|host| !host.starts_with('*'));
+                found.extend(hosts.filter_map(|host| ctx.host(host, &one.meta.namespace)));
+            }
+        }
+        found
+    }
+
+    /// The Services besides this one that the routes which are about it send to: namespace and name, at most
+    /// [`MOST_OTHERS`], sorted.
+    pub fn others_of(&self, namespace: &Word, name: &Word, ctx: &Ctx<'_>) -> Vec<Key> {
+        let own = HostKey::Service(namespace.clone(), name.clone());
+        let mut found: BTreeSet<Key> = BTreeSet::new();
+        for object in self.virtual_services_for(namespace, name, ctx.words) {
+            let of = &object.meta.namespace;
+            let claims = |one: &Virtual| {
+                let mut hosts = one.spec.hosts.iter();
+                hosts.any(|host| ctx.host(host, &one.meta.namespace).as_ref() == Some(&own))
+            };
+            let claims = claims(&object) || self.roots_of(&object).any(claims);
+            for destinations in routes_of(&object) {
+                let is_own = |to: &&Destination| ctx.host(&to.host, of).as_ref() == Some(&own);
+                if !claims && !destinations.iter().any(is_own) {
+                    continue;
+                }
+                let named = destinations.iter().filter_map(|to| ctx.service(&to.host, of));
+                found.extend(named.filter(|key| key.0 != *namespace || key.1 != *name));
+                if found.len() > MOST_OTHERS {
+                    return found.into_iter().take(MOST_OTHERS).collect();
+                }
+            }
+        }
+        found.into_iter().collect()
+    }
+
     /// Delegates that a set of VirtualServices names and that are not among those held.
     pub fn missing_delegates(&self, of: &[Virtual], words: &Words) -> Vec<Key> {
         let mut missing: Vec<Key> = of.iter().flat_map(|object| delegates_of(object, words)).collect();
@@ -188,6 +239,27 @@ impl Ctx<'_> {
     fn host(&self, host: &str, namespace: &str) -> Option<HostKey> {
         hosts::key(host, namespace, self.domain, self.words)
     }
+
+    /// The Service that a destination's host is, as Istio reads it: a name with a dot is taken as it is.
+    fn service(&self, host: &str, namespace: &str) -> Option<Key> {
+        if !host.contains('.') {
+            return (!host.is_empty() && !host.starts_with('*'))
+                .then(|| (self.words.get(namespace), self.words.get(&host.to_ascii_lowercase())));
+        }
+        let host = host.to_ascii_lowercase();
+        let (name, namespace) = host.strip_suffix(self.domain)?.strip_suffix(".svc.")?.split_once('.')?;
+        let plain = !namespace.contains('.') && !name.is_empty() && !name.starts_with('*');
+        plain.then(|| (self.words.get(namespace), self.words.get(name)))
+    }
+}
+
+/// The destinations of each route of an object.
+fn routes_of(object: &Object<VirtualService>) -> impl Iterator<Item = Vec<&Destination>> {
+    let spec = &object.spec;
+    let http = spec.http.iter().map(|route| &route.route);
+    let tls = spec.tls.iter().map(|route| &route.route);
+    let tcp = spec.tcp.iter().map(|route| &route.route);
+    http.chain(tls).chain(tcp).map(|route| route.iter().map(|entry| &entry.destination).collect())
 }
 
 /// The keys under which an object about a service is held.

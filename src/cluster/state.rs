@@ -33,6 +33,34 @@ pub(super) struct State {
     pub routes: Routes,
     /// The cluster serves Istio's kinds.
     pub installed: bool,
+    /// Of which Services it is known whether they exist.
+    pub known: Known,
+}
+
+/// Of which Services it is known whether they exist.
+#[derive(Default)]
+pub(super) enum Known {
+    /// Of those that are held.
+    #[default]
+    Held,
+    /// Of all in these namespaces.
+    In(HashSet<Word>),
+    /// Of all.
+    All,
+    /// Of those that were asked for.
+    Asked(HashSet<(Word, Word)>),
+}
+
+impl Known {
+    /// True when a Service that is not held does not exist.
+    pub fn has(&self, namespace: &Word, name: &Word) -> bool {
+        match self {
+            Self::Held => false,
+            Self::In(namespaces) => namespaces.contains(namespace),
+            Self::All => true,
+            Self::Asked(asked) => asked.contains(&(namespace.clone(), name.clone())),
+        }
+    }
 }
 
 /// The objects of one namespace.
@@ -78,7 +106,13 @@ impl Touched {
 
 impl State {
     pub fn new(facts: Facts) -> Self {
-        Self { facts, namespaces: HashMap::new(), routes: Routes::default(), installed: true }
+        Self {
+            facts,
+            namespaces: HashMap::new(),
+            routes: Routes::default(),
+            installed: true,
+            known: Known::default(),
+        }
     }
 
     /// Puts an object that was added or changed.
@@ -147,6 +181,9 @@ impl State {
         if shard.is_empty() {
             self.namespaces.remove(namespace);
         }
+        if kind == Watched::Service {
+            self.touch_beside(namespace, name, touched);
+        }
     }
 
     /// Makes the rows all there is of a kind, in one namespace or everywhere: what is not among them is gone.
@@ -169,6 +206,23 @@ impl State {
             self.installed = installed;
             touched.all = true;
         }
+    }
+
+    /// All Services there are, of one namespace or of all, were listed.
+    pub fn set_listed(&mut self, scope: Option<&Word>, touched: &mut Touched) {
+        let new = match (&mut self.known, scope) {
+            (Known::All, _) => false,
+            (known, None) => {
+                *known = Known::All;
+                true
+            }
+            (Known::In(namespaces), Some(scope)) => namespaces.insert(scope.clone()),
+            (known, Some(scope)) => {
+                *known = Known::In(HashSet::from([scope.clone()]));
+                true
+            }
+        };
+        touched.all |= new;
     }
 
     /// Drops what was joined for the services that are no longer the same.
@@ -228,6 +282,20 @@ impl State {
         if old.is_some_and(|old| *old.row == *row) {
             return;
         }
+        let (namespace, name) = (row.namespace.clone(), row.name.clone());
+        self.put_service_row(row, touched);
+        self.touch_beside(&namespace, &name, touched);
+    }
+
+    /// Touches the services whose routes name this one, too.
+    fn touch_beside(&self, namespace: &Word, name: &Word, touched: &mut Touched) {
+        let ctx = Ctx { domain: &self.facts.domain, words: &self.facts.words };
+        self.touch(self.routes.beside(namespace, name, &ctx), touched);
+    }
+
+    fn put_service_row(&mut self, row: Arc<ServiceRow>, touched: &mut Touched) {
+        let shard = self.namespaces.entry(row.namespace.clone()).or_default();
+        let old = shard.services.get(&row.name);
         touched.set |= old.is_none();
         touched.services.insert((row.namespace.clone(), row.name.clone()));
         if let Some(anchor) = old.and_then(|old| old.anchor.clone()) {
@@ -299,6 +367,10 @@ impl State {
             }
             (_, _) => self.routes.set_destination_rule(key, None, &ctx),
         };
+        self.touch(hosts, touched);
+    }
+
+    fn touch(&self, hosts: HashSet<HostKey>, touched: &mut Touched) {
         for host in hosts {
             match host {
                 HostKey::All => touched.all = true,

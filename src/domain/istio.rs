@@ -83,8 +83,10 @@ views! {
         name: Option<Box<str>>,
         r#match: Vec<HttpMatch>,
         route: Vec<WeightedDestination>,
-        redirect: Option<Anything>,
-        direct_response: Option<Anything>,
+        redirect: Option<Redirect>,
+        direct_response: Option<DirectResponse>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        fault: Option<Fault>,
         delegate: Option<Delegate>,
         mirror: Option<Destination>,
         mirrors: Vec<MirrorTo>,
@@ -144,6 +146,27 @@ views! {
         value: f64,
     }
 
+    /// What the proxy does to a part of a route's requests by itself, before anything else.
+    struct Fault {
+        delay: Option<Delay>,
+        abort: Option<Abort>,
+    }
+
+    /// Without a percentage nothing is delayed.
+    struct Delay {
+        percentage: Option<PercentValue>,
+        /// The older spelling, whole percents.
+        percent: i64,
+        fixed_delay: Option<Box<str>>,
+    }
+
+    /// Without a percentage, or without a status, nothing is aborted.
+    struct Abort {
+        percentage: Option<PercentValue>,
+        http_status: Option<u32>,
+        grpc_status: Option<Box<str>>,
+    }
+
     struct Delegate {
         name: Box<str>,
         /// Absent = the namespace of the root.
@@ -200,6 +223,39 @@ impl<'de> Deserialize<'de> for Anything {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         serde::de::IgnoredAny::deserialize(from).map(|_| Self)
     }
+}
+
+macro_rules! answers {
+    ($($(#[$doc:meta])* $name:ident $key:literal,)*) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+        pub struct $name {
+            /// The status of the answer, where one is written.
+            pub status: Option<u16>,
+        }
+
+        /// Only its presence counts for the fingerprint of an object.
+        impl Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+                to.serialize_unit_struct(stringify!($name))
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+                let object = serde_json::Value::deserialize(from)?;
+                let status = object.get($key).and_then(serde_json::Value::as_u64);
+                Ok(Self { status: status.and_then(|status| u16::try_from(status).ok()) })
+            }
+        }
+    )*};
+}
+
+answers! {
+    /// `http[].redirect`: 301 where no status is written.
+    Redirect "redirectCode",
+    /// `http[].directResponse`.
+    DirectResponse "status",
 }
 
 impl HttpMatch {

@@ -13,7 +13,7 @@ use super::plan::Planned;
 use super::progress::Progress;
 use super::refusal::{Check, Code, Finding, Refusal, Severity};
 use super::release::{PauseReason, Phase, Release, ReleaseId, Strategy};
-use super::routing::{Routing, Weights};
+use super::routing::{Route, Routing, Weights};
 use super::snapshot::Snapshot;
 
 /// How a service stands, worst first.
@@ -26,6 +26,9 @@ pub enum State {
     LastFailed,
     /// Observed shares are outside the interval of the declared ones.
     Drift,
+    /// A fault, redirect or direct response of its route, or the lack of one, answers requests before any version
+    /// sees them.
+    Answered,
     /// The routing objects were changed by somebody else since the last change from here.
     ChangedOutside,
     /// Traffic cannot be shifted (the finding says why).
@@ -36,23 +39,25 @@ pub enum State {
 }
 
 impl State {
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Broken,
         Self::LastFailed,
         Self::Drift,
+        Self::Answered,
         Self::ChangedOutside,
         Self::NotRoutable,
         Self::SpreadByPods,
         Self::Steady,
     ];
 
-    /// The word of the API: `broken`, `last_failed`, `drift`, `changed_outside`, `not_routable`,
+    /// The word of the API: `broken`, `last_failed`, `drift`, `answered`, `changed_outside`, `not_routable`,
     /// `spread_by_pods`, `steady`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Broken => "broken",
             Self::LastFailed => "last_failed",
             Self::Drift => "drift",
+            Self::Answered => "answered",
             Self::ChangedOutside => "changed_outside",
             Self::NotRoutable => "not_routable",
             Self::SpreadByPods => "spread_by_pods",
@@ -308,6 +313,8 @@ pub struct Applied {
     /// The weights of the route that was changed.
     pub before: Weights,
     pub after: Weights,
+    /// Routes that split the service's requests, too, and stay as they are.
+    pub kept: Vec<Route>,
     /// The revision to switch back to.
     pub back: Option<Revision>,
     pub progress: Option<Progress>,

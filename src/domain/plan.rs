@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::ids::{Kind, ObjectRef, RouteId};
 use super::refusal::Check;
-use super::routing::{Mirror, Rule, Weights};
+use super::routing::{Mirror, Route, Rule, Weights};
 
 /// One object that will be created, or replaced or deleted at the resourceVersion that was read.
 #[derive(Clone, Debug, PartialEq)]
@@ -90,6 +90,10 @@ pub struct Planned {
 pub struct Effect {
     /// The route whose weights change.
     pub route: Option<RouteId>,
+    /// The port that this route is for, when it is for one of several.
+    pub port: Option<u32>,
+    /// Other routes that split the service's requests and stay as they are.
+    pub kept: Vec<Route>,
     /// Percents now and after; every version of the service is named in both. `before` is empty where
     /// requests are spread by pods.
     pub before: Weights,

@@ -114,9 +114,13 @@ codes! {
     NoReadyPods "no_ready_pods" 422,
     NoSubset "no_subset" 422,
     SubsetHidden "subset_hidden" 422,
+    /// Only a DestinationRule with a workloadSelector, for other clients, defines the subset.
+    SubsetSelector "subset_selector" 422,
     SubsetShared "subset_shared" 422,
     MixedSubsets "mixed_subsets" 422,
     NoMatchingPods "no_matching_pods" 422,
+    HostMissing "host_missing" 422,
+    PortMissing "port_missing" 422,
     HostConflict "host_conflict" 409,
     OwnedByController "owned_by_controller" 409,
     DelegateMissing "delegate_missing" 422,
@@ -211,6 +215,10 @@ codes! {
     HostShared "host_shared" 422,
     /// Traffic of a port that no route takes, beside routes that take other traffic.
     PortByPods "port_by_pods" 422,
+    /// A fault, redirect or direct response answers requests before any version sees them.
+    AnsweredByProxy "answered_by_proxy" 422,
+    /// A take over leaves routes as they are, because other hosts have a share of them.
+    RoutesStay "routes_stay" 422,
 
     // Good to know.
     NoBaseline "no_baseline" 200,
@@ -225,6 +233,12 @@ codes! {
     MirrorWrites "mirror_writes" 200,
     HelmManaged "helm_managed" 200,
     CallersMesh "callers" 200,
+    SplitOfGateway "split_of_gateway" 200,
+    SplitOfNamespaces "split_of_namespaces" 200,
+    SplitWithout "split_without" 200,
+    SplitOfPort "split_of_port" 200,
+    RoutesKeep "routes_keep" 200,
+    Delayed "delayed" 200,
     CrossNamespace "cross_namespace" 200,
     NotSumming "not_summing" 200,
     NegativeWeight "negative_weight" 200,

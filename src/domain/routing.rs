@@ -19,6 +19,11 @@ pub struct Routing {
     /// The routes with matches of the object that holds the default route, first match wins.
     pub rules: Vec<Rule>,
     pub mirror: Option<Mirror>,
+    /// What becomes of the requests that no rule takes; empty where they are spread by pods, or where it is
+    /// not clear which of several routes is meant.
+    pub split: Vec<Part>,
+    /// For whom the default route's split holds; `None` = there is no default route.
+    pub scope: Option<Scope>,
     pub findings: Vec<Finding>,
     /// Every object that was read to say this, in a stable order.
     pub objects: Vec<ObjectRef>,
@@ -40,6 +45,15 @@ impl Routing {
     /// The weights of the default route as they are shown: with what goes to several versions at once.
     pub fn declared_parts(&self) -> Option<Weights> {
         self.default_route().and_then(Route::parts)
+    }
+
+    /// Percent of the requests that the proxy answers by itself because an object says so, or has no route.
+    pub fn answered_percent(&self) -> u8 {
+        let answers = |part: &&Part| match &part.to {
+            Outcome::Answer(answer) => answer.is_wanted() || answer.why == Why::NoRoute,
+            _ => false,
+        };
+        self.split.iter().filter(answers).map(|part| part.percent).fold(0, u8::saturating_add)
     }
 
     /// True when routes bring requests to the service and none of them stands for all: which one is meant has
@@ -104,6 +118,138 @@ pub struct Route {
     pub targets: Vec<Target>,
     /// Why its weights cannot be shifted, if so.
     pub fixed: Option<Fixed>,
+    /// What becomes of its requests, in whole percents that sum to 100.
+    pub parts: Vec<Part>,
+    /// A share of its requests is held back first.
+    pub delay: Option<Delay>,
+}
+
+/// A share of requests that the proxy holds back before it sends them on.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Delay {
+    pub percent: f64,
+    /// As the object writes it: `7s`.
+    pub by: String,
+}
+
+/// A part of what becomes of a route's requests.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Part {
+    pub to: Outcome,
+    pub percent: u8,
+}
+
+impl Part {
+    /// True for what is spread by pods among all versions.
+    pub fn is_by_pods(&self) -> bool {
+        self.to == Outcome::Pods
+    }
+}
+
+/// What becomes of requests.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    Version(VersionName),
+    /// Spread by pods among these versions, by a subset that holds them all.
+    Several {
+        subset: String,
+        versions: Vec<VersionName>,
+    },
+    /// Spread by pods among all versions.
+    Pods,
+    /// They leave for another host.
+    Host(String),
+    /// The proxy answers by itself.
+    Answer(Answer),
+}
+
+/// An answer of the proxy's own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    pub status: u16,
+    /// Envoy's response flag, `-` where it has none: `NC`, `UH`, `FI`, `NR`.
+    pub flag: &'static str,
+    pub why: Why,
+    /// Who was meant: a version, subset or host; empty where nobody was.
+    pub name: String,
+}
+
+impl Answer {
+    /// True when the object asks for it; false when something that it names is not there.
+    pub fn is_wanted(&self) -> bool {
+        matches!(self.why, Why::Fault | Why::Redirect | Why::DirectResponse)
+    }
+}
+
+/// Why the proxy answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Why {
+    /// `fault.abort`.
+    Fault,
+    Redirect,
+    DirectResponse,
+    /// No DestinationRule of the caller defines the subset.
+    NoSubset,
+    /// No Service has the host.
+    NoHost,
+    /// The Service has no such port.
+    NoPort,
+    /// Nobody behind it is ready.
+    NoPods,
+    /// No route takes the request.
+    NoRoute,
+}
+
+impl Why {
+    /// `fault`, `redirect`, `direct_response`, `no_subset`, `no_host`, `no_port`, `no_pods` or `no_route`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Fault => "fault",
+            Self::Redirect => "redirect",
+            Self::DirectResponse => "direct_response",
+            Self::NoSubset => "no_subset",
+            Self::NoHost => "no_host",
+            Self::NoPort => "no_port",
+            Self::NoPods => "no_pods",
+            Self::NoRoute => "no_route",
+        }
+    }
+}
+
+/// For whom a split holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Scope {
+    /// The hosts that callers ask for.
+    pub hosts: Vec<String>,
+    /// `mesh` and/or gateways.
+    pub gateways: Vec<String>,
+    pub port: Option<u32>,
+    /// Only callers of these namespaces; `None` = of all but `except`.
+    pub namespaces: Option<Vec<String>>,
+    /// Namespaces whose callers follow other routes.
+    pub except: Vec<String>,
+    /// What becomes of callers in the mesh for whom it does not hold.
+    pub rest: Rest,
+}
+
+/// What becomes of callers in the mesh for whom a split does not hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rest {
+    /// There are none.
+    Nobody,
+    ByPods,
+    OtherRoutes,
+}
+
+impl Rest {
+    /// `nobody`, `spread_by_pods` or `other_routes`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Nobody => "nobody",
+            Self::ByPods => "spread_by_pods",
+            Self::OtherRoutes => "other_routes",
+        }
+    }
 }
 
 /// Why a route has no weights to shift.
@@ -124,9 +270,10 @@ impl Route {
         let mut out: Weights = Vec::new();
         for target in &self.targets {
             let Dest::Version(version) = &target.to else { continue };
+            let reaches = if target.lost.is_some() { 0 } else { target.percent };
             match out.iter_mut().find(|(name, _)| name == version) {
-                Some((_, percent)) => *percent = percent.saturating_add(target.percent),
-                None => out.push((version.clone(), target.percent)),
+                Some((_, percent)) => *percent = percent.saturating_add(reaches),
+                None => out.push((version.clone(), reaches)),
             }
         }
         (!out.is_empty()).then_some(out)
@@ -175,6 +322,19 @@ pub struct Target {
     pub weight: i64,
     /// What Istio makes of it: the share among all destinations, 100 when it stands alone.
     pub percent: u8,
+    /// The host of a sibling Service by which it reaches the version; `None` = the service's own host.
+    pub via: Option<String>,
+    /// Requests for it come to nobody, because this is not there: the proxy answers 503 (NC).
+    pub lost: Option<Lost>,
+}
+
+/// What a destination names and is not there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Lost {
+    /// No Service has the host.
+    Host,
+    /// The Service has no such port.
+    Port(u32),
 }
 
 /// Whom a destination reaches, seen from the service.

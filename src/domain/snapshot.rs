@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::ids::ObjectRef;
+use super::ids::{ObjectRef, ServiceRef};
 use super::istio::{DestinationRule, Object, VirtualService};
 use super::service::{ServiceFacts, Version};
 
@@ -19,10 +19,20 @@ pub struct Snapshot {
     pub virtual_services: Vec<Held<VirtualService>>,
     /// DestinationRules whose host is, or as a wildcard covers, the service's host; any namespace.
     pub destination_rules: Vec<Held<DestinationRule>>,
+    /// Services that destinations beside the service name, as far as it is known whether they exist. A Service
+    /// that is not among them is not known.
+    pub others: Vec<OtherService>,
     pub mesh: Mesh,
     /// Objects of the service's namespace that are no concern of this service: a new object must not
     /// take their names. Filled when a snapshot is read for a write, empty otherwise.
     pub taken: Vec<ObjectRef>,
+}
+
+/// A Service that a destination names, and what it is; `None` = there is no such Service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OtherService {
+    pub at: ServiceRef,
+    pub facts: Option<ServiceFacts>,
 }
 
 /// An object as it was read: its view, and, when it was read for a write, the JSON itself.

@@ -6,13 +6,13 @@ use crate::domain::ids::VersionName;
 use crate::domain::observed::{Observed, interval};
 use crate::domain::overview::{LastChange, State};
 use crate::domain::refusal::{Check, Code, Finding, Severity};
-use crate::domain::routing::{Routing, Weights};
+use crate::domain::routing::{Outcome, Part, Routing, Weights};
 
 /// What a change needs besides the window until the figures speak of it alone: two scrapes of 15 s.
 const SETTLING_MS: i64 = 30_000;
 
 /// Findings after which requests fail or would fail.
-const BREAKING: [Code; 9] = [
+const BREAKING: [Code; 12] = [
     Code::HostConflict,
     Code::SubsetMissing,
     Code::WeightWithoutPods,
@@ -22,6 +22,9 @@ const BREAKING: [Code; 9] = [
     Code::SubsetHidden,
     Code::NegativeWeight,
     Code::NoHost,
+    Code::SubsetSelector,
+    Code::HostMissing,
+    Code::PortMissing,
 ];
 
 /// Findings that take away the levers.
@@ -60,6 +63,7 @@ pub fn standing(
         }
     }
     let has = |codes: &[Code]| findings.iter().any(|finding| codes.contains(&finding.code));
+    let by_pods = || routing.split.iter().all(Part::is_by_pods);
     let state = if has(&UNROUTABLE) && !has(&[Code::HostConflict]) {
         State::NotRoutable
     } else if has(&BREAKING) {
@@ -68,9 +72,11 @@ pub fn standing(
         State::LastFailed
     } else if has(&[Code::Drift]) {
         State::Drift
+    } else if routing.answered_percent() > 0 {
+        State::Answered
     } else if has(&[Code::ChangedOutside]) {
         State::ChangedOutside
-    } else if routing.declared().is_none() && !routing.is_undecided() {
+    } else if routing.declared().is_none() && !routing.is_undecided() && by_pods() {
         State::SpreadByPods
     } else {
         State::Steady
@@ -80,6 +86,7 @@ pub fn standing(
         State::Broken => BREAKING.contains(&finding.code),
         State::LastFailed => matches!(finding.code, Code::LastChangeFailed | Code::UnknownFate),
         State::Drift => finding.code == Code::Drift,
+        State::Answered => matches!(finding.code, Code::AnsweredByProxy | Code::NoDefaultRoute),
         State::ChangedOutside => finding.code == Code::ChangedOutside,
         State::SpreadByPods => finding.code == Code::SpreadByPods,
         State::Steady => false,
@@ -103,7 +110,8 @@ impl Aim {
         let route = routing.default_route()?;
         // Routes of another list take other traffic than what is counted for this one.
         let alike = routing.routes.iter().filter(|other| other.kind == route.kind).count();
-        if alike > 1 || route.foreign_percent() > 0 {
+        let versions = |part: &Part| matches!(part.to, Outcome::Version(_));
+        if alike > 1 || route.foreign_percent() > 0 || !route.parts.iter().all(versions) {
             return None;
         }
         Some(Self { declared, changed_ms: last.map(|last| last.at_ms) })
@@ -157,6 +165,8 @@ mod tests {
             to: Dest::Version(name.into()),
             weight: i64::from(percent),
             percent,
+            via: None,
+            lost: None,
         };
         let route = Route {
             id: "r".into(),
@@ -171,6 +181,8 @@ mod tests {
             is_default: true,
             targets: vec![to("v1", v1), to("v2", 100 - v1)],
             fixed: None,
+            parts: Vec::new(),
+            delay: None,
         };
         Routing { routes: vec![route], ..Routing::default() }
     }

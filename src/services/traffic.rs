@@ -235,6 +235,7 @@ impl Services {
                 progress,
                 before: decided.planned.effect.before.clone(),
                 after: decided.planned.effect.after.clone(),
+                kept: decided.planned.effect.kept.clone(),
                 back: Some(look.revision),
                 entry,
             }),

@@ -6,7 +6,11 @@ use askama::Template;
 use askama::filters::HtmlSafe;
 
 use crate::domain::ids::VersionName;
+use crate::domain::overview::Overview;
+use crate::domain::routing::{Outcome, Part};
 use crate::domain::service::Version;
+
+use super::lang::Lang;
 
 /// Which colour a version has: the four oldest get their own, later ones share grey and are told apart by name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -46,10 +50,58 @@ impl Slots {
         self
     }
 
-    /// 1 to 4, or 5 for everything after the fourth and for strangers.
+    /// 1 to 4, or 5 for everything after the fourth and for strangers. [`FAILS`] is for no version.
     pub fn slot(&self, version: &str) -> u8 {
         let at = self.0.iter().position(|name| name.as_str() == version).unwrap_or(4);
         u8::try_from(at.min(4) + 1).unwrap_or(5)
+    }
+}
+
+/// The slot of requests that no version answers.
+pub const FAILS: u8 = 6;
+/// The slot of what is no single version, and fails not.
+const STRANGER: u8 = 5;
+
+/// What a part of a split is called, and its slot where it is no version.
+fn named(lang: Lang, to: &Outcome, slots: &Slots) -> (String, Option<u8>) {
+    match to {
+        Outcome::Version(version) => (version.to_string(), Some(slots.slot(version.as_str()))),
+        Outcome::Several { subset, versions } => {
+            let names: Vec<&str> = versions.iter().map(VersionName::as_str).collect();
+            (format!("{subset} ({})", names.join(", ")), Some(STRANGER))
+        }
+        Outcome::Pods => (lang.t("split.pods").into(), Some(STRANGER)),
+        Outcome::Host(host) => (host_name(host).to_owned(), Some(STRANGER)),
+        Outcome::Answer(answer) if answer.name.is_empty() => {
+            let text = lang.t(&format!("split.{}", answer.why.as_str())).with("status", answer.status);
+            (text.into(), Some(FAILS))
+        }
+        Outcome::Answer(answer) => {
+            let text = lang.t("split.fails").with("v", short(host_name(&answer.name)));
+            (text.with("status", answer.status).into(), Some(FAILS))
+        }
+    }
+}
+
+/// The name of a Service's host without the rest, other hosts as they are.
+fn host_name(host: &str) -> &str {
+    match host.split_once('.') {
+        Some((name, rest)) if rest.contains(".svc.") => name,
+        _ => host,
+    }
+}
+
+/// The bar of what is declared about a service; `None` where its requests are spread by pods, or where several
+/// routes split it and none stands for all.
+pub fn declared_bar(lang: Lang, item: &Overview) -> Option<Bar> {
+    let slots = Slots::of(&item.snapshot.versions);
+    let what = lang.t("traffic.declared").to_string();
+    let split = &item.routing.split;
+    let by_pods = split.iter().all(Part::is_by_pods);
+    match item.routing.declared_parts() {
+        Some(weights) if by_pods => Some(Bar::whole(&what, &weights, &slots)),
+        None if by_pods => None,
+        _ => Some(Bar::parts(lang, &what, split, &slots)),
     }
 }
 
@@ -109,6 +161,24 @@ impl Bar {
             .map(|(name, weight)| (name.as_str(), f64::from(*weight), format!("{weight}%")))
             .collect();
         Self::build(what, &parts, slots)
+    }
+
+    /// A bar of all that becomes of requests: versions, other hosts, and what the proxy answers by itself.
+    pub fn parts(lang: Lang, what: &str, split: &[Part], slots: &Slots) -> Self {
+        let names: Vec<(String, Option<u8>)> =
+            split.iter().map(|part| named(lang, &part.to, slots)).collect();
+        let parts: Vec<(&str, f64, String)> = split
+            .iter()
+            .zip(&names)
+            .map(|(part, (name, _))| (name.as_str(), f64::from(part.percent), format!("{}%", part.percent)))
+            .collect();
+        let mut bar = Self::build(what, &parts, slots);
+        for share in &mut bar.shares {
+            if let Some((_, Some(slot))) = names.iter().find(|(name, _)| *name == share.version) {
+                share.slot = *slot;
+            }
+        }
+        bar
     }
 
     /// A bar of observed shares in percent, with one decimal.

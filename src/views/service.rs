@@ -257,7 +257,8 @@ fn denied(clock: Clockface, why: &Refusal) -> Notice {
     Notice { text: text.rich(), ..said }
 }
 
-/// Percents now, for every version: declared on the chosen route; else as observed; else by ready pods.
+/// Percents now, for every version: declared on the chosen route, else by ready pods. What is observed is not what is
+/// declared, and is never shown as that.
 pub fn now(item: &Overview, route: &str) -> Weights {
     let chosen = item.routing.routes.iter().find(|one| one.id.as_str() == route);
     let declared = chosen.map_or_else(|| item.routing.declared(), crate::domain::routing::Route::weights);
@@ -268,31 +269,21 @@ pub fn now(item: &Overview, route: &str) -> Weights {
         };
         return names().map(|name| (of(&name), name)).map(|(weight, name)| (name, weight)).collect();
     }
-    let seen: Vec<(VersionName, u64)> = names()
-        .map(|name| {
-            let requests =
-                item.observed.as_ref().and_then(|seen| seen.of(name.as_str())).map_or(0.0, |v| v.requests);
-            (name, whole(requests))
-        })
-        .collect();
+    let by_pods = match &chosen.map_or(&item.routing.split, |route| &route.parts)[..] {
+        [] => 100,
+        parts => parts.iter().filter(|part| part.is_by_pods()).map(|part| part.percent).sum(),
+    };
     let pods: Vec<(VersionName, u64)> = item
         .snapshot
         .versions
         .iter()
         .map(|version| (version.name.clone(), u64::from(version.ready)))
         .collect();
-    Split::rounded(&seen)
-        .or_else(|| Split::rounded(&pods))
-        .map_or_else(|| names().map(|name| (name, 0)).collect(), Weights::from)
-}
-
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "clamped to 0..=1e12 before the cast"
-)]
-fn whole(requests: f64) -> u64 {
-    requests.round().clamp(0.0, 1e12) as u64
+    let share = |weight: u8| u8::try_from(u32::from(weight) * u32::from(by_pods) / 100).unwrap_or(weight);
+    Split::rounded(&pods).map_or_else(
+        || names().map(|name| (name, 0)).collect(),
+        |split| Weights::from(split).into_iter().map(|(name, weight)| (name, share(weight))).collect(),
+    )
 }
 
 fn routes(lang: Lang, item: &Overview, chosen: &str) -> Vec<RouteChoice> {

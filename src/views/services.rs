@@ -15,7 +15,7 @@ use crate::domain::refusal::Severity;
 use crate::domain::release::{PauseReason, Phase, Release};
 use crate::domain::service::Version;
 
-use super::bars::{Bar, Slots, short};
+use super::bars::{Bar, Slots, declared_bar, short};
 use super::chrome::{Chip, Chrome};
 use super::figures::{POOR, duration, rate, success_rate};
 use super::lang::{Lang, Text};
@@ -364,7 +364,7 @@ impl ServiceRow {
 fn state(lang: Lang, item: &Overview) -> Chip {
     match item.release {
         Some(release) if !item.state.needs_attention() => said::moving(lang, release),
-        _ => text::state(lang, item.state),
+        _ => text::standing(lang, item),
     }
 }
 
@@ -399,14 +399,9 @@ fn traffic(lang: Lang, item: &Overview) -> (Option<Bar>, String) {
         let bar = Bar::observed(&lang.t("traffic.observed").to_string(), &shares, &slots).small();
         return (Some(bar), words.join(" · "));
     }
-    match item.routing.declared_parts() {
-        Some(weights) => {
-            let words: Vec<String> =
-                weights.iter().map(|(name, weight)| format!("{} {weight}", short(name.as_str()))).collect();
-            let bar = Bar::whole(&lang.t("traffic.declared").to_string(), &weights, &slots).small();
-            let words = lang.t("services.declared_only").with("split", words.join(" · "));
-            (Some(bar), words.into())
-        }
-        None => (None, lang.t("services.no_traffic").into()),
+    if let Some(bar) = declared_bar(lang, item) {
+        let words = lang.t("services.declared_only").with("split", &bar.words);
+        return (Some(bar.small()), words.into());
     }
+    (None, lang.t("services.no_traffic").into())
 }

@@ -4,7 +4,7 @@
 
 use crate::domain::audit::{Action, Ending};
 use crate::domain::ids::VersionName;
-use crate::domain::overview::State;
+use crate::domain::overview::{Overview, State};
 use crate::domain::plan::Effect;
 use crate::domain::refusal::{Args, Check, Code, Refusal, Severity};
 use crate::domain::routing::Mirror;
@@ -103,12 +103,22 @@ pub fn state(lang: Lang, state: State) -> Chip {
     let (tone, icon) = match state {
         State::Broken => (Tone::Bad, "bad"),
         State::LastFailed => (Tone::Bad, "warn"),
-        State::Drift => (Tone::Warn, "warn"),
+        State::Drift | State::Answered => (Tone::Warn, "warn"),
         State::ChangedOutside => (Tone::Warn, "drift"),
         State::NotRoutable | State::SpreadByPods => (Tone::Line, ""),
         State::Steady => (Tone::Plain, "ok"),
     };
     Chip::new(tone, icon, lang.t(&format!("state.{}", state.as_str())))
+}
+
+/// How a service stands, with the percentage that the proxy answers by itself where that is its state.
+pub fn standing(lang: Lang, item: &Overview) -> Chip {
+    let chip = state(lang, item.state);
+    let n = item.routing.answered_percent();
+    if item.state != State::Answered || n == 0 {
+        return chip;
+    }
+    Chip { text: lang.t("state.answered_share").with("n", n).into(), ..chip }
 }
 
 /// What was attempted.
@@ -142,6 +152,12 @@ pub fn ending(lang: Lang, ending: Option<Ending>, refused_by: Option<Code>) -> C
 pub fn effect(lang: Lang, effect: &Effect) -> Vec<Text> {
     let mut said = Vec::new();
     said.extend(weights_effect(lang, effect));
+    if let (Some(port), false) = (effect.port, said.is_empty()) {
+        said.push(lang.t("sum.port").with("port", port));
+    }
+    if !effect.kept.is_empty() && !said.is_empty() {
+        said.push(lang.count("sum.kept", effect.kept.len()));
+    }
     said.extend(rules_effect(lang, effect));
     said.extend(mirror_effect(lang, effect.mirror_before.as_ref(), effect.mirror_after.as_ref()));
     if said.is_empty() {

@@ -10,7 +10,7 @@ use crate::domain::overview::{Overview, State};
 use crate::domain::progress::{Progress, SoFar};
 use crate::domain::service::Protocol;
 
-use super::bars::{Bar, Slots, in_words, short};
+use super::bars::{Bar, Slots, declared_bar, in_words, short};
 use super::chrome::{Chip, Tone};
 use super::figures::{rate, thousands};
 use super::lang::Lang;
@@ -118,16 +118,14 @@ impl Facts {
             object,
             revision: item.revision,
             last: item.last.as_ref().map(|last| (clock.moment(last.at_ms, now_ms), last.by.clone())),
-            state: text::state(clock.lang, item.state),
+            state: text::standing(clock.lang, item),
         }
     }
 }
 
 impl Declared {
     pub fn of(lang: Lang, item: &Overview) -> Self {
-        let slots = Slots::of(&item.snapshot.versions);
-        let what = lang.t("traffic.declared").to_string();
-        let bar = item.routing.declared_parts().map(|weights| Bar::whole(&what, &weights, &slots));
+        let bar = declared_bar(lang, item);
         let spread = if bar.is_some() {
             String::new()
         } else if item.state == State::NotRoutable {

@@ -169,6 +169,16 @@ fn follow(
         when: candidate.when.clone(),
     });
     let extra = candidate.extra;
+    // The filter for faults comes before the router. Without a percentage, or without a status, it does nothing.
+    let abort = extra.fault.as_ref().and_then(|fault| fault.abort.as_ref());
+    let status = abort.and_then(|abort| abort.http_status);
+    if let (Some(abort), Some(status)) = (abort, status) {
+        let percent = abort.percentage.as_ref().map_or(0.0, |percentage| percentage.value);
+        if random.percent(percent) {
+            routed.end = End::Proxy { status, flag: "FI" };
+            return routed;
+        }
+    }
     if let Some(redirect) = &extra.redirect {
         routed.end = End::Proxy { status: redirect.redirect_code.unwrap_or(301), flag: "-" };
         return routed;
@@ -182,13 +192,6 @@ fn follow(
             Fit::Whole => uri.clone(),
             Fit::Prefix(length) => format!("{uri}{}", request.path.get(length..).unwrap_or_default()),
         };
-    }
-    if let Some(abort) = extra.fault.as_ref().and_then(|fault| fault.abort.as_ref()) {
-        let percent = abort.percentage.as_ref().map_or(100.0, |percentage| percentage.value);
-        if random.percent(percent) {
-            routed.end = End::Proxy { status: abort.http_status.unwrap_or(503), flag: "FI" };
-            return routed;
-        }
     }
     let namespace = candidate.rules.at.namespace.as_str();
     let Some(destination) = pick::weighted(&candidate.route.route, random) else { return routed };

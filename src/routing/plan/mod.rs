@@ -238,7 +238,10 @@ impl Planner<'_> {
             Some(route) => after.routing.route(&route.id).or_else(|| after.routing.default_route()),
             None => after.routing.default_route(),
         };
+        let ports = self.snapshot.service.ports.len() > 1;
         Effect {
+            port: after_route.and_then(|route| route.port).filter(|_| ports),
+            kept: self.kept(after, after_route),
             route: after_route.map(|route| route.id.clone()),
             before: self.named(before_route),
             after: self.named(after_route),
@@ -248,6 +251,22 @@ impl Planner<'_> {
             mirror_after: after.routing.mirror.clone(),
             rules_followed: self.followed,
         }
+    }
+
+    /// Routes besides `of` that split requests of the service and do after the plan what they did before; rules
+    /// are listed by themselves.
+    fn kept(&self, after: &Inspected<'_>, of: Option<&Route>) -> Vec<Route> {
+        let Some(of) = of else { return Vec::new() };
+        let same = |route: &Route| {
+            let earlier = self.before.routing.route(&route.id);
+            earlier.is_some_and(|earlier| earlier.targets == route.targets)
+        };
+        (0..after.spots.len())
+            .filter(|at| !after.rule_spots.contains(at))
+            .map(|at| after.route(at))
+            .filter(|route| route.id != of.id && route.fixed.is_none() && route.reaches() && same(route))
+            .cloned()
+            .collect()
     }
 
     /// Weights of a route with every version of the service named; empty where requests are spread by pods.

@@ -1,11 +1,11 @@
 //! Weights of one route: only the numbers of its own destinations change; a version that has none yet is
 //! appended. Called for commands on weights, for take over and for rules with new targets.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::domain::ids::VersionName;
 use crate::domain::refusal::{Code, Refusal};
-use crate::domain::routing::{Dest, Fixed, Target};
+use crate::domain::routing::{Dest, Fixed, Lost, Route, Target};
 use crate::domain::service::Labels;
 use crate::domain::split::Split;
 
@@ -55,7 +55,7 @@ impl Planner<'_> {
             None => {}
         }
         let targets = &read.targets;
-        shareable(targets)?;
+        shareable(&read)?;
         if already(targets, split) {
             return Ok(());
         }
@@ -78,8 +78,14 @@ impl Planner<'_> {
                 _ => json::set_weight(entry, 0),
             }
         }
-        let model = targets.iter().position(|target| !matches!(target.to, Dest::Foreign { .. }));
-        let Some(model) = model.and_then(|at| entries.get(at)).cloned() else {
+        let model = targets
+            .iter()
+            .position(|target| !matches!(target.to, Dest::Foreign { .. }) && target.via.is_none())
+            .and_then(|at| entries.get(at))
+            .cloned();
+        let by_sibling =
+            || targets.iter().any(|target| target.via.is_some()).then(|| self.entry_of_service(&read));
+        let Some(model) = model.or_else(by_sibling) else {
             return Err(Refusal::new(Code::NotShiftable).arg("object", &read.object).arg("route", &read.id));
         };
         for (version, weight) in split.iter() {
@@ -90,6 +96,16 @@ impl Planner<'_> {
             }
         }
         Ok(())
+    }
+
+    /// An entry for the service itself, where a route has none: siblings stand for its versions.
+    fn entry_of_service(&self, route: &Route) -> Value {
+        let ports = &self.snapshot.service.ports;
+        let mut destination = json!({ "host": self.before.host });
+        if let [first, _, ..] = &ports[..] {
+            destination["port"] = json!({ "number": route.port.unwrap_or_else(|| u32::from(first.number)) });
+        }
+        json!({ "destination": destination })
     }
 
     /// One entry a version instead of one for the whole service; whatever else the entry says is kept.
@@ -113,15 +129,22 @@ impl Planner<'_> {
 }
 
 /// Refuses a route whose shares are not the service's versions' alone.
-pub fn shareable(targets: &[Target]) -> Result<(), Refusal> {
+pub fn shareable(route: &Route) -> Result<(), Refusal> {
+    let targets = &route.targets;
     // A weight that rounds to 0 % still takes requests, and would spoil the sum.
     let heavy = |target: &&Target| target.percent > 0 || (targets.len() > 1 && target.weight > 0);
     for target in targets.iter().filter(heavy) {
         match &target.to {
             Dest::Foreign { host, .. } => {
-                return Err(Refusal::new(Code::ForeignDestination)
+                let code = match target.lost {
+                    Some(Lost::Host) => Code::HostMissing,
+                    _ => Code::ForeignDestination,
+                };
+                return Err(Refusal::new(code)
                     .field("weights")
                     .arg("host", host)
+                    .arg("object", &route.object)
+                    .arg("route", &route.id)
                     .arg("n", target.percent));
             }
             Dest::Several { subset, versions } => {

@@ -11,6 +11,7 @@ use crate::domain::service::{Shape, Version};
 
 use super::super::cookies;
 use super::super::lookup::ANY_OTHER;
+use super::answers::{answers, lost_finding, scope};
 use super::{Inspected, Selection, Uncovered, destination_rule, shares, virtual_service};
 
 /// More routes than this are counted, not named.
@@ -24,6 +25,8 @@ pub fn of(inspected: &Inspected<'_>) -> Vec<Finding> {
     objects(inspected, &mut out);
     delegation(inspected, &mut out);
     targets(inspected, &mut out);
+    answers(inspected, &mut out);
+    scope(inspected, &mut out);
     hidden(inspected, &mut out);
     order(inspected, &mut out);
     cookie_values(inspected, &mut out);
@@ -33,7 +36,7 @@ pub fn of(inspected: &Inspected<'_>) -> Vec<Finding> {
     out
 }
 
-fn found(severity: Severity, code: Code) -> Finding {
+pub fn found(severity: Severity, code: Code) -> Finding {
     Check::new(severity, code)
 }
 
@@ -88,7 +91,10 @@ fn shape(inspected: &Inspected<'_>, out: &mut Vec<Finding>) {
         // A port without any route says it better than the route that is missing.
         let unrouted = inspected.uncovered().iter().any(|open| !open.half);
         let choices = inspected.choices();
-        let check = if inspected.claimed_in_mesh && !unrouted {
+        let check = if inspected.answering().is_some() {
+            // What answers is found with the routes.
+            return;
+        } else if inspected.claimed_in_mesh && !unrouted {
             let object = inspected.routing.routes.first().map(|route| route.object.to_string());
             found(Severity::Acknowledge, Code::NoDefaultRoute).arg("object", object.unwrap_or_default())
         } else if choices.is_empty() || inspected.claimed_in_mesh {
@@ -221,7 +227,20 @@ fn targets(inspected: &Inspected<'_>, out: &mut Vec<Finding>) {
         }
         for (entry, target) in route.targets.iter().enumerate() {
             let heavy = if target.percent > 0 { Severity::Block } else { Severity::Info };
+            if let Some(lost) = &target.lost {
+                out.push(lost_finding(heavy, route, target, lost));
+                continue;
+            }
             match &target.to {
+                Dest::Missing { subset } if inspected.selector_rule(subset).is_some() => {
+                    let rule = inspected.selector_rule(subset).map(|rule| rule.to_string());
+                    out.push(
+                        found(heavy, Code::SubsetSelector)
+                            .arg("subset", subset)
+                            .arg("object", rule.unwrap_or_default())
+                            .arg("v", subset),
+                    );
+                }
                 Dest::Missing { subset } => out.push(
                     found(heavy, Code::SubsetMissing).arg("subset", subset).arg("object", &route.object),
                 ),

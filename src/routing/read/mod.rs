@@ -11,15 +11,19 @@ use crate::domain::snapshot::{Held, Snapshot};
 
 use super::lookup::{self, Merged, Rules};
 
+mod answers;
 mod delegates;
 mod findings;
 mod keys;
+mod others;
+mod parts;
 mod ports;
 mod rules;
 mod selection;
 mod spots;
 mod targets;
 
+pub use answers::{answered, lost_finding};
 pub use delegates::Trouble;
 pub use findings::{by_port, listed, owned};
 pub use keys::short_hash;
@@ -122,6 +126,8 @@ pub fn inspect(snapshot: &Snapshot) -> Inspected<'_> {
     }
     rules::collect(&mut inspected, winners.main_http);
     inspected.routing.mirror = inspected.default.and_then(|at| inspected.mirror_of(at));
+    inspected.routing.split = inspected.split();
+    inspected.routing.scope = inspected.scope_of_default();
     inspected.routing.objects = objects(&inspected);
     inspected.routing.fingerprint = super::fingerprint::of(&inspected);
     inspected.routing.findings = findings::of(&inspected);

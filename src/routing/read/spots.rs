@@ -7,7 +7,7 @@ use crate::domain::istio::{HttpRoute, L4Match, VirtualService, WeightedDestinati
 use crate::domain::routing::{Fixed, Route, RouteKind};
 
 use super::super::lookup;
-use super::{Inspected, Place, Spot, Winners, delegates, keys, virtual_service};
+use super::{Inspected, Place, Spot, Winners, delegates, keys, parts, virtual_service};
 
 /// Fills `routing.routes`, `spots` and `troubles`.
 pub fn collect(into: &mut Inspected<'_>, winners: &Winners) {
@@ -161,6 +161,8 @@ impl Collector<'_, '_> {
         let Some(id) = ids.get(found.index).cloned() else { return };
         let home = clients.first().copied().unwrap_or(0);
         let targets = self.into.namer(home).targets(found.destinations, namespace);
+        let http = holder.spec.http.get(found.index).filter(|_| found.kind == RouteKind::Http);
+        let parts = parts::of(&targets, found.fixed, http, &snapshot.versions);
         self.into.routing.routes.push(Route {
             id,
             object: virtual_service(snapshot, found.vs),
@@ -174,6 +176,8 @@ impl Collector<'_, '_> {
             is_default: false,
             targets,
             fixed: found.fixed,
+            parts,
+            delay: http.and_then(parts::delay),
         });
         self.into.spots.push(Spot {
             vs: found.vs,

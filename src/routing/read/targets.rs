@@ -28,6 +28,9 @@ impl<'a> Namer<'a> {
     pub fn dest(&self, destination: &Destination, namespace: &str) -> Dest {
         let subset = destination.subset.as_deref().filter(|subset| !subset.is_empty());
         if !self.is_own(destination, namespace) {
+            if let Some(version) = self.sibling(destination, namespace) {
+                return Dest::Version(version.clone());
+            }
             return Dest::Foreign { host: destination.host.to_string(), subset: subset.map(str::to_owned) };
         }
         subset.map_or(Dest::Whole, |subset| self.subset(subset))
@@ -68,6 +71,11 @@ impl<'a> Namer<'a> {
                 to: self.dest(&entry.destination, namespace),
                 weight: entry.weight,
                 percent,
+                via: self
+                    .sibling(&entry.destination, namespace)
+                    .filter(|_| !self.is_own(&entry.destination, namespace))
+                    .map(|_| self.full(&entry.destination, namespace)),
+                lost: self.lost(&entry.destination, namespace),
             })
             .collect()
     }

@@ -70,6 +70,8 @@ fn route(namespace: &str, name: &str, declared: &[(&str, u8)]) -> Route {
         to: Dest::Version((*version).into()),
         weight: i64::from(*percent),
         percent: *percent,
+        via: None,
+        lost: None,
     };
     Route {
         id: RouteId::from("reviews/http/default"),
@@ -84,6 +86,8 @@ fn route(namespace: &str, name: &str, declared: &[(&str, u8)]) -> Route {
         is_default: true,
         targets: declared.iter().map(target).collect(),
         fixed: None,
+        parts: Vec::new(),
+        delay: None,
     }
 }
 
@@ -105,6 +109,7 @@ impl Service {
         };
         let snapshot = Snapshot {
             taken: Vec::new(),
+            others: Vec::new(),
             service,
             versions,
             virtual_services: Vec::new(),

@@ -4,7 +4,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::progress::Progress;
-use super::shape::LastChange;
+use super::shape::{LastChange, Route};
 use super::values::{Check, Weights, moment};
 use crate::domain::ids::ObjectRef;
 use crate::domain::overview::{self, DiffLine, Difference, Sign};
@@ -26,6 +26,11 @@ pub struct Preview {
     /// Percents of the route that changes, for every version; empty where requests are spread by pods.
     pub before: Weights,
     pub after: Weights,
+    /// The port that this is about, when the route is for one of several; null = every port.
+    #[schema(required = true)]
+    pub port: Option<u32>,
+    /// Other routes that split this service's requests and keep their split.
+    pub kept: Vec<Route>,
     /// The code that would refuse the change as it was asked for now; null = nothing stands in the way.
     #[schema(required = true, value_type = Option<String>)]
     pub refused_by: Option<&'static str>,
@@ -96,6 +101,8 @@ impl Preview {
             revision: preview.base,
             before: Weights(effect.before.clone()),
             after: Weights(effect.after.clone()),
+            port: effect.port,
+            kept: effect.kept.iter().map(Route::of).collect(),
             refused_by: preview.refusal.as_ref().map(|refusal| refusal.code.as_str()),
         }
     }
@@ -120,6 +127,8 @@ pub struct Applied {
     pub entry: i64,
     pub before: Weights,
     pub after: Weights,
+    /// Other routes that split this service's requests and kept their split.
+    pub kept: Vec<Route>,
     /// The revision to switch back to.
     #[schema(required = true)]
     pub back: Option<u64>,
@@ -135,6 +144,7 @@ impl Applied {
             entry: applied.entry.id,
             before: Weights(applied.before.clone()),
             after: Weights(applied.after.clone()),
+            kept: applied.kept.iter().map(Route::of).collect(),
             back: applied.back,
             progress: applied.progress.as_ref().map(Progress::of),
         }

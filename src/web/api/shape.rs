@@ -9,7 +9,7 @@ use super::progress::Progress;
 use super::values::{Check, Shares, Weights, moment, rounded};
 use crate::domain::ids::VersionName;
 use crate::domain::overview::{self, ListPage, Overview};
-use crate::domain::routing::{self as words, Dest, Subject};
+use crate::domain::routing::{self as words, Dest, Outcome, Subject};
 use crate::views::lang::Lang;
 
 /// One service.
@@ -17,7 +17,7 @@ use crate::views::lang::Lang;
 pub struct Service {
     pub namespace: String,
     pub name: String,
-    /// `broken`, `last_failed`, `drift`, `changed_outside`, `not_routable`, `spread_by_pods`, `steady`.
+    /// `broken`, `last_failed`, `drift`, `answered`, `changed_outside`, `not_routable`, `spread_by_pods`, `steady`.
     #[schema(value_type = String, example = "steady")]
     pub state: &'static str,
     /// Grows with every applied change and every change from outside.
@@ -34,6 +34,13 @@ pub struct Service {
     pub declared: Option<Weights>,
     /// What the default route sends to subsets that hold several versions: no version's number is in it.
     pub declared_shared: Vec<Shared>,
+    /// For whom `declared` holds; null where it is null.
+    #[schema(required = true)]
+    pub declared_for: Option<Scope>,
+    /// All that becomes of the requests that no rule takes, in whole percents that sum to 100: versions, other
+    /// hosts, and what the proxy answers by itself. Empty where requests are spread by pods, or where several
+    /// routes split them and none stands for all.
+    pub split: Vec<Part>,
     /// What the metrics show; null without metrics or requests.
     #[schema(required = true)]
     pub observed: Option<Shares>,
@@ -113,6 +120,58 @@ pub struct Route {
     pub weights: Option<Weights>,
     /// Percent that leaves for other hosts.
     pub foreign_percent: u8,
+    /// All that becomes of its requests, in whole percents that sum to 100; empty when it sends them nowhere.
+    pub split: Vec<Part>,
+}
+
+/// For whom a split holds.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct Scope {
+    /// The hosts that callers ask for.
+    pub hosts: Vec<String>,
+    /// `mesh` for callers in the mesh, and/or gateways.
+    pub gateways: Vec<String>,
+    /// Only requests to this port; null = to every port.
+    #[schema(required = true)]
+    pub port: Option<u32>,
+    /// Only callers in these namespaces; null = in all but `except`.
+    #[schema(required = true)]
+    pub namespaces: Option<Vec<String>>,
+    /// Namespaces whose callers follow other routes.
+    pub except: Vec<String>,
+    /// What becomes of callers in the mesh for whom it does not hold: `nobody` (there are none), `spread_by_pods`
+    /// or `other_routes`.
+    #[schema(value_type = String, example = "nobody")]
+    pub rest: &'static str,
+}
+
+/// A part of what becomes of requests.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct Part {
+    /// `version`, `versions` (spread by pods among them), `pods` (spread by pods among all), `host` (another host),
+    /// or `answer` (the proxy answers by itself).
+    #[schema(value_type = String, example = "version")]
+    pub to: &'static str,
+    #[schema(minimum = 0, maximum = 100)]
+    pub percent: u8,
+    /// The version, the subset that holds several, the host, or who was meant by what the proxy answers; null where
+    /// nobody was.
+    #[schema(required = true)]
+    pub name: Option<String>,
+    /// For `versions`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub versions: Vec<String>,
+    /// For `answer`: the status that callers get.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<u16>,
+    /// For `answer`: Envoy's response flag, `-` where it has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub flag: Option<String>,
+    /// For `answer`: `fault`, `redirect`, `direct_response`, `no_subset`, `no_host`, `no_port`, `no_pods` or
+    /// `no_route`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub why: Option<&'static str>,
 }
 
 /// Requests that match go to `to` before the declared split applies.
@@ -238,6 +297,8 @@ impl Service {
                 Weights(known.filter_map(|name| Some((name.clone(), of(name)?))).collect())
             }),
             declared_shared: shared.clone(),
+            declared_for: routing.scope.as_ref().filter(|_| routing.declared().is_some()).map(Scope::of),
+            split: routing.split.iter().map(Part::of).collect(),
             observed: item.observed.as_ref().filter(|seen| seen.requests() > 0.0).map(|seen| {
                 let of = |name: &VersionName| seen.share(name.as_str()).unwrap_or_default();
                 Shares(versions.iter().map(|version| (version.name.clone(), of(&version.name))).collect())
@@ -277,8 +338,50 @@ impl Shared {
     }
 }
 
+impl Scope {
+    fn of(scope: &words::Scope) -> Self {
+        Self {
+            hosts: scope.hosts.clone(),
+            gateways: scope.gateways.clone(),
+            port: scope.port,
+            namespaces: scope.namespaces.clone(),
+            except: scope.except.clone(),
+            rest: scope.rest.as_str(),
+        }
+    }
+}
+
+impl Part {
+    fn of(part: &words::Part) -> Self {
+        let bare = |to: &'static str, name: Option<&str>| Self {
+            to,
+            percent: part.percent,
+            name: name.filter(|name| !name.is_empty()).map(ToOwned::to_owned),
+            versions: Vec::new(),
+            status: None,
+            flag: None,
+            why: None,
+        };
+        match &part.to {
+            Outcome::Version(version) => bare("version", Some(version.as_str())),
+            Outcome::Several { subset, versions } => Self {
+                versions: versions.iter().map(ToString::to_string).collect(),
+                ..bare("versions", Some(subset))
+            },
+            Outcome::Pods => bare("pods", None),
+            Outcome::Host(host) => bare("host", Some(host)),
+            Outcome::Answer(answer) => Self {
+                status: Some(answer.status),
+                flag: Some(answer.flag.to_owned()),
+                why: Some(answer.why.as_str()),
+                ..bare("answer", Some(&answer.name))
+            },
+        }
+    }
+}
+
 impl Route {
-    fn of(route: &words::Route) -> Self {
+    pub fn of(route: &words::Route) -> Self {
         Self {
             id: route.id.to_string(),
             kind: route.object.kind.as_str(),
@@ -291,6 +394,7 @@ impl Route {
             default: route.is_default,
             weights: route.weights().map(Weights),
             foreign_percent: route.foreign_percent(),
+            split: route.parts.iter().map(Part::of).collect(),
         }
     }
 }

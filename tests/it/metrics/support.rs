@@ -191,6 +191,7 @@ pub fn service(name: &str, versions: &[(&str, &[&str])]) -> Snapshot {
             pods: 1,
         },
         taken: Vec::new(),
+        others: Vec::new(),
     }
 }
 

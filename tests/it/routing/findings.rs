@@ -67,7 +67,7 @@ fn subsets_hidden_from_some_clients_are_found() {
     let narrow = SUBSETS.replace("host: reviews\n", "host: reviews\n  exportTo: [\".\"]\n");
     check(&three().with(&narrow).with(ALL_V1), "block:subset_hidden");
     let private = ALL_V1.replace("hosts: [reviews]", "hosts: [reviews]\n  exportTo: [\".\"]");
-    check(&three().with(&narrow).with(&private), "");
+    check(&three().with(&narrow).with(&private), "info:split_of_namespaces");
     let shadow = "
 kind: DestinationRule
 metadata: {name: mine, namespace: client}
@@ -96,14 +96,14 @@ fn two_objects_for_one_host_are_a_conflict_for_the_same_clients_only() {
     let second = ALL_V1.replace("name: reviews", "name: second");
     check(&usual().with(&second), "block:host_conflict");
     let named = second.replace("hosts: [reviews]", "hosts: [reviews]\n  exportTo: [client]");
-    check(&usual().with(&named), "");
+    check(&usual().with(&named), "info:split_without");
     let elsewhere = second
         .replace("{name: second}", "{name: second, namespace: client}")
         .replace("[reviews]", "[reviews.shop.svc.cluster.local]")
         .replace("host: reviews", "host: reviews.shop.svc.cluster.local");
     check(&usual().with(&elsewhere), "block:host_conflict info:cross_namespace");
     let private = elsewhere.replace("http:", "exportTo: [\".\"]\n  http:");
-    check(&usual().with(&private), "info:cross_namespace");
+    check(&usual().with(&private), "info:cross_namespace info:split_without");
     let gateway = second.replace("http:", "gateways: [gw]\n  http:");
     check(&usual().with(&gateway), "");
     let wild = second.replace("[reviews]", "[\"*.shop.svc.cluster.local\"]");

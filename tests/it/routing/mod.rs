@@ -10,6 +10,7 @@ mod shares;
 
 mod findings;
 mod fingerprint;
+mod outcomes;
 mod owners;
 mod weird;
 

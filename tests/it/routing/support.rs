@@ -50,6 +50,7 @@ pub fn reviews() -> World {
                 pods: 3,
             },
             taken: Vec::new(),
+            others: Vec::new(),
         },
         clock_ms: 1_000_000,
     }

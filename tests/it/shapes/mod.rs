@@ -279,6 +279,7 @@ shapes! {
     h4replicasets
     h5track
     roles
+    aborted nohost siblings wrongport
     dnstcp httponly httpontcp knative kruise postgres tlsport unnamed
 }
 

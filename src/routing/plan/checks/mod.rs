@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 
 use crate::domain::command::Command;
-use crate::domain::ids::{Kind, ObjectRef, VersionName};
+use crate::domain::ids::{Kind, ObjectRef, RouteId, VersionName};
 use crate::domain::istio::Meta;
 use crate::domain::owner::Role;
 use crate::domain::plan::{Effect, Plan};
@@ -13,7 +13,7 @@ use crate::domain::refusal::{Check, Code, Severity};
 use crate::domain::routing::{Dest, Route, RouteKind};
 use crate::domain::snapshot::Snapshot;
 
-use super::super::read::{Inspected, Place, by_port, owned, virtual_service};
+use super::super::read::{Inspected, Place, answered, by_port, listed, lost_finding, owned, virtual_service};
 use super::super::{Policy, validate};
 use super::Planner;
 
@@ -62,6 +62,7 @@ pub fn of(
     judge.subsets(&mut out);
     judge.pods(&mut out);
     judge.sharing(&mut out);
+    judge.answers(&mut out);
     judge.written(&mut out);
     judge.words(&mut out);
     judge.ports(&mut out);
@@ -220,6 +221,11 @@ impl Judge<'_, '_> {
         let known = |client: &str| before.iter().any(|(other, _)| other == client);
         let now = self.after.hidden_from(route, subset);
         let (namespace, rule) = now.into_iter().find(|(client, _)| !known(client))?;
+        if let Some(other) = self.after.selective(subset, &rule) {
+            return Some(
+                block(Code::SubsetSelector).arg("subset", subset).arg("v", subset).arg("object", other),
+            );
+        }
         let code = if matches!(to, Dest::Missing { .. }) { Code::NoSubset } else { Code::SubsetHidden };
         let version = match to {
             Dest::Version(version) => version.as_str(),
@@ -299,6 +305,26 @@ impl Judge<'_, '_> {
                         .arg("other", self.before.route(at).hosts.join(", ")),
                 );
             }
+        }
+    }
+
+    /// What no version would see of what the plan moves: destinations that are not there, and what the proxy
+    /// answers by itself.
+    fn answers(&self, out: &mut Vec<Check>) {
+        for route in &self.after.routing.routes {
+            let same = |at: usize| self.before.route(at).targets == route.targets;
+            if self.earlier(route).is_some_and(same) {
+                continue;
+            }
+            let lost = route.targets.iter().filter(|target| target.percent > 0);
+            out.extend(lost.filter_map(|target| {
+                Some(lost_finding(Severity::Block, route, target, target.lost.as_ref()?))
+            }));
+            out.extend(answered(route, Severity::Acknowledge));
+        }
+        if !self.effect.kept.is_empty() {
+            let ids: Vec<&RouteId> = self.effect.kept.iter().map(|route| &route.id).collect();
+            out.push(info(Code::RoutesKeep).arg("n", ids.len()).arg("list", listed(&ids)));
         }
     }
 

@@ -1,0 +1,104 @@
+//! Findings on what does not reach a version: destinations that are not there, what the proxy answers by itself,
+//! and callers for whom the declared split does not hold. Called by the findings and by the checks of a plan.
+
+use crate::domain::ids::ObjectRef;
+use crate::domain::refusal::{Code, Finding, Severity};
+use crate::domain::routing::{Dest, Lost, Outcome, Part, Route, Target};
+
+use super::findings::found;
+use super::{Inspected, Place, destination_rule};
+
+/// A destination that names what is not there.
+pub fn lost_finding(severity: Severity, route: &Route, target: &Target, lost: &Lost) -> Finding {
+    let host = match &target.to {
+        Dest::Foreign { host, .. } => host.as_str(),
+        _ => target.via.as_deref().unwrap_or_default(),
+    };
+    match lost {
+        Lost::Host => found(severity, Code::HostMissing)
+            .arg("object", &route.object)
+            .arg("host", host)
+            .arg("n", target.percent),
+        Lost::Port(port) => found(severity, Code::PortMissing)
+            .arg("object", &route.object)
+            .arg("host", host)
+            .arg("port", port)
+            .arg("n", target.percent),
+    }
+}
+
+/// What the proxy answers by itself because the object says so, and what it holds back.
+pub fn answers(inspected: &Inspected<'_>, out: &mut Vec<Finding>) {
+    let answering = inspected.answering().map(|route| &route.id);
+    for route in &inspected.routing.routes {
+        let whole = route.is_default || answering == Some(&route.id);
+        let severity = if whole { Severity::Acknowledge } else { Severity::Info };
+        out.extend(answered(route, severity));
+        if let Some(delay) = &route.delay {
+            let check = found(Severity::Info, Code::Delayed).arg("object", &route.object);
+            out.push(check.arg("route", &route.id).arg("x", delay.percent).arg("by", &delay.by));
+        }
+    }
+}
+
+/// What a route answers by itself, wanted as it is; `None` when it answers nothing.
+pub fn answered(route: &Route, severity: Severity) -> Option<Finding> {
+    let wanted = |part: &&Part| matches!(&part.to, Outcome::Answer(answer) if answer.is_wanted());
+    let part = route.parts.iter().filter(wanted).max_by_key(|part| part.percent)?;
+    let Outcome::Answer(answer) = &part.to else { return None };
+    Some(
+        found(severity, Code::AnsweredByProxy)
+            .arg("object", &route.object)
+            .arg("route", &route.id)
+            .arg("n", part.percent)
+            .arg("status", answer.status)
+            .arg("why", answer.why.as_str()),
+    )
+}
+
+/// For whom the declared split does not hold.
+pub fn scope(inspected: &Inspected<'_>, out: &mut Vec<Finding>) {
+    let Some((scope, at)) = inspected.routing.scope.as_ref().zip(inspected.default) else { return };
+    let object = &inspected.route(at).object;
+    let named =
+        |names: &[String]| names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+    let gateways: Vec<String> = scope.gateways.iter().filter(|gateway| *gateway != "mesh").cloned().collect();
+    if inspected.spots[at].place == Place::Gateway {
+        let check = found(Severity::Info, Code::SplitOfGateway).arg("list", named(&gateways));
+        out.push(check.arg("object", object));
+    } else if let Some(only) = &scope.namespaces {
+        let check = found(Severity::Info, Code::SplitOfNamespaces).arg("list", named(only));
+        out.push(check.arg("object", object));
+    } else if !scope.except.is_empty() {
+        let check = found(Severity::Info, Code::SplitWithout).arg("list", named(&scope.except));
+        out.push(check.arg("object", object));
+    }
+    if let Some(port) = scope.port.filter(|_| inspected.snapshot.service.ports.len() > 1) {
+        let check = found(Severity::Info, Code::SplitOfPort).arg("port", port);
+        out.push(check.arg("object", object));
+    }
+}
+
+impl Inspected<'_> {
+    /// The DestinationRule for some workloads only that defines a subset which no rule for all defines.
+    pub fn selector_rule(&self, subset: &str) -> Option<ObjectRef> {
+        let at = self.rules.all().iter().copied().find(|at| {
+            let spec = &self.snapshot.destination_rules[*at].object.spec;
+            spec.workload_selector.is_some() && spec.subsets.iter().any(|own| &*own.name == subset)
+        })?;
+        Some(destination_rule(self.snapshot, at))
+    }
+
+    /// The DestinationRule for some workloads only because of which clients do not know a subset: the one that they
+    /// use (`rule`), or, where they use none (`-`), the one that defines it for others.
+    pub fn selective(&self, subset: &str, rule: &str) -> Option<ObjectRef> {
+        if rule == "-" {
+            return self.selector_rule(subset);
+        }
+        let at = self.rules.all().iter().copied().find(|at| {
+            let selective = self.snapshot.destination_rules[*at].object.spec.workload_selector.is_some();
+            selective && destination_rule(self.snapshot, *at).to_string() == rule
+        })?;
+        Some(destination_rule(self.snapshot, at))
+    }
+}
