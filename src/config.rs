@@ -10,6 +10,10 @@ use std::str::FromStr;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use url::Url;
 
+mod networks;
+
+pub use networks::Network;
+
 /// Moves traffic between versions of a service on Kubernetes and Istio, and keeps a history of it.
 #[derive(Debug, Parser)]
 #[command(name = "sluice", version, max_term_width = 100)]
@@ -253,6 +257,17 @@ pub struct LimitArgs {
     /// Changes that one person or program may ask for in a minute; 0 = any number. Switching back never waits.
     #[arg(long, env = "SLUICE_MAX_CHANGES_PER_MINUTE", default_value = "60", value_name = "N")]
     pub max_changes_per_minute: u32,
+    /// Open live streams of one person, in all sessions; 0 = as many as in all.
+    #[arg(long, env = "SLUICE_MAX_STREAMS_PER_PERSON", default_value = "25", value_name = "N")]
+    pub max_streams_per_person: usize,
+    /// Previews, dry runs and plans that one person or program may ask for in a minute; 0 = any number.
+    #[arg(long, env = "SLUICE_MAX_PREVIEWS_PER_MINUTE", default_value = "120", value_name = "N")]
+    pub max_previews_per_minute: u32,
+    /// Networks of proxies (ingress, load balancer) that are believed about who is behind them: of X-Forwarded-For
+    /// (or Forwarded) the rightmost address that is none of theirs counts. They must append to that header.
+    /// Without it everybody behind a proxy is one address. May be given several times.
+    #[arg(long, env = "SLUICE_TRUSTED_PROXIES", value_delimiter = ',', value_name = "CIDR")]
+    pub trusted_proxies: Vec<Network>,
 }
 
 /// Who may come in.
@@ -310,7 +325,10 @@ pub struct Web {
     pub demo: bool,
     pub max_streams: usize,
     pub max_streams_per_session: usize,
+    pub max_streams_per_person: usize,
     pub max_changes_per_minute: Option<NonZeroU32>,
+    pub max_previews_per_minute: Option<NonZeroU32>,
+    pub trusted_proxies: Vec<Network>,
     pub max_connections: usize,
     pub max_connections_per_address: usize,
 }
@@ -346,7 +364,10 @@ impl Serve {
             demo: false,
             max_streams: self.limits.max_streams,
             max_streams_per_session: or_all(self.limits.max_streams_per_session, self.limits.max_streams),
+            max_streams_per_person: or_all(self.limits.max_streams_per_person, self.limits.max_streams),
             max_changes_per_minute: NonZeroU32::new(self.limits.max_changes_per_minute),
+            max_previews_per_minute: NonZeroU32::new(self.limits.max_previews_per_minute),
+            trusted_proxies: self.limits.trusted_proxies.clone(),
             max_connections: self.limits.max_connections.get(),
             max_connections_per_address: or_all(
                 self.limits.max_connections_per_address,
@@ -380,7 +401,10 @@ impl Web {
             demo: true,
             max_streams: 500,
             max_streams_per_session: 500,
+            max_streams_per_person: 500,
             max_changes_per_minute: None,
+            max_previews_per_minute: None,
+            trusted_proxies: Vec::new(),
             max_connections: 1000,
             max_connections_per_address: 1000,
         }

@@ -143,6 +143,8 @@ codes! {
     ReleaseNotFound "release_not_found" 404,
     DraftNotFound "draft_not_found" 404,
     TemplateNotFound "template_not_found" 404,
+    /// One person has as many drafts as one may have, by number or by size.
+    TooManyDrafts "too_many_drafts" 422,
     /// A release moves this service's traffic: nobody else does meanwhile.
     ReleaseOwnsService "release_owns_service" 409,
     /// The command is not one for the phase that the release is in.

@@ -19,6 +19,7 @@ mod standing;
 
 pub mod access;
 pub mod once;
+mod refused_attempts;
 mod refused_tokens;
 pub mod sessions;
 pub mod sign_in;
@@ -88,6 +89,7 @@ struct Inner {
     happenings: broadcast::Sender<Happening>,
     /// Ids of sessions, as they end.
     session_ends: broadcast::Sender<Arc<str>>,
+    refused_attempts: refused_attempts::RefusedAttempts,
     refused_tokens: refused_tokens::RefusedTokens,
     identities: sign_in::Identities,
     others: instances::Others,
@@ -132,6 +134,7 @@ impl Services {
             under_way: TaskTracker::new(),
             happenings,
             session_ends,
+            refused_attempts: refused_attempts::RefusedAttempts::default(),
             refused_tokens: refused_tokens::RefusedTokens::default(),
             identities: sign_in::Identities::default(),
             others: instances::Others::default(),
@@ -169,6 +172,7 @@ impl Services {
             tracing::warn!(left = self.inner.under_way.len(), "ending in the middle of changes");
         }
         self.flush_refused_tokens(true).await;
+        self.flush_refused_attempts(true).await;
         match timeout(GIVE_BACK, self.inner.store.close()).await {
             Ok(head) => happenings::log_anchor(head.as_ref()),
             Err(_) => {

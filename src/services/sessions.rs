@@ -178,7 +178,7 @@ fn lacking(who: &Actor, verb: &str) -> Refusal {
     Refusal::new(Code::SessionsForbidden).arg("verb", verb).arg("who", &who.identity.user)
 }
 
-/// Follows what the command did to the file, and writes the counts of refused tokens, until `stop`.
+/// Follows what the command did to the file, and writes the counts of refused tokens and attempts, until `stop`.
 pub(super) async fn follow(services: Services, stop: CancellationToken) {
     let mut tick = interval(LOOK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -191,5 +191,6 @@ pub(super) async fn follow(services: Services, stop: CancellationToken) {
             tracing::warn!(%refusal, "sessions that were revoked by command are not in the history yet");
         }
         services.flush_refused_tokens(false).await;
+        services.flush_refused_attempts(false).await;
     }
 }

@@ -7,7 +7,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::cluster::until;
-use crate::domain::actor::{Actor, Identity};
+use crate::domain::actor::{Actor, Channel, Identity};
 use crate::domain::audit::{Details, EditRecord, Ending, Entry, Intent, Outcome, ReleaseMark};
 use crate::domain::class::Class;
 use crate::domain::ids::{Revision, ServiceRef};
@@ -22,6 +22,7 @@ use super::Services;
 use super::ask::{ChangeAsk, Wish};
 use super::change::{Decided, Look, check_reason};
 use super::once::unavailable;
+use super::refused_attempts::Noted;
 
 /// From the first request to the last: nobody waits for a change longer than 20 s.
 pub(super) const WHOLE_CHANGE: std::time::Duration = std::time::Duration::from_secs(18);
@@ -112,6 +113,7 @@ impl Services {
         way_back: Option<&Identity>,
     ) -> Result<Applied, Refused> {
         let at = ask.service.clone();
+        self.not_too_often(who, &at)?;
         self.must_see(who, &at).await?;
         let reason = check_reason(&ask.reason, ask.wish.needs_reason())?;
         let turn = self.lock_of(&at);
@@ -271,7 +273,7 @@ impl Services {
         }
     }
 
-    /// Records a refusal; the refusal itself is the answer even when it cannot be recorded.
+    /// Records a refusal, or counts it with an earlier one; the refusal itself is the answer even when it cannot be recorded.
     pub(super) async fn refuse(&self, mut intent: Intent, refusal: Refusal) -> Refused {
         intent.details.refusal = Some(refusal.clone());
         let ending = match refusal.code.class() {
@@ -280,8 +282,15 @@ impl Services {
             _ if refusal.code == Code::ClusterForbids => Ending::Failed,
             _ => Ending::Refused,
         };
-        let outcome =
-            Outcome { at_ms: self.inner.clock.now_ms(), ending, revision: None, details: Details::default() };
+        let now_ms = self.inner.clock.now_ms();
+        let mut first = None;
+        if intent.channel != Channel::Automatic {
+            match self.inner.refused_attempts.note(&intent, refusal.code, ending, now_ms) {
+                Noted::First(key) => first = Some(key),
+                Noted::Again(entry) => return Refused { refusal, entry, stale: None, ending },
+            }
+        }
+        let outcome = Outcome { at_ms: now_ms, ending, revision: None, details: Details::default() };
         let entry = match self.inner.store.single(&intent, &outcome, Revise::Keep).await {
             Ok(entry) => {
                 if let Some(at) = &intent.service {
@@ -294,6 +303,9 @@ impl Services {
                 None
             }
         };
+        if let Some(key) = first {
+            self.inner.refused_attempts.written(&key, entry);
+        }
         Refused { refusal, entry, stale: None, ending }
     }
 

@@ -11,10 +11,23 @@ use super::{Store, StoreError};
 /// Drafts that nobody touched for this long are forgotten.
 const KEPT_MS: i64 = 90 * 86_400_000;
 
+/// Drafts that one person may have, and their bytes together.
+const DRAFTS: i64 = 50;
+const DRAFT_BYTES: usize = 1024 * 1024;
+
+/// What became of a draft that was to be saved.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Saved {
+    As(Draft),
+    /// It is another one by now, or gone.
+    Stale,
+    /// The person has as many as one may have.
+    Full,
+}
+
 impl Store {
-    /// Saves a draft. `expected` = the `seq` that the person saw; `Ok(None)` = it is another one by now, or gone.
-    /// `seq` 0 makes a new one.
-    pub async fn save_draft(&self, draft: Draft, expected: Option<u64>) -> Result<Option<Draft>, StoreError> {
+    /// Saves a draft. `expected` = the `seq` that the person saw. `seq` 0 makes a new one.
+    pub async fn save_draft(&self, draft: Draft, expected: Option<u64>) -> Result<Saved, StoreError> {
         let now = self.now_ms();
         self.write(move |db| {
             Box::pin(async move {
@@ -23,6 +36,17 @@ impl Store {
                     .execute(&mut *db)
                     .await?;
                 let fields = draft.fields.to_string();
+                let (others, bytes): (i64, i64) = sqlx::query_as(
+                    "SELECT count(*), coalesce(sum(length(fields)), 0) FROM release_draft WHERE owner = ?1 AND id <> ?2",
+                )
+                .bind(&draft.by)
+                .bind(&draft.id)
+                .fetch_one(&mut *db)
+                .await?;
+                let bytes = usize::try_from(bytes).unwrap_or(usize::MAX).saturating_add(fields.len());
+                if others >= DRAFTS || bytes > DRAFT_BYTES {
+                    return Ok(Saved::Full);
+                }
                 if draft.seq == 0 {
                     sqlx::query("INSERT INTO release_draft VALUES (?1, ?2, ?3, ?3, 1, ?4)")
                         .bind(&draft.id)
@@ -31,7 +55,7 @@ impl Store {
                         .bind(fields)
                         .execute(db)
                         .await?;
-                    return Ok(Some(Draft { created_ms: now, changed_ms: now, seq: 1, ..draft }));
+                    return Ok(Saved::As(Draft { created_ms: now, changed_ms: now, seq: 1, ..draft }));
                 }
                 let row = sqlx::query(
                     "UPDATE release_draft SET fields = ?3, changed_ms = ?4, seq = seq + 1
@@ -45,7 +69,7 @@ impl Store {
                 .bind(expected.map(u64::cast_signed))
                 .fetch_optional(db)
                 .await?;
-                row.as_ref().map(read).transpose()
+                Ok(row.as_ref().map(read).transpose()?.map_or(Saved::Stale, Saved::As))
             })
         })
         .await

@@ -45,6 +45,7 @@ pub mod verify;
 pub use anchors::{MESSAGE as ANCHOR_MESSAGE, TARGET as ANCHOR_TARGET, anchors_in};
 pub use chain::Head;
 pub use condition::{Cause, Damage, Trouble};
+pub use drafts::Saved;
 pub use error::StoreError;
 pub use once::Begin;
 pub use read::{Count, Loaded, Page};

@@ -11,8 +11,10 @@ use axum_extra::extract::CookieJar;
 use http::request::Parts;
 use http::{HeaderMap, Uri, header};
 
+use super::forwarded;
 use super::listen::{Peer, network};
 use super::squeeze::takes_gzip;
+use crate::config::Network;
 use crate::views::chrome::Theme;
 use crate::views::lang::Lang;
 use crate::views::time::Clockface;
@@ -44,8 +46,8 @@ pub struct Caller {
 }
 
 impl Caller {
-    /// Reads everything but the id from the request.
-    pub fn of(parts: &Parts, request_id: &str) -> Self {
+    /// Reads everything but the id from the request. `trusted` proxies are believed about the address.
+    pub fn of(parts: &Parts, request_id: &str, trusted: &[Network]) -> Self {
         let door = door(&parts.uri, &parts.headers);
         let cookies = CookieJar::from_headers(&parts.headers);
         let cookie = |name| cookies.get(name).map(axum_extra::extract::cookie::Cookie::value);
@@ -60,7 +62,10 @@ impl Caller {
             door,
             clock: Clockface::new(chosen.unwrap_or_else(spoken), cookie("tz")),
             theme: cookie("theme").and_then(Theme::parse).unwrap_or_default(),
-            address: parts.extensions.get::<Peer>().map(|peer| peer.0.ip().to_canonical()),
+            address: parts
+                .extensions
+                .get::<Peer>()
+                .map(|peer| forwarded::client(peer.0.ip(), &parts.headers, trusted)),
             here: parts.uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str).into(),
             gzip: takes_gzip(&parts.headers),
         }
@@ -94,7 +99,7 @@ impl<S: Sync> FromRequestParts<S> for Caller {
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Infallible> {
         // The frame always puts one there; a router without a frame (a test of a single handler) still answers.
-        Ok(parts.extensions.get::<Self>().cloned().unwrap_or_else(|| Self::of(parts, "-")))
+        Ok(parts.extensions.get::<Self>().cloned().unwrap_or_else(|| Self::of(parts, "-", &[])))
     }
 }
 
@@ -106,7 +111,7 @@ mod tests {
     fn check(path: &str, expected: Lang) {
         let request = http::Request::get(path).header("cookie", "lang=zh").header("accept-language", "en");
         let (parts, ()) = request.body(()).unwrap().into_parts();
-        assert_eq!(Caller::of(&parts, "-").lang(), expected, "{path}");
+        assert_eq!(Caller::of(&parts, "-", &[]).lang(), expected, "{path}");
     }
 
     #[test]

@@ -40,7 +40,7 @@ pub async fn frame(State(app): State<App>, request: Request, next: Next) -> Resp
     let began = Instant::now();
     let (mut parts, body) = request.into_parts();
     let id = uuid::Uuid::now_v7().to_string();
-    let caller = Caller::of(&parts, &id);
+    let caller = Caller::of(&parts, &id, &app.settings.trusted_proxies);
     let method = parts.method.clone();
     let path = parts.uri.path().to_owned();
     let span = tracing::info_span!("request", %id, %method, path);

@@ -3,12 +3,11 @@
 //! `app` calls [`serve`]. `axum::serve` is not used because it never closes a half-sent header and
 //! waits for ever for the first byte (hazards: slowloris). No request is looked at here.
 
-use std::collections::HashMap;
 use std::convert::Infallible;
 use std::io;
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::pin::pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -18,14 +17,18 @@ use hyper::server::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulConnection;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
+use super::lines::{Answering, Line, Lines, Slot};
 use super::stall::Stalling;
+use crate::config::Network;
 
-/// The address at the other end, as the listener saw it. `X-Forwarded-For` is never believed.
+pub use super::lines::network;
+
+/// The address at the other end, as the listener saw it. Who stands behind it `forwarded` finds out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Peer(pub SocketAddr);
 
@@ -36,6 +39,8 @@ pub struct Limits {
     pub first_byte: Duration,
     /// For the whole header of a request; also how long an idle connection is kept.
     pub header: Duration,
+    /// How long an HTTP/2 connection is kept that asks nothing.
+    pub idle: Duration,
     /// For a client to take more of an answer.
     pub stall: Duration,
     /// For requests under way when the server stops.
@@ -43,6 +48,8 @@ pub struct Limits {
     pub header_bytes: usize,
     pub connections: usize,
     pub per_address: usize,
+    /// Proxies: `per_address` does not hold for them.
+    pub trusted: Vec<Network>,
 }
 
 impl Default for Limits {
@@ -50,21 +57,26 @@ impl Default for Limits {
         Self {
             first_byte: Duration::from_secs(10),
             header: Duration::from_secs(5),
+            idle: Duration::from_secs(60),
             stall: Duration::from_secs(30),
             drain: Duration::from_secs(25),
             header_bytes: 16 * 1024,
             connections: 1000,
             per_address: 50,
+            trusted: Vec::new(),
         }
     }
 }
+
+/// How long a client that is idle has to take its leave.
+const GOODBYE: Duration = Duration::from_secs(1);
 
 /// The first bytes of HTTP/2.
 const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// Serves until `stop`, then lets requests under way finish for `limits.drain`.
 pub async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: CancellationToken) {
-    let slots = Slots::new(limits.connections, limits.per_address);
+    let lines = Lines::new(limits.connections, limits.per_address, limits.trusted.clone());
     let tasks = TaskTracker::new();
     let cut = CancellationToken::new();
     let house = Arc::new(House::new(router, limits.clone(), stop.clone(), cut.clone()));
@@ -82,13 +94,13 @@ pub async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: 
                 continue;
             }
         };
-        let Some(slot) = slots.take(peer.ip()) else {
+        let Some(slot) = lines.take(peer.ip()) else {
             tracing::debug!(%peer, "connection closed: too many");
             continue;
         };
         let house = house.clone();
         tasks.spawn(async move {
-            house.welcome(stream, peer).await;
+            house.welcome(stream, peer, &slot).await;
             drop(slot);
         });
     }
@@ -125,9 +137,11 @@ impl House {
         Self { router, limits, http1, http2, stop, cut }
     }
 
-    async fn welcome(&self, stream: TcpStream, peer: SocketAddr) {
+    async fn welcome(&self, stream: TcpStream, peer: SocketAddr, slot: &Slot) {
+        let line = &slot.line;
         let first = tokio::select! {
             () = self.stop.cancelled() => return,
+            () = line.give_way.cancelled() => return,
             first = timeout(self.limits.first_byte, speaks(&stream)) => first,
         };
         let Ok(Ok(Some(speech))) = first else { return };
@@ -135,26 +149,33 @@ impl House {
         if stream.set_nodelay(true).is_err() {
             return;
         }
-        let router = self.router.clone();
+        let (router, own) = (self.router.clone(), line.clone());
         let service = hyper::service::service_fn(move |request: http::Request<Incoming>| {
             let mut request = request.map(Body::new);
             request.extensions_mut().insert(Peer(peer));
-            let router = router.clone();
+            let (router, busy) = (router.clone(), own.request());
             async move {
-                Ok::<_, Infallible>(router.oneshot(request).await.unwrap_or_else(|never| match never {}))
+                let answer = router.oneshot(request).await.unwrap_or_else(|never| match never {});
+                Ok::<_, Infallible>(answer.map(|body| Answering::new(body, busy)))
             }
         });
         let io = TokioIo::new(Stalling::new(stream, self.limits.stall));
         match speech {
-            Speech::Http1 => self.serve(peer, self.http1.serve_connection(io, service)).await,
+            Speech::Http1 => self.serve(peer, line, self.http1.serve_connection(io, service)).await,
             // On the heap, so that the many connections of the other kind need not be large enough for it.
-            Speech::Http2 => Box::pin(self.serve(peer, self.http2.serve_connection(io, service))).await,
+            Speech::Http2 => Box::pin(self.serve(peer, line, self.http2.serve_connection(io, service))).await,
         }
     }
 
-    async fn serve(&self, peer: SocketAddr, connection: impl GracefulConnection<Error = hyper::Error>) {
+    async fn serve(
+        &self,
+        peer: SocketAddr,
+        line: &Arc<Line>,
+        connection: impl GracefulConnection<Error = hyper::Error>,
+    ) {
         let mut connection = pin!(connection);
         let mut draining = false;
+        let mut look = pin!(sleep(self.limits.idle));
         loop {
             tokio::select! {
                 ended = connection.as_mut() => {
@@ -167,6 +188,21 @@ impl House {
                     draining = true;
                     connection.as_mut().graceful_shutdown();
                 }
+                () = line.give_way.cancelled(), if !draining => {
+                    draining = true;
+                    connection.as_mut().graceful_shutdown();
+                    look.as_mut().reset(Instant::now() + GOODBYE);
+                }
+                () = &mut look => match line.patience(if draining { Duration::ZERO } else { self.limits.idle }) {
+                    // Idle for so long, or told to go and with nothing left to answer.
+                    None if draining => return,
+                    None => {
+                        draining = true;
+                        connection.as_mut().graceful_shutdown();
+                        look.as_mut().reset(Instant::now() + GOODBYE);
+                    }
+                    Some(left) => look.as_mut().reset(Instant::now() + left.max(GOODBYE)),
+                },
                 () = self.cut.cancelled() => return,
             }
         }
@@ -197,64 +233,5 @@ async fn speaks(stream: &TcpStream) -> io::Result<Option<Speech>> {
         }
         // A peek does not wait for more than there already is.
         sleep(Duration::from_millis(20)).await;
-    }
-}
-
-/// Counts open connections, in all and by address.
-struct Slots {
-    all: usize,
-    each: usize,
-    open: Arc<Mutex<Open>>,
-}
-
-#[derive(Default)]
-struct Open {
-    all: usize,
-    by: HashMap<IpAddr, usize>,
-}
-
-/// One open connection; gives its place back when dropped.
-struct Slot {
-    address: IpAddr,
-    open: Arc<Mutex<Open>>,
-}
-
-impl Slots {
-    fn new(all: usize, each: usize) -> Self {
-        Self { all, each, open: Arc::default() }
-    }
-
-    fn take(&self, address: IpAddr) -> Option<Slot> {
-        let address = network(address);
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        let mine = open.by.get(&address).copied().unwrap_or_default();
-        if open.all >= self.all || mine >= self.each {
-            return None;
-        }
-        open.all += 1;
-        open.by.insert(address, mine + 1);
-        Some(Slot { address, open: self.open.clone() })
-    }
-}
-
-impl Drop for Slot {
-    fn drop(&mut self) {
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        open.all -= 1;
-        match open.by.get_mut(&self.address) {
-            Some(mine) if *mine > 1 => *mine -= 1,
-            _ => drop(open.by.remove(&self.address)),
-        }
-    }
-}
-
-/// Whom an address stands for: an IPv6 client owns its whole /64.
-pub fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V4(v4) => IpAddr::V4(v4),
-        IpAddr::V6(v6) => {
-            let [a, b, c, d, ..] = v6.segments();
-            IpAddr::V6(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
-        }
     }
 }

@@ -7,6 +7,8 @@
 //! compression, [`guard`] (host, length), [`auth`] (who asks), [`gate`] (the whole body, a place, its time), and
 //! then its handler.
 
+mod forwarded;
+mod lines;
 pub mod listen;
 mod stall;
 

@@ -23,6 +23,9 @@ use crate::services::Services;
 /// Exports that may run at the same time: each holds a reading connection of the database.
 const EXPORTS_AT_ONCE: usize = 4;
 
+/// Drafts that one person may save in a minute: a form is kept with every change.
+const DRAFTS: u32 = 120;
+
 /// The state of the router. Cheap to clone.
 #[derive(Clone)]
 pub struct App(Arc<Site>);
@@ -43,6 +46,11 @@ pub struct Site {
     pub(super) exports: Arc<Semaphore>,
     /// Changes by person.
     pub(super) changes: Option<Throttle>,
+    /// Previews, dry runs and plans by person; those of ways back apart.
+    pub(super) previews: Option<Throttle>,
+    pub(super) back_previews: Option<Throttle>,
+    /// Saved drafts by person.
+    pub(super) drafts: Throttle,
     /// Tokens that nobody has.
     pub(super) guesses: Guesses,
     /// The OpenAPI document.
@@ -62,10 +70,11 @@ impl App {
     ) -> Self {
         let minute = Duration::from_mins(1);
         let changes = settings.max_changes_per_minute.map(|most| Throttle::new(most.get(), minute));
+        let previews = settings.max_previews_per_minute;
         Self(Arc::new(Site {
             rows: Rows::default(),
             answers: Answers::default(),
-            hub: Hub::new(settings.max_streams, settings.max_streams_per_session),
+            hub: Hub::new(&settings),
             gate: Gate::new(routes(), settings.auth == Auth::None),
             services,
             settings,
@@ -74,6 +83,9 @@ impl App {
             visits,
             exports: Arc::new(Semaphore::new(EXPORTS_AT_ONCE)),
             changes,
+            previews: previews.map(|most| Throttle::new(most.get(), minute)),
+            back_previews: previews.map(|most| Throttle::new(most.get(), minute)),
+            drafts: Throttle::new(DRAFTS, minute),
             guesses: Guesses::default(),
             document: serde_json::to_value(super::api::document::build().1).unwrap_or_default(),
             csrf: random_token(),
@@ -85,6 +97,7 @@ impl App {
         Limits {
             connections: self.settings.max_connections,
             per_address: self.settings.max_connections_per_address,
+            trusted: self.settings.trusted_proxies.clone(),
             ..Limits::default()
         }
     }

@@ -84,6 +84,7 @@ impl Services {
     ) -> Result<Release, Refusal> {
         let held = self.held_release(who, id).await?;
         let at = held.release.at().clone();
+        self.not_too_often(who, &at)?;
         let word = command.word();
         let reason = check_reason(reason, word.needs_reason())?;
         let mut intent = self.release_intent(who, &at, &reason, request_id);

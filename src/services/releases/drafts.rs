@@ -2,11 +2,14 @@
 
 use serde_json::Value;
 
+use crate::cluster::Visible;
 use crate::domain::actor::Actor;
+use crate::domain::ids::ServiceRef;
 use crate::domain::refusal::{Code, Refusal};
 use crate::domain::release::{Draft, OwnTemplate, validate};
 use crate::services::Services;
 use crate::services::once::unavailable;
+use crate::store::Saved;
 
 /// The largest draft, in bytes of JSON.
 const DRAFT_MAX: usize = 128 * 1024;
@@ -31,7 +34,12 @@ impl Services {
             seq: 0,
             fields,
         };
-        self.inner.store.save_draft(draft, None).await.map_err(unavailable)?.ok_or_else(no_draft)
+        self.may_draft(who, &draft.fields).await?;
+        match self.inner.store.save_draft(draft, None).await.map_err(unavailable)? {
+            Saved::As(draft) => Ok(draft),
+            Saved::Stale => Err(no_draft()),
+            Saved::Full => Err(Refusal::new(Code::TooManyDrafts)),
+        }
     }
 
     /// Saves a draft; `expected` = the `seq` that was seen (two tabs on one draft notice each other).
@@ -48,8 +56,42 @@ impl Services {
             // Sent again because the answer was lost: it is as it shall be.
             return Ok(known);
         }
-        let saved = self.inner.store.save_draft(Draft { fields, ..known }, expected).await;
-        saved.map_err(unavailable)?.ok_or_else(|| Refusal::new(Code::DraftStale))
+        self.may_draft(who, &fields).await?;
+        match self.inner.store.save_draft(Draft { fields, ..known }, expected).await.map_err(unavailable)? {
+            Saved::As(draft) => Ok(draft),
+            Saved::Stale => Err(Refusal::new(Code::DraftStale)),
+            Saved::Full => Err(Refusal::new(Code::TooManyDrafts)),
+        }
+    }
+
+    /// A draft is for who could start its release: the right to change the service that it names, and to see
+    /// anything at all while it names none.
+    async fn may_draft(&self, who: &Actor, fields: &Value) -> Result<(), Refusal> {
+        let named = fields.get("service").and_then(Value::as_str).or_else(|| {
+            // A whole wish names namespace and name.
+            fields.pointer("/spec/service/name").and_then(Value::as_str)
+        });
+        let at = match (fields.pointer("/spec/service/namespace").and_then(Value::as_str), named) {
+            (Some(namespace), Some(name)) => ServiceRef::parse(namespace, name).ok(),
+            (None, Some(path)) => ServiceRef::parse_path(path).ok(),
+            (_, None) => None,
+        };
+        if let Some(at) = at {
+            self.must_see(who, &at).await?;
+            return match self.change_right(&who.identity, &at).await? {
+                Some(refusal) => Err(refusal),
+                None => Ok(()),
+            };
+        }
+        match self.visible(&who.identity).await? {
+            Visible::Some(none) if none.is_empty() => Err(Refusal::new(Code::Forbidden)
+                .arg("svc", "releases")
+                .arg("ns", "")
+                .arg("verb", "list")
+                .arg("resource", "services")
+                .arg("who", &who.identity.user)),
+            _ => Ok(()),
+        }
     }
 
     pub async fn draft(&self, who: &Actor, id: &str) -> Result<Draft, Refusal> {

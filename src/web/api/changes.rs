@@ -24,6 +24,7 @@ use crate::web::error::Failure;
 use crate::web::gate::Place;
 use crate::web::respond;
 use crate::web::site::App;
+use crate::web::throttle::Throttle;
 
 /// What a change of traffic would do. Writes nothing.
 #[utoipa::path(
@@ -53,6 +54,7 @@ pub async fn preview(
 ) -> Result<Response, Failure> {
     query.finish()?;
     let change = body::traffic(body.node)?;
+    permit_preview(&app, &who, &change.wish)?;
     let preview = app.services.preview(&who.actor, &at, &change.wish, &change.ack).await?;
     let mut response = respond::json(&Preview::of(caller.lang(), &preview));
     tag(&mut response, preview.base);
@@ -239,6 +241,29 @@ pub fn permit(app: &App, who: &Who, wish: &Wish) -> Result<(), Refusal> {
     throttle.take(user, app.clock.now_ms()).map_err(|s| Refusal::new(Code::RateLimited).arg("s", s))
 }
 
+/// Too many previews in a minute are refused: each asks the API server several times. Those of ways back are counted
+/// apart, so that no number of others keeps a way back from being looked at.
+pub fn permit_preview(app: &App, who: &Who, wish: &Wish) -> Result<(), Refusal> {
+    let back = matches!(wish, Wish::SwitchBack(_));
+    take(app, who, if back { app.back_previews.as_ref() } else { app.previews.as_ref() })
+}
+
+/// The same for plans of releases.
+pub fn permit_plan(app: &App, who: &Who) -> Result<(), Refusal> {
+    take(app, who, app.previews.as_ref())
+}
+
+/// The same for drafts that are saved.
+pub fn permit_draft(app: &App, who: &Who) -> Result<(), Refusal> {
+    take(app, who, Some(&app.drafts))
+}
+
+fn take(app: &App, who: &Who, throttle: Option<&Throttle>) -> Result<(), Refusal> {
+    let Some(throttle) = throttle else { return Ok(()) };
+    let user = &who.actor.identity.user;
+    throttle.take(user, app.clock.now_ms()).map_err(|s| Refusal::new(Code::RateLimited).arg("s", s))
+}
+
 /// The same for what is said to a release.
 pub fn permit_word(app: &App, who: &Who, word: Word) -> Result<(), Refusal> {
     let Some(throttle) = app.changes.as_ref().filter(|_| !word.goes_back()) else { return Ok(()) };
@@ -255,6 +280,7 @@ async fn rehearse(
     change: Change,
     expected: Option<Revision>,
 ) -> Result<Response, Failure> {
+    permit_preview(app, who, &change.wish)?;
     let preview = app.services.preview(&who.actor, at, &change.wish, &change.ack).await?;
     let shape = Preview::of(caller.lang(), &preview);
     let reason = check_reason(&change.reason, change.wish.needs_reason()).err();

@@ -4,7 +4,7 @@ use axum::extract::State;
 use axum::response::Response;
 use serde_json::{Value, json};
 
-use super::changes::Call;
+use super::changes::{Call, permit_draft};
 use super::extract::{DraftId, JsonBody, Query, TemplateName, if_match};
 use super::release_body::{DraftBody, TemplateBody};
 use super::release_shape::{Draft, Drafts, Template, Templates};
@@ -53,6 +53,7 @@ pub async fn create(
     body: JsonBody,
 ) -> Result<Response, Failure> {
     query.finish()?;
+    permit_draft(&app, &who)?;
     let fields = fields(body)?;
     let draft = app.services.new_draft(&who.actor, fields).await?;
     Ok(shown(Draft::of(draft)))
@@ -111,6 +112,7 @@ pub async fn save(
 ) -> Result<Response, Failure> {
     query.finish()?;
     let expected = if_match(&call.headers)?;
+    permit_draft(&app, &who)?;
     let fields = fields(body)?;
     Ok(shown(Draft::of(app.services.save_draft(&who.actor, &id, expected, fields).await?)))
 }

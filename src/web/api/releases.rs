@@ -7,7 +7,7 @@ use axum::extract::State;
 use axum::response::Response;
 use serde_json::{Value, json};
 
-use super::changes::{Call, Done, once, permit_word};
+use super::changes::{Call, Done, once, permit_plan, permit_word};
 use super::effect::OutsideEdit;
 use super::extract::{JsonBody, Query, ReleaseAt, bad_query, idempotency_key, if_match, request_hash};
 use super::json::Node;
@@ -149,6 +149,7 @@ pub async fn plan(
     let spec = fields.spec()?;
     fields.finish()?;
     let spec = readable(&spec)?;
+    permit_plan(&app, &who)?;
     let plan = app.services.plan_release(&who.actor, &spec).await?;
     Ok(respond::json(&Plan::of(caller.lang(), plan)))
 }

@@ -8,7 +8,7 @@ pub mod topic;
 
 use std::collections::{HashMap, HashSet};
 use std::convert::Infallible;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -32,7 +32,9 @@ use super::error::Failure;
 use super::live;
 use super::pages::releases;
 use super::pages::services::ask_of;
+use super::shares::{Full, Share, Shares};
 use super::site::App;
+use crate::config::{Auth, Web};
 use crate::domain::actor::Channel;
 use crate::domain::ids::ServiceRef;
 use crate::domain::overview::ListAsk;
@@ -50,41 +52,33 @@ const LONGEST: u32 = 120;
 
 /// Counts open streams and keeps the rooms.
 pub struct Hub {
-    most: usize,
-    each: usize,
-    open: Arc<Mutex<HashMap<String, usize>>>,
+    /// By person, who has a share of all.
+    people: Shares,
+    sessions: Shares,
     rooms: Rooms,
 }
 
-/// One open stream; gives its place back when dropped.
+/// One open stream; gives its places back when dropped.
 struct Place {
-    name: String,
-    open: Arc<Mutex<HashMap<String, usize>>>,
+    _session: Share,
+    _person: Share,
 }
 
 impl Hub {
-    pub fn new(most: usize, each: usize) -> Self {
-        Self { most, each, open: Arc::default(), rooms: Rooms::default() }
+    pub fn new(settings: &Web) -> Self {
+        // Where nobody can be told from anybody else, nobody can be kept to a share.
+        let each =
+            if settings.auth == Auth::None { settings.max_streams } else { settings.max_streams_per_person };
+        Self {
+            people: Shares::new(settings.max_streams, each),
+            sessions: Shares::new(settings.max_streams, settings.max_streams_per_session),
+            rooms: Rooms::default(),
+        }
     }
 
-    fn take(&self, name: &str) -> Option<Place> {
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        let mine = open.get(name).copied().unwrap_or_default();
-        if mine >= self.each || open.values().sum::<usize>() >= self.most {
-            return None;
-        }
-        open.insert(name.to_owned(), mine + 1);
-        Some(Place { name: name.to_owned(), open: self.open.clone() })
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        match open.get_mut(&self.name) {
-            Some(mine) if *mine > 1 => *mine -= 1,
-            _ => drop(open.remove(&self.name)),
-        }
+    fn take(&self, who: &Who) -> Result<Place, Full> {
+        let session = self.sessions.take(who.name())?;
+        Ok(Place { _session: session, _person: self.people.take(&who.actor.identity.user)? })
     }
 }
 
@@ -103,7 +97,7 @@ pub async fn open(
     let topic = query.take("topic").as_deref().and_then(Topic::parse_stamped);
     let (topic, stamp) = topic.ok_or_else(|| bad_query("topic", "the topic of a page is expected"))?;
     query.finish()?;
-    let place = app.hub.take(who.name()).ok_or_else(|| Failure::from(Code::TooManyStreams))?;
+    let place = app.hub.take(&who).map_err(|_| Failure::from(Code::TooManyStreams))?;
     let (shows, lists) = match &topic {
         // The same answer for what is hidden and what is not there.
         Topic::Service { at, window_s, .. } => {

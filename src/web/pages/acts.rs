@@ -11,6 +11,7 @@ use crate::domain::overview::{Detail, Preview, Refused, Stale};
 use crate::domain::refusal::{Code, Refusal};
 use crate::services::ask::{ChangeAsk, Wish};
 use crate::views::acts::{Act, ActPage, Asked, Target};
+use crate::web::api::changes::permit_preview;
 use crate::web::api::extract::At;
 use crate::web::auth::Who;
 use crate::web::auth::form::Form;
@@ -102,6 +103,10 @@ impl Visit {
     }
 
     async fn effect_of(&self, wish: &Wish, ack: &[String]) -> (Option<Preview>, Option<Refusal>) {
+        if let Err(refusal) = permit_preview(&self.app, &self.who, wish) {
+            // The way back stays open without its effect being shown.
+            return (None, Some(refusal).filter(|_| !matches!(wish, Wish::SwitchBack(_))));
+        }
         match self.app.services.preview(&self.who.actor, &self.at, wish, ack).await {
             Ok(preview) => (Some(preview), None),
             Err(refused) => (None, Some(refused.refusal)),

@@ -18,6 +18,7 @@ use crate::views::chrome::{Chrome, Nav, Toast};
 use crate::views::pending::{Case, Pending, Place};
 use crate::views::query::service_path;
 use crate::views::service::{Outcome, ServicePage, Typed, back_href};
+use crate::web::api::changes::permit_preview;
 use crate::web::api::extract::At;
 use crate::web::auth::Who;
 use crate::web::auth::form::Form;
@@ -128,6 +129,7 @@ impl Visit {
             Ok(wish) => wish,
             Err(refusal) => return Ok(refused(refusal.clone())),
         };
+        permit_preview(&self.app, &self.who, wish)?;
         let preview = match self.app.services.preview(&self.who.actor, &self.at, wish, &draft.ack).await {
             Ok(preview) => preview,
             Err(no) if no.refusal.code == Code::ServiceNotFound => return Err(no.into()),
@@ -224,7 +226,11 @@ impl Visit {
             mirror_percent: wish.mirror.iter().flatten().map(|mirror| mirror.percent.to_string()).next(),
             ..Typed::default()
         };
-        match self.app.services.preview(&self.who.actor, &self.at, &Wish::Set(wish), &[]).await {
+        let wish = Wish::Set(wish);
+        if let Err(refusal) = permit_preview(&self.app, &self.who, &wish) {
+            return Ok(Err(refusal));
+        }
+        match self.app.services.preview(&self.who.actor, &self.at, &wish, &[]).await {
             Ok(preview) => Ok(Ok((typed, preview))),
             Err(refused) => Ok(Err(refused.refusal)),
         }

@@ -13,7 +13,7 @@ use crate::domain::release::{Draft, OwnTemplate, Spec, Strategy, Template, valid
 use crate::views::chrome::{Chrome, Nav};
 use crate::views::service::now;
 use crate::views::wizard::{self, Fields, Given, Known, Planned, Row, Wish, WizardFragment, WizardPage};
-use crate::web::api::changes::permit_word;
+use crate::web::api::changes::{permit_draft, permit_plan, permit_word};
 use crate::web::api::extract::DraftId;
 use crate::web::auth::Who;
 use crate::web::auth::form::Form;
@@ -290,6 +290,7 @@ impl Desk {
         fields: &Fields,
         before: Option<Draft>,
     ) -> Result<(Draft, bool), Failure> {
+        permit_draft(&self.app, &self.who)?;
         let services = &self.app.services;
         if id.is_empty() {
             return Ok((services.new_draft(&self.who.actor, fields.to_draft()).await?, false));
@@ -326,7 +327,11 @@ impl Desk {
         let mut planned = Planned::default();
         match serde_json::from_value::<Spec>(wish.value.clone()) {
             Ok(spec) if ServiceRef::parse_path(&fields.service).is_ok() => {
-                match self.app.services.plan_release(&self.who.actor, &spec).await {
+                let plan = match permit_plan(&self.app, &self.who) {
+                    Ok(()) => self.app.services.plan_release(&self.who.actor, &spec).await,
+                    Err(refusal) => Err(refusal),
+                };
+                match plan {
                     Ok(plan) => {
                         refusals.extend(plan.refusals);
                         planned = Planned {

@@ -170,7 +170,7 @@ fn every_route_declares_its_places_and_every_way_back_has_its_own() {
     for word in Word::ALL {
         let path = format!("/releases/{{id}}/{}", word.as_str().replace('_', "-"));
         let (asked, told) = (of("GET", &path).pool, of("POST", &path).pool);
-        let back = matches!(word, Word::Abort | Word::Rollback | Word::Pause);
+        let back = matches!(word, Word::Abort | Word::Rollback | Word::SwitchBack | Word::Pause);
         assert_eq!((asked == Pool::BackPage, told == Pool::Back), (back, back), "{path}");
     }
     for route in routes() {

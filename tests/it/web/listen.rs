@@ -96,13 +96,27 @@ async fn refuses_a_header_above_its_limit() {
 
 #[tokio::test]
 async fn one_address_cannot_take_all_connections() {
+    let (began, mut started) = mpsc::unbounded_channel();
+    let slow = move || {
+        let began = began.clone();
+        async move {
+            began.send(()).unwrap();
+            std::future::pending::<&str>().await
+        }
+    };
+    let router = hello().route("/slow", get(slow));
     let server =
-        start(hello(), Limits { per_address: 2, first_byte: Duration::from_secs(5), ..quick() }).await;
-    let first = TcpStream::connect(server.at).await.unwrap();
-    let _second = TcpStream::connect(server.at).await.unwrap();
+        start(router, Limits { per_address: 2, first_byte: Duration::from_secs(5), ..quick() }).await;
+    let mut busy = Vec::new();
+    for _ in 0..2 {
+        let mut stream = TcpStream::connect(server.at).await.unwrap();
+        stream.write_all(b"GET /slow HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+        started.recv().await.unwrap();
+        busy.push(stream);
+    }
     let (answer, _) = until_closed(server.at, b"").await;
     assert_eq!(answer, "", "the third is closed without an answer");
-    drop(first);
+    drop(busy.pop());
     for _ in 0..100 {
         let (answer, _) =
             until_closed(server.at, b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await;

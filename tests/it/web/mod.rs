@@ -21,6 +21,7 @@ mod lists;
 mod live;
 mod pages;
 mod progress;
+mod quotas;
 mod releases;
 mod rights;
 mod session_list;
