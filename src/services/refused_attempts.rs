@@ -1,7 +1,7 @@
 //! Attempts that were refused, folded: the first of a minute is written at once, the same again (person, service,
 //! action, reason) is counted and becomes one row when the minute is over. Who is refused again and again is told to
-//! wait a few seconds, also with ways back: what is refused twenty times in ten seconds is asked by a program that
-//! is broken. A restart forgets the waiting; `finish` writes the counts.
+//! wait a few seconds, also with ways back: what is refused 120 times in ten seconds is asked by a program that is
+//! broken. A restart forgets the waiting; `finish` writes the counts.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -19,7 +19,7 @@ const MINUTE_MS: i64 = 60_000;
 /// Kinds of refusals that are counted apart; more are counted for all services of their person together.
 const MOST: usize = 1_024;
 /// So many refusals of one person about one service in so long, and the next attempt waits.
-const OFTEN: u32 = 20;
+const OFTEN: u32 = 120;
 const OFTEN_MS: i64 = 10_000;
 
 type Key = (String, Option<ServiceRef>, Action, Code);
