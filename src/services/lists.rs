@@ -81,12 +81,12 @@ impl Services {
             && (0..KEEP_MS).contains(&(now - kept.at_ms))
             && kept.page.notices == notices
         {
-            return Ok(kept.page.clone());
+            return Ok(self.shown_page(&who.identity, kept.page.clone()).await);
         }
         let page = Arc::new(self.put_together(&key, &sorted, notices).await?);
         let kept = Kept { stands_on: world, at_ms: now, page: page.clone() };
         self.inner.lists.kept.insert(key, Arc::new(kept)).await;
-        Ok(page)
+        Ok(self.shown_page(&who.identity, page).await)
     }
 
     fn world(&self, sorted: &Sorted) -> World {

@@ -10,7 +10,7 @@ use crate::cluster::Ask;
 use crate::domain::actor::Identity;
 use crate::domain::audit::{Details, EditRecord, Entry, WorkloadRecord};
 use crate::domain::ids::{Namespace, ObjectRef, ServiceRef};
-use crate::domain::overview::{DiffLine, Overview};
+use crate::domain::overview::{DiffLine, ListPage, Overview};
 use crate::domain::refusal::Refusal;
 use crate::domain::release::{Happened, Release, TimelineEntry};
 use crate::domain::routing::{HIDDEN, Routing};
@@ -142,18 +142,42 @@ impl Services {
         entries.into_iter().map(TimelineEntry::without_quotes).collect()
     }
 
+    async fn reads_rules(&self, who: &Identity, item: &Overview) -> bool {
+        if who.unrestricted || item.routing.rules.is_empty() {
+            return true;
+        }
+        match item.routing.default_route() {
+            Some(route) => self.may_get(who, &route.object).await,
+            None => false,
+        }
+    }
+
+    /// A page of services as this person may read it. One page is kept for all who see the same namespaces: where
+    /// something is left out it is another page.
+    pub(super) async fn shown_page(&self, who: &Identity, page: Arc<ListPage>) -> Arc<ListPage> {
+        let mut whole = true;
+        for item in page.items.iter().chain(&page.attention) {
+            whole = whole && self.reads_rules(who, item).await;
+        }
+        if whole {
+            return page;
+        }
+        let mut mine = ListPage::clone(&page);
+        mine.number = 0;
+        for items in [&mut mine.items, &mut mine.attention] {
+            let mut shown = Vec::with_capacity(items.len());
+            for item in items.drain(..) {
+                shown.push(self.shown_overview(who, item).await);
+            }
+            *items = shown;
+        }
+        Arc::new(mine)
+    }
+
     /// The service as this person may read it: whom a rule is for stands in an object. The split itself is what
     /// anybody sees who may see the service.
     pub(super) async fn shown_overview(&self, who: &Identity, mut item: Overview) -> Overview {
-        if who.unrestricted || item.routing.rules.is_empty() {
-            return item;
-        }
-        let object = item.routing.default_route().map(|route| route.object.clone());
-        let readable = match &object {
-            Some(object) => self.may_get(who, object).await,
-            None => false,
-        };
-        if !readable {
+        if !self.reads_rules(who, &item).await {
             let mut routing = Routing::clone(&item.routing);
             for rule in &mut routing.rules {
                 rule.when.clear();
