@@ -108,16 +108,16 @@ pub(super) fn objects_of(release: &Release, look: &Look, policy: &Policy) -> Obj
             Step::Weight { .. } | Step::Rules { .. } | Step::Mirror { .. } => {
                 one.changes.extend(routes.iter().cloned());
             }
-            Step::Replicas { candidate: pods, .. } if spec.candidate.is_in_place() => {
+            Step::Replicas { candidate: until, .. } if spec.candidate.is_in_place() => {
                 one.changes.extend(stable.map(&named));
                 let before = spec.steps[..at].iter().rev().find_map(|step| match step {
                     Step::Replicas { candidate, .. } => Some(*candidate),
                     _ => None,
                 });
                 if let Some(set) = stable {
-                    let names =
-                        pod_names(set, &spec.service.namespace.to_string(), before.unwrap_or(0), *pods);
-                    one.changes.extend(names);
+                    let pods =
+                        pod_names(set, &spec.service.namespace.to_string(), before.unwrap_or(0), *until);
+                    one.changes.extend(pods);
                 }
             }
             Step::Replicas { stable: left, .. } => {
