@@ -167,7 +167,7 @@ impl Metrics {
     ) -> Result<Option<Observed>, Notice> {
         let at = &snapshot.service.at;
         let age_s = (self.0.clock.now_ms() - from_ms).div_euclid(1000);
-        for window_s in windows.iter().copied().into_iter().filter(|window_s| i64::from(*window_s) <= age_s) {
+        for window_s in windows.iter().copied().filter(|window_s| i64::from(*window_s) <= age_s) {
             let reading = self.reading(&at.namespace, window_s).await?;
             // A reading that was kept for others began earlier than one of now would.
             if reading.at_ms - i64::from(window_s) * 1000 < from_ms {

@@ -44,6 +44,7 @@ pub struct Observation {
 
 /// What was seen.
 #[derive(Clone, Debug, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "one at a time, by reference: nothing keeps many of them")]
 pub enum Event {
     /// Time went by; nothing is known of the cluster.
     Tick,

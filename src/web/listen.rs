@@ -57,7 +57,7 @@ impl Default for Limits {
         Self {
             first_byte: Duration::from_secs(10),
             header: Duration::from_secs(5),
-            idle: Duration::from_secs(60),
+            idle: Duration::from_mins(1),
             stall: Duration::from_secs(30),
             drain: Duration::from_secs(25),
             header_bytes: 16 * 1024,

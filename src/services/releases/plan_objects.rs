@@ -41,7 +41,7 @@ impl Objects {
     /// All objects of one kind of act, each once.
     pub fn all(&self, of: impl Fn(&StepObjects) -> &Vec<String>) -> Vec<String> {
         let mut out: Vec<String> = Vec::new();
-        for name in self.steps.iter().flat_map(|step| of(step)) {
+        for name in self.steps.iter().flat_map(&of) {
             if !out.contains(name) {
                 out.push(name.clone());
             }
