@@ -12,7 +12,7 @@ use crate::domain::refusal::{Refusal, Severity};
 
 use super::audit::{details, effect, mark, what, workloads};
 use super::chrome::{Chrome, Notice, Tone};
-use super::lang::Lang;
+use super::lang::{Lang, Text};
 use super::pending::CheckItem;
 use super::query::{Address, service_path};
 use super::text;
@@ -70,7 +70,7 @@ impl AuditDetail {
             text::moves(lang, tense, &effect.deltas(), effect.moved()).filter(|_| !effect.before.is_empty());
         let title = moved.map_or_else(|| what(lang, entry), String::from);
         let error = details.error.as_ref().map(|error| Notice {
-            more: Some(error.clone()),
+            more: Some(Text::quoted(error.clone()).rich()),
             ..Notice::new(Tone::Bad, lang.t("audit.cluster_said").rich())
         });
         let problem =

@@ -203,7 +203,7 @@ pub struct Notice {
     pub tone: Tone,
     pub icon: &'static str,
     pub text: Rich,
-    pub more: Option<String>,
+    pub more: Option<Rich>,
     pub link: Option<(String, String)>,
     /// True for what follows something the person just did: screen readers hear it at once.
     pub alert: bool,

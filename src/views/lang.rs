@@ -130,6 +130,11 @@ impl Text {
         Self { pattern: words.to_owned(), args: Vec::new() }
     }
 
+    /// Words of somebody else, in which no mark means anything.
+    pub fn quoted(words: String) -> Self {
+        Self { pattern: "%{words}".to_owned(), args: vec![("words".into(), words)] }
+    }
+
     fn pieces(&self) -> impl Iterator<Item = Piece<'_>> {
         let mut rest = self.pattern.as_str();
         std::iter::from_fn(move || {

@@ -34,7 +34,7 @@ impl LoginPage {
 
     fn notice(&self) -> Notice {
         let lang = self.chrome.lang();
-        let more = Some(lang.t("login.ended_more").into());
+        let more = Some(lang.t("login.ended_more").rich());
         Notice { more, alert: true, ..Notice::new(Tone::Info, lang.t("login.ended").rich()) }
     }
 }

@@ -14,7 +14,7 @@ use crate::domain::routing::Weights;
 use super::bars::{Bar, Slots, in_words};
 use super::chrome::{Notice, Tone};
 use super::figures::rate;
-use super::lang::{Lang, Rich};
+use super::lang::{Lang, Rich, Text};
 use super::text;
 use super::time::Clockface;
 
@@ -283,9 +283,13 @@ pub(super) fn broke(lang: Lang, refusal: &Refusal, ending: Ending, request: &str
     more.push(format!("({} {request})", lang.t("error.request")));
     let notice = text::refused(lang, refusal);
     if matches!(ending, Ending::Failed | Ending::Refused) {
-        return Notice { text: lang.t("pending.failed").rich(), more: Some(more.join(" ")), ..notice };
+        return Notice {
+            text: lang.t("pending.failed").rich(),
+            more: Some(Text::quoted(more.join(" ")).rich()),
+            ..notice
+        };
     }
-    Notice { more: Some(more[1..].join(" ")), ..notice }
+    Notice { more: Some(Text::quoted(more[1..].join(" ")).rich()), ..notice }
 }
 
 fn asks_for_a_tick(refusal: &Refusal) -> bool {

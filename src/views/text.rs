@@ -50,19 +50,19 @@ pub fn sentence(clock: Clockface, code: Code, args: &Args) -> Text {
     fill(clock, clock.lang.t(&of("bare")), args)
 }
 
-fn next(clock: Clockface, code: Code, args: &Args) -> Option<String> {
+fn next(clock: Clockface, code: Code, args: &Args) -> Option<Text> {
     let of = |part: &str| format!("code.{}.{part}", code.text_key());
     // What a product must be told, where the catalogue knows the product.
     if let Some((_, product)) = args.iter().find(|(name, value)| name == "advice" && !value.is_empty()) {
         let key = of(&format!("for_{product}"));
         let advice = clock.lang.knows(&key).then(|| fill(clock, clock.lang.t(&key), args));
         if let Some(advice) = advice.filter(Text::is_complete) {
-            return Some(advice.into());
+            return Some(advice);
         }
     }
     let exact = code == Code::GitOps && args.iter().any(|(name, _)| name == "pointer");
     let key = of(if exact { "exempt" } else { "next" });
-    clock.lang.knows(&key).then(|| fill(clock, clock.lang.t(&key), args).into())
+    clock.lang.knows(&key).then(|| fill(clock, clock.lang.t(&key), args))
 }
 
 /// What a refusal says.
@@ -76,7 +76,7 @@ pub fn check(lang: Lang, check: &Check) -> Said {
 }
 
 fn said(clock: Clockface, code: Code, args: &Args) -> Said {
-    Said { text: sentence(clock, code, args).into(), next: next(clock, code, args) }
+    Said { text: sentence(clock, code, args).into(), next: next(clock, code, args).map(Into::into) }
 }
 
 /// A finding or a lack of our own, as a notice on the page.
@@ -88,14 +88,18 @@ pub fn notice(clock: Clockface, check: &Check) -> Notice {
         Severity::Block => Tone::Bad,
     };
     let text = sentence(clock, check.code, &check.args).rich();
-    Notice { more: next(clock, check.code, &check.args), ..Notice::new(tone, text) }
+    Notice { more: next(clock, check.code, &check.args).map(Text::rich), ..Notice::new(tone, text) }
 }
 
 /// A refusal as a notice that is heard at once.
 pub fn refused(lang: Lang, refusal: &Refusal) -> Notice {
     let clock = Clockface::new(lang, None);
     let text = sentence(clock, refusal.code, &refusal.args).rich();
-    Notice { more: next(clock, refusal.code, &refusal.args), alert: true, ..Notice::new(Tone::Bad, text) }
+    Notice {
+        more: next(clock, refusal.code, &refusal.args).map(Text::rich),
+        alert: true,
+        ..Notice::new(Tone::Bad, text)
+    }
 }
 
 /// How a service stands, as a chip.

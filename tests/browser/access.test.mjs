@@ -18,7 +18,7 @@ async function on(at, run, options) {
 }
 
 test('44. what somebody else moves: all figures, no enabled control, and who can help', { timeout: 30_000 }, () => on('/services/shop/checkout', async (page) => {
-  assert.match(await page.locator('#findings').innerText(), /Argo Rollouts moves the traffic of this service[\s\S]*Use that controller/);
+  assert.match(await page.locator('#findings').innerText(), /Argo Rollouts moves the traffic of this service[\s\S]*Change the weight there/);
   assert.equal(await page.locator('#t-observed [role=img]').count(), 1);
   assert.match(await page.locator('#weights').innerText(), /2\/2 ready[\s\S]*success[\s\S]*p95/);
   assert.equal(await page.locator('#weights input:not([type=hidden]):enabled, #weights button:enabled, #mv:enabled, #rules-card button:enabled, .head .acts button:enabled').count(), 0);

@@ -144,6 +144,14 @@ pub fn steps(steps: &[Step], strategy: Strategy, analysis: Option<&Analysis>) ->
     let mut highest: Option<u32> = None;
     let mut final_at = None;
     for (at, step) in steps.iter().enumerate() {
+        if let Step::Rules { when } = step {
+            let conditions = when.iter().map(Vec::len).max().unwrap_or_default();
+            let over = [(when.len(), MAX_ALTERNATIVES), (conditions, MAX_CONDITIONS)];
+            if let Some((n, max)) = over.into_iter().find(|(n, max)| n > max) {
+                out.push(Refusal::too_many(format!("steps.{at}.when"), n, max));
+                continue;
+            }
+        }
         if !fits(strategy, step) {
             let refusal = Refusal::new(Code::StrategyStep).field(format!("steps.{at}.kind"));
             out.push(refusal.arg("step", step.kind()).arg("strategy", strategy.as_str()));
@@ -181,17 +189,6 @@ pub fn steps(steps: &[Step], strategy: Strategy, analysis: Option<&Analysis>) ->
             }
             Step::Mirror { percent } if *percent > 100 => {
                 out.push(refuse(Code::MirrorPercent, "percent").arg("n", percent));
-            }
-            Step::Rules { when }
-                if when.len() > MAX_ALTERNATIVES || when.iter().any(|all| all.len() > MAX_CONDITIONS) =>
-            {
-                let conditions = when.iter().map(Vec::len).max().unwrap_or_default();
-                let (n, max) = if when.len() > MAX_ALTERNATIVES {
-                    (when.len(), MAX_ALTERNATIVES)
-                } else {
-                    (conditions, MAX_CONDITIONS)
-                };
-                out.push(Refusal::too_many(format!("steps.{at}.when"), n, max));
             }
             Step::Rules { when } => {
                 let first = steps[..at].iter().all(|step| !matches!(step, Step::Rules { .. }));

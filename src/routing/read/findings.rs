@@ -7,11 +7,12 @@ use crate::domain::istio::{HttpMatch, HttpRoute, WeightedDestination};
 use crate::domain::owner::{Owner, Role};
 use crate::domain::refusal::{Check, Code, Finding, Severity};
 use crate::domain::routing::{Dest, RouteKind, Subject};
-use crate::domain::service::{Shape, Version};
+use crate::domain::service::{Labels, Shape, Version};
 
 use super::super::cookies;
 use super::super::lookup::ANY_OTHER;
 use super::answers::{answers, lost_finding, scope};
+use super::selection::within;
 use super::{Inspected, Selection, Uncovered, destination_rule, shares, virtual_service};
 
 /// More routes than this are counted, not named.
@@ -345,10 +346,14 @@ impl Inspected<'_> {
         list.map_or(&[], Vec::as_slice)
     }
 
-    /// The pods of its version that one destination of a route selects.
+    /// The pods of its version that one destination of a route selects: those of its subset, or all of them where
+    /// another Service is the version.
     pub fn selection(&self, route: usize, entry: usize) -> Option<Selection<'_>> {
         let Dest::Version(name) = &self.route(route).targets.get(entry)?.to else { return None };
-        let subset = self.subset_of(route, entry)?;
+        let Some(subset) = self.subset_of(route, entry) else {
+            let version = self.snapshot.versions.iter().find(|version| version.name == *name)?;
+            return Some(within(version, &Labels::new()));
+        };
         let selected = self.namer(self.home(route)).selected(subset);
         selected.into_iter().find(|selection| selection.version.name == *name)
     }

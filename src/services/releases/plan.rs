@@ -140,6 +140,10 @@ impl Services {
 /// The first step whose share brings too few requests to be judged in its window, or ever: said beforehand, by the
 /// rate of now (requests a second).
 fn too_slow(spec: &Spec, analysis: &Analysis, rate: f64) -> Option<Check> {
+    // Nothing can be said of a version that has no name yet.
+    if spec.candidate.version().as_str().is_empty() {
+        return None;
+    }
     let deadline = f64::from(spec.policies.step_deadline_s);
     let least = f64::from(analysis.min_requests);
     let mut share = None;

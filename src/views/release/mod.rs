@@ -28,7 +28,7 @@ use crate::domain::routing::Weights;
 
 use super::bars::{Slots, in_words, short};
 use super::chrome::{Chip, Chrome, Notice, Tone};
-use super::lang::Lang;
+use super::lang::{Lang, Text};
 use super::query::service_path;
 use super::text;
 use super::time::{Clockface, Moment};
@@ -258,6 +258,7 @@ impl Banner {
                 (service_path(at.namespace.as_str(), &at.name), lang.t("release.see_service").to_string())
             });
             let icon = if paused.reason == PauseReason::Drift { "drift" } else { "pause" };
+            let more = more.map(|words| Text::quoted(words).rich());
             notices.push(Notice { icon, more, link, ..Notice::new(tone, said.rich()) });
         }
         if let Some(needs) = &state.needs {

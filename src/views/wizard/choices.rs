@@ -8,7 +8,7 @@ use crate::domain::release::{Strategy, Template};
 use crate::views::bars::in_words;
 use crate::views::chrome::{Notice, Tone};
 use crate::views::figures::{duration, success_rate};
-use crate::views::lang::Lang;
+use crate::views::lang::{Lang, Text};
 use crate::views::release::said;
 use crate::views::text;
 
@@ -137,7 +137,10 @@ fn facts(lang: Lang, item: &Overview, now: &crate::domain::routing::Weights) -> 
     if let Some(finding) = block {
         let said = text::check(lang, finding);
         let text = super::super::lang::Text::verbatim("%{text}").with("text", said.text);
-        return Notice { more: said.next, ..Notice::new(Tone::Bad, text.rich()) };
+        return Notice {
+            more: said.next.map(|words| Text::quoted(words).rich()),
+            ..Notice::new(Tone::Bad, text.rich())
+        };
     }
     let rate = item.observed.as_ref().map(|seen| crate::views::figures::rate(seen.rate()));
     let key = if rate.is_some() { "wizard.facts_rate" } else { "wizard.facts" };

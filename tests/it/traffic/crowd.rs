@@ -57,7 +57,16 @@ async fn five_hundred_open_pages_ask_prometheus_as_often_as_one() {
     let (town, load) = bookinfo(cluster, "crowd", &[("v1", 1), ("v2", 1)]).await;
     let (between, url) = Between::start(cluster.prometheus()).await;
     let everybody = (PEOPLE + 100).to_string();
-    let options = ["--prometheus-url", &url, "--max-streams", &everybody, "--max-streams-per-session", "0"];
+    let options = [
+        "--prometheus-url",
+        &url,
+        "--max-streams",
+        &everybody,
+        "--max-streams-per-session",
+        "0",
+        "--max-streams-per-person",
+        "0",
+    ];
     let more =
         ["--max-connections", "2000", "--max-connections-per-address", "0", "--max-changes-per-minute", "0"];
     let sluice = Served::on(cluster, &[&options[..], &more[..]].concat()).await;

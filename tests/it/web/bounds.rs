@@ -97,10 +97,10 @@ fn fields(document: &Value, schema: &Value, way: &[Part], n: usize) -> Value {
         schema["required"].as_array().is_some_and(|all| all.contains(&json!(name))) || name == on_way
     };
     let all = schema["properties"].as_object().into_iter().flatten().filter(|(name, _)| required(name));
-    let value = |name: &str, inner: &Value| match name == on_way {
-        true => sample(document, inner, rest, n),
+    let value = |name: &str, inner: &Value| {
         // A list beside the way is a short one.
-        false => sample(document, inner, &[], 1),
+        let (way, n) = if name == on_way { (rest, n) } else { (&[][..], 1) };
+        sample(document, inner, way, n)
     };
     all.map(|(name, inner)| (name.clone(), value(name, inner))).collect::<Map<_, _>>().into()
 }

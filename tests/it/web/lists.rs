@@ -62,9 +62,9 @@ async fn a_change_is_in_the_list_at_once() {
     );
     let after = row(&app, "/services").await;
     assert_ne!(before, after);
-    assert!(after.contains("v1 30 · v2 70"), "{after}");
+    assert!(after.contains("v1 30% · v2 70%"), "{after}");
     let part = app.ask("GET", "/services").header("hx-request", "true").send().await;
-    assert!(part.body.contains("v1 30 · v2 70"), "{}", part.body);
+    assert!(part.body.contains("v1 30% · v2 70%"), "{}", part.body);
 }
 
 #[tokio::test]

@@ -42,8 +42,8 @@ pub async fn identities_on_a_real_api_server(cluster: &RealCluster, sluice: &Ser
     let spec = json!({
         "service": {"namespace": "weather", "name": "advertisement"}, "strategy": "canary", "stable": "v1",
         "candidate": {"from": "adopt", "version": "v2"}, "policies": {"accept": ["gitops"]},
-        "steps": [{"kind": "weight", "percent": 10}, {"kind": "hold", "seconds": 20},
-            {"kind": "weight", "percent": 50}, {"kind": "weight", "percent": 100}],
+        "steps": [{"kind": "weight", "percent": 60}, {"kind": "hold", "seconds": 20},
+            {"kind": "weight", "percent": 80}, {"kind": "weight", "percent": 100}],
     });
     let body = json!({"spec": spec, "reason": "REV-231"});
     let made = sluice.call("POST", "/api/v1/releases", Some(token), Some(body), &[]).await;
@@ -61,7 +61,7 @@ pub async fn identities_on_a_real_api_server(cluster: &RealCluster, sluice: &Ser
     .await;
     assert_eq!(paused["paused"]["reason"], "lost_permission", "{paused}");
     assert_eq!(paused["paused"]["detail"]["code"], "owner_gone", "{paused}");
-    assert_eq!(paused["percent"], 10);
+    assert_eq!(paused["percent"], 60);
     // Believed for a minute after the last review, and for ten seconds more by the API server itself.
     wait_for("the last answers are older", async || {
         let row = sluice.call("GET", "/api/v1/services", None, None, &headers).await;

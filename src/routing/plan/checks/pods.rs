@@ -7,7 +7,7 @@ use crate::domain::refusal::{Check, Code, Severity};
 use crate::domain::routing::{Dest, Route, Weights};
 use crate::domain::service::Version;
 
-use super::super::super::read::shares;
+use super::super::super::read::{Selection, shares};
 use super::{Judge, acknowledge, block, version_of};
 
 /// Load per pod above which a version must be acknowledged, in parts of today's busiest.
@@ -27,13 +27,8 @@ impl Judge<'_, '_> {
     /// places those where fewest are ready.
     fn rising(&self) -> Vec<Rising<'_>> {
         let mut found: BTreeMap<VersionName, (u32, u32)> = BTreeMap::new();
-        let mut add = |route: usize, subset: Option<&str>, version: &VersionName| {
-            let namer = self.after.namer(self.after.home(route));
-            let chosen = subset.map(|name| namer.selected(name)).unwrap_or_default();
-            let Some(pods) = chosen.iter().find(|selection| selection.version.name == *version) else {
-                return;
-            };
-            let pods = (pods.ready(), pods.total());
+        let mut add = |chosen: Option<Selection<'_>>, version: &VersionName| {
+            let Some(pods) = chosen.map(|pods| (pods.ready(), pods.total())) else { return };
             let least = found.entry(version.clone()).or_insert(pods);
             *least = pods.min(*least);
         };
@@ -44,7 +39,7 @@ impl Judge<'_, '_> {
                 let now = percent(&route.weights().unwrap_or_default(), version);
                 let was = earlier.map_or(0, |at| self.share(Some(at), version));
                 if now > was {
-                    add(at, self.after.subset_of(at, entry), version);
+                    add(self.after.selection(at, entry), version);
                 }
             }
         }
@@ -53,7 +48,9 @@ impl Judge<'_, '_> {
             && let (Some(at), Some(version)) =
                 (self.after.default, mirror.and_then(|mirror| mirror.version()))
         {
-            add(at, self.after.mirror_subset(at), version);
+            let namer = self.after.namer(self.after.home(at));
+            let chosen = self.after.mirror_subset(at).map(|name| namer.selected(name)).unwrap_or_default();
+            add(chosen.into_iter().find(|selection| selection.version.name == *version), version);
         }
         let versions = self.snapshot().versions.iter();
         versions

@@ -64,9 +64,8 @@ fn want(needs: Needs, token: &str) -> Want {
         Needs::Brake => of(all || token == ROUTES_ONLY),
         Needs::Far | Needs::Workloads => of(all),
         Needs::Acted => of(token == OWNER),
-        Needs::Made if token == OWNER => Want::Pass,
+        Needs::Made | Needs::Own if token == OWNER => Want::Pass,
         Needs::Made => Want::Forbidden,
-        Needs::Own if token == OWNER => Want::Pass,
         Needs::Own | Needs::DemoOnly => Want::Hidden,
     }
 }
@@ -102,11 +101,19 @@ fn row(method: &Method, path: &str) -> Option<(Needs, Value)> {
         ("POST", "/login") => (Needs::Nothing, json!({"token": OWNER})),
         (
             "GET",
-            "/" | "/services" | "/releases" | "/releases/new" | "/audit" | "/audit.csv" | "/audit.json",
-        )
-        | (
-            "GET",
-            "/api/docs" | "/me" | "/audit/export" | "/releases/drafts" | "/releases/templates" | "/sessions",
+            "/"
+            | "/services"
+            | "/releases"
+            | "/releases/new"
+            | "/audit"
+            | "/audit.csv"
+            | "/audit.json"
+            | "/api/docs"
+            | "/me"
+            | "/audit/export"
+            | "/releases/drafts"
+            | "/releases/templates"
+            | "/sessions",
         ) => (Needs::SignedIn, nothing),
         ("POST", "/sessions/revoke" | "/sessions/{session}/revoke")
         | ("DELETE", "/sessions" | "/sessions/{session}") => (Needs::Elsewhere, nothing),
@@ -125,8 +132,11 @@ fn row(method: &Method, path: &str) -> Option<(Needs, Value)> {
         // The page shows why it cannot be: it is no refusal of the page.
         ("POST", "/services/{namespace}/{name}/traffic/preview") if api.is_none() => (Needs::See, fields),
         ("POST", "/services/{namespace}/{name}/rules/edit") => (Needs::See, json!({"do": "add"})),
-        ("POST", "/services/{namespace}/{name}/traffic/preview")
-        | ("PUT", "/services/{namespace}/{name}/traffic") => (Needs::Far, weights()),
+        // Other weights than those that the next route leaves: where nothing changes, nothing needs a right.
+        ("POST", "/services/{namespace}/{name}/traffic/preview") => {
+            (Needs::Far, json!({"weights": {"v1": 80, "v2": 20, "v3": 0}, "reason": "r"}))
+        }
+        ("PUT", "/services/{namespace}/{name}/traffic") => (Needs::Far, weights()),
         ("POST", "/services/{namespace}/{name}/traffic/apply") => (Needs::Far, fields),
         ("POST", "/services/{namespace}/{name}/traffic/takeover") => {
             (Needs::Far, json!({"version": "v2", "reason": "r"}))
