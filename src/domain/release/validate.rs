@@ -4,6 +4,7 @@
 
 use serde_json::Value;
 
+use super::OwnTemplate;
 use super::analysis::{Analysis, Metric};
 use super::exact::exactly;
 use super::freeze::{self, Window};
@@ -124,11 +125,12 @@ fn candidate(spec: &Spec, out: &mut Vec<Refusal>) {
 }
 
 /// Everything that a template would bring into a release and that can be wrong by itself; empty = nothing.
-pub fn template(list: &[Step], strategy: Strategy, held: Option<&Analysis>) -> Vec<Refusal> {
-    let mut out = steps(list, strategy, held);
-    if let Some(held) = held {
+pub fn template(held: &OwnTemplate) -> Vec<Refusal> {
+    let mut out = steps(&held.steps, held.strategy, held.analysis.as_ref());
+    if let Some(held) = &held.analysis {
         analysis(held, &mut out);
     }
+    policies(&held.policies, &mut out);
     out
 }
 

@@ -110,7 +110,12 @@ impl Services {
         if name.is_empty() || name.chars().count() > 64 || name.chars().any(char::is_control) {
             return Err(Refusal::new(Code::BadName).field("name").arg("name", name));
         }
-        let wrong = validate::template(&template.steps, template.strategy, template.analysis.as_ref());
+        let mut wrong = validate::template(&template);
+        // One is answered: a list that is too long before what else is wrong.
+        wrong.sort_by_key(|refusal| {
+            let long = [Code::TooManyItems, Code::TooManySteps, Code::AnalysisRange, Code::FreezeRange];
+            !long.contains(&refusal.code)
+        });
         if let Some(refusal) = wrong.into_iter().next() {
             return Err(refusal);
         }

