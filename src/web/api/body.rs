@@ -164,6 +164,11 @@ fn rule(node: Node, at: &str) -> Result<Rule, Refusal> {
     let mut fields = Fields::of(node, at)?;
     let id = fields.optional("id")?.map(RouteId::trusted);
     let name = fields.optional("name")?;
+    let opaque = fields.texts("opaque")?;
+    let to = match fields.take("to")? {
+        None => Vec::new(),
+        Some(node) => weights(node, &format!("{at}.to"))?,
+    };
     let when = match fields.take("when")? {
         None => Vec::new(),
         Some(Node::List(any)) => {
@@ -173,11 +178,6 @@ fn rule(node: Node, at: &str) -> Result<Rule, Refusal> {
         }
         Some(_) => return Err(wrong(&format!("{at}.when"), "a list of lists is expected")),
     };
-    let to = match fields.take("to")? {
-        None => Vec::new(),
-        Some(node) => weights(node, &format!("{at}.to"))?,
-    };
-    let opaque = fields.texts("opaque")?;
     let action = fields.optional("action")?;
     fields.finish()?;
     if to.is_empty() && id.is_none() {
