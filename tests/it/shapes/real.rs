@@ -8,6 +8,7 @@ use k8s_openapi::api::core::v1::Namespace;
 use kube::api::{Api, ApiResource, DeleteParams, DynamicObject, GroupVersionKind, ListParams};
 use kube::api::{Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
+use tokio::sync::OnceCell;
 
 use super::expect::REQUESTS;
 use super::walk::{self, Chain};
@@ -20,15 +21,15 @@ use crate::support::wait_for;
 pub async fn walk(name: &str, text: &str) {
     let Some(cluster) = RealCluster::with_mesh() else { return };
     let client = cluster.client("admin").await;
-    let sluice = Served::on(cluster, &["--max-changes-per-minute", "0"]).await;
-    let chain = Real { cluster, client, sluice, proxies: Mutex::default() };
+    let chain = Real { cluster, client, sluice: OnceCell::new(), proxies: Mutex::default() };
     walk::walk(&chain, name, text).await;
 }
 
 struct Real<'a> {
     cluster: &'a RealCluster,
     client: kube::Client,
-    sluice: Served,
+    /// Started by the first question: what it sees being made afterwards is an outside change, what was there is not.
+    sluice: OnceCell<Served>,
     proxies: Mutex<BTreeSet<String>>,
 }
 
@@ -140,7 +141,9 @@ impl Chain for Real<'_> {
     async fn call(&self, method: &str, path: &str, body: Option<Value>, etag: &str) -> (u16, String, Value) {
         let headers = if body.is_some() { vec![("if-match", etag)] } else { Vec::new() };
         let token = Some(self.cluster.token("admin"));
-        let answer = self.sluice.call(method, path, token, body, &headers).await;
+        let start = || Served::on(self.cluster, &["--max-changes-per-minute", "0"]);
+        let sluice = self.sluice.get_or_init(start).await;
+        let answer = sluice.call(method, path, token, body, &headers).await;
         (answer.status, answer.etag.unwrap_or_default(), answer.body)
     }
 

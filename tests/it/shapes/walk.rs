@@ -78,6 +78,12 @@ fn has(labels: &Value, wanted: &Map<String, Value>) -> bool {
     wanted.iter().all(|(key, value)| labels.get(key) == Some(value))
 }
 
+fn is_ready(pod: &Value) -> bool {
+    let conditions = pod["status"]["conditions"].as_array().into_iter().flatten();
+    let mut ready = conditions.filter(|one| one["type"] == "Ready" && one["status"] == "True");
+    ready.next().is_some() && pod["metadata"]["deletionTimestamp"].is_null()
+}
+
 struct Walk<'a, C> {
     chain: &'a C,
     shape: &'a Shape,
@@ -98,7 +104,10 @@ impl<C: Chain> Walk<'_, C> {
                 Step::Shows(shows) => {
                     until(&here, async || difference(shows, &self.seen().await.1)).await;
                 }
-                Step::Do(wanted) => self.change(&here, wanted).await,
+                Step::Do(wanted) => {
+                    self.catch_up(&here, objects).await;
+                    self.change(&here, wanted).await;
+                }
                 Step::Apply(more) => {
                     for object in more {
                         self.chain.create(&whole(object, name)).await;
@@ -128,6 +137,34 @@ impl<C: Chain> Walk<'_, C> {
         }
     }
 
+    /// Waits until Sluice counts as many ready pods as there are: what is refused after that is refused by what is
+    /// there, not by what the watch has yet to bring.
+    async fn catch_up(&self, here: &str, objects: &[Value]) {
+        let Some(selector) = objects
+            .iter()
+            .find(|object| self.is_own(object))
+            .and_then(|own| own["spec"]["selector"].as_object())
+        else {
+            return;
+        };
+        until(here, async || {
+            let pods = self.chain.pods(self.namespace).await;
+            let counts = |pod: &&Value| has(&pod["metadata"]["labels"], selector) && is_ready(pod);
+            let ready = u64::try_from(pods.iter().filter(counts).count()).expect("few pods");
+            let seen = self.seen().await.1;
+            let rows = seen["versions"].as_array().into_iter().flatten();
+            let shown: u64 = rows.filter_map(|row| row["ready"].as_u64()).sum();
+            (shown != ready).then(|| format!("{ready} pods are ready, Sluice counts {shown}"))
+        })
+        .await;
+    }
+
+    fn is_own(&self, object: &Value) -> bool {
+        object["kind"] == "Service"
+            && object["metadata"]["name"] == *self.service
+            && object["metadata"]["namespace"] == *self.namespace
+    }
+
     /// The service's revision and what is said of it.
     async fn seen(&self) -> (String, Value) {
         let (_, etag, seen) = self.chain.call("GET", &self.path(""), None, "").await;
@@ -142,12 +179,7 @@ impl<C: Chain> Walk<'_, C> {
         if self.chain.is_memory() && !send.in_memory {
             return;
         }
-        let own = |object: &&Value| {
-            object["kind"] == "Service"
-                && object["metadata"]["name"] == *self.service
-                && object["metadata"]["namespace"] == *self.namespace
-        };
-        let service = objects.iter().find(own);
+        let service = objects.iter().find(|object| self.is_own(object));
         let first = service.and_then(|one| one["spec"]["ports"][0]["port"].as_u64()).unwrap_or(8080);
         let port = send.port.unwrap_or_else(|| u16::try_from(first).expect("a port"));
         let host = format!("{}.{}.svc.cluster.local", self.service, self.namespace);
