@@ -25,7 +25,7 @@ async fn start(app: &TestApp) -> Value {
 }
 
 /// A release that waits for its approval.
-async fn waiting(app: &TestApp) -> String {
+pub async fn waiting(app: &TestApp) -> String {
     let id = start(app).await["id"].as_str().unwrap().to_owned();
     wait_for("it waits for approval", async || {
         let release = app.get(&format!("{API}/{id}")).await.json();
