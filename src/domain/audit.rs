@@ -11,6 +11,7 @@ use super::plan::Edit;
 use super::refusal::{Check, Refusal};
 use super::release::{Happened, Phase, Release, ReleaseId, Step, Wording};
 use super::routing::Weights;
+use super::rule_changes::{MirrorChange, RuleChanges};
 
 /// What was attempted or seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -151,6 +152,12 @@ pub struct Details {
     pub before: Option<Weights>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub after: Option<Weights>,
+    /// What it does to match rules, where it changes them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rules: Option<Box<RuleChanges>>,
+    /// What it does to the mirror, where it changes it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mirror: Option<Box<MirrorChange>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub edits: Vec<EditRecord>,
     /// The specs of all routing objects of the service after the change: what switch back restores.

@@ -14,6 +14,7 @@ pub mod versions;
 
 pub mod observed;
 pub mod routing;
+pub mod rule_changes;
 pub mod snapshot;
 
 pub mod command;

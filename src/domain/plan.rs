@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::ids::{Kind, ObjectRef, RouteId};
 use super::refusal::Check;
 use super::routing::{Mirror, Route, Rule, Weights};
+use super::rule_changes::{MirrorChange, RuleChanges};
 
 /// One object that will be created, or replaced or deleted at the resourceVersion that was read.
 #[derive(Clone, Debug, PartialEq)]
@@ -100,6 +101,8 @@ pub struct Effect {
     pub after: Weights,
     pub rules_before: Vec<Rule>,
     pub rules_after: Vec<Rule>,
+    /// What happens to match rules; `None` = nothing.
+    pub rule_changes: Option<RuleChanges>,
     pub mirror_before: Option<Mirror>,
     pub mirror_after: Option<Mirror>,
     /// Rules whose target changes because all traffic is taken over.
@@ -111,6 +114,12 @@ impl Effect {
     pub fn moved(&self) -> u8 {
         let gains: i32 = self.deltas().iter().map(|(_, delta)| (*delta).max(0)).sum();
         u8::try_from(gains.clamp(0, 100)).unwrap_or(100)
+    }
+
+    /// What happens to the mirror; `None` = nothing.
+    pub fn mirror_change(&self) -> Option<MirrorChange> {
+        let (before, after) = (self.mirror_before.clone(), self.mirror_after.clone());
+        (before != after).then_some(MirrorChange { before, after })
     }
 
     /// Change in points per version, those that stay left out, in order.

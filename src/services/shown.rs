@@ -11,9 +11,11 @@ use crate::domain::actor::Identity;
 use crate::domain::audit::{Details, EditRecord, Entry, WorkloadRecord};
 use crate::domain::ids::{Namespace, ObjectRef, ServiceRef};
 use crate::domain::overview::{DiffLine, ListPage, Overview};
+use crate::domain::plan::Effect;
 use crate::domain::refusal::Refusal;
 use crate::domain::release::{Happened, Release, TimelineEntry};
-use crate::domain::routing::{HIDDEN, Routing};
+use crate::domain::routing::Routing;
+use crate::domain::rule_changes::RuleChanges;
 use crate::domain::service::WorkloadKind;
 
 use super::Services;
@@ -48,12 +50,16 @@ impl Services {
             // A list holds no objects: it may be any of the service's that the cluster spoke of.
             hidden = !self.reads_routing(who, at).await;
         }
+        if let (true, Some(at)) = (names_rules(&entry), &entry.intent.service)
+            && (hidden || !self.reads_routing(who, at).await)
+        {
+            for details in details_of(&mut entry) {
+                details.rules = details.rules.take().map(|rules| Box::new(rules.without_conditions()));
+            }
+        }
         if hidden {
             // What the cluster said of an object may quote it.
-            unquote(&mut entry.intent.details);
-            if let Some(outcome) = &mut entry.outcome {
-                unquote(&mut outcome.details);
-            }
+            details_of(&mut entry).for_each(unquote);
         }
         entry
     }
@@ -129,6 +135,19 @@ impl Services {
         release
     }
 
+    /// Takes out of an effect whom rules are for, unless the person may read every routing object of the service.
+    pub(super) async fn hide_rules(&self, who: &Identity, at: &ServiceRef, effect: &mut Effect) {
+        if who.unrestricted || (effect.rules_before.is_empty() && effect.rules_after.is_empty()) {
+            return;
+        }
+        if !self.reads_routing(who, at).await {
+            for rule in effect.rules_before.iter_mut().chain(&mut effect.rules_after) {
+                rule.hide();
+            }
+            effect.rule_changes = effect.rule_changes.take().map(RuleChanges::without_conditions);
+        }
+    }
+
     /// What happened to a release, as this person may read it.
     pub(super) async fn shown_timeline(
         &self,
@@ -180,13 +199,23 @@ impl Services {
         if !self.reads_rules(who, &item).await {
             let mut routing = Routing::clone(&item.routing);
             for rule in &mut routing.rules {
-                rule.when.clear();
-                rule.opaque = vec![HIDDEN.to_owned()];
+                rule.hide();
             }
             item.routing = Arc::new(routing);
         }
         item
     }
+}
+
+fn details_of(entry: &mut Entry) -> impl Iterator<Item = &mut Details> {
+    let late = entry.outcome.as_mut().map(|outcome| &mut outcome.details);
+    late.into_iter().chain([&mut entry.intent.details])
+}
+
+/// True when the entry says whom rules are for.
+fn names_rules(entry: &Entry) -> bool {
+    let late = entry.outcome.as_ref().map(|outcome| &outcome.details);
+    late.into_iter().chain([&entry.intent.details]).any(|details| details.rules.is_some())
 }
 
 /// True when the entry holds the cluster's own words.

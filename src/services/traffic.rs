@@ -39,7 +39,7 @@ impl Services {
     ) -> Result<Preview, Refused> {
         self.must_see(who, at).await?;
         let look = self.look(at, false).await?;
-        let Decided { planned, mut checks, observed, .. } =
+        let Decided { mut planned, mut checks, observed, .. } =
             self.decide(who, at, wish, &look, "preview").await?;
         if let Some(Moving { id, .. }) = self.release_of(at) {
             checks.push(Check::new(Severity::Block, Code::ReleaseOwnsService).arg("id", id));
@@ -64,6 +64,7 @@ impl Services {
         let diffs =
             planned.plan.edits().map(|edit| (edit.object.clone(), routing::diff::yaml(edit))).collect();
         let diffs = self.shown_diffs(&who.identity, diffs).await;
+        self.hide_rules(&who.identity, at, &mut planned.effect).await;
         Ok(Preview {
             base: look.revision,
             preview_id: wish.preview_id(at, look.revision),
@@ -153,6 +154,8 @@ impl Services {
         let effect = &decided.planned.effect;
         intent.details.route.clone_from(&effect.route);
         intent.details.after = Some(effect.after.clone());
+        intent.details.rules = effect.rule_changes.clone().map(Box::new);
+        intent.details.mirror = effect.mirror_change().map(Box::new);
         intent.details.checks.clone_from(&decided.checks);
         intent.details.to_revision = decided.to_revision;
         if decided.planned.plan.is_empty() {

@@ -192,12 +192,18 @@ pub fn weights(entry: &Entry) -> (Option<&Weights>, Option<&Weights>) {
     (of(|d| d.before.as_ref()), of(|d| d.after.as_ref()))
 }
 
-/// The effect on the weights, to be said in a sentence.
+/// The effect on weights, rules and mirror, to be said in sentences.
 pub fn effect(entry: &Entry) -> Effect {
     let (before, after) = weights(entry);
+    let late = entry.outcome.as_ref().map(|outcome| &outcome.details);
+    let all = || late.into_iter().chain([&entry.intent.details]);
+    let mirror = all().find_map(|details| details.mirror.as_deref()).cloned().unwrap_or_default();
     Effect {
         before: before.cloned().unwrap_or_default(),
         after: after.cloned().unwrap_or_default(),
+        rule_changes: all().find_map(|details| details.rules.as_deref()).cloned(),
+        mirror_before: mirror.before,
+        mirror_after: mirror.after,
         ..Effect::default()
     }
 }
@@ -260,7 +266,12 @@ fn change(lang: Lang, entry: &Entry) -> String {
         return format!("{} → {}", phase(lang, mark.from), phase(lang, mark.to));
     }
     let workloads: Vec<String> = workloads(entry).iter().map(|record| workload(lang, record)).collect();
-    if workloads.is_empty() { largest_change(entry) } else { workloads.join("; ") }
+    if !workloads.is_empty() {
+        return workloads.join("; ");
+    }
+    let weights = Some(largest_change(entry)).filter(|change| !change.is_empty());
+    let lines = weights.into_iter().chain(super::rule_words::of_entry(lang, entry));
+    lines.collect::<Vec<_>>().join("; ")
 }
 
 /// The workloads of an entry: of the outcome where it has some, else of the intent.

@@ -19,6 +19,7 @@ pub mod services;
 pub mod findings;
 pub mod pending;
 pub mod rule_form;
+pub mod rule_words;
 pub mod rules;
 pub mod service;
 pub mod traffic;

@@ -11,7 +11,7 @@ use crate::domain::overview::{DiffLine, Preview, Sign, Stale};
 use crate::domain::refusal::{Check, Code, Refusal, Severity};
 use crate::domain::routing::Weights;
 
-use super::bars::{Bar, Slots, in_words};
+use super::bars::{Bar, Slots};
 use super::chrome::{Notice, Tone};
 use super::figures::rate;
 use super::lang::{Lang, Rich, Text};
@@ -314,14 +314,8 @@ fn size(lang: Lang, preview: &Preview) -> Option<String> {
 }
 
 fn apply_label(lang: Lang, preview: &Preview) -> String {
-    let effect = &preview.planned.effect;
-    if !effect.deltas().is_empty() || effect.before.is_empty() {
-        lang.t("pending.apply_split").with("split", in_words(&effect.after)).into()
-    } else if effect.rules_before != effect.rules_after {
-        lang.t("pending.apply_rules").into()
-    } else {
-        lang.t("pending.apply_mirror").into()
-    }
+    let result = super::rule_words::result(lang, &preview.planned.effect);
+    lang.t("pending.apply_split").with("split", result).into()
 }
 
 impl CheckItem {

@@ -182,7 +182,7 @@ impl RulesCard {
                 named => named.to_vec(),
             },
             to: rule.to.iter().map(|(v, n)| (v.to_string(), card.slots.slot(v.as_str()), *n)).collect(),
-            action: rule.action.as_deref().map(|action| acts(lang, action)),
+            action: rule.action.as_deref().map(|action| action_words(lang, action)),
             hits: count(rule),
             mark: card.edited.and_then(|_| mark(lang, rule, card.declared)),
             up: at > 0,
@@ -220,7 +220,7 @@ impl RulesCard {
 }
 
 /// What a rule does instead of choosing among versions, in words; a host stays as it is.
-fn acts(lang: Lang, action: &str) -> String {
+pub(super) fn action_words(lang: Lang, action: &str) -> String {
     let key = format!("rules.act.{action}");
     if let Some(subset) = action.strip_prefix("subset ") {
         lang.t("rules.act.subset").with("subset", subset).into()

@@ -162,7 +162,7 @@ pub fn effect(lang: Lang, effect: &Effect) -> Vec<Text> {
     if !effect.kept.is_empty() && !said.is_empty() {
         said.push(lang.count("sum.kept", effect.kept.len()));
     }
-    said.extend(rules_effect(lang, effect));
+    said.extend(super::rule_words::sentences(lang, effect));
     said.extend(mirror_effect(lang, effect.mirror_before.as_ref(), effect.mirror_after.as_ref()));
     if said.is_empty() {
         said.push(lang.t("sum.none"));
@@ -175,7 +175,7 @@ pub fn changes_nothing(effect: &Effect) -> bool {
     let after_declares = effect.before.is_empty() && !effect.after.is_empty();
     !after_declares
         && effect.deltas().is_empty()
-        && effect.rules_before == effect.rules_after
+        && effect.rule_changes.is_none()
         && effect.mirror_before == effect.mirror_after
 }
 
@@ -221,30 +221,6 @@ pub fn moves(lang: Lang, tense: Tense, deltas: &[(VersionName, i32)], moved: u8)
             Some(lang.t(&format!("{group}.many")).with("n", moved).with("list", list.join(&between)))
         }
     }
-}
-
-fn rules_effect(lang: Lang, effect: &Effect) -> Option<Text> {
-    let (before, after) = (&effect.rules_before, &effect.rules_after);
-    if before == after {
-        return None;
-    }
-    let known = |id: &Option<_>| id.is_some() && before.iter().any(|rule| rule.id == *id);
-    let added = after.iter().filter(|rule| !known(&rule.id)).count();
-    let removed = before.iter().filter(|rule| !after.iter().any(|other| other.id == rule.id)).count();
-    let changed = after.iter().filter(|rule| known(&rule.id) && !before.contains(rule)).count();
-    let mut parts: Vec<String> = Vec::new();
-    for (key, n) in
-        [("sum.rules.added", added), ("sum.rules.changed", changed), ("sum.rules.removed", removed)]
-    {
-        if n > 0 {
-            parts.push(lang.t(key).with("n", n).into());
-        }
-    }
-    if parts.is_empty() {
-        return Some(lang.t("sum.rules.moved"));
-    }
-    let list = parts.join(&lang.t("sum.comma").to_string());
-    Some(lang.t("sum.rules.line").with("list", list))
 }
 
 fn mirror_effect(lang: Lang, before: Option<&Mirror>, after: Option<&Mirror>) -> Option<Text> {

@@ -27,7 +27,7 @@ pub enum Format {
     Csv,
 }
 
-const COLUMNS: [&str; 20] = [
+const COLUMNS: [&str; 21] = [
     "id",
     "at",
     "service",
@@ -48,6 +48,7 @@ const COLUMNS: [&str; 20] = [
     "objects",
     "release",
     "said",
+    "rules",
 ];
 
 /// Answers with all entries that match, newest first.
@@ -134,6 +135,7 @@ fn row(out: &mut String, lang: Lang, entry: &Entry) {
         objects,
         one.release.as_ref().map(|release| release.id.clone()).unwrap_or_default(),
         one.release.map(|release| release.said.join("; ")).unwrap_or_default(),
+        one.rules.join("; "),
     ];
     line(out, &fields);
 }

@@ -8,6 +8,7 @@ use crate::domain::ids::{Kind, ObjectRef, VersionName};
 use crate::domain::plan::{Effect, Planned};
 use crate::domain::refusal::{Check, Code, Refusal};
 use crate::domain::routing::{Route, RouteKind, Weights};
+use crate::domain::rule_changes::RuleChanges;
 use crate::domain::snapshot::Snapshot;
 
 use super::read::{Inspected, Scope, by_port, inspect, listed};
@@ -247,6 +248,7 @@ impl Planner<'_> {
             after: self.named(after_route),
             rules_before: self.before.routing.rules.clone(),
             rules_after: after.routing.rules.clone(),
+            rule_changes: RuleChanges::between(&self.before.routing.rules, &after.routing.rules),
             mirror_before: self.before.routing.mirror.clone(),
             mirror_after: after.routing.mirror.clone(),
             rules_followed: self.followed,

@@ -10,6 +10,7 @@ use crate::domain::plan::{Effect, Plan, Planned};
 use crate::domain::progress::{Progress, SoFar, Steps};
 use crate::domain::refusal::{Check, Code, Refusal, Severity};
 use crate::domain::routing::{Op, Weights};
+use crate::domain::rule_changes::RuleChanges;
 use crate::domain::split::Split;
 
 use super::super::bars::Slots;
@@ -316,6 +317,7 @@ fn rules(show: &mut Show<'_>, frame: impl Fn() -> Chrome, lang: Lang) {
     change.planned.effect.after = weights(&[("v1", 100), ("v2", 0), ("v3", 0)]);
     change.planned.effect.rules_before.clone_from(&one.overview.routing.rules);
     change.planned.effect.rules_after.clone_from(&edited);
+    change.planned.effect.rule_changes = RuleChanges::between(&one.overview.routing.rules, &edited);
     let typed = Typed { rules: Some(edited), ..Typed::default() };
     show(
         "service-rules",

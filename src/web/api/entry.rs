@@ -47,6 +47,9 @@ pub struct Entry {
     pub before: Option<Weights>,
     #[schema(required = true)]
     pub after: Option<Weights>,
+    /// What it does to match rules and the mirror, in words; empty = nothing.
+    #[schema(example = json!(["end-user = jason → v2 (new)"]))]
+    pub rules: Vec<String>,
     pub reason: String,
     pub request_id: String,
     /// Names the change on the objects that it wrote.
@@ -230,6 +233,7 @@ impl Entry {
             route: pick(|details| details.route.as_ref().map(ToString::to_string)),
             before: before.cloned().map(Weights),
             after: after.cloned().map(Weights),
+            rules: crate::views::rule_words::of_entry(lang, entry),
             reason: intent.reason.clone(),
             request_id: intent.request_id.clone(),
             change: intent.change.clone(),

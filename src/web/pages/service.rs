@@ -12,11 +12,12 @@ use crate::domain::overview::{Detail, Preview, Refused, Stale};
 use crate::domain::refusal::{Code, Refusal};
 use crate::domain::routing::Weights;
 use crate::services::ask::Wish;
-use crate::views::audit::weights;
-use crate::views::bars::{Slots, in_words};
+use crate::views::audit::effect;
+use crate::views::bars::Slots;
 use crate::views::chrome::{Chrome, Nav, Toast};
 use crate::views::pending::{Case, Pending, Place};
 use crate::views::query::service_path;
+use crate::views::rule_words;
 use crate::views::service::{Outcome, ServicePage, Typed, back_href};
 use crate::web::api::changes::permit_preview;
 use crate::web::api::extract::At;
@@ -248,10 +249,11 @@ impl Visit {
 
     fn toast(&self, detail: &Detail, entry: &Entry) -> Toast {
         let revision = entry.outcome.as_ref().and_then(|outcome| outcome.revision).unwrap_or_default();
-        let split = weights(entry).1.map(|weights| in_words(weights)).unwrap_or_default();
+        let lang = self.caller.lang();
+        let split = rule_words::result(lang, &effect(entry));
         let path = service_path(self.at.namespace.as_str(), &self.at.name);
         let back = detail.back.as_ref().map(|(back, _)| (back_href(&path, *back), *back));
-        Toast::applied(self.caller.lang(), &split, revision, back)
+        Toast::applied(lang, &split, revision, back)
     }
 
     /// The frame of this service's pages.

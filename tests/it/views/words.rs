@@ -17,7 +17,12 @@ use sluice::views::{text, time};
 fn catalogue(lang: &str) -> BTreeMap<String, String> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("templates/locales");
     let mut all = BTreeMap::new();
-    for file in [format!("{lang}.yml"), format!("codes.{lang}.yml"), format!("release.{lang}.yml")] {
+    for file in [
+        format!("{lang}.yml"),
+        format!("codes.{lang}.yml"),
+        format!("release.{lang}.yml"),
+        format!("service.{lang}.yml"),
+    ] {
         let yaml = fs::read_to_string(folder.join(file)).unwrap();
         let value: serde_json::Value = serde_saphyr::from_str(&yaml).unwrap();
         flatten("", &value, &mut all);

@@ -24,6 +24,7 @@ mod progress;
 mod quotas;
 mod releases;
 mod rights;
+mod rule_words;
 mod session_list;
 mod sessions;
 pub mod sessions_real;

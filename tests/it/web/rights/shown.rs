@@ -58,6 +58,28 @@ async fn a_rule_of_an_object_that_one_may_not_get_has_no_conditions() {
     }
 }
 
+/// The history names rules by their conditions: to whoever may read the object that holds them.
+#[tokio::test]
+async fn an_entry_about_a_rule_has_its_conditions_for_whoever_may_get_the_object() {
+    let app = town().await;
+    let at = json!({"in": "header", "name": "x-plan", "op": "exact", "value": "gold-7741"});
+    let body = json!({
+        "rules": [{"when": [[at]], "to": {"v2": 100}}], "reason": "r", "ack": ["big_jump", "few_pods", "no_metrics"],
+    });
+    let made = app.ask("PUT", FAR).token(OWNER).header("if-match", "\"0\"").json(&body).send().await;
+    assert_eq!(made.status, 200, "{}", made.body);
+    let entry = made.json()["entry"].as_i64().unwrap();
+    for (token, may) in [(OWNER, true), (LOOKS, false)] {
+        for path in ["/api/v1/audit", "/api/v1/audit/export", "/api/v1/audit/export?format=csv"] {
+            let shown = app.ask("GET", path).token(token).send().await;
+            assert_eq!((shown.status, shown.body.contains("gold-7741")), (200, may), "{path} by {token}");
+        }
+        for path in ["/audit", &format!("/audit/{entry}"), "/services/bookinfo/reviews?applied=1"] {
+            assert_eq!(page(&app, token, path).await.contains("gold-7741"), may, "{path} by {token}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_difference_that_stops_a_release_is_shown_to_whoever_may_get_the_object() {
     let app = town().await;

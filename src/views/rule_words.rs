@@ -1,0 +1,149 @@
+//! Match rules and mirrors in one line each: `end-user = jason → v2`. The summary of a change, the button that
+//! applies it, the note about it, the history and its exports say the same words.
+
+use crate::domain::audit::{Details, Entry};
+use crate::domain::plan::Effect;
+use crate::domain::routing::{Condition, HIDDEN, Mirror, Op, Rule, Subject};
+use crate::domain::rule_changes::{MirrorChange, RuleChanges};
+
+use super::bars::{in_words, short};
+use super::lang::{Lang, Text};
+use super::text::percent;
+
+/// So many rules are listed one by one; the others are counted.
+const LISTED: usize = 5;
+/// The longest value of a condition that is shown whole, in characters.
+const VALUE: usize = 60;
+/// The longest line that fits on a button or into a note, in characters.
+const ON_A_BUTTON: usize = 64;
+
+/// One rule: whom it is for, and where its requests go.
+pub fn rule(lang: Lang, rule: &Rule) -> String {
+    let to = match &rule.action {
+        Some(action) => super::rules::action_words(lang, action),
+        None => match rule.to.as_slice() {
+            [(version, 100)] => short(version.as_str()),
+            several => in_words(several),
+        },
+    };
+    lang.t("line.rule").with("when", when(lang, rule)).with("to", to).into()
+}
+
+fn when(lang: Lang, rule: &Rule) -> String {
+    let and = lang.t("line.and").to_string();
+    let mut ways: Vec<String> = rule
+        .when
+        .iter()
+        .filter(|all| !all.is_empty())
+        .map(|all| all.iter().map(|one| condition(lang, one)).collect::<Vec<_>>().join(&and))
+        .collect();
+    let more = ways.len().saturating_sub(3);
+    ways.truncate(3);
+    let mut text = ways.join(&lang.t("line.or").to_string());
+    if more > 0 {
+        text = lang.t("line.or_more").with("when", text).with("n", more).into();
+    }
+    match rule.opaque.as_slice() {
+        [] => text,
+        [one] if one == HIDDEN => lang.t("line.hidden").into(),
+        fields if text.is_empty() => fields.join(&and),
+        fields => format!("{text}{and}{}", fields.join(&and)),
+    }
+}
+
+/// One condition: `end-user ~ .*@gmail\.com`.
+fn condition(lang: Lang, condition: &Condition) -> String {
+    let on = match &condition.on {
+        Subject::Header(name) => name.clone(),
+        Subject::Cookie(name) => lang.t("line.cookie").with("name", name).into(),
+        Subject::Query(name) => format!("?{name}"),
+        Subject::Path => lang.t("rules.in.path").into(),
+        Subject::Method => lang.t("rules.in.method").into(),
+    };
+    let value = cut(&condition.value, VALUE);
+    match condition.op {
+        Op::Exact => format!("{on} = {value}"),
+        Op::Regex => format!("{on} ~ {value}"),
+        Op::Prefix => format!("{on} {} {value}", lang.t("rules.op.prefix")),
+        Op::Present => format!("{on} {}", lang.t("rules.op.present")),
+    }
+}
+
+/// One line for each rule that is new, changed or gone, then what became of their order.
+pub fn changes(lang: Lang, changes: &RuleChanges) -> Vec<String> {
+    let said = |key: &str, one: &Rule| lang.t(key).with("rule", rule(lang, one)).to_string();
+    let added = changes.added.iter().map(|one| said("line.new", one));
+    let changed = changes.changed.iter().map(|(old, new)| {
+        let (old, new) = (rule(lang, old), rule(lang, new));
+        if old == new {
+            return lang.t("line.changed").with("rule", new).into();
+        }
+        lang.t("line.was").with("rule", new).with("old", old).into()
+    });
+    let removed = changes.removed.iter().map(|one| said("line.removed", one));
+    let mut lines: Vec<String> = added.chain(changed).chain(removed).take(LISTED).collect();
+    let more = changes.count() - lines.len();
+    if more > 0 {
+        lines.push(lang.count("line.more", more).into());
+    }
+    if changes.moved {
+        lines.push(lang.t("line.moved").into());
+    }
+    lines
+}
+
+/// *mirror 10% → v2*, *mirror off (was 10% → v2)*.
+pub fn mirror(lang: Lang, change: &MirrorChange) -> String {
+    let said = |key: &str, mirror: &Mirror| {
+        let to = mirror.version().map_or_else(|| lang.t("mirror.elsewhere").into(), |v| short(v.as_str()));
+        lang.t(key).with("v", to).with("n", percent(mirror.percent)).to_string()
+    };
+    match (&change.before, &change.after) {
+        (_, Some(new)) => said("line.mirror", new),
+        (Some(old), None) => said("line.mirror_off", old),
+        (None, None) => String::new(),
+    }
+}
+
+/// What an entry of the history says of rules and mirror, one line each.
+pub fn of_entry(lang: Lang, entry: &Entry) -> Vec<String> {
+    let late = entry.outcome.as_ref().map(|outcome| &outcome.details);
+    let all = || late.into_iter().chain([&entry.intent.details]);
+    let rules = all().find_map(|details: &Details| details.rules.as_ref());
+    let copies = all().find_map(|details: &Details| details.mirror.as_ref());
+    let rules = rules.map(|rules| changes(lang, rules)).unwrap_or_default();
+    rules.into_iter().chain(copies.map(|change| mirror(lang, change))).collect()
+}
+
+/// The lines of a change's summary: *Match rule: `end-user = jason → v2` (new).*
+pub fn sentences(lang: Lang, effect: &Effect) -> Vec<Text> {
+    let rules = effect.rule_changes.iter().flat_map(|change| changes(lang, change));
+    rules.map(|line| lang.t("line.sentence").with("line", line)).collect()
+}
+
+/// What a change makes, short enough for the button that applies it: the split where that changes, then rules and
+/// mirror.
+pub fn result(lang: Lang, effect: &Effect) -> String {
+    let split = !effect.deltas().is_empty() || effect.before.is_empty();
+    let split = split.then(|| in_words(&effect.after)).filter(|split| !split.is_empty());
+    let rules = effect.rule_changes.as_ref().map(|all| rules_in_short(lang, all));
+    let copies = effect.mirror_change().map(|change| mirror(lang, &change));
+    let parts: Vec<String> = split.into_iter().chain(rules).chain(copies).collect();
+    parts.join(&lang.t("line.plus").to_string())
+}
+
+fn rules_in_short(lang: Lang, all: &RuleChanges) -> String {
+    match (all.count(), all.moved) {
+        (0, _) => lang.t("line.moved").into(),
+        (1, false) => cut(&changes(lang, all).concat(), ON_A_BUTTON),
+        (n, _) => lang.count("line.rules", n).into(),
+    }
+}
+
+fn cut(text: &str, most: usize) -> String {
+    if text.chars().count() <= most {
+        return text.to_owned();
+    }
+    let head: String = text.chars().take(most - 1).collect();
+    format!("{}…", head.trim_end())
+}
