@@ -15,7 +15,7 @@ use super::bars::{Bar, Slots, short};
 use super::chrome::{Chip, Chrome};
 use super::lang::Lang;
 use super::query::{Address, service_path};
-use super::release::said::{action, happened, phase};
+use super::release::said::{Stage, action, happened, phase};
 use super::text;
 use super::time::Moment;
 
@@ -227,7 +227,7 @@ pub fn channel(lang: Lang, entry: &Entry) -> String {
     let word = lang.t(&format!("channel.{}", entry.intent.channel.as_str())).to_string();
     let managers = &entry.intent.details.managers;
     match (&entry.intent.address, entry.intent.channel) {
-        (_, Channel::Outside) if !managers.is_empty() => managers.join(", "),
+        (_, Channel::Outside) if !managers.is_empty() => managers.join(&lang.t("sum.list").to_string()),
         (Some(address), _) => format!("{word} · {address}"),
         (None, _) => word,
     }
@@ -246,7 +246,7 @@ pub fn said(lang: Lang, entry: &Entry) -> Vec<String> {
     let words = |(mark, one): (&ReleaseMark, &Happened)| match one {
         // The page of the release tells only what came of it.
         Happened::Decided { action: decided } => {
-            Some(lang.t("release.happened.decided").with("action", action(lang, mark, decided)).to_string())
+            Some(lang.t("release.happened.decided").with("action", action(lang, mark, decided, Stage::Next)).to_string())
         }
         _ => Some(happened(lang, mark, one)?.2.to_string()),
     };
@@ -256,7 +256,7 @@ pub fn said(lang: Lang, entry: &Entry) -> Vec<String> {
 /// What an entry is about: the words of its action, or what happened to its release.
 pub fn what(lang: Lang, entry: &Entry) -> String {
     let said = said(lang, entry);
-    if said.is_empty() { text::action(lang, entry.intent.action) } else { said.join("; ") }
+    if said.is_empty() { text::action(lang, entry.intent.action) } else { said.join(&lang.t("sum.clause").to_string()) }
 }
 
 /// What it changes in few words: the version that changes most, the workload, or the phase of the release.
@@ -267,11 +267,11 @@ fn change(lang: Lang, entry: &Entry) -> String {
     }
     let workloads: Vec<String> = workloads(entry).iter().map(|record| workload(lang, record)).collect();
     if !workloads.is_empty() {
-        return workloads.join("; ");
+        return workloads.join(&lang.t("sum.clause").to_string());
     }
     let weights = Some(largest_change(entry)).filter(|change| !change.is_empty());
     let lines = weights.into_iter().chain(super::rule_words::of_entry(lang, entry));
-    lines.collect::<Vec<_>>().join("; ")
+    lines.collect::<Vec<_>>().join(&lang.t("sum.clause").to_string())
 }
 
 /// The workloads of an entry: of the outcome where it has some, else of the intent.

@@ -174,11 +174,11 @@ fn facts(chrome: &Chrome, entry: &Entry) -> Vec<(String, String)> {
             code.map_or_else(|| key.clone(), |code| text::name(lang, *code).to_string())
         })
         .collect();
-    add("accepted", accepted.join(", "));
+    add("accepted", accepted.join(&lang.t("sum.list").to_string()));
     let session = details.session.as_ref().or(intent.details.session.as_ref());
     add("session", session.map(|one| format!("{} · {}", one.user, one.id)).unwrap_or_default());
     add("times", details.times.map(|n| n.to_string()).unwrap_or_default());
-    add("groups", intent.groups.join(", "));
+    add("groups", intent.groups.join(&lang.t("sum.list").to_string()));
     add("to_revision", details.to_revision.map(|n| n.to_string()).unwrap_or_default());
     add("about", details.about.map(|n| n.to_string()).unwrap_or_default());
     add("change", intent.change.clone());

@@ -28,9 +28,19 @@ fn fill(clock: Clockface, text: Text, args: &Args) -> Text {
             ("since", Ok(at_ms)) => {
                 text.with(name.clone(), format!("{} {}", clock.hour(at_ms), clock.zone()))
             }
-            _ => text.with(name.clone(), value),
+            _ => text.with(name.clone(), listed(clock.lang, name, value)),
         }
     })
+}
+
+/// A value that lists names, with the separator of the language; any other value as it is.
+fn listed<'a>(lang: Lang, name: &str, value: &'a str) -> std::borrow::Cow<'a, str> {
+    match name {
+        "list" | "objects" | "versions" if value.contains(", ") => {
+            value.replace(", ", &lang.t("sum.list").to_string()).into()
+        }
+        _ => value.into(),
+    }
 }
 
 /// The code in two or three words, as a heading: *No ready pods*.
@@ -217,7 +227,7 @@ pub fn moves(lang: Lang, tense: Tense, deltas: &[(VersionName, i32)], moved: u8)
                 .iter()
                 .map(|(name, delta)| format!("{} {}", short(name.as_str()), sign(*delta)))
                 .collect();
-            let between = lang.t("sum.comma").to_string();
+            let between = lang.t("sum.list").to_string();
             Some(lang.t(&format!("{group}.many")).with("n", moved).with("list", list.join(&between)))
         }
     }

@@ -30,7 +30,7 @@ test('17. two browsers: the second is told before it applies, its numbers stay, 
   assert.equal(await second.locator('#why').inputValue(), 'typed by the second');
   assert.equal(await second.locator('#apply-btn').getAttribute('aria-disabled'), 'true');
   await picture(second, 'conflict', { fullPage: true });
-  await second.getByRole('button', { name: 'Keep my numbers, check again' }).click();
+  await second.getByRole('button', { name: 'Keep my weights and check again' }).click();
   await second.locator('#conflict[hidden]').waitFor({ state: 'attached' });
   assert.deepEqual((await weights(second)).of, { v1: '60', v2: '40' });
   await apply(second, 'kept');

@@ -101,7 +101,7 @@ test('6. pods come and go: the controls of a version follow without a reload, wh
   await page.locator('#preview [data-code=no_ready_pods]').waitFor({ timeout: 5000 });
   assert.equal(await number(page, 'v3').inputValue(), '10', 'what was typed stays');
   assert.equal(await page.locator('#apply-btn').getAttribute('aria-disabled'), 'true');
-  assert.match(await page.locator('#apply-why').innerText(), /Becomes possible by itself/);
+  assert.match(await page.locator('#apply-why').innerText(), /Becomes possible when a pod is ready/);
   on.real.ready('reviews', 'v3', 'true');
   await until(async () => await page.locator('#preview [data-code=no_ready_pods]').count() === 0, 'it becomes possible by itself', 5000);
   assert.equal(await page.locator('#why').inputValue(), 'while pods come and go');
@@ -119,7 +119,7 @@ for (const lang of ['en', 'zh']) {
     assert.deepEqual(enabled, []);
     assert.equal(await page.locator('main a[href*="/traffic/"]').count(), 0);
     // What others press keeps its place, and says why it cannot be pressed.
-    for (const name of lang === 'en' ? ['Add rule', 'Start a release', 'Take over all traffic with v2', /^Switch back to revision \d+$/] : ['添加规则', /^切回修订 ?\d+$/]) {
+    for (const name of lang === 'en' ? ['Add rule', 'New release', 'Take over all traffic with v2', /^Switch back to revision \d+$/] : ['添加规则', /^切回修订 ?\d+$/]) {
       const button = page.getByRole('button', { name }).first();
       assert.ok(await button.isDisabled(), String(name));
       assert.match(await button.getAttribute('title'), /bookinfo/, String(name));
@@ -155,7 +155,7 @@ test('44. the auditor reads the history of everything and changes nothing; someb
   assert.ok(await aud.locator('#denied').isVisible());
   await done(aud);
   const nobody = await as('nobody', '/services');
-  assert.match(await nobody.locator('main').innerText(), /You see no namespace[\s\S]*Ask for a role/);
+  assert.match(await nobody.locator('main').innerText(), /You cannot see any namespace[\s\S]*Ask for a role/);
   await picture(nobody, 'real-nobody');
   await done(nobody);
 });

@@ -173,7 +173,7 @@ for (const [width, height] of [[1440, 1000], [390, 844]]) {
       assert.deepEqual(await axe(page), []);
       await picture(page, `attention-more-${width}`);
       await page.locator('#more [data-more]').click();
-      assert.match(await alarm.innerText(), new RegExp(`shop / pricing: release ${items[0].id} is paused since \\d\\d:\\d\\d, with \\d+% on v2\\.`));
+      assert.match(await alarm.innerText(), new RegExp(`shop / pricing: release ${items[0].id} has been paused since \\d\\d:\\d\\d, with \\d+% on v2\\.`));
       assert.ok(await alarm.isVisible());
       await picture(page, `attention-${width}`);
     } finally { await say('resume'); }
@@ -187,10 +187,10 @@ for (const [width, height] of [[1440, 1000], [390, 844]]) {
 test('the navigation counts releases that are under way, and follows', { timeout: 60_000 }, async () => {
   const page = await open(chromium, app.url, '/audit');
   const count = page.locator('#nav-active');
-  assert.match(await count.innerText(), /^2\s*, 2 releases under way$/);
+  assert.match(await count.innerText(), /^2\s*, 2 releases in progress$/);
   const { items } = (await api(app.url, 'GET', '/api/v1/releases?service=shop/pricing')).body;
   await api(app.url, 'POST', `/api/v1/releases/${items[0].id}/commands?wait=30`, { command: 'abort' });
-  await until(async () => /^1\s*, 1 release under way$/.test(await count.innerText()), 'one is left', 15_000);
+  await until(async () => /^1\s*, 1 release in progress$/.test(await count.innerText()), 'one is left', 15_000);
   assert.deepEqual(page.troubles, []);
   await page.context().close();
 });

@@ -33,12 +33,12 @@ test('29. no figures for three intervals: it holds, says undecided, and does not
     assert.match(await page.locator('#rel-now').innerText(), /30%[\s\S]*verdict[\s\S]*waits until the analysis has passed[\s\S]*0 \/ 1[\s\S]*latest: undecided/);
     assert.match(await page.locator('#rel-charts').innerText(), /undecided/);
     await page.locator('details.more summary').click();
-    assert.match(await page.locator('#rel-numbers').innerText(), /no figures|too few requests/);
+    assert.match(await page.locator('#rel-numbers').innerText(), /no metrics|too few requests/);
     assert.doesNotMatch(await page.locator('#rel-numbers').innerText(), /\bpass\b/);
     assert.deepEqual(await axe(page), []);
     await picture(page, 'release-no-figures', { fullPage: true });
     // In the end it stands still and says why, without a reload; it never went on.
-    await until(async () => /Paused itself: analysis cannot decide/.test(await chip(page).innerText()), 'it pauses itself', 60_000);
+    await until(async () => /Paused automatically: analysis inconclusive/.test(await chip(page).innerText()), 'it pauses itself', 60_000);
     await until(async () => /the analysis could not decide in time\. Traffic stays as it is/.test(await page.locator('#rel-banner').innerText()), 'and says why');
     await picture(page, 'release-no-data', { fullPage: true });
   });
@@ -49,18 +49,18 @@ test('29. no figures for three intervals: it holds, says undecided, and does not
 test('30. three failures in a row: it pauses; chip, banner, events, history and the list of services say why', { timeout: 120_000 }, async () => {
   const id = await begin(app.url, { steps: [weight(50), hold(600), weight(100)], analysis: looking(hopeless), policies: { on_failure: 'pause' } });
   await on(`/releases/${id}`, async (page) => {
-    await until(async () => /A look failed: p95 latency/.test(await page.locator('#rel-log').innerText()), 'the first failure is told', 45_000);
+    await until(async () => /A measurement failed: p95 latency/.test(await page.locator('#rel-log').innerText()), 'the first failure is told', 45_000);
     assert.match(await chip(page).innerText(), /Running/, 'one failure is borne');
-    await until(async () => /Paused itself: analysis failed/.test(await chip(page).innerText()), 'it pauses itself', 45_000);
+    await until(async () => /Paused automatically: analysis failed/.test(await chip(page).innerText()), 'it pauses itself', 45_000);
     await until(async () => /the analysis failed\. Traffic stays as it is; resume, promote or abort\./.test(await page.locator('#rel-banner').innerText()), 'the banner says what to do');
-    assert.match(await page.locator('#rel-log').innerText(), /Paused: analysis failed[\s\S]*Analysis failed \(3 in a row\)[\s\S]*A look failed: p95 latency[\s\S]*A look failed: p95 latency/);
+    assert.match(await page.locator('#rel-log').innerText(), /Paused: analysis failed[\s\S]*Analysis failed \(3 in a row\)[\s\S]*A measurement failed: p95 latency[\s\S]*A measurement failed: p95 latency/);
     assert.equal((await declared(app.url, REVIEWS)).v2, 50);
     await until(async () => await page.locator('#rel-charts .chip.bad').count() > 0, 'the chart says so');
     assert.deepEqual(await axe(page), []);
     await picture(page, 'release-failed', { fullPage: true });
     await page.goto(`${app.url}/services`);
     const alarm = page.locator('#attention .row.bad', { hasText: 'bookinfo / reviews' });
-    assert.match(await alarm.innerText(), new RegExp(`release ${id} paused itself at \\d\\d:\\d\\d, with 50% on v2: analysis failed\\.`));
+    assert.match(await alarm.innerText(), new RegExp(`release ${id} paused automatically at \\d\\d:\\d\\d, with 50% on v2: analysis failed\\.`));
     await picture(page, 'services-alarm', { fullPage: true });
     await page.goto(`${app.url}/audit?service=bookinfo/reviews&action=release`);
     assert.match(await page.locator('#entries > tr').first().innerText(), /automatic[\s\S]*Paused: analysis failed/);
@@ -75,9 +75,9 @@ test('30. three failures in a row where the plan says abort: all back to v1 by i
   const id = await begin(app.url, { steps: [weight(40), hold(600), weight(100)], analysis: looking(hopeless), policies: { on_failure: 'abort' } });
   await on(`/releases/${id}`, async (page) => {
     await inPhase(app.url, id, 'rolled_back').catch(() => inPhase(app.url, id, 'rolled_back'));
-    await until(async () => /Went back to v1: analysis failed/.test(await chip(page).innerText()), 'the page says so by itself');
+    await until(async () => /Switched back to v1: analysis failed/.test(await chip(page).innerText()), 'the page says so by itself');
     assert.match(await page.locator('#rel-banner').innerText(), /The analysis failed, so all requests went back to v1/);
-    assert.match(await page.locator('#rel-log').innerText(), /Aborted itself: analysis failed/);
+    assert.match(await page.locator('#rel-log').innerText(), /Aborted automatically: analysis failed/);
     assert.deepEqual(await declared(app.url, REVIEWS), { v1: 100, v2: 0, v3: 0 });
     await picture(page, 'release-went-back', { fullPage: true });
   });

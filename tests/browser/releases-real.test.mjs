@@ -21,7 +21,7 @@ const outside = (...all) => on.real.kubectl(['patch', 'virtualservice', '-n', 'b
   JSON.stringify(all.map((value, at) => ({ op: 'replace', path: `/spec/http/0/route/${at}/weight`, value })))]);
 
 for (const lang of ['en', 'zh']) {
-  test(`34. kubectl edits the routing: it pauses, shows the difference and who, and the history says "not made here" (${lang})`, { skip, timeout: 90_000 }, async () => {
+  test(`34. kubectl edits the routing: it pauses, shows the difference and who, and the history says "changed outside" (${lang})`, { skip, timeout: 90_000 }, async () => {
     const id = await start([weight(30), hold(600), weight(100)]);
     await until(async () => (await release(id)).due, 'it holds');
     assert.deepEqual(weights(), { v1: 70, v2: 30, v3: 0 });
@@ -30,7 +30,7 @@ for (const lang of ['en', 'zh']) {
     assert.ok(await difference.isHidden());
     outside(50, 30, 20);
     await difference.waitFor({ timeout: 15_000 });
-    assert.match(await chip(page).innerText(), lang === 'en' ? /Paused itself: changed outside/ : /外部/);
+    assert.match(await chip(page).innerText(), lang === 'en' ? /Paused automatically: changed outside/ : /外部/);
     assert.match(await page.locator('#rel-banner').innerText(), lang === 'en' ? /somebody else changed the routing\. Sluice does not write over it/ : /Sluice/);
     assert.match(await difference.innerText(), lang === 'en' ? /Changed by kubectl-patch at \d\d:\d\d, not through Sluice/ : /kubectl-patch 于 \d\d:\d\d 修改，未经过 Sluice/);
     assert.match(await difference.innerText(), /VirtualService bookinfo\/reviews/);
@@ -56,7 +56,7 @@ for (const lang of ['en', 'zh']) {
     await difference.locator('p a').click();
     await page.waitForURL('**/audit/*');
     assert.match(await page.locator('tr.detail').innerText(), /weight: 30[\s\S]*weight: 90/);
-    assert.match(await page.locator('#entries').innerText(), lang === 'en' ? /not made here/ : /非本系统操作/);
+    assert.match(await page.locator('#entries').innerText(), lang === 'en' ? /changed outside/ : /外部修改/);
     await page.goBack();
     // Who resumes has seen it, and gets the release's own numbers back.
     await page.locator('#rel-resume').click();
@@ -82,7 +82,7 @@ test('33. Sluice is killed in the middle: the open page finds it again, it goes 
   await page.waitForFunction(() => /Live/.test(document.getElementById('live').innerText), null, { timeout: 30_000 });
   const after = await release(id);
   assert.deepEqual([after.step, after.percent, after.due], [before.step, before.percent, before.due], 'the same step, the same moment');
-  await until(async () => /Went on after a restart of Sluice/.test(await page.locator('#rel-log').innerText()), 'the events say so', 15_000);
+  await until(async () => /Resumed after a restart of Sluice/.test(await page.locator('#rel-log').innerText()), 'the events say so', 15_000);
   await picture(page, 'real-release-restarted', { fullPage: true });
   await until(() => weights().v2 === 60, 'the next step comes', 45_000);
   await until(async () => /60%/.test(await page.locator('#rel-now .big').first().innerText()), 'the page follows', 15_000);

@@ -50,7 +50,7 @@ test('23. the mirror shows its warning; the observed bar ignores mirrored reques
   assert.ok(!(await page.locator('#t-observed [role=img]').getAttribute('aria-label')).includes('v3'));
   assert.deepEqual(await declared(app.url, REVIEWS), { v1: 100, v2: 0, v3: 0 });
   await page.locator('#mv').selectOption('');
-  assert.equal(await said(page), 'No more requests are copied to v3.');
+  assert.equal(await said(page), 'Requests are no longer mirrored to v3.');
   await apply(page, 'no more copies');
   assert.equal((await service(REVIEWS)).mirror, null);
   assert.deepEqual(page.troubles, []);
@@ -98,7 +98,7 @@ test('21. a rule is tried against a sample value before it is used; a wrong one 
   await page.locator('#when-0-value').fill('qa-[0-9]+');
   for (const [sample, answer] of [['qa-17', 'This value matches.'], ['xqa-17', 'This value does not match.']]) {
     await page.locator('#rule-sample').fill(sample);
-    await page.getByRole('button', { name: 'Try it' }).click();
+    await page.getByRole('button', { name: 'Test' }).click();
     await page.locator('#rules-card [role=status]', { hasText: answer }).waitFor();
   }
   await picture(page, 'rule-editor', { fullPage: true });
@@ -132,7 +132,7 @@ test('22. changing weights leaves rules and mirror untouched; changing rules lea
 
   await page.getByRole('button', { name: 'Move rule 2 up' }).click();
   await page.getByRole('button', { name: 'Move rule 1 down' }).waitFor();
-  assert.equal(await said(page), 'Match rules are tried in another order.');
+  assert.equal(await said(page), 'The order of the match rules changes.');
   await apply(page, 'only rules');
   const third = await service(CATALOG);
   assert.deepEqual([third.declared, third.mirror], [second.declared, second.mirror]);

@@ -236,7 +236,7 @@ for (const lang of ['en', 'zh']) {
 test('40. outside, failed and cut-off changes each have their row: actor, channel, before and after, request id', { skip, timeout: 120_000 }, async () => {
   const page = await amy('/audit?action=outside_edit');
   const outsideRow = await page.locator('#entries > tr').first().innerText();
-  assert.match(outsideRow, /outside Sluice[\s\S]*kubectl-patch[\s\S]*Change seen in the cluster[\s\S]*bookinfo \/ reviews[\s\S]*not made here/);
+  assert.match(outsideRow, /outside Sluice[\s\S]*kubectl-patch[\s\S]*Change seen in the cluster[\s\S]*bookinfo \/ reviews[\s\S]*changed outside/);
   await page.locator('#entries [data-detail]').first().click();
   await page.locator('tr.detail del, tr.detail ins').first().waitFor();
   await picture(page, 'real-audit-outside', { fullPage: true });

@@ -38,7 +38,7 @@ impl Outside {
         };
         let key = if found.diffs.is_empty() { "release.outside.undone" } else { "release.outside.by" };
         let who =
-            if found.by.is_empty() { lang.t("release.outside.somebody").into() } else { found.by.join(", ") };
+            if found.by.is_empty() { lang.t("release.outside.somebody").into() } else { found.by.join(&lang.t("sum.list").to_string()) };
         let edit = |(object, lines): &(ObjectRef, Vec<DiffLine>)| Edited {
             object: object.to_string(),
             lines: lines.clone(),

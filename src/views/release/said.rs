@@ -203,27 +203,37 @@ fn side(of: &impl Wording, side: Side) -> String {
     }
 }
 
-/// What an action does, in a few words.
-pub fn action(lang: Lang, of: &impl Wording, action: &ActionKind) -> Text {
+/// Whether an action is still to be done, or was done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    Next,
+    Done,
+}
+
+/// What an action does or did, in a few words: *set v2 to 50%*, *v2 set to 50%*.
+pub fn action(lang: Lang, of: &impl Wording, action: &ActionKind, stage: Stage) -> Text {
     let v = short(of.candidate().as_str());
+    let group = match stage {
+        Stage::Next => "release.do",
+        Stage::Done => "release.did",
+    };
+    let t = |key: &str| lang.t(&format!("{group}.{key}"));
     match action {
-        ActionKind::Deploy { .. } => lang.t("release.do.deploy").with("v", v),
+        ActionKind::Deploy { .. } => t("deploy").with("v", v),
         ActionKind::Scale { side: which, replicas } => {
-            lang.count("release.do.scale", replicas).with("v", side(of, *which))
+            lang.count(&format!("{group}.scale"), replicas).with("v", side(of, *which))
         }
-        ActionKind::Batch { updated, number } => {
-            lang.t("release.do.batch").with("n", updated).with("batch", number)
-        }
+        ActionKind::Batch { updated, number } => t("batch").with("n", updated).with("batch", number),
         ActionKind::Traffic { aim } if aim.mirror > 0 => {
-            lang.t("release.do.traffic_mirror").with("v", v).with("n", aim.percent).with("m", aim.mirror)
+            t("traffic_mirror").with("v", v).with("n", aim.percent).with("m", aim.mirror)
         }
-        ActionKind::Traffic { aim } => lang.t("release.do.traffic").with("v", v).with("n", aim.percent),
-        ActionKind::SwitchBack { revision } => lang.t("release.do.switch_back").with("n", revision),
-        ActionKind::Restore => lang.t("release.do.restore"),
-        ActionKind::Heal => lang.t("release.do.heal"),
-        ActionKind::Settle => lang.t("release.do.settle"),
-        ActionKind::Measure => lang.t("release.do.measure"),
-        ActionKind::Remove { side: which } => lang.t("release.do.remove").with("v", side(of, *which)),
+        ActionKind::Traffic { aim } => t("traffic").with("v", v).with("n", aim.percent),
+        ActionKind::SwitchBack { revision } => t("switch_back").with("n", revision),
+        ActionKind::Restore => t("restore"),
+        ActionKind::Heal => t("heal"),
+        ActionKind::Settle => t("settle"),
+        ActionKind::Measure => t("measure"),
+        ActionKind::Remove { side: which } => t("remove").with("v", side(of, *which)),
     }
 }
 
@@ -236,7 +246,7 @@ pub fn happened(lang: Lang, of: &impl Wording, one: &Happened) -> Option<(&'stat
         Happened::Created => ("release", Tone::Plain, named("created")),
         Happened::Told { word: told } => {
             let icon = if told.goes_back() { "back" } else { "user" };
-            (icon, Tone::Plain, named("told").with("word", word(lang, *told)))
+            (icon, Tone::Plain, named(&format!("told.{}", told.as_str())))
         }
         Happened::Began => ("run", Tone::Info, named("began")),
         Happened::StepBegan { step } => {
@@ -247,11 +257,11 @@ pub fn happened(lang: Lang, of: &impl Wording, one: &Happened) -> Option<(&'stat
         }
         Happened::Decided { .. } | Happened::Done { action: ActionKind::Measure } => return None,
         Happened::Done { action: done } => {
-            ("ok", Tone::Ok, named("done").with("action", action(lang, of, done)))
+            ("ok", Tone::Ok, action(lang, of, done, Stage::Done))
         }
         Happened::NotDone { action: tried, refusal } => {
             let why = text::refusal(lang, refusal).text;
-            ("bad", Tone::Bad, named("not_done").with("action", action(lang, of, tried)).with("why", why))
+            ("bad", Tone::Bad, named("not_done").with("action", action(lang, of, tried, Stage::Next)).with("why", why))
         }
         Happened::Ready => ("ok", Tone::Ok, named("ready").with("v", short(of.candidate().as_str()))),
         Happened::Judged { verdict: said, failures } => {
@@ -270,7 +280,7 @@ pub fn happened(lang: Lang, of: &impl Wording, one: &Happened) -> Option<(&'stat
         Happened::Resumed => ("run", Tone::Info, named("resumed")),
         Happened::ResumedAfterRestart => ("run", Tone::Info, named("restarted")),
         Happened::Drift { managers, percent } => {
-            let by = if managers.is_empty() { "?".to_owned() } else { managers.join(", ") };
+            let by = if managers.is_empty() { "?".to_owned() } else { managers.join(&lang.t("sum.list").to_string()) };
             let text = match percent {
                 Some(n) => named("drift_to").with("n", n).with("v", short(of.candidate().as_str())),
                 None => named("drift"),

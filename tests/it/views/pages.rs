@@ -142,6 +142,8 @@ const LATIN: &[&str] = &[
     "OpenAPI",
     "HTTP",
     "TCP",
+    "UDP",
+    "TLS",
     "IP",
     "Webhook",
     "Cookie",

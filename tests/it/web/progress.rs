@@ -96,7 +96,7 @@ async fn the_page_tells_the_three_steps_in_both_languages() {
     set(&app, 0, json!({"weights": {"v1": 30, "v2": 70, "v3": 0}})).await;
     app.clock.advance_ms(5_000);
     for (lang, words) in
-        [("en", ["accepted after 0 ms", "written after 0 ms"]), ("zh", ["后已接受", "后已写入"])]
+        [("en", ["accepted after 0 ms", "written after 0 ms"]), ("zh", ["已接受（0 毫秒）", "已写入（0 毫秒）"])]
     {
         let cookie = format!("lang={lang}");
         let ask = app.ask("GET", "/services/bookinfo/reviews?applied=1").header("cookie", &cookie);
