@@ -42,7 +42,7 @@ test('23. the mirror shows its warning; the observed bar ignores mirrored reques
   await page.locator('#mp').fill('100');
   await page.locator('#mp').press('Tab');
   await apply(page, 'copies only');
-  assert.match(await page.locator('section[aria-labelledby=h-mirror]').innerText(), /100% copied to v3/);
+  assert.match(await page.locator('section[aria-labelledby=h-mirror]').innerText(), /100% mirrored to v3/);
   await page.waitForTimeout(6000);
   const now = await service(REVIEWS);
   assert.deepEqual(now.mirror, { version: 'v3', percent: 100 });
@@ -117,7 +117,7 @@ test('22. changing weights leaves rules and mirror untouched; changing rules lea
   await page.locator('#mv').selectOption('v2');
   await page.locator('#mp').fill('20');
   await page.locator('#mp').press('Tab');
-  assert.equal(await said(page), '20% of requests are copied to v2.');
+  assert.equal(await said(page), '20% of requests are mirrored to v2.');
   await apply(page, 'try v2 with copies');
   const first = await service(CATALOG);
   assert.deepEqual(first.mirror, { version: 'v2', percent: 20 });
