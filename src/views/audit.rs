@@ -245,9 +245,11 @@ pub fn said(lang: Lang, entry: &Entry) -> Vec<String> {
     let all = mark.into_iter().flat_map(|mark| mark.happened.iter().map(move |one| (mark, one)));
     let words = |(mark, one): (&ReleaseMark, &Happened)| match one {
         // The page of the release tells only what came of it.
-        Happened::Decided { action: decided } => {
-            Some(lang.t("release.happened.decided").with("action", action(lang, mark, decided, Stage::Next)).to_string())
-        }
+        Happened::Decided { action: decided } => Some(
+            lang.t("release.happened.decided")
+                .with("action", action(lang, mark, decided, Stage::Next))
+                .to_string(),
+        ),
         _ => Some(happened(lang, mark, one)?.2.to_string()),
     };
     all.filter_map(words).collect()
@@ -256,7 +258,11 @@ pub fn said(lang: Lang, entry: &Entry) -> Vec<String> {
 /// What an entry is about: the words of its action, or what happened to its release.
 pub fn what(lang: Lang, entry: &Entry) -> String {
     let said = said(lang, entry);
-    if said.is_empty() { text::action(lang, entry.intent.action) } else { said.join(&lang.t("sum.clause").to_string()) }
+    if said.is_empty() {
+        text::action(lang, entry.intent.action)
+    } else {
+        said.join(&lang.t("sum.clause").to_string())
+    }
 }
 
 /// What it changes in few words: the version that changes most, the workload, or the phase of the release.

@@ -63,7 +63,8 @@ fn look_failed(clock: Clockface, given: Given<'_>, look: &Judgement) -> Line {
         })
         .collect();
     let (icon, tone) = ("bad", Tone::Bad);
-    let text = lang.t("release.happened.look_failed").with("what", said.join(&lang.t("sum.list").to_string()));
+    let text =
+        lang.t("release.happened.look_failed").with("what", said.join(&lang.t("sum.list").to_string()));
     Line {
         icon,
         tone,

@@ -37,8 +37,11 @@ impl Outside {
             return Self { lang, said: None, entry: String::new(), edits: Vec::new() };
         };
         let key = if found.diffs.is_empty() { "release.outside.undone" } else { "release.outside.by" };
-        let who =
-            if found.by.is_empty() { lang.t("release.outside.somebody").into() } else { found.by.join(&lang.t("sum.list").to_string()) };
+        let who = if found.by.is_empty() {
+            lang.t("release.outside.somebody").into()
+        } else {
+            found.by.join(&lang.t("sum.list").to_string())
+        };
         let edit = |(object, lines): &(ObjectRef, Vec<DiffLine>)| Edited {
             object: object.to_string(),
             lines: lines.clone(),

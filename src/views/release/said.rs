@@ -256,12 +256,14 @@ pub fn happened(lang: Lang, of: &impl Wording, one: &Happened) -> Option<(&'stat
             ("ok", Tone::Ok, named("step_done").with("n", step + 1).with("step", step_word(step)))
         }
         Happened::Decided { .. } | Happened::Done { action: ActionKind::Measure } => return None,
-        Happened::Done { action: done } => {
-            ("ok", Tone::Ok, action(lang, of, done, Stage::Done))
-        }
+        Happened::Done { action: done } => ("ok", Tone::Ok, action(lang, of, done, Stage::Done)),
         Happened::NotDone { action: tried, refusal } => {
             let why = text::refusal(lang, refusal).text;
-            ("bad", Tone::Bad, named("not_done").with("action", action(lang, of, tried, Stage::Next)).with("why", why))
+            (
+                "bad",
+                Tone::Bad,
+                named("not_done").with("action", action(lang, of, tried, Stage::Next)).with("why", why),
+            )
         }
         Happened::Ready => ("ok", Tone::Ok, named("ready").with("v", short(of.candidate().as_str()))),
         Happened::Judged { verdict: said, failures } => {
@@ -280,7 +282,11 @@ pub fn happened(lang: Lang, of: &impl Wording, one: &Happened) -> Option<(&'stat
         Happened::Resumed => ("run", Tone::Info, named("resumed")),
         Happened::ResumedAfterRestart => ("run", Tone::Info, named("restarted")),
         Happened::Drift { managers, percent } => {
-            let by = if managers.is_empty() { "?".to_owned() } else { managers.join(&lang.t("sum.list").to_string()) };
+            let by = if managers.is_empty() {
+                "?".to_owned()
+            } else {
+                managers.join(&lang.t("sum.list").to_string())
+            };
             let text = match percent {
                 Some(n) => named("drift_to").with("n", n).with("v", short(of.candidate().as_str())),
                 None => named("drift"),

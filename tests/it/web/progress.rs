@@ -95,9 +95,10 @@ async fn the_page_tells_the_three_steps_in_both_languages() {
     let app = TestApp::open().await;
     set(&app, 0, json!({"weights": {"v1": 30, "v2": 70, "v3": 0}})).await;
     app.clock.advance_ms(5_000);
-    for (lang, words) in
-        [("en", ["accepted after 0 ms", "written after 0 ms"]), ("zh", ["已接受（0 毫秒）", "已写入（0 毫秒）"])]
-    {
+    for (lang, words) in [
+        ("en", ["accepted after 0 ms", "written after 0 ms"]),
+        ("zh", ["已接受（0 毫秒）", "已写入（0 毫秒）"]),
+    ] {
         let cookie = format!("lang={lang}");
         let ask = app.ask("GET", "/services/bookinfo/reviews?applied=1").header("cookie", &cookie);
         let page = ask.send().await;
