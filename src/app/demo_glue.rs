@@ -182,5 +182,6 @@ fn release_of(name: &str, steps: Vec<Step>) -> Spec {
         steps,
         analysis: Some(Analysis { interval_s: 10, min_requests: 25, ..Template::Quick.analysis() }),
         policies: Template::Quick.policies(),
+        name: String::new(),
     }
 }

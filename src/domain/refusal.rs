@@ -90,6 +90,7 @@ codes! {
     SumMissing "sum" 422,
     ReasonRequired "reason_required" 422,
     ReasonTooLong "reason_too_long" 422,
+    ReleaseName "release_name" 422,
     BadRule "bad_rule" 422,
     RuleEmpty "rule_empty" 422,
     TooManyRules "too_many_rules" 422,

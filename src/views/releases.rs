@@ -54,6 +54,8 @@ pub enum Which {
 pub struct ReleaseRow {
     pub lang: Lang,
     pub id: String,
+    /// The title that a person gave it; may be empty.
+    pub name: String,
     pub href: String,
     pub service: String,
     pub service_href: String,
@@ -162,6 +164,7 @@ impl ReleaseRow {
         Self {
             lang,
             id: release.id.to_string(),
+            name: release.spec.name.clone(),
             href: said::path(release),
             service: at.name.to_string(),
             service_href: service_path(at.namespace.as_str(), &at.name),

@@ -21,6 +21,9 @@ pub struct Spec {
     pub analysis: Option<Analysis>,
     #[serde(default)]
     pub policies: Policies,
+    /// A title in the person's words, shown where the release is; empty = none.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub name: String,
 }
 
 /// What people call the list of steps. Decides which kinds of step fit, and nothing else: the machine is one.

@@ -25,6 +25,10 @@ pub const MAX_CONDITIONS: usize = 8;
 /// Things an analysis may measure.
 pub const MAX_METRICS: usize = 8;
 pub const MAX_QUERY: usize = 4_000;
+/// The longest title of a release, in characters.
+pub const MAX_NAME: usize = 80;
+/// Codes of checks that a release accepts, and the letters of one.
+pub const MAX_ACCEPTED: usize = 32;
 
 /// Reads a wish. Numbers that no field can hold (negative, too large, fractions) are refused with the code
 /// of their field; anything else that is not the shape is `bad_json`.
@@ -75,6 +79,9 @@ pub fn validate(spec: &Spec) -> Vec<Refusal> {
         analysis(held, &mut out);
     }
     policies(&spec.policies, &mut out);
+    if spec.name.chars().count() > MAX_NAME || spec.name.chars().any(char::is_control) {
+        out.push(Refusal::new(Code::ReleaseName).field("name").arg("max", MAX_NAME));
+    }
     out
 }
 
@@ -299,6 +306,9 @@ fn policies(held: &Policies, out: &mut Vec<Refusal>) {
     if !(30..=86_400).contains(&held.step_deadline_s) {
         let refusal = Refusal::new(Code::AnalysisRange).field("policies.step_deadline_s");
         out.push(refusal.arg("n", held.step_deadline_s).arg("least", 30).arg("max", 86_400));
+    }
+    if held.accept.len() > MAX_ACCEPTED || held.accept.iter().any(|code| code.len() > MAX_ACCEPTED) {
+        out.push(Refusal::too_many("policies.accept", held.accept.len(), MAX_ACCEPTED));
     }
     if held.freeze.len() > freeze::MAX_WINDOWS {
         let refusal = Refusal::new(Code::FreezeRange).field("policies.freeze");

@@ -5,6 +5,7 @@
 //! Nothing here decides about traffic: it observes, asks the machine, stores the answer (state, pending
 //! actions and the history's row in one transaction), and only then acts.
 
+mod acceptance;
 mod ask;
 mod back;
 mod commands;

@@ -15,6 +15,7 @@ use crate::release::workload;
 use crate::services::Services;
 use crate::services::change::Look;
 
+use super::acceptance::{checks_of, is_implied, open};
 use super::plan_objects::{Objects, objects_of};
 use super::workloads::source_of;
 
@@ -33,6 +34,8 @@ pub struct ReleasePlan {
     pub deletes: Vec<String>,
     /// The same step by step, with the differences of the first write.
     pub objects: Objects,
+    /// Checks that `policies.accept` must name before it can start, accepted already or not.
+    pub accepts: Vec<Check>,
 }
 
 impl Services {
@@ -48,6 +51,14 @@ impl Services {
         plan.refusals.extend(self.wish_right(&who.identity, spec, &look).await?);
         against(spec, &look, &mut plan);
         self.rolls(spec, &look, &mut plan).await;
+        let (accepts, known): (Vec<Check>, Vec<Check>) =
+            checks_of(&imagined(spec), &look, &self.inner.settings.policy)
+                .into_iter()
+                .partition(|check| !is_implied(check.code));
+        plan.refusals.extend(open(&accepts, &spec.policies.accept));
+        plan.accepts = accepts;
+        // The steps themselves say how far it jumps; how few pods would answer is said.
+        plan.checks.extend(known.into_iter().filter(|check| check.code == Code::FewPods));
         let objects = objects_of(&imagined(spec), &look, &self.inner.settings.policy);
         plan.creates = objects.all(|step| &step.creates);
         plan.changes = objects.all(|step| &step.changes);

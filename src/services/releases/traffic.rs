@@ -9,7 +9,7 @@ use crate::domain::command::{Lane, MirrorWish, TrafficChange};
 use crate::domain::overview::Refused;
 use crate::domain::refusal::{Code, Refusal};
 use crate::domain::release::state::{Action, ActionKind, Aim};
-use crate::domain::release::{Happened, Release};
+use crate::domain::release::{Happened, Phase, Release};
 use crate::domain::split::Split;
 use crate::release::Trouble;
 use crate::services::Services;
@@ -17,11 +17,8 @@ use crate::services::ask::{ChangeAsk, Wish};
 use crate::services::change::Look;
 use crate::store::Held;
 
+use super::acceptance::is_implied;
 use super::rights::is_own_way_back;
-
-/// Checks that a person accepts for a release in its wish (`policies.accept`), or not at all.
-const ASKED: [Code; 5] =
-    [Code::GitOps, Code::OtherWriter, Code::HostShared, Code::SharedDelegate, Code::PortByPods];
 
 impl Services {
     /// Writes what an action wants of the routing.
@@ -56,16 +53,12 @@ impl Services {
         wish: Wish,
     ) -> Result<(), Trouble> {
         let release = &held.release;
-        let aim = match &action.kind {
-            ActionKind::Traffic { aim } => aim.clone(),
-            _ => Aim::default(),
-        };
-        // Back to the stable version, or out of the routing: nothing is asked of a person.
-        let back = aim == Aim::default();
+        // The way back is never delayed: nothing is asked of a person.
+        let back = release.state.phase == Phase::Aborting;
         let accepted = &release.spec.policies.accept;
         let ack = Code::ALL
             .iter()
-            .filter(|code| back || !ASKED.contains(code) || accepted.iter().any(|word| word == code.as_str()))
+            .filter(|code| back || is_implied(**code) || accepted.iter().any(|word| word == code.as_str()))
             .map(|code| code.as_str().to_owned())
             .collect();
         let step = (release.state.step + 1).min(release.spec.steps.len());

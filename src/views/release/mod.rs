@@ -63,6 +63,8 @@ pub struct Given<'a> {
 pub struct ReleasePage {
     pub chrome: Chrome,
     pub id: String,
+    /// The title that a person gave it; may be empty.
+    pub name: String,
     pub path: String,
     pub service: String,
     pub service_href: String,
@@ -125,6 +127,7 @@ impl ReleasePage {
         let actions = Actions::of(lang, given);
         Self {
             id: release.id.to_string(),
+            name: release.spec.name.clone(),
             path: said::path(release),
             service: at.name.to_string(),
             service_href: service_path(at.namespace.as_str(), &at.name),

@@ -51,6 +51,7 @@ fn release() -> Release {
         steps,
         analysis: Some(analysis),
         policies: Policies::default(),
+        name: "bookinfo-canary".to_owned(),
     };
     let mut state = State::new();
     state.phase = Phase::Running;

@@ -39,6 +39,12 @@ pub fn add(pages: &mut Vec<Page>, lang: Lang, theme: Theme) {
     let planned = Planned {
         known: true,
         checks: vec![Check::new(Severity::Info, Code::ImageTag)],
+        accepts: vec![
+            Check::new(Severity::Acknowledge, Code::GitOps)
+                .arg("tool", "Argo CD")
+                .arg("name", "bookinfo")
+                .arg("object", "VirtualService bookinfo/reviews"),
+        ],
         shares: vec![(0, 1), (600, 5), (1_200, 10), (1_800, 25), (2_400, 50), (3_000, 100)],
         creates: vec!["Deployment reviews-v4".to_owned()],
         changes: vec!["DestinationRule reviews".to_owned(), "VirtualService reviews".to_owned()],

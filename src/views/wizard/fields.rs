@@ -49,6 +49,10 @@ pub struct Fields {
     pub second_person: bool,
     /// Freeze windows, one after the other with `;` between them.
     pub freeze: String,
+    /// Codes of checks that are accepted for every write.
+    pub accept: Vec<String>,
+    /// A title in the person's words; may be empty.
+    pub name: String,
     pub reason: String,
     /// The name under which the steps are to be kept.
     pub template_name: String,
@@ -90,6 +94,13 @@ pub struct MetricField {
     pub relative: String,
     /// Latency: milliseconds by which it must be worse, too.
     pub floor: String,
+}
+
+/// Every box that is ticked; a draft keeps them in one value.
+fn accepted(pairs: &[(String, String)]) -> Vec<String> {
+    let ticked = pairs.iter().filter(|(field, _)| field == "accept");
+    let words = ticked.flat_map(|(_, value)| value.split_whitespace());
+    words.take(MOST_ROWS).map(str::to_owned).collect()
 }
 
 /// The number without needless decimals.
@@ -301,6 +312,8 @@ impl Fields {
         out.rows = Row::of_steps(&spec.steps);
         out.take_analysis(spec.analysis.as_ref());
         out.take_policies(&spec.policies);
+        out.accept.clone_from(&spec.policies.accept);
+        out.name.clone_from(&spec.name);
         out
     }
 
@@ -390,6 +403,8 @@ impl Fields {
             start_at: of("start_at"),
             second_person: on("second_person"),
             freeze: of("freeze"),
+            accept: accepted(pairs),
+            name: of("name"),
             reason: of("reason"),
             template_name: of("template_name"),
         }
@@ -425,6 +440,8 @@ impl Fields {
             ("stable_after", &self.stable_after),
             ("start_at", &self.start_at),
             ("freeze", &self.freeze),
+            ("accept", &self.accept.join(" ")),
+            ("name", &self.name),
             ("reason", &self.reason),
             ("template_name", &self.template_name),
         ] {

@@ -14,6 +14,7 @@ use askama::filters::HtmlSafe;
 
 use super::chrome::{Chrome, Notice, Tone};
 use super::lang::{Lang, Rich};
+use super::pending::CheckItem;
 use super::release::said;
 use super::text;
 use crate::domain::refusal::Refusal;
@@ -42,6 +43,7 @@ pub struct WizardPage {
     pub plan: Plan,
     pub start: Start,
     pub rail: Rail,
+    pub accepts: Accepts,
     pub request_id: String,
     /// Somebody saved this draft elsewhere.
     pub stale: Option<Notice>,
@@ -55,6 +57,7 @@ pub struct WizardFragment {
     pub slots: Vec<Slot>,
     pub start: Start,
     pub rail: Rail,
+    pub accepts: Accepts,
     pub marks: Marks,
     pub stale: Option<Notice>,
 }
@@ -102,6 +105,29 @@ pub struct Start {
 
 impl HtmlSafe for Start {}
 
+/// Checks on what the release will write that a person has to accept before it starts, each with its box. Always
+/// there, so that it can come and go with the service.
+#[derive(Clone, Debug, PartialEq, Eq, Template)]
+#[template(path = "wizard/accepts.html")]
+pub struct Accepts {
+    pub lang: Lang,
+    pub items: Vec<CheckItem>,
+    /// Boxes that were ticked while it is not known which are asked for.
+    pub kept: Vec<String>,
+    pub oob: bool,
+}
+
+impl HtmlSafe for Accepts {}
+
+impl Accepts {
+    fn of(lang: Lang, given: &Given<'_>, oob: bool) -> Self {
+        let accepted = &given.fields.accept;
+        let items = given.planned.accepts.iter().map(|check| CheckItem::of(lang, check, accepted)).collect();
+        let kept = if given.planned.known { Vec::new() } else { accepted.clone() };
+        Self { lang, items, kept, oob }
+    }
+}
+
 /// The sections with how they stand.
 #[derive(Clone, Debug, PartialEq, Eq, Template)]
 #[template(path = "wizard/rail.html")]
@@ -128,7 +154,10 @@ impl Errors {
         for refusal in refusals {
             let said = text::refusal(lang, refusal);
             let text = [Some(said.text), said.next].into_iter().flatten().collect::<Vec<_>>().join(" ");
-            all.entry(wish.slot(refusal)).or_insert(text);
+            let slot = wish.slot(refusal);
+            // What is to be accepted is written beside its box.
+            let text = if slot == "accept" { lang.t("wizard.accept_missing").to_string() } else { text };
+            all.entry(slot).or_insert(text);
         }
         Self { all, unsaid: BTreeSet::new() }
     }
@@ -198,8 +227,8 @@ pub struct Given<'a> {
 /// The places at which something can be said, for a form with so many rows and metrics.
 fn slots(fields: &Fields) -> Vec<String> {
     let fixed = [
-        "service", "version", "image", "replicas", "adopt", "steps", "analysis", "policies", "reason",
-        "start",
+        "service", "version", "image", "replicas", "adopt", "steps", "analysis", "policies", "accept",
+        "name", "reason", "start",
     ];
     let rows = (0..fields.rows.len()).map(|at| format!("row-{at}"));
     let metrics = (0..fields.metrics.len()).map(|at| format!("metric-{at}"));
@@ -266,6 +295,7 @@ impl WizardPage {
             plan: Plan::of(lang, &given.fields, given.planned),
             start: Start::of(lang, &given, &errors, false),
             rail: Rail::of(lang, &errors, false),
+            accepts: Accepts::of(lang, &given, false),
             stale: stale(lang, &given),
             request_id: given.request_id,
             fields: given.fields,
@@ -288,6 +318,7 @@ impl WizardFragment {
             slots: slots(&given.fields).iter().map(|id| Slot { oob: true, ..errors.slot(id) }).collect(),
             start: Start::of(lang, given, &errors, true),
             rail: Rail::of(lang, &errors, true),
+            accepts: Accepts::of(lang, given, true),
             marks: Marks::of(given, true),
             stale: stale(lang, given),
         }

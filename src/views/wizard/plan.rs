@@ -16,6 +16,8 @@ pub struct Planned {
     /// Nothing is listed as missing that was not looked at: the form cannot be read yet.
     pub known: bool,
     pub checks: Vec<Check>,
+    /// Checks that must be accepted before it can start.
+    pub accepts: Vec<Check>,
     /// Seconds from the start, percent for the new version.
     pub shares: Vec<(u64, u8)>,
     pub creates: Vec<String>,

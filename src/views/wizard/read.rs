@@ -57,6 +57,9 @@ impl Wish {
             "steps": steps,
             "policies": out.policies(fields, clock),
         });
+        if !fields.name.is_empty() {
+            value["name"] = Value::from(fields.name.as_str());
+        }
         if fields.analyse {
             value["analysis"] = out.analysis(fields);
         }
@@ -204,6 +207,7 @@ impl Wish {
             "step_deadline_s": deadline,
             "delete_after_abort": fields.delete_after_abort,
             "second_person": fields.second_person,
+            "accept": fields.accept,
             "freeze": fields.freeze.split(';').map(str::trim).filter(|text| !text.is_empty()).collect::<Vec<_>>(),
         });
         if let Some(n) = self.optional(&fields.stable_after, "policies.stable_after", Code::ReplicasRange) {
@@ -250,7 +254,8 @@ impl Wish {
         };
         let mut parts = field.split('.');
         match (parts.next(), parts.next(), parts.next()) {
-            (Some("service" | "stable" | "namespace" | "name"), ..) => "service".to_owned(),
+            (Some("service" | "stable" | "namespace"), ..) => "service".to_owned(),
+            (Some("name"), ..) => "name".to_owned(),
             (Some("candidate"), Some("image"), _) => "image".to_owned(),
             (Some("candidate"), Some("replicas" | "in_place"), _) => "replicas".to_owned(),
             (Some("candidate" | "version"), ..) => self.version_slot(),
@@ -264,6 +269,7 @@ impl Wish {
                 metric.map_or_else(|| "analysis".to_owned(), |at| format!("metric-{at}"))
             }
             (Some("analysis"), ..) => "analysis".to_owned(),
+            (Some("policies"), Some("accept"), _) => "accept".to_owned(),
             (Some("policies"), ..) => "policies".to_owned(),
             (Some("reason"), ..) => "reason".to_owned(),
             _ => "start".to_owned(),

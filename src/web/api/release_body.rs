@@ -215,6 +215,9 @@ pub struct PoliciesBody {
     /// or once `2026-12-23T18:00Z/2027-01-02T06:00Z`. `resume` and `promote` let it on.
     #[schema(max_items = 20, example = json!(["fri 16:00-24:00", "sat,sun 00:00-24:00"]))]
     pub freeze: Option<Vec<String>>,
+    /// Codes of checks that are accepted for every write: `accepts` of a plan lists those that have to be.
+    #[schema(max_items = 32, example = json!(["gitops"]))]
+    pub accept: Option<Vec<String>>,
 }
 
 /// A release as it is asked for.
@@ -236,6 +239,9 @@ pub struct SpecBody {
     #[schema(nullable)]
     pub analysis: Option<AnalysisBody>,
     pub policies: Option<PoliciesBody>,
+    /// A title, shown where the release is.
+    #[schema(max_length = 80, example = "bookinfo-canary")]
+    pub name: Option<String>,
 }
 
 /// A release to be made.

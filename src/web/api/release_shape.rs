@@ -184,6 +184,8 @@ pub struct Plan {
     pub possible: bool,
     pub errors: Vec<FieldError>,
     pub checks: Vec<Check>,
+    /// Checks on its writes whose codes `policies.accept` must hold before it can start, whether it does or not.
+    pub accepts: Vec<Check>,
     /// The new version's share over time.
     pub shares: Vec<Share>,
     /// Every object that any step makes, changes, or (after an abort, where the policies say so) deletes.
@@ -383,6 +385,7 @@ impl Plan {
             possible: plan.refusals.is_empty(),
             errors: plan.refusals.iter().map(|refusal| FieldError::of(lang, refusal)).collect(),
             checks: Check::all(lang, &plan.checks),
+            accepts: Check::all(lang, &plan.accepts),
             shares: plan.shares.into_iter().map(|(after_s, percent)| Share { after_s, percent }).collect(),
             creates: plan.creates,
             changes: plan.changes,

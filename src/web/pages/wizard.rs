@@ -337,6 +337,7 @@ impl Desk {
                         planned = Planned {
                             known: true,
                             checks: plan.checks,
+                            accepts: plan.accepts,
                             shares: plan.shares,
                             creates: plan.creates,
                             changes: plan.changes,

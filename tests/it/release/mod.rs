@@ -28,6 +28,7 @@ pub fn spec(strategy: Strategy, steps: Vec<Step>) -> Spec {
         steps,
         analysis: None,
         policies: Policies::default(),
+        name: String::new(),
     }
 }
 

@@ -6,6 +6,7 @@ mod lists;
 mod outside;
 mod recovery;
 mod releases;
+mod releases_accepted;
 mod releases_back;
 mod releases_killed;
 mod releases_load;
