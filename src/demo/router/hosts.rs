@@ -18,7 +18,7 @@ pub fn full_name(at: &ServiceRef) -> String {
 /// The service that a client in `namespace` means by a `Host` header: its short name, `name.namespace`,
 /// `….svc` or the full name, with or without a port.
 pub fn service_of<'a>(world: &'a World, authority: &str, namespace: &str) -> Option<&'a Service> {
-    let host = without_port(authority).to_ascii_lowercase();
+    let host = plain(authority);
     let bare = host.strip_suffix(DOMAIN).and_then(|host| host.strip_suffix('.')).unwrap_or(&host);
     let bare = bare.strip_suffix(".svc").unwrap_or(bare);
     let at = match bare.split_once('.') {
@@ -43,6 +43,11 @@ pub fn expand(host: &str, namespace: &str) -> String {
         return host.to_owned();
     }
     format!("{host}.{namespace}.svc.{DOMAIN}")
+}
+
+/// A `Host` header as objects write hosts: in lower case, without a port.
+pub fn plain(authority: &str) -> String {
+    without_port(authority).to_ascii_lowercase()
 }
 
 fn without_port(authority: &str) -> &str {
@@ -97,7 +102,7 @@ pub fn for_sidecar<'a>(world: &'a World, host: &str, client: &str) -> Vec<&'a Ru
 
 /// The objects whose routes a gateway has for a host, oldest first; best fitting hosts only.
 pub fn for_gateway<'a>(world: &'a World, gateway: &str, authority: &str) -> Vec<&'a Rules> {
-    let host = without_port(authority).to_ascii_lowercase();
+    let host = plain(authority);
     let open = world
         .gateways
         .iter()

@@ -20,6 +20,7 @@ use super::random::Random;
 use super::world::{Endpoint, Service, World};
 use crate::domain::ids::ObjectRef;
 use crate::domain::istio::HttpMatch;
+use crate::domain::routing::RouteKind;
 use crate::domain::service::Labels;
 
 /// Who sends a request, and through which proxy.
@@ -127,7 +128,13 @@ pub fn route(world: &World, from: &Caller, request: &Request<'_>, random: &mut R
     match &from.proxy {
         Proxy::Absent => plain(addressed, request, random),
         Proxy::Sidecar => {
-            let Some(service) = addressed else { return ended(None, request, End::NO_CLUSTER) };
+            let Some(service) = addressed else {
+                return if meant.is_none() {
+                    unlisted(world, from, request, random)
+                } else {
+                    ended(None, request, End::NO_CLUSTER)
+                };
+            };
             let host = hosts::full_name(&service.at);
             for rules in hosts::for_sidecar(world, &host, &from.namespace) {
                 let routes = delegates::routes(world, rules, from, request.port);
@@ -148,6 +155,23 @@ pub fn route(world: &World, from: &Caller, request: &Request<'_>, random: &mut R
             follow(world, from, request, &routes, None, random)
         }
     }
+}
+
+/// A host that no Service has, asked for in the mesh: a VirtualService may claim it on every port on which the proxy
+/// listens for HTTP, which is one that some Service has.
+fn unlisted(world: &World, from: &Caller, request: &Request<'_>, random: &mut Random) -> Routed {
+    let listens = world.services.values().any(|service| {
+        service.port(request.port).is_some_and(|port| RouteKind::Http.applies_to(port.protocol))
+    });
+    if listens {
+        for rules in hosts::for_sidecar(world, &hosts::plain(request.authority), &from.namespace) {
+            let routes = delegates::routes(world, rules, from, request.port);
+            if !routes.is_empty() {
+                return follow(world, from, request, &routes, None, random);
+            }
+        }
+    }
+    ended(None, request, End::NO_CLUSTER)
 }
 
 fn follow(

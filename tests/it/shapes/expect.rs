@@ -43,13 +43,15 @@ pub fn difference(shows: &Shows, seen: &Value) -> Option<String> {
     if lacks || shows.no_findings.iter().any(|code| codes.contains(code)) {
         wrong.push(format!("findings {codes:?}"));
     }
-    for (pointer, value) in &shows.at {
-        let now = seen.pointer(pointer).unwrap_or(&Value::Null);
-        if !holds(now, value) {
-            wrong.push(format!("{pointer} {now}"));
-        }
-    }
+    wrong.extend(unlike(&shows.at, seen));
     (!wrong.is_empty()).then(|| wrong.join("; "))
+}
+
+/// Places of an answer that do not hold what is wanted there.
+pub fn unlike(wanted: &Map<String, Value>, seen: &Value) -> Vec<String> {
+    let at = |pointer: &str| seen.pointer(pointer).unwrap_or(&Value::Null);
+    let wrong = wanted.iter().filter(|(pointer, value)| !holds(at(pointer), value));
+    wrong.map(|(pointer, _)| format!("{pointer} {}", at(pointer))).collect()
 }
 
 /// True when a value is what is wanted; of an object, when the wanted fields are.

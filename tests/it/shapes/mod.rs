@@ -139,6 +139,9 @@ pub struct Do {
     /// Codes that must be acknowledged.
     #[serde(default)]
     pub acknowledged: Vec<String>,
+    /// JSON pointer into the answer → value there (a part of it, for objects).
+    #[serde(default)]
+    pub at: Map<String, Value>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -275,9 +278,13 @@ shapes! {
     b1created
     b1paths
     b2roles
+    c1choose c1delegate c3outside
+    d4strangler
+    h1private h2ports
     h3shared
     h4replicasets
     h5track
+    h6selector
     roles
     aborted nohost siblings wrongport
     dnstcp httponly httpontcp knative kruise postgres tlsport unnamed

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
-use super::expect::{difference, miscounted, text as text_of};
+use super::expect::{difference, miscounted, text as text_of, unlike};
 use super::{Do, Send, Shape, Step, whole};
 
 /// How long a chain may take until it is as a step says.
@@ -260,6 +260,8 @@ impl<C: Chain> Walk<'_, C> {
                 assert!(codes.contains(code), "{here}: {answer}");
             }
         }
+        let wrong = unlike(&wanted.at, &answer);
+        assert!(wrong.is_empty(), "{here}: {wrong:?}");
         for code in &wanted.acknowledged {
             assert!(accepted.contains(code), "{here}: {accepted:?}");
         }
