@@ -85,6 +85,14 @@ const GENERATED: [&str; 6] = [
     "pod-template-generation",
 ];
 
+/// Of those, the ones whose value nobody chose: it says nothing to a person.
+const HASHES: [&str; 3] = ["pod-template-hash", "rollouts-pod-template-hash", "controller-revision-hash"];
+
+/// True for a label whose value a controller computed from a template.
+pub fn is_hash(key: &str) -> bool {
+    HASHES.contains(&key)
+}
+
 /// True for a label that says where an endpoint is.
 pub fn is_place(key: &str) -> bool {
     PLACES.iter().any(|place| key.starts_with(place))

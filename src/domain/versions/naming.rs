@@ -3,16 +3,20 @@
 //! 1. The version label (`version`, then `app.kubernetes.io/version`; configurable).
 //! 2. Pods without one: by the label in which their workload differs from all others (`track: canary`), else by the
 //!    workload's name.
+//!    Where that label is on every workload, with a value of its own, it names all of them (`stable`, `canary`): names
+//!    that stand beside each other come from one label.
 //! 3. Before both: where the service's subsets tell apart pods that have the same version by that, the labels in which
 //!    those subsets differ (`role: primary`, `statefulset.kubernetes.io/pod-name: kv-0`). Entries of one route that
 //!    select different pods must never have the same name. A label that is the same beside each other in every route
 //!    (`role: admin` on both entries) is no name: it says for which part of the versions the route is.
+//! 4. A hash that a controller computed is no name while a subset selects by it: the subset's name is (`stable`), before,
+//!    during and after a rollout.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::super::ids::VersionName;
-use super::super::labels::{LabelSet, is_generated};
+use super::super::labels::{LabelSet, is_generated, is_hash};
 use super::super::service::Labels;
 use super::units::Unit;
 use super::{Pools, VersionKeys};
@@ -26,12 +30,20 @@ pub struct Naming {
     before: Vec<Vec<Arc<str>>>,
     keys: Vec<Arc<str>>,
     apart: Option<Arc<str>>,
+    /// Subsets that select by a hash, with their names.
+    hashed: Vec<(LabelSet, Arc<str>)>,
 }
 
 impl Naming {
     pub fn of(units: &[Unit<'_>], keys: &VersionKeys, pools: &Pools) -> Self {
-        let mut naming = Self { before: Vec::new(), keys: keys.0.clone(), apart: None };
+        let subsets = pools.selectors.iter().zip(&pools.names);
+        let hashed = subsets.filter(|(selector, _)| selector.iter().any(|(key, _)| is_hash(key)));
+        let hashed = hashed.map(|(selector, name)| (selector.clone(), name.clone())).collect();
+        let mut naming = Self { before: Vec::new(), keys: keys.0.clone(), apart: None, hashed };
         naming.apart = naming.differing_key(units);
+        if let Some(key) = naming.apart.clone().filter(|key| names_all(units, key)) {
+            naming.before.push(vec![key]);
+        }
         if pools.selectors.is_empty() {
             return naming;
         }
@@ -55,7 +67,13 @@ impl Naming {
         let together = self.before.iter().find_map(|keys| keys.iter().map(one).collect::<Option<Labels>>());
         let found = together.or_else(|| {
             self.keys.iter().chain(&self.apart).find_map(|key| one(key).map(|pair| Labels::from([pair])))
-        })?;
+        });
+        if found.as_ref().is_none_or(|found| found.keys().all(|key| is_hash(key)))
+            && let Some((selector, name)) = self.hashed.iter().find(|(selector, _)| selector.selects(labels))
+        {
+            return Some((VersionName::trusted(name.clone()), selector.to_labels()));
+        }
+        let found = found?;
         let values: Vec<&str> = found.values().map(|value| &**value).collect();
         let name = match values[..] {
             [only] => VersionName::from(only),
@@ -154,6 +172,12 @@ impl Naming {
         let differs = |key: &&Arc<str>| all.iter().any(|at| pods.labels[*at].get(key) != selector.get(key));
         selector.iter().map(|(key, _)| key).find(differs).map(|key| vec![key.clone()])
     }
+}
+
+/// True when each unit has a value of its own for a key.
+fn names_all(units: &[Unit<'_>], key: &str) -> bool {
+    let values: Option<BTreeSet<&Arc<str>>> = units.iter().map(|unit| unit.value(key)).collect();
+    values.is_some_and(|values| values.len() == units.len())
 }
 
 /// The one key that tells all of these subsets apart, else all keys in which two of them differ.

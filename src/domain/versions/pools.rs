@@ -2,6 +2,7 @@
 //! beside each other in a route. Read off the objects as they are; which rule acts for whom is `routing`'s business.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::super::ids::ServiceRef;
 use super::super::istio::{
@@ -14,6 +15,8 @@ use super::super::labels::{LabelSet, is_place};
 pub struct Pools {
     /// What each selects by; labels of places are left out, and what is left with none is, too.
     pub selectors: Vec<LabelSet>,
+    /// The name of each.
+    pub names: Vec<Arc<str>>,
     /// For each route, the positions of the subsets that it shares requests among; routes to one are left out.
     pub routes: Vec<Vec<usize>>,
 }
@@ -40,6 +43,7 @@ impl Pools {
             if !selector.is_empty() && !names.contains_key(&*subset.name) {
                 names.insert(&subset.name, out.selectors.len());
                 out.selectors.push(selector);
+                out.names.push((*subset.name).into());
             }
         }
         if out.selectors.is_empty() {
