@@ -32,9 +32,13 @@ impl Source for Figures {
     }
 
     fn latency<'a>(&'a self, asked: &'a Latency) -> BoxFuture<'a, Result<Option<f64>, MetricsError>> {
-        let Latency { service, workloads, quantile, window_s } = asked;
+        let Latency { service, siblings, workloads, quantile, window_s } = asked;
         let quantile = f64::from(*quantile) / 100.0;
-        Box::pin(async move { Ok(self.0.counters.latency(service, workloads, quantile, *window_s)) })
+        let services = [std::slice::from_ref(&service.name), siblings].concat();
+        let namespace = &service.namespace;
+        Box::pin(
+            async move { Ok(self.0.counters.latency((namespace, &services), workloads, quantile, *window_s)) },
+        )
     }
 
     fn hits(&self, namespace: &Namespace, window_s: u32) -> Vec<RouteHits> {

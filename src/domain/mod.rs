@@ -28,6 +28,7 @@ pub mod audit;
 pub mod progress;
 pub mod session;
 
+pub mod agreement;
 pub mod overview;
 
 pub mod release;

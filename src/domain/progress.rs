@@ -4,6 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::agreement::Beside;
 use super::audit::{Ending, Intent, Outcome};
 use super::ids::{Revision, VersionName};
 use super::plan::deltas;
@@ -65,8 +66,8 @@ pub enum SoFar {
     Blind,
     /// No weight changed: shares say nothing about it.
     Unmoved,
-    /// Match rules send some of them elsewhere, so that shares cannot be held against the split.
-    Mixed,
+    /// Something else moves requests, too, so that the split cannot be judged from shares.
+    NotJudged(Beside),
     /// Fewer requests than a share can be judged by.
     Few { requests: f64 },
     /// The share of the version that changed most is not yet inside its interval.
@@ -81,7 +82,7 @@ impl SoFar {
         match self {
             Self::Blind => Some("no_metrics"),
             Self::Unmoved => Some("same_weights"),
-            Self::Mixed => Some("rules"),
+            Self::NotJudged(beside) => Some(beside.as_str()),
             Self::Few { .. } => Some("few_requests"),
             Self::NotYet { .. } => Some("not_yet"),
             Self::Yes { .. } => None,

@@ -3,9 +3,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::ids::{ObjectRef, RouteId, VersionName};
+use super::ids::{Namespace, ObjectRef, RouteId, VersionName};
 use super::refusal::Finding;
-use super::service::Protocol;
+use super::service::{Port, Protocol};
 
 /// Whole percents per version as a route declares them. Sums to 100 unless a destination outside the
 /// service takes a part, or a subset holds several versions.
@@ -25,6 +25,8 @@ pub struct Routing {
     /// For whom the default route's split holds; `None` = there is no default route.
     pub scope: Option<Scope>,
     pub findings: Vec<Finding>,
+    /// Namespaces other than the service's in which a Service, or a port of one, that a route names is missing.
+    pub beyond: Vec<Namespace>,
     /// Every object that was read to say this, in a stable order.
     pub objects: Vec<ObjectRef>,
     /// SHA-256 (hex) over what of those objects decides about this service's traffic.
@@ -230,6 +232,18 @@ pub struct Scope {
     pub except: Vec<String>,
     /// What becomes of callers in the mesh for whom it does not hold.
     pub rest: Rest,
+    /// Traffic of the service's ports that no route takes: it is spread by pods.
+    pub uncovered: Vec<Uncovered>,
+}
+
+/// Traffic of a port that no route takes, though others of the service's have one: it is spread by pods.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Uncovered {
+    pub port: Port,
+    /// The list in which a route would have to be.
+    pub kind: RouteKind,
+    /// Other traffic of the same port has a route.
+    pub half: bool,
 }
 
 /// What becomes of callers in the mesh for whom a split does not hold.

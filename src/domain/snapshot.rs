@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::ids::{ObjectRef, ServiceRef};
+use super::ids::{ObjectRef, ServiceRef, VersionName};
 use super::istio::{DestinationRule, Object, VirtualService};
-use super::service::{ServiceFacts, Version};
+use super::labels::LabelSet;
+use super::service::{ServiceFacts, Shape, Version, selects};
 
 /// A service, its versions and every routing object that may matter to it.
 #[derive(Clone, Debug)]
@@ -33,6 +34,34 @@ pub struct Snapshot {
 pub struct OtherService {
     pub at: ServiceRef,
     pub facts: Option<ServiceFacts>,
+}
+
+impl Snapshot {
+    /// The version that another Service stands for: one of the same namespace that selects all pods of exactly one
+    /// version (`frontend-blue` beside `frontend`).
+    pub fn version_of(&self, other: &OtherService) -> Option<&VersionName> {
+        let own = &self.service;
+        let facts = other.facts.as_ref().filter(|facts| {
+            other.at.namespace == own.at.namespace
+                && facts.shape == Shape::ClusterIp
+                && !own.selector.is_empty()
+                && selects(&own.selector, &facts.selector)
+        })?;
+        let selector: LabelSet = facts.selector.iter().map(|(k, v)| (k.clone(), v.clone())).collect();
+        let mut held = self
+            .versions
+            .iter()
+            .filter(|version| version.live().any(|at| selector.selects(&version.pods[at].labels)));
+        let (only, more) = (held.next()?, held.next());
+        let whole = only.live().all(|at| selector.selects(&only.pods[at].labels));
+        (whole && more.is_none()).then_some(&only.name)
+    }
+
+    /// The other Services that stand for a version and that routes name: the mesh counts requests that go there under
+    /// their names.
+    pub fn siblings(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.others.iter().filter(|other| self.version_of(other).is_some()).map(|other| &other.at.name)
+    }
 }
 
 /// An object as it was read: its view, and, when it was read for a write, the JSON itself.

@@ -1,5 +1,8 @@
 //! From workloads to versions: the mesh counts by workload, people think in versions. Pure.
 
+use std::collections::HashMap;
+use std::sync::Arc;
+
 use crate::domain::ids::VersionName;
 use crate::domain::labels::LabelSet;
 use crate::domain::observed::{Observed, Sample, VersionTraffic};
@@ -13,9 +16,19 @@ use crate::domain::snapshot::Snapshot;
 /// label alone. What belongs to no version that
 /// exists now (a retired one; `unknown`, when nobody answered) keeps its own name at the end: leaving it
 /// out would make the others' shares too large.
-pub fn observed(snapshot: &Snapshot, samples: &[Sample], window_s: u32, at_ms: i64) -> Option<Observed> {
+///
+/// What a route sends to a sibling Service is counted under that Service's name, and belongs to this one. Requests by
+/// callers who ask for the sibling itself cannot be told apart from those.
+pub fn observed(
+    snapshot: &Snapshot,
+    services: &HashMap<Arc<str>, Vec<Sample>>,
+    window_s: u32,
+    at_ms: i64,
+) -> Option<Observed> {
     let mut versions: Vec<VersionTraffic> = Vec::new();
-    for sample in samples.iter().filter(|sample| sample.requests > 0.0) {
+    let named = std::iter::once(&snapshot.service.at.name).chain(snapshot.siblings());
+    let samples = named.filter_map(|name| services.get(name)).flatten();
+    for sample in samples.filter(|sample| sample.requests > 0.0) {
         let name = version_of(snapshot, sample)?;
         match versions.iter_mut().find(|version| version.version == name) {
             Some(version) => {

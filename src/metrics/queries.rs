@@ -5,6 +5,7 @@
 //! copies that go to a mirror are not counted there.
 
 use std::fmt::Write;
+use std::sync::Arc;
 
 use super::source::Latency;
 use crate::domain::ids::Namespace;
@@ -33,16 +34,19 @@ pub fn p95(namespace: &Namespace, window_s: u32) -> String {
 
 /// One quantile of the duration in milliseconds, of one service and some workloads together.
 pub fn latency(asked: &Latency) -> String {
-    let Latency { service, workloads, quantile, window_s } = asked;
-    let workloads: Vec<String> = workloads.iter().map(|name| regex::escape(name)).collect();
+    let Latency { service, siblings, workloads, quantile, window_s } = asked;
+    let any = |names: &mut dyn Iterator<Item = &Arc<str>>| -> String {
+        names.map(|name| regex::escape(name)).collect::<Vec<_>>().join("|")
+    };
+    let services = any(&mut std::iter::once(&service.name).chain(siblings));
     format!(
         "histogram_quantile({:.2}, sum by (le) (increase(istio_request_duration_milliseconds_bucket{{\
          reporter=~\"source|waypoint\",destination_service_namespace=\"{}\",\
-         destination_service_name=\"{}\",destination_workload=~\"{}\"}}[{window_s}s])))",
+         destination_service_name=~\"{}\",destination_workload=~\"{}\"}}[{window_s}s])))",
         f64::from(*quantile) / 100.0,
         escape(service.namespace.as_str()),
-        escape(&service.name),
-        escape(&workloads.join("|")),
+        escape(&services),
+        escape(&any(&mut workloads.iter())),
     )
 }
 

@@ -96,8 +96,8 @@ pub struct Look {
 impl Look {
     /// What was seen of a service of this namespace; `None` = nothing.
     pub fn of(&self, snapshot: &Snapshot) -> Option<Observed> {
-        let samples = self.reading.result.as_ref().ok()?.get(&snapshot.service.at.name)?;
-        mapping::observed(snapshot, samples, self.window_s, self.reading.at_ms)
+        let services = self.reading.result.as_ref().ok()?;
+        mapping::observed(snapshot, services, self.window_s, self.reading.at_ms)
     }
 }
 
@@ -173,10 +173,8 @@ impl Metrics {
             if reading.at_ms - i64::from(window_s) * 1000 < from_ms {
                 continue;
             }
-            let samples = reading.result.as_ref().map_err(|notice| *notice)?;
-            return Ok(samples
-                .get(&at.name)
-                .and_then(|samples| mapping::observed(snapshot, samples, window_s, reading.at_ms)));
+            let services = reading.result.as_ref().map_err(|notice| *notice)?;
+            return Ok(mapping::observed(snapshot, services, window_s, reading.at_ms));
         }
         Ok(None)
     }

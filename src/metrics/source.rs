@@ -37,10 +37,12 @@ pub trait Source: Send + Sync + 'static {
 }
 
 /// A question about durations: milliseconds below which `quantile` percent (50 to 99) of the answers lay that these
-/// workloads gave for the service in the last `window_s` seconds.
+/// workloads gave for the service, or for the Services that stand for its versions, in the last `window_s` seconds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Latency {
     pub service: ServiceRef,
+    /// Services of the same namespace that stand for a version ([`Snapshot::siblings`](crate::domain::snapshot::Snapshot::siblings)).
+    pub siblings: Vec<Arc<str>>,
     pub workloads: Vec<Arc<str>>,
     pub quantile: u8,
     pub window_s: u32,

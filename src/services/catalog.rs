@@ -19,6 +19,7 @@ use crate::routing;
 
 use super::Services;
 use super::access::not_found;
+use super::beyond::Beyond;
 use super::index::Row;
 use super::once::unavailable;
 use super::standing::{Aim, standing, with_figures};
@@ -262,7 +263,9 @@ impl Services {
             words.push(' ');
             words.push_str(version.image());
         }
-        Some(Row { at: at.clone(), state, calm, aim, entry, words: words.to_lowercase().into() })
+        let beyond = Beyond::of(&snapshot, &routing, last.as_ref()).map(Box::new);
+        let words = words.to_lowercase().into();
+        Some(Row { at: at.clone(), state, calm, aim, beyond, entry, words })
     }
 }
 

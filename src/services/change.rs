@@ -202,7 +202,7 @@ impl Services {
         revision: Revision,
     ) -> Result<TrafficChange, Refusal> {
         self.must_see(who, at).await?;
-        let look = self.look(at, false).await?;
+        let look = self.known_look(&who.identity, self.look(at, false).await?).await?;
         let command = self.command(at, &Wish::SwitchBack(revision)).await?;
         let mut readable = true;
         if let Command::SwitchBack { specs, .. } = &command {

@@ -10,6 +10,7 @@ use crate::cluster::Visible;
 use crate::domain::ids::ServiceRef;
 use crate::domain::overview::{Counts, State};
 
+use super::beyond::Beyond;
 use super::standing::Aim;
 
 /// What the list sorts and filters by.
@@ -20,6 +21,8 @@ pub(super) struct Row {
     /// The state without any figures, and what figures would be held against.
     pub calm: State,
     pub aim: Option<Box<Aim>>,
+    /// How it stands for readers who do not see all that its routes name.
+    pub beyond: Option<Box<Beyond>>,
     /// The entry of the history that it stands on; 0 before any.
     pub entry: i64,
     /// Lower-case name, namespace, versions and images, for the text filter.
@@ -48,6 +51,31 @@ struct Rows {
     all: BTreeMap<ServiceRef, Arc<Row>>,
     /// They are no longer as they were when they were sorted.
     differ: bool,
+}
+
+impl Sorted {
+    /// The rows as a reader with this sight may know them.
+    pub fn known_to(self: Arc<Self>, visible: &Visible) -> Arc<Self> {
+        let hidden = |row: &Arc<Row>| -> Option<State> {
+            let beyond = row.beyond.as_ref().filter(|beyond| beyond.is_hidden_from(visible))?;
+            Some(beyond.state).filter(|_| visible.contains(&row.at.namespace))
+        };
+        if matches!(visible, Visible::All) || self.name.iter().all(|row| hidden(row).is_none()) {
+            return self;
+        }
+        let known = |row: &Arc<Row>| match hidden(row) {
+            Some(state) => Arc::new(Row { state, ..Row::clone(row) }),
+            None => row.clone(),
+        };
+        Arc::new(Self::of(self.number, self.name.iter().map(known).collect()))
+    }
+
+    fn of(number: u64, name: Box<[Arc<Row>]>) -> Self {
+        let mut worst = name.clone();
+        worst.sort_by_key(|row| row.state);
+        let counts = count(&name, &Visible::All);
+        Self { number, worst, name, counts }
+    }
 }
 
 impl Index {
@@ -88,11 +116,8 @@ impl Index {
         let mut rows = self.rows.lock().unwrap_or_else(PoisonError::into_inner);
         if std::mem::take(&mut rows.differ) {
             let name: Box<[Arc<Row>]> = rows.all.values().cloned().collect();
-            let mut worst = name.clone();
-            worst.sort_by_key(|row| row.state);
-            let counts = count(&name, &Visible::All);
             let number = self.sorted.load().number + 1;
-            self.sorted.store(Arc::new(Sorted { number, worst, name, counts }));
+            self.sorted.store(Arc::new(Sorted::of(number, name)));
         }
     }
 }

@@ -83,6 +83,7 @@ impl Services {
         {
             return Ok(self.shown_page(&who.identity, kept.page.clone()).await);
         }
+        let sorted = sorted.known_to(&key.visible);
         let page = Arc::new(self.put_together(&key, &sorted, notices).await?);
         let kept = Kept { stands_on: world, at_ms: now, page: page.clone() };
         self.inner.lists.kept.insert(key, Arc::new(kept)).await;

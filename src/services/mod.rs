@@ -14,6 +14,7 @@ pub mod history;
 mod index;
 mod lists;
 mod progress;
+mod beyond;
 mod shown;
 mod standing;
 

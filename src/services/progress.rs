@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
+use crate::domain::agreement::Beside;
 use crate::domain::audit::Entry;
 use crate::domain::ids::{Revision, ServiceRef};
 use crate::domain::observed::{Observed, interval as wilson};
@@ -121,11 +122,9 @@ impl Services {
             return Some((SoFar::Few { requests: seen.requests() }, seen.at_ms));
         }
         let share = judged(&seen, version.as_str(), *weight);
-        let mixed = !self.inner.routings.of(&snapshot).rules.is_empty();
-        Some(match share {
-            // Rules send a part of the requests elsewhere before the split applies.
-            SoFar::NotYet { .. } if mixed => (SoFar::Mixed, seen.at_ms),
-            share => (share, seen.at_ms),
+        Some(match (share, Beside::of(&self.inner.routings.of(&snapshot))) {
+            (SoFar::NotYet { .. }, Some(beside)) => (SoFar::NotJudged(beside), seen.at_ms),
+            (share, _) => (share, seen.at_ms),
         })
     }
 

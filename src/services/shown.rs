@@ -19,6 +19,7 @@ use crate::domain::rule_changes::RuleChanges;
 use crate::domain::service::WorkloadKind;
 
 use super::Services;
+use super::beyond::known_entry;
 
 impl Services {
     /// True when the person may read this routing object.
@@ -42,6 +43,7 @@ impl Services {
         if who.unrestricted {
             return entry;
         }
+        known_entry(&mut entry, &self.sight(who).await);
         let mut hidden = self.hide(who, &mut entry.intent.details).await;
         if let Some(outcome) = &mut entry.outcome {
             hidden |= self.hide(who, &mut outcome.details).await;
@@ -174,9 +176,10 @@ impl Services {
     /// A page of services as this person may read it. One page is kept for all who see the same namespaces: where
     /// something is left out it is another page.
     pub(super) async fn shown_page(&self, who: &Identity, page: Arc<ListPage>) -> Arc<ListPage> {
+        let sight = self.sight(who).await;
         let mut whole = true;
         for item in page.items.iter().chain(&page.attention) {
-            whole = whole && self.reads_rules(who, item).await;
+            whole = whole && !Self::is_beyond(item, &sight) && self.reads_rules(who, item).await;
         }
         if whole {
             return page;
@@ -195,7 +198,8 @@ impl Services {
 
     /// The service as this person may read it: whom a rule is for stands in an object. The split itself is what
     /// anybody sees who may see the service.
-    pub(super) async fn shown_overview(&self, who: &Identity, mut item: Overview) -> Overview {
+    pub(super) async fn shown_overview(&self, who: &Identity, item: Overview) -> Overview {
+        let mut item = Self::known_overview(item, &self.sight(who).await);
         if !self.reads_rules(who, &item).await {
             let mut routing = Routing::clone(&item.routing);
             for rule in &mut routing.rules {

@@ -1,12 +1,13 @@
 //! How a service stands: one state out of what the objects say, what is ready, what the metrics show
 //! and how the last change ended. Pure.
 
+use crate::domain::agreement::Beside;
 use crate::domain::audit::{Action, Ending};
 use crate::domain::ids::VersionName;
 use crate::domain::observed::{Observed, interval};
 use crate::domain::overview::{LastChange, State};
 use crate::domain::refusal::{Check, Code, Finding, Severity};
-use crate::domain::routing::{Outcome, Part, Routing, Weights};
+use crate::domain::routing::{Part, Routing, Weights};
 
 /// What a change needs besides the window until the figures speak of it alone: two scrapes of 15 s.
 const SETTLING_MS: i64 = 30_000;
@@ -107,11 +108,7 @@ impl Aim {
     /// does not speak of.
     pub fn of(routing: &Routing, last: Option<&LastChange>) -> Option<Self> {
         let declared = routing.declared()?;
-        let route = routing.default_route()?;
-        // Routes of another list take other traffic than what is counted for this one.
-        let alike = routing.routes.iter().filter(|other| other.kind == route.kind).count();
-        let versions = |part: &Part| matches!(part.to, Outcome::Version(_));
-        if alike > 1 || route.foreign_percent() > 0 || !route.parts.iter().all(versions) {
+        if Beside::of(routing).is_some() {
             return None;
         }
         Some(Self { declared, changed_ms: last.map(|last| last.at_ms) })

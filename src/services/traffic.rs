@@ -38,7 +38,7 @@ impl Services {
         ack: &[String],
     ) -> Result<Preview, Refused> {
         self.must_see(who, at).await?;
-        let look = self.look(at, false).await?;
+        let look = self.known_look(&who.identity, self.look(at, false).await?).await?;
         let Decided { mut planned, mut checks, observed, .. } =
             self.decide(who, at, wish, &look, "preview").await?;
         if let Some(Moving { id, .. }) = self.release_of(at) {
@@ -132,6 +132,7 @@ impl Services {
             Err(refusal) if refusal.code == Code::ServiceNotFound => return Err(refusal.into()),
             Err(refusal) => return Err(self.refuse(intent, refusal).await),
         };
+        let look = self.known_look(&who.identity, look).await?;
         intent.details.before = look.routing.declared();
         if ask.expected.is_some_and(|expected| expected != look.revision) {
             let stale = self.stale(who, &ask, &look).await?;

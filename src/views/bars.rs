@@ -83,6 +83,17 @@ fn named(lang: Lang, to: &Outcome, slots: &Slots) -> (String, Option<u8>) {
     }
 }
 
+/// What of a split is no version's: `v2 (v2.0, v2.1) 10% · legacy 5%`; empty where versions get all of it.
+pub fn rest(lang: Lang, split: &[Part]) -> String {
+    // What is spread by pods is in the numbers of the versions.
+    let other = |part: &&Part| part.percent > 0 && !matches!(part.to, Outcome::Version(_) | Outcome::Pods);
+    let slots = Slots::default();
+    let parts = split.iter().filter(other);
+    let words: Vec<String> =
+        parts.map(|part| format!("{} {}%", named(lang, &part.to, &slots).0, part.percent)).collect();
+    words.join(" · ")
+}
+
 /// The name of a Service's host without the rest, other hosts as they are.
 fn host_name(host: &str) -> &str {
     match host.split_once('.') {

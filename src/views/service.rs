@@ -9,7 +9,7 @@ use askama::Template;
 use crate::domain::ids::{ObjectRef, Revision, VersionName};
 use crate::domain::overview::{Detail, Overview};
 use crate::domain::refusal::{Check, Code, Refusal, Severity};
-use crate::domain::routing::{Rule, Weights};
+use crate::domain::routing::{Part, Rule, Weights};
 use crate::domain::split::Split;
 
 use super::audit::HistoryRow;
@@ -52,6 +52,8 @@ pub struct ServicePage {
     /// Why nothing can be changed, on every control that is disabled because of it; empty = it can.
     pub why_not: String,
     pub total: String,
+    /// What of the route is no version's, in words; empty where versions get all of it.
+    pub rest: String,
     /// What is wrong with the numbers.
     pub weights_error: Option<String>,
     pub reason: String,
@@ -128,6 +130,7 @@ impl ServicePage {
         let why_not = detail.rights.change.as_ref().map(|why| text::refusal(lang, why).text).or(barrier);
         let (can_change, why_not) = (why_not.is_none(), why_not.unwrap_or_default());
         let weights = now(item, &typed.route);
+        let parts = parts(item, &typed.route);
         let refused_field = outcome.refusal.and_then(|refusal| refusal.field.as_deref()).unwrap_or_default();
         let said = |field: &str| {
             outcome
@@ -148,6 +151,7 @@ impl ServicePage {
                 path: &path,
                 can_change,
                 why_not: &why_not,
+                parts,
                 now: &weights,
                 typed: &typed.weights,
                 wrong: wrong.filter(|_| refused_field.starts_with("weights")),
@@ -200,6 +204,7 @@ impl ServicePage {
             can_change,
             why_not,
             total: sum.to_string(),
+            rest: super::bars::rest(lang, parts),
             weights_error: said("weights"),
             reason: typed.reason,
             reason_error: said("reason"),
@@ -284,6 +289,12 @@ pub fn now(item: &Overview, route: &str) -> Weights {
         || names().map(|name| (name, 0)).collect(),
         |split| Weights::from(split).into_iter().map(|(name, weight)| (name, share(weight))).collect(),
     )
+}
+
+/// What becomes of the requests of the chosen route, or of all that no rule takes.
+fn parts<'a>(item: &'a Overview, route: &str) -> &'a [Part] {
+    let chosen = item.routing.routes.iter().find(|one| one.id.as_str() == route);
+    chosen.map_or(&item.routing.split, |route| &route.parts)
 }
 
 fn routes(lang: Lang, item: &Overview, chosen: &str) -> Vec<RouteChoice> {

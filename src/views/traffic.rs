@@ -4,8 +4,9 @@
 use askama::Template;
 use askama::filters::HtmlSafe;
 
+use crate::domain::agreement::Agreement;
 use crate::domain::ids::Revision;
-use crate::domain::observed::{Observed, interval};
+use crate::domain::observed::Observed;
 use crate::domain::overview::{Overview, State};
 use crate::domain::progress::{Progress, SoFar};
 use crate::domain::service::Protocol;
@@ -200,26 +201,15 @@ impl Verdict {
 }
 
 fn verdict(lang: Lang, item: &Overview) -> Option<Chip> {
-    let seen = item.observed.as_ref()?;
-    let declared = item.routing.declared()?;
-    if item.state == State::Drift {
-        return Some(Chip::new(Tone::Warn, "warn", lang.t("traffic.drift")));
-    }
-    if seen.too_few() {
-        return Some(Chip::new(Tone::Line, "", lang.t("traffic.too_few")));
-    }
-    let all = seen.requests();
-    let fits = declared.iter().all(|(name, weight)| {
-        let hits = seen.of(name.as_str()).map_or(0.0, |v| v.requests);
-        let (low, high) = interval(hits, all);
-        (low..=high).contains(&f64::from(*weight))
-    });
-    match (fits, item.routing.rules.is_empty()) {
-        (true, _) => Some(Chip::new(Tone::Plain, "ok", lang.t("traffic.match"))),
-        // Rules send a part of the requests elsewhere before the split applies: a difference is no fault.
-        (false, false) => Some(Chip::new(Tone::Line, "", lang.t("traffic.with_rules"))),
-        (false, true) => Some(Chip::new(Tone::Info, "clock", lang.t("traffic.settling"))),
-    }
+    Some(match Agreement::of(item)? {
+        Agreement::Differs => Chip::new(Tone::Warn, "warn", lang.t("traffic.drift")),
+        Agreement::Few => Chip::new(Tone::Line, "", lang.t("traffic.too_few")),
+        Agreement::Agrees => Chip::new(Tone::Plain, "ok", lang.t("traffic.match")),
+        Agreement::Settling => Chip::new(Tone::Info, "clock", lang.t("traffic.settling")),
+        Agreement::NotJudged(beside) => {
+            Chip::new(Tone::Line, "", lang.t(&format!("traffic.not_judged.{}", beside.as_str())))
+        }
+    })
 }
 
 impl ProgressLine {
@@ -246,7 +236,9 @@ impl ProgressLine {
             None => lang.t("progress.unseen").to_string(),
             Some(SoFar::Blind) => lang.t("progress.blind").into(),
             Some(SoFar::Unmoved) => lang.t("progress.unmoved").into(),
-            Some(SoFar::Mixed) => lang.t("progress.mixed").into(),
+            Some(SoFar::NotJudged(beside)) => {
+                lang.t(&format!("progress.not_judged.{}", beside.as_str())).into()
+            }
             Some(SoFar::Few { requests }) => lang.t("progress.few").with("n", thousands(requests)).into(),
             Some(SoFar::NotYet { share, low, high }) => figures("progress.not_yet", share, low, high),
             Some(SoFar::Yes { share, low, high }) => figures("progress.seen", share, low, high),

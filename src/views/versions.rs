@@ -9,6 +9,7 @@ use askama::filters::HtmlSafe;
 use crate::domain::ids::VersionName;
 use crate::domain::observed::Observed;
 use crate::domain::overview::Overview;
+use crate::domain::routing::{Outcome, Part};
 use crate::domain::service::Version;
 
 use super::bars::Slots;
@@ -42,6 +43,8 @@ pub struct VersionRow {
     pub take_over: TakeOver,
     /// True when this version's number was refused.
     pub wrong: bool,
+    /// A share of the requests is meant for it and fails: how much, and why.
+    pub fails: Option<String>,
 }
 
 impl HtmlSafe for VersionRow {}
@@ -112,6 +115,8 @@ pub struct Controls<'a> {
     pub can_change: bool,
     /// Why not.
     pub why_not: &'a str,
+    /// What becomes of the requests of the route whose weights are shown.
+    pub parts: &'a [Part],
     /// Percents now, for every version.
     pub now: &'a [(VersionName, u8)],
     /// What stands in the fields, where it differs from now.
@@ -159,6 +164,7 @@ impl VersionRow {
                     why_not: controls.why_not.to_owned(),
                     take_over: TakeOver::of(lang, controls.path, version, &present),
                     wrong: controls.wrong == Some(version.name.as_str()),
+                    fails: fails(lang, controls.parts, version.name.as_str()),
                 }
             })
             .collect()
@@ -187,6 +193,16 @@ impl VersionRow {
     fn id(&self) -> String {
         format!("v-{}", self.name)
     }
+}
+
+/// What is meant for a version by name and reaches nobody.
+fn fails(lang: Lang, parts: &[Part], version: &str) -> Option<String> {
+    parts.iter().find_map(|part| {
+        let Outcome::Answer(answer) = &part.to else { return None };
+        let lost = !answer.is_wanted() && answer.name == version && part.percent > 0;
+        let why = lang.t(&format!("split.{}", answer.why.as_str())).with("status", answer.status);
+        lost.then(|| lang.t("weights.fails").with("n", part.percent).with("why", why).into())
+    })
 }
 
 impl TakeOver {

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::clock::Clock;
-use crate::domain::ids::{Namespace, ObjectRef, ServiceRef};
+use crate::domain::ids::{Namespace, ObjectRef};
 use crate::domain::istio::HttpMatch;
 use crate::domain::observed::{RouteHits, Sample};
 
@@ -127,7 +127,7 @@ impl Counters {
     /// A quantile of the durations of these workloads' answers for a service, milliseconds.
     pub fn latency(
         &self,
-        service: &ServiceRef,
+        (namespace, services): (&Namespace, &[Arc<str>]),
         workloads: &[Arc<str>],
         q: f64,
         window_s: u32,
@@ -135,8 +135,8 @@ impl Counters {
         let after_s = self.now_s() - i64::from(window_s);
         let table = self.table();
         let own = table.rows.iter().filter(|(who, _)| {
-            *who.namespace == *service.namespace.as_str()
-                && who.service == service.name
+            *who.namespace == *namespace.as_str()
+                && services.contains(&who.service)
                 && workloads.contains(&who.workload)
         });
         let mut durations = [0.0; BUCKETS.len() + 1];

@@ -1,30 +1,31 @@
 //! Findings on what does not reach a version: destinations that are not there, what the proxy answers by itself,
 //! and callers for whom the declared split does not hold. Called by the findings and by the checks of a plan.
 
-use crate::domain::ids::ObjectRef;
+use crate::domain::ids::{Namespace, ObjectRef};
 use crate::domain::refusal::{Code, Finding, Severity};
 use crate::domain::routing::{Dest, Lost, Outcome, Part, Route, Target};
 
 use super::findings::found;
+use super::others::service_of;
 use super::{Inspected, Place, destination_rule};
 
 /// A destination that names what is not there.
-pub fn lost_finding(severity: Severity, route: &Route, target: &Target, lost: &Lost) -> Finding {
+pub fn lost_finding(inspected: &Inspected<'_>, severity: Severity, route: &Route, target: &Target) -> Option<Finding> {
+    let (code, port) = match target.lost.as_ref()? {
+        Lost::Host => (Code::HostMissing, None),
+        Lost::Port(port) => (Code::PortMissing, Some(port)),
+    };
     let host = match &target.to {
         Dest::Foreign { host, .. } => host.as_str(),
         _ => target.via.as_deref().unwrap_or_default(),
     };
-    match lost {
-        Lost::Host => found(severity, Code::HostMissing)
-            .arg("object", &route.object)
-            .arg("host", host)
-            .arg("n", target.percent),
-        Lost::Port(port) => found(severity, Code::PortMissing)
-            .arg("object", &route.object)
-            .arg("host", host)
-            .arg("port", port)
-            .arg("n", target.percent),
-    }
+    let check = found(severity, code).arg("object", &route.object).arg("host", host);
+    let check = match port {
+        Some(port) => check.arg("port", port),
+        None => check,
+    };
+    let namespace = inspected.namespace_of(host, &route.object);
+    Some(check.arg("n", target.percent).arg("namespace", namespace))
 }
 
 /// What the proxy answers by itself because the object says so, and what it holds back.
@@ -80,6 +81,28 @@ pub fn scope(inspected: &Inspected<'_>, out: &mut Vec<Finding>) {
 }
 
 impl Inspected<'_> {
+    /// The namespace of the Service that a host means in an object; the service's own where it means none.
+    pub fn namespace_of(&self, host: &str, object: &ObjectRef) -> Namespace {
+        let other = service_of(host, object.namespace.as_str(), &self.snapshot.mesh.cluster_domain);
+        other.filter(|_| !host.is_empty()).unwrap_or_else(|| self.snapshot.service.at.clone()).namespace
+    }
+
+    /// Namespaces other than the service's in which something is missing that a route names.
+    pub fn beyond(&self) -> Vec<Namespace> {
+        let own = &self.snapshot.service.at.namespace;
+        let mut out: Vec<Namespace> = Vec::new();
+        for route in &self.routing.routes {
+            for target in route.targets.iter().filter(|target| target.lost.is_some()) {
+                let Dest::Foreign { host, .. } = &target.to else { continue };
+                let namespace = self.namespace_of(host, &route.object);
+                if namespace != *own && !out.contains(&namespace) {
+                    out.push(namespace);
+                }
+            }
+        }
+        out
+    }
+
     /// The DestinationRule for some workloads only that defines a subset which no rule for all defines.
     pub fn selector_rule(&self, subset: &str) -> Option<ObjectRef> {
         let at = self.rules.all().iter().copied().find(|at| {

@@ -6,14 +6,14 @@ use crate::domain::ids::{Kind, ObjectRef, RouteId, VersionName};
 use crate::domain::istio::{HttpMatch, HttpRoute, WeightedDestination};
 use crate::domain::owner::{Owner, Role};
 use crate::domain::refusal::{Check, Code, Finding, Severity};
-use crate::domain::routing::{Dest, RouteKind, Subject};
+use crate::domain::routing::{Dest, RouteKind, Subject, Uncovered};
 use crate::domain::service::{Labels, Shape, Version};
 
 use super::super::cookies;
 use super::super::lookup::ANY_OTHER;
 use super::answers::{answers, lost_finding, scope};
 use super::selection::within;
-use super::{Inspected, Selection, Uncovered, destination_rule, shares, virtual_service};
+use super::{Inspected, Selection, destination_rule, shares, virtual_service};
 
 /// More routes than this are counted, not named.
 const LISTED: usize = 6;
@@ -228,8 +228,8 @@ fn targets(inspected: &Inspected<'_>, out: &mut Vec<Finding>) {
         }
         for (entry, target) in route.targets.iter().enumerate() {
             let heavy = if target.percent > 0 { Severity::Block } else { Severity::Info };
-            if let Some(lost) = &target.lost {
-                out.push(lost_finding(heavy, route, target, lost));
+            if let Some(lost) = lost_finding(inspected, heavy, route, target) {
+                out.push(lost);
                 continue;
             }
             match &target.to {

@@ -27,7 +27,6 @@ pub use answers::{answered, lost_finding};
 pub use delegates::Trouble;
 pub use findings::{by_port, listed, owned};
 pub use keys::short_hash;
-pub use ports::Uncovered;
 pub use rules::Scope;
 pub use selection::{Selection, is_by, scope, selected, within};
 pub use targets::{Namer, shares};
@@ -128,6 +127,7 @@ pub fn inspect(snapshot: &Snapshot) -> Inspected<'_> {
     inspected.routing.mirror = inspected.default.and_then(|at| inspected.mirror_of(at));
     inspected.routing.split = inspected.split();
     inspected.routing.scope = inspected.scope_of_default();
+    inspected.routing.beyond = inspected.beyond();
     inspected.routing.objects = objects(&inspected);
     inspected.routing.fingerprint = super::fingerprint::of(&inspected);
     inspected.routing.findings = findings::of(&inspected);

@@ -7,9 +7,8 @@
 
 use crate::domain::ids::{ServiceRef, VersionName};
 use crate::domain::istio::Destination;
-use crate::domain::labels::LabelSet;
 use crate::domain::routing::Lost;
-use crate::domain::service::{ServiceFacts, Shape, selects};
+use crate::domain::service::{ServiceFacts, Shape};
 use crate::domain::snapshot::OtherService;
 
 use super::super::hosts;
@@ -28,23 +27,7 @@ impl Namer<'_> {
         if destination.subset.as_deref().is_some_and(|subset| !subset.is_empty()) {
             return None;
         }
-        let own = &self.snapshot.service;
-        let other = self.other(destination, namespace)?;
-        let facts = other.facts.as_ref().filter(|facts| {
-            other.at.namespace == own.at.namespace
-                && facts.shape == Shape::ClusterIp
-                && !own.selector.is_empty()
-                && selects(&own.selector, &facts.selector)
-        })?;
-        let selector: LabelSet = facts.selector.iter().map(|(k, v)| (k.clone(), v.clone())).collect();
-        let mut held = self
-            .snapshot
-            .versions
-            .iter()
-            .filter(|version| version.live().any(|at| selector.selects(&version.pods[at].labels)));
-        let (only, more) = (held.next()?, held.next());
-        let whole = only.live().all(|at| selector.selects(&only.pods[at].labels));
-        (whole && more.is_none()).then_some(&only.name)
+        self.snapshot.version_of(self.other(destination, namespace)?)
     }
 
     /// What a destination names and is not there. A Service with several ports and a destination without one takes
@@ -70,7 +53,7 @@ impl Namer<'_> {
 }
 
 /// The Service that a host means when an object of `namespace` says it; `None` when it is no Service's host.
-fn service_of(host: &str, namespace: &str, domain: &str) -> Option<ServiceRef> {
+pub fn service_of(host: &str, namespace: &str, domain: &str) -> Option<ServiceRef> {
     let full = hosts::resolve(host, namespace, domain);
     let name = full.strip_suffix(domain)?.strip_suffix(".svc.")?;
     let (name, namespace) = name.split_once('.')?;

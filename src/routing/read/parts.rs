@@ -162,6 +162,7 @@ impl Inspected<'_> {
             namespaces,
             except,
             rest,
+            uncovered: self.uncovered(),
         };
         if spot.place == Place::Gateway {
             return Some(scope(None, Vec::new(), Rest::ByPods));

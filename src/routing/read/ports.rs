@@ -2,20 +2,10 @@
 //! ports of its protocol, and a port whose protocol Istio detects by itself needs an `http` and a `tcp` route.
 //! Called by the reader, by weights (routes of one port move together) and by the checks.
 
-use crate::domain::routing::{Dest, RouteKind};
+use crate::domain::routing::{Dest, RouteKind, Uncovered};
 use crate::domain::service::{Port, Protocol};
 
 use super::{Inspected, Place};
-
-/// Traffic of a port that no route takes, though others of the service's have one: it is spread by pods.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Uncovered {
-    pub port: Port,
-    /// The list in which a route would have to be.
-    pub kind: RouteKind,
-    /// Other traffic of the same port has a route.
-    pub half: bool,
-}
 
 impl Inspected<'_> {
     /// True when callers in the mesh can use routes of this list at all. Without known ports everything can.

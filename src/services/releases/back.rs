@@ -56,7 +56,7 @@ impl Services {
     /// The same, judged by the rights of the person who asks for it: each object that would be written.
     pub(super) async fn way_back_of(&self, who: &Actor, held: &Held) -> Result<WayBack, Refusal> {
         let release = &held.release;
-        let look = self.look(release.at(), false).await?;
+        let look = self.known_look(&who.identity, self.look(release.at(), false).await?).await?;
         let known = look.snapshot.versions.iter().any(|version| version.name == release.spec.stable);
         if !known && !release.spec.candidate.is_in_place() {
             return Err(Refusal::new(Code::StableGone).arg("v", &release.spec.stable));

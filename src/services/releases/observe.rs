@@ -167,6 +167,7 @@ impl Services {
             let workloads = known.map_or(&[][..], |known| &known.workloads).iter();
             let asked = Latency {
                 service: release.at().clone(),
+                siblings: snapshot.siblings().cloned().collect(),
                 workloads: workloads.map(|workload| workload.name.clone()).collect(),
                 quantile,
                 window_s,

@@ -47,7 +47,7 @@ impl Services {
         if let Some(id) = self.owner_now(&spec.service).await {
             plan.refusals.push(Refusal::new(Code::ReleaseOwnsService).field("service").arg("id", id));
         }
-        let look = self.look(&spec.service, false).await?;
+        let look = self.known_look(&who.identity, self.look(&spec.service, false).await?).await?;
         plan.refusals.extend(self.wish_right(&who.identity, spec, &look).await?);
         against(spec, &look, &mut plan);
         self.rolls(spec, &look, &mut plan).await;

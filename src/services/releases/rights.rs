@@ -138,7 +138,7 @@ impl Services {
             Command::ChangeSteps { steps } => Spec { steps: steps.clone(), ..release.spec.clone() },
             _ => release.spec.clone(),
         };
-        let look = self.look(release.at(), false).await?;
+        let look = self.known_look(who, self.look(release.at(), false).await?).await?;
         self.reach_right(who, &changed, &release.state, reach, &look).await
     }
 

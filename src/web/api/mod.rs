@@ -9,6 +9,7 @@ pub mod effect;
 pub mod entry;
 pub mod progress;
 pub mod shape;
+pub mod split_shape;
 pub mod values;
 
 pub mod release_body;

@@ -6,6 +6,7 @@ use utoipa::ToSchema;
 use utoipa::openapi::schema::{Array, ArrayBuilder, Ref};
 
 use super::progress::Progress;
+use super::split_shape::{Agreement, Scope};
 use super::values::{Check, Shares, Weights, moment, rounded};
 use crate::domain::ids::VersionName;
 use crate::domain::overview::{self, ListPage, Overview};
@@ -44,6 +45,9 @@ pub struct Service {
     /// What the metrics show; null without metrics or requests.
     #[schema(required = true)]
     pub observed: Option<Shares>,
+    /// How `observed` compares with `declared`; null without either.
+    #[schema(required = true)]
+    pub agreement: Option<Agreement>,
     /// First match wins; what no rule matches is split as declared.
     pub rules: Vec<Rule>,
     #[schema(required = true)]
@@ -122,27 +126,6 @@ pub struct Route {
     pub foreign_percent: u8,
     /// All that becomes of its requests, in whole percents that sum to 100; empty when it sends them nowhere.
     pub split: Vec<Part>,
-}
-
-/// For whom a split holds.
-#[derive(Clone, Debug, Serialize, ToSchema)]
-pub struct Scope {
-    /// The hosts that callers ask for.
-    pub hosts: Vec<String>,
-    /// `mesh` for callers in the mesh, and/or gateways.
-    pub gateways: Vec<String>,
-    /// Only requests to this port; null = to every port.
-    #[schema(required = true)]
-    pub port: Option<u32>,
-    /// Only callers in these namespaces; null = in all but `except`.
-    #[schema(required = true)]
-    pub namespaces: Option<Vec<String>>,
-    /// Namespaces whose callers follow other routes.
-    pub except: Vec<String>,
-    /// What becomes of callers in the mesh for whom it does not hold: `nobody` (there are none), `spread_by_pods`
-    /// or `other_routes`.
-    #[schema(value_type = String, example = "nobody")]
-    pub rest: &'static str,
 }
 
 /// A part of what becomes of requests.
@@ -303,6 +286,7 @@ impl Service {
                 let of = |name: &VersionName| seen.share(name.as_str()).unwrap_or_default();
                 Shares(versions.iter().map(|version| (version.name.clone(), of(&version.name))).collect())
             }),
+            agreement: Agreement::of(item),
             rules: routing.rules.iter().map(Rule::of).collect(),
             mirror: routing.mirror.as_ref().map(Mirror::of),
             figures: item.observed.as_ref().map(|seen| Figures {
@@ -335,19 +319,6 @@ impl Shared {
                 percent,
             })
             .collect()
-    }
-}
-
-impl Scope {
-    fn of(scope: &words::Scope) -> Self {
-        Self {
-            hosts: scope.hosts.clone(),
-            gateways: scope.gateways.clone(),
-            port: scope.port,
-            namespaces: scope.namespaces.clone(),
-            except: scope.except.clone(),
-            rest: scope.rest.as_str(),
-        }
     }
 }
 

@@ -10,6 +10,7 @@ mod joins;
 mod over_tcp;
 mod real;
 mod real_access;
+mod siblings;
 mod troubles;
 mod versions;
 mod watches;

@@ -1,8 +1,13 @@
 //! From workloads to versions.
 
+use std::collections::BTreeMap;
+
 use sluice::clock::Clock;
+use sluice::domain::ids::ServiceRef;
+use sluice::domain::labels::LabelSet;
 use sluice::domain::observed::{Observed, Sample};
-use sluice::domain::snapshot::Snapshot;
+use sluice::domain::service::{PodGroup, ServiceFacts};
+use sluice::domain::snapshot::{OtherService, Snapshot};
 use sluice::metrics::Metrics;
 
 use super::support::{Steered, reviews, sample, service};
@@ -62,4 +67,45 @@ async fn the_slowest_workload_of_a_version_is_shown_and_an_unknown_one_hides_it(
     assert_eq!(seen.versions[0].p95_ms, Some(9.0));
     let seen = observed(&one, vec![with(Some(5.0), "a"), with(None, "b")]).await.unwrap();
     assert_eq!(seen.versions[0].p95_ms, None);
+}
+
+/// `reviews` with a pod a version, and beside it a Service of v1 and one of all pods.
+fn with_siblings() -> Snapshot {
+    let labels = |version: Option<&str>| -> BTreeMap<_, _> {
+        let pairs = [("app", Some("reviews")), ("version", version)];
+        pairs.into_iter().filter_map(|(key, value)| Some((key.into(), value?.into()))).collect()
+    };
+    let mut snapshot = reviews();
+    snapshot.service.selector = labels(None);
+    for version in &mut snapshot.versions {
+        let set: LabelSet = labels(Some(version.name.as_str())).into_iter().collect();
+        version.pods = vec![PodGroup { labels: set, ready: 1, total: 1 }];
+    }
+    for (name, version) in [("reviews-v1", Some("v1")), ("reviews-all", None)] {
+        let at = ServiceRef::new("bookinfo", name);
+        let facts = ServiceFacts { at: at.clone(), selector: labels(version), ..snapshot.service.clone() };
+        snapshot.others.push(OtherService { at, facts: Some(facts) });
+    }
+    snapshot
+}
+
+#[tokio::test]
+async fn what_goes_to_a_version_by_its_own_service_is_counted_for_both() {
+    let by = |service: &str, workload: &str, requests| Sample {
+        service: service.into(),
+        ..sample(workload, "v1", requests, 1.0)
+    };
+    let samples = vec![
+        by("reviews-v1", "reviews-v1", 70.0),
+        by("reviews", "reviews-v2", 30.0),
+        // It stands for no version: its requests are its own.
+        by("reviews-all", "reviews-v1", 500.0),
+        by("ratings", "reviews-v1", 500.0),
+    ];
+    let seen = observed(&with_siblings(), samples.clone()).await.unwrap();
+    assert_eq!(counts(&seen), [("v1", 70.0), ("v2", 30.0)]);
+    // Without a route that names it, it is another service.
+    let mut alone = with_siblings();
+    alone.others.clear();
+    assert_eq!(counts(&observed(&alone, samples).await.unwrap()), [("v2", 30.0)]);
 }

@@ -175,6 +175,7 @@ async fn the_queries_count_what_istio_counted() {
         let latency = async |workloads: &[&str], quantile| {
             let asked = Latency {
                 service: ServiceRef::new("bookinfo", "reviews"),
+                siblings: Vec::new(),
                 workloads: workloads.iter().map(|name| (*name).into()).collect(),
                 quantile,
                 window_s,

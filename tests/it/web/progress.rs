@@ -124,5 +124,14 @@ async fn what_shares_cannot_show_is_said_to_be_unjudged() {
     set(&app, 1, json!({"weights": {"v1": 30, "v2": 70, "v3": 0}})).await;
     app.clock.advance_ms(20_000);
     until(&app, "rules are in the way", |progress| progress["not_seen"] == "rules").await;
+    let service = app.get(SERVICE).await.json();
+    assert_eq!(service["agreement"], json!({"verdict": "not_judged", "why": "rules"}), "{service}");
+    for (lang, words) in [("en", "annot be judged from shares"), ("zh", "无法根据占比判断")] {
+        let ask = app.ask("GET", "/services/bookinfo/reviews?applied=2").header("cookie", &format!("lang={lang}"));
+        let page = ask.send().await;
+        for part in [page.between("id=\"progress\"", "</section>"), page.between("id=\"h-traffic\"", "</header>")] {
+            assert!(part.contains(words), "{part}");
+        }
+    }
     assert_eq!(app.clock.now_ms(), START_MS + 20_000);
 }

@@ -1,0 +1,117 @@
+//! Whether a Service of another namespace exists is for whoever sees that namespace. For all others a route that names
+//! it leaves for a host of which nothing is known: no finding, no part of the split, no state says more.
+//!
+//! Called before anything that was read of a service leaves for a reader, and before a plan is made for one.
+
+use std::sync::Arc;
+
+use crate::cluster::Visible;
+use crate::domain::actor::Identity;
+use crate::domain::audit::{Details, Entry};
+use crate::domain::ids::{Namespace, ServiceRef};
+use crate::domain::overview::{LastChange, Overview, State};
+use crate::domain::refusal::{Args, Code, Refusal};
+use crate::domain::routing::Routing;
+use crate::domain::snapshot::Snapshot;
+use crate::routing;
+
+use super::Services;
+use super::change::Look;
+use super::standing::standing;
+
+/// How a service stands for readers who do not see the namespaces of what its routes miss.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Beyond {
+    pub namespaces: Vec<Namespace>,
+    pub state: State,
+}
+
+impl Beyond {
+    /// `None` where its routes miss nothing outside its own namespace.
+    pub fn of(snapshot: &Snapshot, routing: &Routing, last: Option<&LastChange>) -> Option<Self> {
+        if routing.beyond.is_empty() {
+            return None;
+        }
+        let own = std::iter::once(snapshot.service.at.namespace.clone()).collect();
+        let snapshot = known_to(snapshot, &Visible::Some(own))?;
+        let (state, _) = standing(&routing::read(&snapshot), None, last);
+        Some(Self { namespaces: routing.beyond.clone(), state })
+    }
+
+    /// True for a reader who does not see all of these namespaces.
+    pub fn is_hidden_from(&self, visible: &Visible) -> bool {
+        self.namespaces.iter().any(|namespace| !visible.contains(namespace))
+    }
+}
+
+/// The snapshot as a reader may know it; `None` when nothing has to be left out.
+fn known_to(snapshot: &Snapshot, visible: &Visible) -> Option<Snapshot> {
+    let known = |at: &ServiceRef| visible.contains(&at.namespace);
+    if snapshot.others.iter().all(|other| known(&other.at)) {
+        return None;
+    }
+    let mut mine = snapshot.clone();
+    mine.others.retain(|other| known(&other.at));
+    Some(mine)
+}
+
+impl Services {
+    /// What was read, as this person may know it.
+    pub(super) async fn known_look(&self, who: &Identity, mut look: Look) -> Result<Look, Refusal> {
+        if look.routing.beyond.is_empty() {
+            return Ok(look);
+        }
+        if let Some(snapshot) = known_to(&look.snapshot, &self.visible(who).await?) {
+            look.routing = routing::read(&snapshot);
+            look.snapshot = snapshot;
+        }
+        Ok(look)
+    }
+
+    /// True when something of the service is not for this reader to know.
+    pub(super) fn is_beyond(item: &Overview, visible: &Visible) -> bool {
+        item.routing.beyond.iter().any(|namespace| !visible.contains(namespace))
+    }
+
+    /// The service as a reader with this sight may know it.
+    pub(super) fn known_overview(mut item: Overview, visible: &Visible) -> Overview {
+        if Self::is_beyond(&item, visible)
+            && let Some(snapshot) = known_to(&item.snapshot, visible)
+        {
+            let routing = routing::read(&snapshot);
+            let (state, findings) = standing(&routing, item.observed.as_ref(), item.last.as_ref());
+            item = Overview { snapshot: Arc::new(snapshot), routing: Arc::new(routing), state, findings, ..item };
+        }
+        item
+    }
+
+    /// What this person may see of all namespaces; nothing where that cannot be asked.
+    pub(super) async fn sight(&self, who: &Identity) -> Visible {
+        self.visible(who).await.unwrap_or_else(|_| Visible::Some(std::collections::BTreeSet::new()))
+    }
+}
+
+/// The entry without what it says of Services in namespaces that the reader does not see.
+pub(super) fn known_entry(entry: &mut Entry, visible: &Visible) {
+    if matches!(visible, Visible::All) {
+        return;
+    }
+    let late = entry.outcome.as_mut().map(|outcome| &mut outcome.details);
+    for details in late.into_iter().chain([&mut entry.intent.details]) {
+        known_details(details, visible);
+    }
+}
+
+fn known_details(details: &mut Details, visible: &Visible) {
+    details.checks.retain(|check| !says_of_another(check.code, &check.args, visible));
+    if let Some(refusal) = details.refusal.as_mut().filter(|refusal| says_of_another(refusal.code, &refusal.args, visible)) {
+        // What the reader would have been refused with.
+        refusal.code = Code::ForeignDestination;
+    }
+}
+
+fn says_of_another(code: Code, args: &Args, visible: &Visible) -> bool {
+    let value = |wanted: &str| args.iter().find(|(name, _)| name == wanted).map(|(_, value)| value.as_str());
+    matches!(code, Code::HostMissing | Code::PortMissing)
+        && value("namespace").is_none_or(|namespace| !visible.contains(&Namespace::trusted(namespace)))
+}
