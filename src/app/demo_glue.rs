@@ -36,9 +36,9 @@ impl Source for Figures {
         let quantile = f64::from(*quantile) / 100.0;
         let services = [std::slice::from_ref(&service.name), siblings].concat();
         let namespace = &service.namespace;
-        Box::pin(
-            async move { Ok(self.0.counters.latency((namespace, &services), workloads, quantile, *window_s)) },
-        )
+        Box::pin(async move {
+            Ok(self.0.counters.latency((namespace, &services), workloads, quantile, *window_s))
+        })
     }
 
     fn hits(&self, namespace: &Namespace, window_s: u32) -> Vec<RouteHits> {

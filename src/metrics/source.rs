@@ -41,7 +41,7 @@ pub trait Source: Send + Sync + 'static {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Latency {
     pub service: ServiceRef,
-    /// Services of the same namespace that stand for a version ([`Snapshot::siblings`](crate::domain::snapshot::Snapshot::siblings)).
+    /// Services of the same namespace that stand for a version.
     pub siblings: Vec<Arc<str>>,
     pub workloads: Vec<Arc<str>>,
     pub quantile: u8,

@@ -80,7 +80,13 @@ impl Services {
         {
             let routing = routing::read(&snapshot);
             let (state, findings) = standing(&routing, item.observed.as_ref(), item.last.as_ref());
-            item = Overview { snapshot: Arc::new(snapshot), routing: Arc::new(routing), state, findings, ..item };
+            item = Overview {
+                snapshot: Arc::new(snapshot),
+                routing: Arc::new(routing),
+                state,
+                findings,
+                ..item
+            };
         }
         item
     }
@@ -104,7 +110,9 @@ pub(super) fn known_entry(entry: &mut Entry, visible: &Visible) {
 
 fn known_details(details: &mut Details, visible: &Visible) {
     details.checks.retain(|check| !says_of_another(check.code, &check.args, visible));
-    if let Some(refusal) = details.refusal.as_mut().filter(|refusal| says_of_another(refusal.code, &refusal.args, visible)) {
+    if let Some(refusal) =
+        details.refusal.as_mut().filter(|refusal| says_of_another(refusal.code, &refusal.args, visible))
+    {
         // What the reader would have been refused with.
         refusal.code = Code::ForeignDestination;
     }

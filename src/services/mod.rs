@@ -9,12 +9,12 @@ mod change;
 pub mod traffic;
 pub use change::check_reason;
 
+mod beyond;
 pub mod catalog;
 pub mod history;
 mod index;
 mod lists;
 mod progress;
-mod beyond;
 mod shown;
 mod standing;
 

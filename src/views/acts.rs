@@ -141,7 +141,7 @@ impl Act {
         let reason_error = asked
             .refusal
             .filter(|no| no.field.as_deref() == Some("reason"))
-            .map(|no| text::refusal(lang, no).text);
+            .map(|no| text::refusal(lang, no).text.to_string());
         let all = asked.preview.map(|preview| preview.checks.as_slice());
         let all = all.or(asked.refusal.map(|no| no.checks.as_slice())).unwrap_or_default();
         let listed = |refusal: &&Refusal| !all.iter().any(|check| check.code == refusal.code);

@@ -124,7 +124,7 @@ impl AuditDetail {
     pub fn reason_refused(&mut self, typed: &str, refusal: &Refusal) {
         if let Some(form) = &mut self.add_reason {
             typed.clone_into(&mut form.typed);
-            form.error = Some(text::refusal(self.lang, refusal).text);
+            form.error = Some(text::refusal(self.lang, refusal).text.to_string());
         }
     }
 }

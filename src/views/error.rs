@@ -6,6 +6,7 @@ use askama::Template;
 use crate::domain::refusal::Refusal;
 
 use super::chrome::Chrome;
+use super::lang::{Rich, Text};
 use super::text;
 
 /// An error as a page.
@@ -16,8 +17,8 @@ pub struct ErrorPage {
     pub status: u16,
     pub icon: &'static str,
     pub title: String,
-    pub text: String,
-    pub next: Option<String>,
+    pub text: Rich,
+    pub next: Option<Rich>,
     pub request_id: String,
     /// The code of the API for the same refusal.
     pub code: &'static str,
@@ -41,8 +42,8 @@ impl ErrorPage {
             status,
             icon,
             title: lang.t(&format!("error.{key}")).into(),
-            text: said.text,
-            next: said.next,
+            text: said.text.rich(),
+            next: said.next.map(Text::rich),
             request_id: request_id.to_owned(),
             code: refusal.code.as_str(),
             chrome,

@@ -120,6 +120,15 @@ impl Text {
         self
     }
 
+    /// This sentence, a blank, and another one.
+    #[must_use]
+    pub fn and(mut self, other: Self) -> Self {
+        // Each keeps its own values: `%{2.v}` is the other's `%{v}`.
+        self.pattern = format!("{} {}", self.pattern, other.pattern.replace("%{", "%{2."));
+        self.args.extend(other.args.into_iter().map(|(name, value)| (format!("2.{name}").into(), value)));
+        self
+    }
+
     /// The same with its marks shown.
     pub fn rich(self) -> Rich {
         Rich(self)

@@ -48,7 +48,7 @@ pub struct CheckItem {
     /// The code in words, for those that need a decision.
     pub name: Option<String>,
     pub text: Rich,
-    pub next: Option<String>,
+    pub next: Option<Rich>,
     /// The box that accepts it, and whether it is ticked.
     pub ack: Option<(String, bool)>,
 }
@@ -278,18 +278,17 @@ impl Pending {
 /// What is said of a change that was not made, or of which not all is known.
 pub(super) fn broke(lang: Lang, refusal: &Refusal, ending: Ending, request: &str) -> Notice {
     let said = text::refusal(lang, refusal);
-    let mut more = vec![said.text];
-    more.extend(said.next);
-    more.push(format!("({} {request})", lang.t("error.request")));
+    let request = Text::quoted(format!("({} {request})", lang.t("error.request")));
     let notice = text::refused(lang, refusal);
     if matches!(ending, Ending::Failed | Ending::Refused) {
-        return Notice {
-            text: lang.t("pending.failed").rich(),
-            more: Some(Text::quoted(more.join(" ")).rich()),
-            ..notice
-        };
+        let more = said.whole().and(request).rich();
+        return Notice { text: lang.t("pending.failed").rich(), more: Some(more), ..notice };
     }
-    Notice { more: Some(Text::quoted(more[1..].join(" ")).rich()), ..notice }
+    let more = match said.next {
+        Some(next) => next.and(request),
+        None => request,
+    };
+    Notice { more: Some(more.rich()), ..notice }
 }
 
 fn asks_for_a_tick(refusal: &Refusal) -> bool {
@@ -339,8 +338,8 @@ impl CheckItem {
             tone,
             icon,
             name: decide.then(|| text::name(lang, check.code).to_string()),
-            text: text::sentence(Clockface::new(lang, None), check.code, &check.args).rich(),
-            next: said.next.filter(|_| {
+            text: said.text.rich(),
+            next: said.next.map(Text::rich).filter(|_| {
                 check.severity == Severity::Block
                     || matches!(check.code, Code::GitOps | Code::OtherWriter | Code::PortByPods)
             }),

@@ -126,8 +126,9 @@ impl ServicePage {
         let path = service_path(&namespace, &name);
         let slots = Slots::of(&item.snapshot.versions);
         let findings = Findings::of(chrome.clock, item);
-        let barrier = item.barrier().map(|finding| text::check(lang, finding).text);
-        let why_not = detail.rights.change.as_ref().map(|why| text::refusal(lang, why).text).or(barrier);
+        let barrier = item.barrier().map(|finding| text::check(lang, finding).text.to_string());
+        let why_not =
+            detail.rights.change.as_ref().map(|why| text::refusal(lang, why).text.to_string()).or(barrier);
         let (can_change, why_not) = (why_not.is_none(), why_not.unwrap_or_default());
         let weights = now(item, &typed.route);
         let parts = parts(item, &typed.route);
@@ -139,7 +140,7 @@ impl ServicePage {
                     refused_field == field
                         || refused_field.strip_prefix(field).is_some_and(|rest| rest.starts_with('.'))
                 })
-                .map(|refusal| text::refusal(lang, refusal).text)
+                .map(|refusal| text::refusal(lang, refusal).text.to_string())
         };
         let wrong = outcome
             .refusal

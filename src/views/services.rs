@@ -283,7 +283,7 @@ impl Alarm {
             bad: item.state <= State::LastFailed,
             why: item.findings.first().map_or_else(
                 || text::state(lang, item.state).text,
-                |finding| text::check(lang, finding).text,
+                |finding| text::check(lang, finding).text.to_string(),
             ),
             href: service_path(item.at().namespace.as_str(), &item.at().name),
             button: lang.t("services.look").into(),
@@ -303,7 +303,9 @@ impl Alarm {
             _ => "paused",
         };
         let why = match &state.needs {
-            Some(needs) if state.phase == Phase::NeedsAttention => text::refusal(lang, needs).text,
+            Some(needs) if state.phase == Phase::NeedsAttention => {
+                text::refusal(lang, needs).text.to_string()
+            }
             _ => reason.map(|reason| said::pause(lang, reason)).unwrap_or_default(),
         };
         let since = state.paused.as_ref().map_or(release.changed_ms, |paused| paused.since_ms);

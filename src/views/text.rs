@@ -14,11 +14,22 @@ use super::chrome::{Chip, Notice, Tone};
 use super::lang::{Lang, Text};
 use super::time::Clockface;
 
-/// A sentence, and what to do next where that helps.
+/// A sentence, and what to do next where that helps. Pages show both with their marks ([`Text::rich`]), everything
+/// else as plain text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Said {
-    pub text: String,
-    pub next: Option<String>,
+    pub text: Text,
+    pub next: Option<Text>,
+}
+
+impl Said {
+    /// Both as one.
+    pub fn whole(self) -> Text {
+        match self.next {
+            Some(next) => self.text.and(next),
+            None => self.text,
+        }
+    }
 }
 
 /// Fills a sentence; an empty value is none. The value `since` is milliseconds since 1970 and is said as the person's clock shows it.
@@ -86,7 +97,7 @@ pub fn check(lang: Lang, check: &Check) -> Said {
 }
 
 fn said(clock: Clockface, code: Code, args: &Args) -> Said {
-    Said { text: sentence(clock, code, args).into(), next: next(clock, code, args).map(Into::into) }
+    Said { text: sentence(clock, code, args), next: next(clock, code, args) }
 }
 
 /// A finding or a lack of our own, as a notice on the page.
@@ -97,19 +108,15 @@ pub fn notice(clock: Clockface, check: &Check) -> Notice {
         Severity::Acknowledge => Tone::Warn,
         Severity::Block => Tone::Bad,
     };
-    let text = sentence(clock, check.code, &check.args).rich();
-    Notice { more: next(clock, check.code, &check.args).map(Text::rich), ..Notice::new(tone, text) }
+    let said = said(clock, check.code, &check.args);
+    Notice { more: said.next.map(Text::rich), ..Notice::new(tone, said.text.rich()) }
 }
 
 /// A refusal as a notice that is heard at once.
 pub fn refused(lang: Lang, refusal: &Refusal) -> Notice {
     let clock = Clockface::new(lang, None);
-    let text = sentence(clock, refusal.code, &refusal.args).rich();
-    Notice {
-        more: next(clock, refusal.code, &refusal.args).map(Text::rich),
-        alert: true,
-        ..Notice::new(Tone::Bad, text)
-    }
+    let said = said(clock, refusal.code, &refusal.args);
+    Notice { more: said.next.map(Text::rich), alert: true, ..Notice::new(Tone::Bad, said.text.rich()) }
 }
 
 /// How a service stands, as a chip.

@@ -9,8 +9,8 @@
 //!    those subsets differ (`role: primary`, `statefulset.kubernetes.io/pod-name: kv-0`). Entries of one route that
 //!    select different pods must never have the same name. A label that is the same beside each other in every route
 //!    (`role: admin` on both entries) is no name: it says for which part of the versions the route is.
-//! 4. A hash that a controller computed is no name while a subset selects by it: the subset's name is (`stable`), before,
-//!    during and after a rollout.
+//! 4. A hash that a controller computed is no name while a subset selects by it: the subset's name is (`stable`),
+//!    before, during and after a rollout.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

@@ -10,7 +10,12 @@ use super::others::service_of;
 use super::{Inspected, Place, destination_rule};
 
 /// A destination that names what is not there.
-pub fn lost_finding(inspected: &Inspected<'_>, severity: Severity, route: &Route, target: &Target) -> Option<Finding> {
+pub fn lost_finding(
+    inspected: &Inspected<'_>,
+    severity: Severity,
+    route: &Route,
+    target: &Target,
+) -> Option<Finding> {
     let (code, port) = match target.lost.as_ref()? {
         Lost::Host => (Code::HostMissing, None),
         Lost::Port(port) => (Code::PortMissing, Some(port)),

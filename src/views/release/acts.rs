@@ -142,7 +142,7 @@ impl Ask {
         };
         let field = |name: &str| {
             let no = typed.refusal.filter(|no| no.field.as_deref() == Some(name));
-            no.map(|no| text::refusal(lang, no).text)
+            no.map(|no| text::refusal(lang, no).text.to_string())
         };
         let problem = typed
             .refusal

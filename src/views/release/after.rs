@@ -54,7 +54,7 @@ impl After {
         let has = declared.iter().find(|(known, _)| known == version).map_or(0, |(_, weight)| *weight);
         let serving = |n: u8| {
             let refusal = Refusal::new(Code::StillServing).arg("v", version).arg("n", n);
-            text::refusal(lang, &refusal).text
+            text::refusal(lang, &refusal).text.to_string()
         };
         let why = why_not(lang, given, word);
         let why = why.or_else(|| (has > 0 && given.release.state.phase.is_final()).then(|| serving(has)));

@@ -191,13 +191,13 @@ impl Button {
 /// Why a command is not possible now; `None` = it is.
 pub fn why_not(lang: Lang, given: Given<'_>, word: Word) -> Option<String> {
     if let Some(why) = &given.rights.change {
-        return Some(text::refusal(lang, why).text);
+        return Some(text::refusal(lang, why).text.to_string());
     }
     let state = &given.release.state;
     (!state.may(word)).then(|| {
         let refusal = Refusal::new(Code::ReleaseIllegal)
             .arg("command", said::word(lang, word))
             .arg("phase", said::phase(lang, state.phase));
-        text::refusal(lang, &refusal).text
+        text::refusal(lang, &refusal).text.to_string()
     })
 }

@@ -28,7 +28,7 @@ use crate::domain::routing::Weights;
 
 use super::bars::{Slots, in_words, short};
 use super::chrome::{Chip, Chrome, Notice, Tone};
-use super::lang::{Lang, Text};
+use super::lang::Lang;
 use super::query::service_path;
 use super::text;
 use super::time::{Clockface, Moment};
@@ -252,16 +252,12 @@ impl Banner {
                 given.timeline.iter().find(|e| e.to == Phase::Paused).map_or("?", |e| e.by.as_str()),
             );
             let tone = if paused.reason.is_trouble() { Tone::Bad } else { Tone::Warn };
-            let more = paused.detail.as_ref().map(|detail| {
-                let said = text::refusal(lang, detail);
-                [Some(said.text), said.next].into_iter().flatten().collect::<Vec<_>>().join(" ")
-            });
+            let more = paused.detail.as_ref().map(|detail| text::refusal(lang, detail).whole().rich());
             let at = release.at();
             let link = (paused.reason == PauseReason::Drift).then(|| {
                 (service_path(at.namespace.as_str(), &at.name), lang.t("release.see_service").to_string())
             });
             let icon = if paused.reason == PauseReason::Drift { "drift" } else { "pause" };
-            let more = more.map(|words| Text::quoted(words).rich());
             notices.push(Notice { icon, more, link, ..Notice::new(tone, said.rich()) });
         }
         if let Some(needs) = &state.needs {

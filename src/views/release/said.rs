@@ -258,7 +258,7 @@ pub fn happened(lang: Lang, of: &impl Wording, one: &Happened) -> Option<(&'stat
         Happened::Decided { .. } | Happened::Done { action: ActionKind::Measure } => return None,
         Happened::Done { action: done } => ("ok", Tone::Ok, action(lang, of, done, Stage::Done)),
         Happened::NotDone { action: tried, refusal } => {
-            let why = text::refusal(lang, refusal).text;
+            let why = text::refusal(lang, refusal).text.to_string();
             (
                 "bad",
                 Tone::Bad,

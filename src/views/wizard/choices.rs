@@ -136,11 +136,7 @@ fn facts(lang: Lang, item: &Overview, now: &crate::domain::routing::Weights) -> 
     let block = item.findings.iter().find(|finding| finding.severity == Severity::Block);
     if let Some(finding) = block {
         let said = text::check(lang, finding);
-        let text = super::super::lang::Text::verbatim("%{text}").with("text", said.text);
-        return Notice {
-            more: said.next.map(|words| Text::quoted(words).rich()),
-            ..Notice::new(Tone::Bad, text.rich())
-        };
+        return Notice { more: said.next.map(Text::rich), ..Notice::new(Tone::Bad, said.text.rich()) };
     }
     let rate = item.observed.as_ref().map(|seen| crate::views::figures::rate(seen.rate()));
     let key = if rate.is_some() { "wizard.facts_rate" } else { "wizard.facts" };

@@ -152,11 +152,11 @@ impl Errors {
     pub fn of(lang: Lang, wish: &Wish, refusals: &[Refusal]) -> Self {
         let mut all = BTreeMap::new();
         for refusal in refusals {
-            let said = text::refusal(lang, refusal);
-            let text = [Some(said.text), said.next].into_iter().flatten().collect::<Vec<_>>().join(" ");
             let slot = wish.slot(refusal);
             // What is to be accepted is written beside its box.
-            let text = if slot == "accept" { lang.t("wizard.accept_missing").to_string() } else { text };
+            let accept = || lang.t("wizard.accept_missing").to_string();
+            let text = || text::refusal(lang, refusal).whole().to_string();
+            let text = if slot == "accept" { accept() } else { text() };
             all.entry(slot).or_insert(text);
         }
         Self { all, unsaid: BTreeSet::new() }

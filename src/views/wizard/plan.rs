@@ -6,7 +6,7 @@ use askama::filters::HtmlSafe;
 use super::fields::Fields;
 use crate::domain::refusal::{Check, Severity};
 use crate::views::chrome::Tone;
-use crate::views::lang::Lang;
+use crate::views::lang::{Lang, Rich, Text};
 use crate::views::release::said;
 use crate::views::text;
 
@@ -39,7 +39,7 @@ pub struct Plan {
     pub deletes: Vec<String>,
     pub on_failure: String,
     /// Icon, class, sentence, what to do next.
-    pub checks: Vec<(&'static str, &'static str, String, Option<String>)>,
+    pub checks: Vec<(&'static str, &'static str, Rich, Option<Rich>)>,
 }
 
 impl HtmlSafe for Plan {}
@@ -70,7 +70,7 @@ impl Plan {
                 Severity::Block => ("bad", Tone::Bad),
             };
             let said = text::check(lang, check);
-            (icon, tone.class(), said.text, said.next)
+            (icon, tone.class(), said.text.rich(), said.next.map(Text::rich))
         };
         Self {
             lang,

@@ -237,8 +237,10 @@ impl Entry {
             reason: intent.reason.clone(),
             request_id: intent.request_id.clone(),
             change: intent.change.clone(),
-            refusal: refusal
-                .map(|refusal| Said { code: refusal.code.as_str(), text: text::refusal(lang, refusal).text }),
+            refusal: refusal.map(|refusal| Said {
+                code: refusal.code.as_str(),
+                text: text::refusal(lang, refusal).text.to_string(),
+            }),
             error: pick(|details| details.error.clone()),
             acknowledged: longer(&intent.details.acknowledged, late.map(|details| &details.acknowledged)),
             managers: longer(&intent.details.managers, late.map(|details| &details.managers)),

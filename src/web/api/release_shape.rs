@@ -274,7 +274,7 @@ fn value(of: impl Serialize) -> Value {
 }
 
 fn said_of(lang: Lang, refusal: &Refusal) -> Said {
-    Said { code: refusal.code.as_str(), text: text::refusal(lang, refusal).text }
+    Said { code: refusal.code.as_str(), text: text::refusal(lang, refusal).text.to_string() }
 }
 
 impl Release {
@@ -374,7 +374,7 @@ impl Judgement {
 
 impl FieldError {
     pub fn of(lang: Lang, refusal: &Refusal) -> Self {
-        let detail = text::refusal(lang, refusal).text;
+        let detail = text::refusal(lang, refusal).text.to_string();
         Self { code: refusal.code.as_str(), detail, field: refusal.field.clone() }
     }
 }

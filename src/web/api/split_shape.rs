@@ -56,10 +56,8 @@ pub struct Agreement {
 
 impl Scope {
     pub fn of(scope: &words::Scope) -> Self {
-        let uncovered = |open: &words::Uncovered| Uncovered {
-            port: open.port.number,
-            protocol: open.kind.as_str(),
-        };
+        let uncovered =
+            |open: &words::Uncovered| Uncovered { port: open.port.number, protocol: open.kind.as_str() };
         Self {
             hosts: scope.hosts.clone(),
             gateways: scope.gateways.clone(),

@@ -113,7 +113,7 @@ pub struct Check {
 
 impl Check {
     pub fn of(lang: Lang, check: &refusal::Check) -> Self {
-        let text = text::check(lang, check).text;
+        let text = text::check(lang, check).text.to_string();
         Self { code: check.code.as_str(), severity: check.severity.as_str(), text }
     }
 

@@ -47,9 +47,10 @@ pub async fn edit(
     if visit.caller.door == Door::Fragment {
         let path = service_path(visit.at.namespace.as_str(), &visit.at.name);
         let slots = Slots::of(&item.snapshot.versions);
-        let barrier = item.barrier().map(|finding| text::check(visit.caller.lang(), finding).text);
+        let barrier =
+            item.barrier().map(|finding| text::check(visit.caller.lang(), finding).text.to_string());
         let denied = detail.rights.change.as_ref();
-        let why_not = denied.map(|why| text::refusal(visit.caller.lang(), why).text).or(barrier);
+        let why_not = denied.map(|why| text::refusal(visit.caller.lang(), why).text.to_string()).or(barrier);
         let why_not = why_not.unwrap_or_default();
         let card = CardOf {
             path: &path,

@@ -52,7 +52,8 @@ async fn a_service_beside_it_that_comes_changes_and_goes_is_another_snapshot() {
     until(&scene, ["reviews-v1 v1", "reviews-v2 gone"]).await;
     let mut changes = scene.cache.changes();
     let mut heard = async || loop {
-        match tokio::time::timeout(Duration::from_secs(30), changes.recv()).await.expect("a change").unwrap() {
+        match tokio::time::timeout(Duration::from_secs(30), changes.recv()).await.expect("a change").unwrap()
+        {
             Change::Service(service) if service == at("reviews") => return,
             Change::Resync => return,
             Change::Service(service) => assert_ne!(service, at("ratings"), "no route of it names them"),
@@ -84,8 +85,12 @@ async fn a_fresh_reading_knows_the_services_beside_it_as_they_are_now() {
     // The cache has not heard of it.
     assert_eq!(told(&scene.snapshot("reviews").unwrap()), ["reviews-v1 v1", "reviews-v2 gone"]);
     // A route that names another one: the fresh reading follows the route that is there now.
-    let to = json!([{"destination": {"host": "reviews-v2"}}, {"destination": {"host": "ratings"}, "weight": 1}]);
-    scene.api.put(virtual_service("reviews", json!({"hosts": ["reviews"], "http": [{"route": to}]}))).unwrap();
+    let to =
+        json!([{"destination": {"host": "reviews-v2"}}, {"destination": {"host": "ratings"}, "weight": 1}]);
+    scene
+        .api
+        .put(virtual_service("reviews", json!({"hosts": ["reviews"], "http": [{"route": to}]})))
+        .unwrap();
     assert_eq!(told(&scene.fresh("reviews").await.unwrap()), ["ratings -", "reviews-v2 v2"]);
 }
 

@@ -1,6 +1,7 @@
 //! What becomes of requests besides reaching a version: other hosts, hosts and ports that are not there, what the
 //! proxy answers by itself; and for whom a split holds.
 
+use sluice::domain::agreement::Beside;
 use sluice::domain::ids::{ObjectRef, ServiceRef};
 use sluice::domain::refusal::Severity;
 use sluice::domain::routing::{Outcome, Part};
@@ -328,4 +329,56 @@ fn a_subset_for_some_workloads_only_is_named_with_a_way_forward() {
     check(&world, "503 NC no_subset v1=100", "-", &["subset_selector"]);
     let told = blocks(&world, "v1=50 v2=50");
     assert!(told.contains("subset_selector") && !told.contains("subset_hidden"), "{told}");
+}
+
+#[test]
+fn what_moves_requests_besides_the_split_is_named() {
+    let beside = |world: World| Beside::of(&world.read()).map_or("-", Beside::as_str);
+    let split = || three().with(SUBSETS).with(&http("v1:90 v2:10"));
+    assert_eq!(beside(split()), "-");
+    assert_eq!(beside(three()), "-", "nothing is declared");
+    let ruled = format!(
+        "  http:\n  - match: [{{headers: {{a: {{exact: b}}}}}}]\n    route:\n{}  - route:\n{}",
+        route("v2:100"),
+        route("v1:90 v2:10")
+    );
+    assert_eq!(beside(three().with(SUBSETS).with(&vs(&ruled))), "rules");
+    let other = "kind: VirtualService\nmetadata: {name: edge}\nspec:\n  hosts: [a.example.com]\n  gateways: [edge]\n  http:\n  - route:\n";
+    assert_eq!(beside(split().with(&format!("{other}{}", route("v1:100")))), "other_routes");
+    assert_eq!(beside(three().with(SUBSETS).with(&http("v1:90 ratings/-:10"))), "other_destinations");
+    assert_eq!(
+        beside(with_fault("{abort: {httpStatus: 503, percentage: {value: 50}}}")),
+        "other_destinations"
+    );
+    let by_service = siblings().with(&http("reviews-blue/-:70 reviews-green/-:30"));
+    assert_eq!(beside(by_service), "sibling_services");
+}
+
+#[test]
+fn the_scope_of_a_split_names_what_of_its_ports_no_route_takes() {
+    let detected = three().with(SUBSETS).ports(&[(9080, Protocol::Auto)]);
+    let uncovered = |world: &World| -> Vec<String> {
+        let scope = world.read().scope.expect("a default route");
+        scope.uncovered.iter().map(|open| format!("{} {}", open.port.number, open.kind.as_str())).collect()
+    };
+    assert_eq!(uncovered(&detected.clone().with(&http("v1:90 v2:10"))), ["9080 tcp"]);
+    let both = format!("  http:\n  - route:\n{0}  tcp:\n  - route:\n{0}", route("v1:90 v2:10"));
+    assert_eq!(uncovered(&detected.with(&vs(&both))), [""; 0]);
+    assert_eq!(uncovered(&usual()), [""; 0]);
+}
+
+#[test]
+fn namespaces_in_which_something_is_missing_are_known() {
+    let missing = |namespace: &str, facts: Option<ServiceFacts>| {
+        let mut world =
+            three().with(SUBSETS).with(&http(&format!("v1:90 vault.{namespace}.svc.cluster.local/-:10")));
+        let at = ServiceRef::new(namespace, "vault");
+        world.snapshot.others.push(OtherService { at, facts });
+        let beyond = world.read().beyond;
+        beyond.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    assert_eq!(missing("platform", None), ["platform"]);
+    assert_eq!(missing("shop", None), [""; 0], "the service's own is for whoever sees it");
+    let there = three().snapshot.service.clone();
+    assert_eq!(missing("platform", Some(there)), [""; 0]);
 }

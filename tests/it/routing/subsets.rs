@@ -4,7 +4,9 @@ use serde_json::json;
 use sluice::domain::ids::Kind;
 use sluice::domain::refusal::Severity;
 
-use super::support::{ALL_V1, SUBSETS, World, codes, http, outcome, reviews, set, three};
+use sluice::domain::service::PodGroup;
+
+use super::support::{ALL_V1, SUBSETS, World, codes, http, labels, outcome, reviews, set, three};
 
 fn check(world: &World, command: &str, expected: &str) {
     assert_eq!(outcome(world, &set(command)), expected);
@@ -150,4 +152,32 @@ fn a_rule_that_others_cannot_see_blocks_routes_that_they_can() {
         outcome(&world, &set("v1=50 v2=50")),
         "blocked subset_hidden: http → reviews/v1:50 reviews/v2:50"
     );
+}
+
+/// Versions of which each has admin pods and public pods.
+fn by_role(names: &[&str]) -> World {
+    let of = |name: &str, role: &str| format!("app=reviews,role={role},version={name}");
+    names.iter().fold(reviews(), |world, name| {
+        let mut world = world.pods(name, 1, 1, &of(name, "admin"), &format!("version={name}"));
+        let version = world.snapshot.versions.last_mut().expect("a version");
+        let public = labels(&of(name, "public")).into_iter().collect();
+        version.pods.push(PodGroup { labels: public, ready: 1, total: 1 });
+        (version.ready, version.total) = (2, 2);
+        world
+    })
+}
+
+#[test]
+fn entries_for_different_parts_of_the_versions_do_not_say_which_part_a_further_version_is() {
+    let subsets = rule(
+        "{name: admin, labels: {role: admin, version: v1}}, {name: admin-2, labels: {role: admin, version: v2}}, \
+         {name: public-2, labels: {role: public, version: v2}}, {name: public-3, labels: {role: public, version: v3}}",
+    );
+    let world = |entries: &str| by_role(&["v1", "v2", "v3"]).with(&subsets).with(&http(entries));
+    check(&world("admin:50 public-2:50"), "v1=40 v2=30 v3=30", "refused mixed_subsets");
+    // Of one part, a further version is the same part of it.
+    let planned = world("admin:50 admin-2:50").plan(&set("v1=40 v2=30 v3=30")).expect("a plan");
+    let after = world("admin:50 admin-2:50").after(&planned).spec(Kind::DestinationRule, "reviews");
+    let made = after["subsets"].as_array().unwrap().last().unwrap();
+    assert_eq!(made["labels"], json!({"role": "admin", "version": "v3"}), "{made}");
 }

@@ -175,6 +175,28 @@ fn what_somebody_edited_stays_without_effect_and_is_named() {
     assert_eq!(gone(&now.plan(&back_to(&three())).expect("a plan")), ["VirtualService shop/reviews"]);
 }
 
+/// A route of another service that copies requests to a version of this one.
+const COPIES: &str = "
+kind: VirtualService
+metadata: {name: ratings}
+spec:
+  hosts: [ratings]
+  http:
+  - route: [{destination: {host: ratings}}]
+    mirror: {host: reviews, subset: v2}
+";
+
+#[test]
+fn a_subset_that_another_route_or_mirror_names_stays() {
+    let made = after(&three(), &set("v1=90 v2=10"));
+    let planned = made.clone().with(COPIES).plan(&back_to(&three())).expect("a plan");
+    assert_eq!(gone(&planned), ["VirtualService shop/reviews"], "the copies would be lost");
+    assert!(codes(&planned, Severity::Info).contains("stays_behind"));
+    let unnamed = COPIES.replace(", subset: v2", "");
+    let planned = made.with(&unnamed).plan(&back_to(&three().with(&unnamed))).expect("a plan");
+    assert_eq!(gone(&planned), ["VirtualService shop/reviews", "DestinationRule shop/reviews"]);
+}
+
 #[test]
 fn what_may_not_be_deleted_stays_without_effect() {
     let now = after(&three(), &set("v1=90 v2=10"));

@@ -73,7 +73,10 @@ fn every_code_is_said_and_every_refusal_says_what_to_do_next() {
             assert!(lang.knows(&format!("code.{key}.text")), "{key} has no text");
             if code.status() >= 400 {
                 let said = text::refusal(lang, &Refusal::new(*code));
-                assert!(said.next.is_some_and(|next| !next.is_empty()), "{key} does not say what to do next");
+                assert!(
+                    said.next.is_some_and(|next| !next.to_string().is_empty()),
+                    "{key} does not say what to do next"
+                );
             }
         }
         assert!(!lang.knows("code.no_such_code.text"));
@@ -136,19 +139,19 @@ fn values_are_escaped_and_cannot_bring_marks_or_placeholders_of_their_own() {
         text::sentence(time::Clockface::new(Lang::En, None), check.code, &check.args).rich().to_string();
     let shown = "&lt;b&gt;&amp;&#34;&#39;**`%{n}";
     assert_eq!(rich, format!("<b>{shown}</b> has 0 of 3 pods ready. These requests would fail with 503."));
-    let plain = text::check(Lang::En, &check).text;
+    let plain = text::check(Lang::En, &check).text.to_string();
     assert_eq!(plain, format!("{evil} has 0 of 3 pods ready. These requests would fail with 503."));
 }
 
 #[test]
 fn a_value_that_is_missing_shows_a_dash() {
     let said = text::refusal(Lang::En, &Refusal::new(Code::UnknownVersion));
-    assert!(said.text.contains('–'), "{}", said.text);
+    assert!(said.text.to_string().contains('–'), "{}", said.text);
 }
 
 #[test]
 fn a_sentence_that_lacks_a_value_is_said_without_it_where_that_is_possible() {
-    let said = |refusal: Refusal| text::refusal(Lang::En, &refusal).text;
+    let said = |refusal: Refusal| text::refusal(Lang::En, &refusal).text.to_string();
     let refused = || Refusal::new(Code::ClusterRefused).arg("message", "no");
     assert_eq!(said(refused()), "Kubernetes refused the change: no");
     assert_eq!(
@@ -160,10 +163,30 @@ fn a_sentence_that_lacks_a_value_is_said_without_it_where_that_is_possible() {
 #[test]
 fn a_gitops_owner_is_told_with_the_exact_exemption_once_it_is_known() {
     let found = Check::new(Severity::Acknowledge, Code::GitOps).arg("tool", "Flux").arg("name", "apps");
-    let next = |check: &Check| text::check(Lang::En, check).next.unwrap();
+    let next = |check: &Check| text::check(Lang::En, check).next.unwrap().to_string();
     assert!(next(&found).ends_with("exempt the weights from its sync."));
     let planned = found.arg("pointer", "/spec/http").arg("kind", "VirtualService");
     assert!(next(&planned).contains("JSON pointer /spec/http"));
+}
+
+/// A sentence and its advice keep their marks and their values, by themselves and as one.
+#[test]
+fn names_are_code_in_a_sentence_and_in_its_advice_alike() {
+    for lang in Lang::ALL {
+        for code in Code::ALL {
+            let evil = "<i>`%{v}";
+            let refusal = Refusal::new(*code).arg("v", evil).arg("object", "VirtualService a/b").arg("n", 2);
+            let said = text::refusal(lang, &refusal);
+            let notice = text::refused(lang, &refusal);
+            let [text, next] = [Some(said.text.clone()), said.next.clone()]
+                .map(|part| part.map(|part| part.rich().to_string()));
+            assert_eq!(Some(notice.text.to_string()), text, "{code}");
+            assert_eq!(notice.more.map(|more| more.to_string()), next, "{code}");
+            let parts: Vec<String> = [text, next].into_iter().flatten().collect();
+            assert_eq!(said.whole().rich().to_string(), parts.join(" "), "{code}");
+            assert!(!parts.concat().contains("<i>"), "{code}");
+        }
+    }
 }
 
 #[test]

@@ -127,9 +127,12 @@ async fn what_shares_cannot_show_is_said_to_be_unjudged() {
     let service = app.get(SERVICE).await.json();
     assert_eq!(service["agreement"], json!({"verdict": "not_judged", "why": "rules"}), "{service}");
     for (lang, words) in [("en", "annot be judged from shares"), ("zh", "无法根据占比判断")] {
-        let ask = app.ask("GET", "/services/bookinfo/reviews?applied=2").header("cookie", &format!("lang={lang}"));
+        let ask =
+            app.ask("GET", "/services/bookinfo/reviews?applied=2").header("cookie", &format!("lang={lang}"));
         let page = ask.send().await;
-        for part in [page.between("id=\"progress\"", "</section>"), page.between("id=\"h-traffic\"", "</header>")] {
+        for part in
+            [page.between("id=\"progress\"", "</section>"), page.between("id=\"h-traffic\"", "</header>")]
+        {
             assert!(part.contains(words), "{part}");
         }
     }

@@ -3,7 +3,9 @@
 
 use serde_json::{Value, json};
 
-use super::{FAR, LOOKS, OWNER, RELEASES, SECOND, SECRET, command, history, town, until, waiting, wish};
+use super::{
+    FAR, LOOKS, OWNER, RELEASES, ROUTES_ONLY, SECOND, SECRET, command, history, town, until, waiting, wish,
+};
 use crate::support::app::TestApp;
 
 async fn changed(app: &TestApp) -> i64 {
@@ -120,4 +122,78 @@ async fn the_whole_history_is_no_right_to_every_object() {
     let file = app.ask("GET", "/api/v1/audit/export").token(super::NOBODY).send().await;
     assert!(file.body.contains("olga") && !file.body.contains(SECRET), "{}", file.body);
     assert_eq!(history(&app, "actor=olga").await[0]["id"].as_i64(), Some(entry));
+}
+
+/// What a person can see of `bookinfo/details`, surface by surface, without what every reading has of its own.
+async fn surfaces(app: &TestApp, token: &str) -> Vec<(&'static str, String)> {
+    let mut out = Vec::new();
+    for (what, path) in [
+        ("service", "/api/v1/services/bookinfo/details"),
+        ("list", "/api/v1/services?namespace=bookinfo"),
+        ("attention", "/api/v1/services?namespace=bookinfo&show=attention"),
+        ("history", "/api/v1/audit?service=bookinfo/details"),
+        ("export", "/api/v1/audit/export?service=bookinfo/details"),
+    ] {
+        let answer = app.ask("GET", path).token(token).send().await;
+        assert_eq!(answer.status, 200, "{path} by {token}: {}", answer.body);
+        out.push((what, answer.body));
+    }
+    for (what, path) in
+        [("page", "/services/bookinfo/details"), ("list page", "/services?namespace=bookinfo")]
+    {
+        out.push((what, page(app, token, path).await));
+    }
+    let ask = app.ask("POST", "/api/v1/services/bookinfo/details/traffic/preview").token(token);
+    let preview = ask.json(&json!({"weights": {"v1": 100}})).send().await;
+    out.push(("preview", preview.body));
+    out
+}
+
+/// Whether anything of it says that the host does not exist.
+fn tells(text: &str) -> bool {
+    ["host_missing", "no_host", "\"broken\"", "Broken", "does not exist"]
+        .iter()
+        .any(|word| text.contains(word))
+}
+
+#[tokio::test]
+async fn whether_a_service_of_another_namespace_exists_is_for_whoever_sees_that_namespace() {
+    let app = town().await;
+    let to = |host: &str, weight: u8| json!({"destination": {"host": host}, "weight": weight});
+    let route = json!([to("details", 90), to("vault.platform.svc.cluster.local", 10)]);
+    app.demo
+        .api
+        .put(json!({
+            "apiVersion": "networking.istio.io/v1", "kind": "VirtualService",
+            "metadata": {"namespace": "bookinfo", "name": "details"},
+            "spec": {"hosts": ["details"], "http": [{"route": route}]},
+        }))
+        .unwrap();
+    let path = "/api/v1/services/bookinfo/details";
+    crate::support::wait_for("the owner sees that it is missing", async || {
+        let service = app.ask("GET", path).token(OWNER).send().await.json();
+        let list =
+            app.ask("GET", "/api/v1/services?namespace=bookinfo&show=attention").token(OWNER).send().await;
+        (service["state"] == "broken" && list.body.contains("host_missing")).then_some(())
+    })
+    .await;
+    // The attempt of somebody who knows is a row of the history, with what was said to them.
+    let ask = app.ask("PUT", &format!("{path}/traffic")).token(OWNER).header("if-match", "\"1\"");
+    let refused = ask.json(&json!({"weights": {"v1": 100}, "reason": "r"})).send().await;
+    assert!((400..500).contains(&refused.status), "{}", refused.body);
+    for (token, may) in [(OWNER, true), (SECOND, true), (ROUTES_ONLY, false), (LOOKS, false)] {
+        for (surface, text) in surfaces(&app, token).await {
+            assert_eq!(tells(&text), may, "{surface} by {token}: {text}");
+        }
+    }
+    let state = async |token: &str| app.ask("GET", path).token(token).send().await.json()["split"].clone();
+    let before = state(LOOKS).await;
+    let mut vault = app.demo.api.get("Service", "bookinfo", "details").unwrap();
+    vault["metadata"] = json!({"namespace": "platform", "name": "vault"});
+    app.demo.api.put(vault).unwrap();
+    crate::support::wait_for("the owner sees that it is there", async || {
+        (app.ask("GET", path).token(OWNER).send().await.json()["state"] != "broken").then_some(())
+    })
+    .await;
+    assert_eq!(state(LOOKS).await, before, "it is there or not: the same to whoever may not know");
 }
