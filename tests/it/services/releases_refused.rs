@@ -1,6 +1,7 @@
 //! Wishes that cannot be: each is refused with its code and field, and nothing is stored.
 
 use serde_json::{Value, json};
+use sluice::domain::release::PauseReason;
 use sluice::services::Settings;
 use sluice::services::releases::ReleaseAsk;
 
@@ -117,4 +118,49 @@ async fn two_starts_at_one_moment_are_one_release() {
     assert_eq!(started, 1);
     let refused = first.err().or(second.err()).unwrap();
     assert_eq!(refused[0].code.as_str(), "release_owns_service");
+}
+
+#[tokio::test]
+async fn a_workload_with_pods_of_two_versions_is_not_scaled_for_one_of_them() {
+    let house = House::alive(None, Settings::default()).await;
+    let labels = json!({"app": "mixed", "version": "v1"});
+    deploy(&house, "mixed", labels);
+    house.edit_outside("Deployment", "shop", "mixed", |object| {
+        object["spec"]["selector"]["matchLabels"] = json!({"app": "mixed"});
+        object["spec"]["replicas"] = json!(2);
+    });
+    // A label on a running pod makes it another version's; the workload stays one.
+    let pods = async |house: &House| -> Vec<Value> {
+        let all = house.api.list("Pod", Some("shop")).into_iter().map(|pod| pod.value());
+        all.filter(|pod| pod["metadata"]["labels"]["app"] == "mixed").collect()
+    };
+    let two = async |house: &House| Some(pods(house).await).filter(|pods| pods.len() == 2);
+    let pod = house.until("it has two pods", two).await.swap_remove(0);
+    let name = pod["metadata"]["name"].as_str().unwrap();
+    house.edit_outside("Pod", "shop", name, |pod| pod["metadata"]["labels"]["version"] = json!("v2"));
+    let service = at("shop", "mixed");
+    house
+        .until("both versions are known", async |house| {
+            let overview = house.services.overview(&anna(), &service, 60).await.ok()?;
+            let ready = overview.snapshot.versions.iter().filter(|version| version.ready == 1).count();
+            (ready == 2).then_some(())
+        })
+        .await;
+    let spec = wish(|w| {
+        w["service"] = json!({"namespace": "shop", "name": "mixed"});
+        w["strategy"] = json!("replicas");
+        w["candidate"] = json!({"from": "adopt", "version": "v2"});
+        w["steps"] = json!([{"kind": "replicas", "candidate": 3}]);
+    });
+    let id = house.start(spec).await.id;
+    let paused = house.until_paused(id, PauseReason::Conflict).await;
+    let detail = paused.state.paused.and_then(|paused| paused.detail).expect("why");
+    assert_eq!(detail.code.as_str(), "workload_shared");
+    let object = detail.args.iter().find(|(name, _)| name == "object").map(|(_, object)| object.as_str());
+    assert_eq!(object, Some("mixed"));
+    assert_eq!(
+        house.api.get("Deployment", "shop", "mixed").unwrap()["spec"]["replicas"],
+        2,
+        "it is as it was"
+    );
 }
