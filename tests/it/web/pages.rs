@@ -116,3 +116,41 @@ async fn no_page_holds_inline_script_or_style() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_part_of_the_split_that_is_no_versions_is_named_in_the_bar_and_beside_the_total() {
+    let app = TestApp::open().await;
+    let edit = |kind: &str, edit: &dyn Fn(&mut serde_json::Value)| {
+        let mut object = app.demo.api.get(kind, "bookinfo", "reviews").unwrap();
+        edit(&mut object);
+        app.demo.api.put_as(object, "kubectl").unwrap();
+    };
+    let subsets = serde_json::json!([
+        {"name": "v1", "labels": {"version": "v1"}},
+        {"name": "all", "labels": {"app": "reviews"}},
+    ]);
+    edit("DestinationRule", &|rule| rule["spec"]["subsets"] = subsets.clone());
+    edit("VirtualService", &|route| {
+        let to = |subset: &str, weight: u8| serde_json::json!({"destination": {"host": "reviews", "subset": subset}, "weight": weight});
+        route["spec"]["http"] = serde_json::json!([{"route": [to("v1", 70), to("all", 20), to("v2", 10)]}]);
+    });
+    crate::support::wait_for("the new route is known", async || {
+        let service = app.get("/api/v1/services/bookinfo/reviews").await.json();
+        (service["declared_shared"][0]["percent"] == 20).then_some(())
+    })
+    .await;
+    for (lang, total, row, rest) in [
+        ("en", "70", "10% fails: no subset, 503", "all (v1, v2, v3) 20% · v2 fails, 503 10%"),
+        ("zh", "70", "10% 失败：无子集，503", "all (v1, v2, v3) 20% · v2 失败，503 10%"),
+    ] {
+        let cookie = format!("lang={lang}");
+        let page = app.ask("GET", "/services/bookinfo/reviews").header("cookie", &cookie).send().await;
+        assert_eq!(page.between("id=\"total\">", "</b>"), total);
+        assert!(page.between("data-version=\"v2\"", "</fieldset>").contains(row), "{lang}: {row}");
+        assert!(!page.between("data-version=\"v1\"", "</fieldset>").contains("503"), "{lang}");
+        assert!(page.between("id=\"rest\"", "</p>").contains(rest), "{lang}: {rest}");
+        let bar = page.between("<dl class=\"bars\">", "</dl>");
+        let part = rest.split(" · ").nth(1).unwrap();
+        assert!(bar.contains(part), "{lang}: {bar}");
+    }
+}
