@@ -30,7 +30,8 @@ pub struct Service {
     /// Every place where the service's traffic is split.
     pub routes: Vec<Route>,
     /// Percents of the default route for every version; null where requests are spread by pods. Versions that are
-    /// only reached by a shared subset are left out: their number is not declared.
+    /// only reached by a shared subset are left out: their number is not declared. What is missing to 100 goes to no
+    /// version of its own: `split` says where.
     #[schema(required = true)]
     pub declared: Option<Weights>,
     /// What the default route sends to subsets that hold several versions: no version's number is in it.
