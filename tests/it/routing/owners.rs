@@ -42,7 +42,7 @@ fn check(meta: &Value, expected: &str, advice: &str) {
     let checks = about_writers(&planned.checks);
     assert_eq!(checks.first().map(|check| check.code), found.first().map(|check| check.code), "{meta}");
     for check in checks.into_iter().chain(found) {
-        let next = text::check(Lang::En, check).next.unwrap_or_default();
+        let next = text::check(Lang::En, check).next.map(String::from).unwrap_or_default();
         assert!(next.contains(advice), "{meta}: {next}");
         assert!(!next.contains("%{"), "{meta}: {next}");
         assert_eq!(text::check(Lang::Zh, check).next.is_some(), check.severity > Severity::Info, "{meta}");
