@@ -232,6 +232,8 @@ codes! {
     /// What did not exist at the revision, and is not ours to delete.
     StaysBehind "stays_behind" 200,
     AddsSubset "adds_subset" 200,
+    /// A DestinationRule of the service's own takes the place of one that other services share.
+    CopiesRule "copies_rule" 200,
     RulesFollow "rules_follow" 200,
     MirrorWrites "mirror_writes" 200,
     HelmManaged "helm_managed" 200,

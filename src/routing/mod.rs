@@ -25,6 +25,7 @@ mod regexes;
 pub mod rule_input;
 mod validate;
 
+pub use fingerprint::is_of_before;
 pub use plan::checks;
 pub use plan::{applied, plan};
 
@@ -56,6 +57,18 @@ pub struct ChangeStamp {
 /// What the objects declare about the snapshot's service. Needs the views only, never the JSON.
 pub fn read(snapshot: &Snapshot) -> Routing {
     read::inspect(snapshot).routing
+}
+
+/// True when a recorded fingerprint is that of what a snapshot declares, whichever form it was recorded in.
+pub fn is_recorded(snapshot: &Snapshot, routing: &Routing, recorded: &str) -> bool {
+    recorded == routing.fingerprint
+        || (is_of_before(recorded) && fingerprint::is(&read::inspect(snapshot), recorded))
+}
+
+/// True when what an object's spec was before (`None` = it was not there) would decide something else about the
+/// snapshot's service than what it is now.
+pub fn decides(snapshot: &Snapshot, at: &ObjectRef, before: Option<&Value>) -> bool {
+    read(&plan::with_spec(snapshot, at, before)).fingerprint != read(snapshot).fingerprint
 }
 
 /// The specs of all objects that say something about the service: what the history keeps and what

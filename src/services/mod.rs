@@ -31,6 +31,7 @@ mod happenings;
 pub mod instances;
 mod outside;
 mod recovery;
+mod shared_objects;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicI64};

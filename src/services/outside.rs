@@ -57,10 +57,19 @@ impl Known {
             .unwrap_or_else(PoisonError::into_inner)
             .get(at)
             .map(|seen| seen.fingerprint.clone());
-        if known.is_none() {
+        let Some(known) = known else {
+            self.learn_from(at, snapshot, routing);
+            return true;
+        };
+        if *known == *routing.fingerprint {
+            return true;
+        }
+        let same = routing::is_recorded(snapshot, routing, &known);
+        if same {
+            // From now on in the form of today, which shared objects do not move.
             self.learn_from(at, snapshot, routing);
         }
-        known.is_none_or(|fingerprint| *fingerprint == *routing.fingerprint)
+        same
     }
 
     fn seen(&self, at: &ServiceRef) -> Option<Seen> {
@@ -82,7 +91,14 @@ impl Services {
         routing: &Routing,
     ) -> Result<bool, Refusal> {
         match self.inner.store.revision(at).await.map_err(unavailable)? {
-            Some(ServiceState { fingerprint: Some(known), .. }) => Ok(known == routing.fingerprint),
+            Some(ServiceState { fingerprint: Some(known), .. }) => {
+                let same = routing::is_recorded(snapshot, routing, &known);
+                // What was recorded in the form before was compared when Sluice started.
+                let seen = || self.inner.outside.seen(at).map(|seen| seen.fingerprint);
+                let at_start =
+                    routing::is_of_before(&known) && seen().is_some_and(|seen| *seen == *routing.fingerprint);
+                Ok(same || at_start)
+            }
             _ => Ok(self.inner.outside.is(at, snapshot, routing)),
         }
     }
@@ -149,9 +165,24 @@ impl Services {
                 edits.push(seen(object, Some(spec.clone()), None));
             }
         }
-        let managers = managers_of(snapshot, &edits);
+        // A rule of several services counts where it decides about this one.
+        edits.retain(|edit| {
+            edit.object.kind != Kind::DestinationRule
+                || routing::decides(snapshot, &edit.object, edit.before.as_ref())
+        });
+        let own = self.own_edits(snapshot, &edits).await?;
+        let others: Vec<EditRecord> =
+            edits.iter().filter(|edit| !own.contains_key(&edit.object)).cloned().collect();
+        if let Some(change) = Self::own_change(&edits, own) {
+            let weights = known.as_ref().and_then(|seen| seen.weights.clone());
+            let change = (change, recorded.is_some());
+            let revision = self.record_shared(at, snapshot, routing, weights, change).await?;
+            self.inner.outside.learn_from(at, snapshot, routing);
+            return Ok(revision);
+        }
+        let managers = managers_of(snapshot, &others);
         let now = self.inner.clock.now_ms();
-        if self.inner.others.see_write(&managers, &edits, now) {
+        if self.inner.others.see_write(&managers, &others, now) {
             tracing::warn!(service = %at, "another Sluice, or this one before its database was restored, made a change");
         }
         let intent = Intent {

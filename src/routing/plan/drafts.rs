@@ -113,6 +113,13 @@ pub fn applied(snapshot: &Snapshot, plan: &Plan) -> Snapshot {
     after
 }
 
+/// The snapshot with another spec of an object, or without the object.
+pub fn with_spec(snapshot: &Snapshot, at: &ObjectRef, spec: Option<&Value>) -> Snapshot {
+    let mut other = snapshot.clone();
+    place(&mut other, at, spec.map(|spec| serde_json::json!({ "spec": spec })));
+    other
+}
+
 /// Puts an object into the snapshot, or takes it out.
 fn place(snapshot: &mut Snapshot, at: &ObjectRef, json: Option<Value>) {
     match (at.kind, json.map(Arc::new)) {

@@ -61,12 +61,13 @@ impl Planner<'_> {
         self.drop_subsets(version)
     }
 
-    /// Subsets that hold this version and no other, in the rules of the service's own namespace.
+    /// Subsets that hold this version and no other, in the service's own rules of its own namespace. Routes of other
+    /// services may name those of a rule with a wildcard as host.
     fn drop_subsets(&mut self, version: &VersionName) -> Result<(), Refusal> {
         let home = &self.snapshot.service.at.namespace;
         for at in 0..self.snapshot.destination_rules.len() {
             let object = destination_rule(self.snapshot, at);
-            if object.kind != Kind::DestinationRule || object.namespace != *home {
+            if object.kind != Kind::DestinationRule || object.namespace != *home || !self.is_own_rule(at) {
                 continue;
             }
             let namer = self.before.namer(0);

@@ -13,8 +13,8 @@ use crate::domain::refusal::{Check, Code, Refusal, Severity};
 use crate::domain::routing::Dest;
 use crate::domain::service::{Labels, Version};
 
-use super::super::json;
 use super::super::read::{destination_rule, is_by, scope, selected, within};
+use super::super::{hosts, json};
 use super::Planner;
 
 /// A subset that this plan adds.
@@ -184,16 +184,25 @@ impl Planner<'_> {
             && matches!(&held[..], [only] if only.version.name == version.name && only.is_whole())
     }
 
-    /// The DestinationRule that the service's own namespace uses, when it stands in that namespace.
+    /// The service's own DestinationRule that its namespace uses, when it stands in that namespace. A rule with a
+    /// wildcard as host belongs to other services, too, and is never written.
     fn rule_at_home(&self) -> Option<ObjectRef> {
         let service = &self.snapshot.service.at.namespace;
-        let first = self.before.plain(0)?.from.first()?;
-        let at = destination_rule(self.snapshot, *first);
-        (at.namespace == *service).then_some(at)
+        let first = *self.before.plain(0)?.from.first()?;
+        let at = destination_rule(self.snapshot, first);
+        (at.namespace == *service && self.is_own_rule(first)).then_some(at)
     }
 
-    /// Creates the service's DestinationRule with one subset a version. What its namespace used before
-    /// (a rule of the root namespace) would be shadowed by it, so it is taken over as it is.
+    /// True for a rule whose host is the service's and no wildcard.
+    pub fn is_own_rule(&self, at: usize) -> bool {
+        let object = &self.snapshot.destination_rules[at].object;
+        let domain = &*self.snapshot.mesh.cluster_domain;
+        hosts::is(&object.spec.host, &object.meta.namespace, domain, &self.before.host)
+    }
+
+    /// Creates the service's DestinationRule with one subset a version. What its namespace used before (a rule of
+    /// the root namespace, or one with a wildcard as host) would be shadowed by it: Istio merges nothing of two
+    /// hosts, so it is taken over as it is.
     fn create_rule(&mut self, needed: &VersionName, scope: &Labels) -> Result<(), Refusal> {
         let at = self.free_object_name(Kind::DestinationRule);
         let shadowed: Vec<ObjectRef> = self
@@ -209,6 +218,10 @@ impl Planner<'_> {
             };
             if let Some(policy) = held.get("trafficPolicy").filter(|policy| !policy.is_null()) {
                 spec.entry("trafficPolicy").or_insert_with(|| policy.clone());
+            }
+            let to = held.get("exportTo").filter(|to| !to.is_null() && object.namespace == at.namespace);
+            if let Some(to) = to {
+                spec.entry("exportTo").or_insert_with(|| to.clone());
             }
             for subset in held.get("subsets").and_then(Value::as_array).into_iter().flatten() {
                 if !subsets.iter().any(|other| other.get("name") == subset.get("name")) {
@@ -242,19 +255,25 @@ impl Planner<'_> {
         }
         spec.insert("subsets".to_owned(), Value::Array(subsets));
         self.drafts.create(at.clone(), json::created(&at, Value::Object(spec)));
+        if let Some(shadowed) = shadowed.first() {
+            let check = Check::new(Severity::Info, Code::CopiesRule);
+            self.note(check.arg("object", &at).arg("other", shadowed));
+        }
         Ok(())
     }
 
-    /// A name that means nothing else to anybody. A rule of another namespace that already has a subset of
-    /// this name with the same labels means the same pods: its clients then follow the route too.
+    /// A name that means nothing else to anybody who looks the service's subsets up. A rule of another namespace that
+    /// already has a subset of this name with the same labels means the same pods: its clients then follow the route
+    /// too.
     fn free_subset_name(&self, base: &str, labels: &Labels) -> String {
         let service = self.snapshot.service.at.namespace.as_str();
         let same = |subset: &Subset| is_by(subset, labels);
         let taken = |name: &str| {
             self.added.iter().any(|added| added.name == name)
-                || self.snapshot.destination_rules.iter().any(|held| {
-                    let elsewhere = *held.object.meta.namespace != *service;
-                    let mut named = held.object.spec.subsets.iter().filter(|subset| &*subset.name == name);
+                || self.before.effective.iter().flatten().any(|rule| {
+                    let of = |at: &usize| &*self.snapshot.destination_rules[*at].object.meta.namespace;
+                    let elsewhere = rule.from.iter().all(|at| of(at) != service);
+                    let mut named = rule.subsets.iter().filter(|subset| &*subset.name == name);
                     named.any(|subset| !(elsewhere && same(subset)))
                 })
         };

@@ -29,9 +29,13 @@ impl Services {
         let at = release.at();
         let filter = Filter { service: Some(at.clone()), ..Filter::default() };
         let page = self.inner.store.entries(&filter, None, LOOK_BACK).await.map_err(unavailable)?;
-        let Some(seen) = page.items.iter().find(|entry| is_outside(entry)) else { return Ok(None) };
+        // Nobody else changes the service while the release moves it, but by an object that it shares with others.
+        let is_ours =
+            |entry: &Entry| entry.intent.details.release.as_ref().is_some_and(|mark| mark.id == release.id);
         let revision = |entry: &Entry| entry.outcome.as_ref().and_then(|outcome| outcome.revision);
-        let ours = page.items.iter().filter(|entry| !is_outside(entry)).find_map(revision);
+        let foreign = |entry: &&Entry| !is_ours(entry) && (is_outside(entry) || revision(entry).is_some());
+        let Some(seen) = page.items.iter().find(foreign) else { return Ok(None) };
+        let ours = page.items.iter().filter(|entry| !foreign(entry)).find_map(revision);
         let now = page.items.iter().find_map(revision);
         let now = self.specs(at, now).await?;
         let before = self.specs(at, ours).await?;
@@ -47,7 +51,10 @@ impl Services {
         }
         diffs.retain(|(_, lines)| !lines.is_empty());
         let diffs = self.shown_diffs(&who.identity, diffs).await;
-        let by = seen.intent.details.managers.clone();
+        let mut by = seen.intent.details.managers.clone();
+        if !is_outside(seen) {
+            by = vec![seen.intent.actor.clone()];
+        }
         Ok(Some(Difference { entry: seen.id, at_ms: seen.intent.at_ms, by, diffs }))
     }
 

@@ -73,3 +73,51 @@ fn it_needs_no_json() {
     assert!(same(&cached, &usual().with(EDGE)));
     assert_eq!(three().read().fingerprint, "");
 }
+
+/// A rule of every service in the namespace.
+fn wide(spec: &str) -> String {
+    format!(
+        "kind: DestinationRule\nmetadata: {{name: wide}}\nspec:\n  host: '*.shop.svc.cluster.local'\n{spec}"
+    )
+}
+
+#[test]
+fn a_rule_of_several_services_counts_where_it_decides() {
+    let of = |labels: &str, more: &str| {
+        wide(&format!(
+            "  subsets: [{{name: v1, labels: {{{labels}}}}}, {{name: v2, labels: {{version: v2}}}}{more}]\n"
+        ))
+    };
+    let now = of("version: v1", "");
+    let another = of("version: v1", ", {name: v1-0-b, labels: {version: V1.0_b}}");
+    let moved = of("version: v3", "");
+    // A closer rule wins: nothing of the wide one counts, not even that it is there.
+    let base = usual().with(&now);
+    for (other, what) in [(&another, "a subset more"), (&moved, "other labels")] {
+        assert!(same(&base, &usual().with(other)), "{what}");
+    }
+    assert!(same(&base, &usual()), "no wide rule");
+    // Without one, what the routes name counts.
+    let base = three().with(&now).with(ALL_V1);
+    assert!(same(&base, &three().with(&another).with(ALL_V1)), "a subset of another service");
+    assert!(!same(&base, &three().with(&moved).with(ALL_V1)), "the labels of a subset in use");
+    assert!(!same(&base, &three().with(ALL_V1)), "the rule is gone");
+    let private = now.replace("  subsets", "  exportTo: [\".\"]\n  subsets");
+    assert!(!same(&base, &three().with(&private).with(ALL_V1)), "others do not see it");
+    // Where no route names a subset, no rule decides anything.
+    assert_eq!(three().with(&now).read().fingerprint, "");
+    assert_eq!(three().with(&wide("  trafficPolicy: {tls: {mode: ISTIO_MUTUAL}}\n")).read().fingerprint, "");
+}
+
+#[test]
+fn a_rule_of_callers_elsewhere_counts_for_them() {
+    let elsewhere = |labels: &str| {
+        format!(
+            "kind: DestinationRule\nmetadata: {{name: mine, namespace: client}}\nspec:\n  \
+             host: reviews.shop.svc.cluster.local\n  subsets: [{{name: v1, labels: {{{labels}}}}}]\n"
+        )
+    };
+    let base = usual().with(&elsewhere("version: v1"));
+    assert!(!same(&base, &usual()));
+    assert!(!same(&base, &usual().with(&elsewhere("version: v2"))));
+}

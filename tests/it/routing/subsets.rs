@@ -106,17 +106,68 @@ fn labels_of_a_subset_are_never_touched() {
     assert_eq!(spec["subsets"][2], json!({"name": "v2-2", "labels": {"version": "v2"}}));
 }
 
+/// A rule of every service in the namespace.
+const WIDE: &str = "
+kind: DestinationRule
+metadata: {name: wide}
+spec:
+  host: '*.shop.svc.cluster.local'
+  exportTo: ['*']
+  trafficPolicy: {tls: {mode: ISTIO_MUTUAL}}
+  subsets:
+  - {name: v1, labels: {version: v1}, later: 1}
+  - {name: v2, labels: {version: v9}}
+";
+
 #[test]
-fn the_rule_of_the_services_namespace_is_the_one_that_grows() {
-    let wide = SUBSETS
-        .replace("name: reviews}", "name: wide}")
-        .replace("host: reviews", "host: '*.shop.svc.cluster.local'")
-        .replace("  - {name: v3, labels: {version: v3}}\n", "");
-    let world = three().with(&wide).with(ALL_V1);
-    let planned = world.plan(&set("v3=100")).expect("a plan");
+fn a_rule_of_several_services_is_copied_and_never_written() {
+    let world = three().with(WIDE).with(ALL_V1);
+    let planned = world.plan(&set("v1=40 v3=60")).expect("a plan");
     let told: Vec<String> = planned.plan.edits().map(|edit| edit.object.to_string()).collect();
-    assert_eq!(told, ["DestinationRule shop/wide", "VirtualService shop/reviews"]);
-    // A client's own rule is never written: it would have to be asked for its subset.
+    assert_eq!(told, ["DestinationRule shop/reviews", "VirtualService shop/reviews"]);
+    let info = codes(&planned, Severity::Info);
+    assert!(info.contains("copies_rule") && info.contains("creates_objects"), "{info}");
+    // Istio merges nothing of rules for two hosts: what callers had from the wide one, they keep.
+    assert_eq!(
+        world.after(&planned).spec(Kind::DestinationRule, "reviews"),
+        json!({
+            "host": "reviews.shop.svc.cluster.local",
+            "exportTo": ["*"],
+            "trafficPolicy": {"tls": {"mode": "ISTIO_MUTUAL"}},
+            "subsets": [
+                {"name": "v1", "labels": {"version": "v1"}, "later": 1},
+                {"name": "v2", "labels": {"version": "v9"}},
+                {"name": "v2-2", "labels": {"version": "v2"}},
+                {"name": "v3", "labels": {"version": "v3"}},
+            ]
+        })
+    );
+    check(&world, "v1=40 v3=60", "http → reviews/v1:40 reviews/v3:60");
+    // Where the wide rule has what is needed, nothing is made.
+    let planned = three().with(WIDE).with(ALL_V1).plan(&set("v1=100")).expect("a plan");
+    assert!(planned.plan.edits().all(|edit| edit.object.kind == Kind::VirtualService));
+}
+
+#[test]
+fn names_that_a_closer_rule_hides_are_free() {
+    let own = "{name: v1, labels: {version: v1}}";
+    let world = three().with(WIDE).with(&rule(own)).with(ALL_V1);
+    check(&world, "v1=50 v2=50", "http → reviews/v1:50 reviews/v2:50");
+}
+
+#[test]
+fn retiring_leaves_the_rules_of_several_services_alone() {
+    let wide = WIDE.replace("version: v9", "version: v2");
+    let world = three().with(&wide).with(&http("v1:100 v2:0"));
+    let planned =
+        world.plan(&sluice::domain::command::Command::Retire { version: "v2".into() }).expect("a plan");
+    let told: Vec<String> = planned.plan.edits().map(|edit| edit.object.to_string()).collect();
+    assert_eq!(told, ["VirtualService shop/reviews"]);
+}
+
+#[test]
+fn a_rule_of_another_namespace_is_never_written() {
+    // Its callers would have to be asked for the subset.
     let shadow = "
 kind: DestinationRule
 metadata: {name: mine, namespace: client}

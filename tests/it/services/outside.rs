@@ -98,3 +98,106 @@ async fn what_changed_while_sluice_was_away_is_told_at_the_next_start() {
     assert_eq!(newest.outcome.unwrap().revision, Some(2));
     assert_eq!(newest.intent.actor, "kubectl-patch");
 }
+
+/// A rule of every service of bookinfo.
+fn wide(subsets: serde_json::Value) -> serde_json::Value {
+    json!({
+        "apiVersion": "networking.istio.io/v1", "kind": "DestinationRule",
+        "metadata": { "name": "wide", "namespace": "bookinfo" },
+        "spec": { "host": "*.bookinfo.svc.cluster.local", "subsets": subsets },
+    })
+}
+
+async fn rows(house: &House) -> Vec<(String, usize)> {
+    let mut rows = Vec::new();
+    for name in ["details", "mongodb", "productpage", "ratings", "reviews"] {
+        rows.push((name.to_owned(), house.history(&at("bookinfo", name)).await.len()));
+    }
+    rows
+}
+
+#[tokio::test]
+async fn a_shared_rule_is_no_edit_of_services_that_it_decides_nothing_about() {
+    let house = House::new().await;
+    let v1 = json!({ "name": "v1", "labels": { "version": "v1" } });
+    house.api.put_as(wide(json!([v1.clone()])), "kubectl-create").unwrap();
+    house.api.delete("DestinationRule", "bookinfo", "reviews").unwrap();
+    let reviews = at("bookinfo", "reviews");
+    // Reviews has lost its own rule: that is an edit, of reviews alone.
+    house
+        .until("the edit is in the history", async |house| house.history(&reviews).await.into_iter().next())
+        .await;
+    let before = rows(&house).await;
+    assert!(before.iter().all(|(name, rows)| (*rows > 0) == (name == "reviews")), "{before:?}");
+    // Somebody gives the shared rule a subset that no route names.
+    house.edit_outside("DestinationRule", "bookinfo", "wide", |rule| {
+        rule["spec"]["subsets"] = json!([v1, { "name": "beta", "labels": { "version": "V1.0_b" } }]);
+    });
+    // Sluice needs a subset that the shared rule lacks: it makes a rule for this service.
+    let seen = house.until("the watch has it", async |house| {
+        let preview =
+            house.services.preview(&anna(), &reviews, &weights(&[("v1", 90), ("v2", 10)]), &[]).await;
+        preview.ok().filter(|preview| preview.refusal.is_none())
+    });
+    seen.await;
+    house.change(weights(&[("v1", 90), ("v2", 10)]), &reviews, &[]).await.unwrap();
+    let shared = house.api.get("DestinationRule", "bookinfo", "wide").unwrap();
+    assert_eq!(shared["spec"]["subsets"].as_array().unwrap().len(), 2, "{shared}");
+    let own = house.api.get("DestinationRule", "bookinfo", "reviews").unwrap();
+    assert_eq!(own["spec"]["host"], "reviews.bookinfo.svc.cluster.local");
+    // A change of another service ends the wait: its events come after those of the shared rule.
+    house.change(weights(&[("v1", 80), ("v2", 20)]), &at("bookinfo", "ratings"), &[]).await.unwrap();
+    let mut expected = before;
+    for (name, rows) in &mut expected {
+        *rows += usize::from(name == "reviews" || name == "ratings");
+    }
+    assert_eq!(rows(&house).await, expected);
+}
+
+#[tokio::test]
+async fn our_own_write_of_a_shared_object_is_not_an_outside_edit_of_the_others() {
+    let house = House::new().await;
+    let (reviews, details) = (at("bookinfo", "reviews"), at("bookinfo", "details"));
+    house.edit_outside("VirtualService", "bookinfo", "reviews", |object| {
+        object["spec"]["hosts"] =
+            json!(["reviews.bookinfo.svc.cluster.local", "details.bookinfo.svc.cluster.local"]);
+    });
+    house
+        .until("the edit is in the history of both", async |house| {
+            let both = (house.history(&details).await.len(), house.history(&reviews).await.len());
+            (both == (1, 1)).then_some(())
+        })
+        .await;
+    let ours = house.change(weights(&[("v1", 90), ("v2", 10)]), &reviews, &["host_shared"]).await.unwrap();
+    let entry = house
+        .until("the other service has the change", async |house| {
+            let newest = house.history(&details).await.into_iter().next()?;
+            (newest.intent.action != Action::OutsideEdit).then_some(newest)
+        })
+        .await;
+    let outcome = entry.outcome.unwrap();
+    assert_eq!((entry.intent.action, outcome.ending), (Action::SetTraffic, Ending::Applied));
+    assert_eq!((entry.intent.actor.as_str(), entry.intent.channel), ("anna", Channel::Api));
+    assert_eq!(entry.intent.change, ours.entry.intent.change, "rows of one change have its id");
+    assert_eq!((outcome.revision, entry.intent.reason.as_str()), (Some(2), "REV-231"));
+    let overview = house.services.overview(&anna(), &details, 60).await.unwrap();
+    assert_ne!(overview.state, State::ChangedOutside);
+    // Going back there goes back to what was before.
+    let specs = house.store.specs_at(&details, 1).await.unwrap().unwrap();
+    assert_eq!(specs[0].1["http"][0]["route"][0]["weight"], 100);
+    // An edit of the same object by somebody else is one, whatever the object says of us.
+    tokio::time::sleep(std::time::Duration::from_millis(1100)).await;
+    house.edit_outside("VirtualService", "bookinfo", "reviews", |object| {
+        object["spec"]["http"][0]["route"][0]["weight"] = json!(70);
+        object["spec"]["http"][0]["route"][1]["weight"] = json!(30);
+    });
+    let entry = house
+        .until("the edit is in the history", async |house| {
+            house.history(&details).await.into_iter().next().filter(|entry| {
+                entry.intent.action == Action::OutsideEdit
+                    && entry.outcome.as_ref().is_some_and(|outcome| outcome.revision == Some(3))
+            })
+        })
+        .await;
+    assert_eq!(entry.intent.actor, "kubectl-edit");
+}
