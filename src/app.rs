@@ -162,7 +162,11 @@ fn announce(address: SocketAddr, demo: bool) {
     if demo {
         let _ = write!(
             lines,
-            "\nApplications to watch: http://{address}/demo/bookinfo/productpage  http://{address}/demo/weather\n\
+            "\nTry first:\n  \
+             1. Move reviews to 30/70: http://{address}/services/bookinfo/reviews\n  \
+             2. Watch a release that runs: http://{address}/releases?service=shop/pricing\n  \
+             3. Look at a release that paused automatically: http://{address}/releases?service=shop/newsletter\n\
+             Applications to watch: http://{address}/demo/bookinfo/productpage  http://{address}/demo/weather\n\
              This is a demo in memory. End it with Ctrl-C."
         );
     }

@@ -97,6 +97,7 @@ document.addEventListener('submit', async event => {
   const action = button?.getAttribute('formaction') || form.getAttribute('action');
   const lost = () => {
     $$('.lost').forEach(el => el.remove());
+    $$('#pending .busy').forEach(el => { el.hidden = true; });
     const note = $('#t-lost').content.firstElementChild.cloneNode(true);
     (button?.closest('.acts, footer') || form).before(note);
     note.focus();
@@ -139,6 +140,8 @@ document.addEventListener('htmx:config:request', event => {
 });
 document.addEventListener('htmx:before:response', event => {
   const { response, sourceElement } = event.detail.ctx;
+  // The form is being sent: a check that was asked for before would show an older state over the answer.
+  if (sluice.sending && sourceElement.id === 'weights') return event.preventDefault();
   if (response.status === 401 || new URL(response.raw.url, location.href).pathname === '/login') {
     event.preventDefault();
     sluice.signIn(sourceElement.closest('form') || $('#weights'));
@@ -190,6 +193,10 @@ document.addEventListener('click', event => {
     const off = sluice.cookie('keys') !== 'off';
     sluice.cookie('keys', off ? 'off' : 'on');
     el.setAttribute('aria-pressed', !off);
+  } else if ((el = on('[data-fold]'))) {
+    const open = el.getAttribute('aria-expanded') !== 'true';
+    el.setAttribute('aria-expanded', open);
+    $$(`[data-in="${CSS.escape(el.dataset.fold)}"]`, el.closest('tbody')).forEach(row => row.classList.toggle('shown', open));
   } else if ((el = on('a[data-detail]')) && !event.ctrlKey && !event.metaKey && !event.shiftKey) {
     event.preventDefault();
     const row = el.closest('tr');
@@ -216,18 +223,55 @@ document.addEventListener('change', event => {
 // ---- keys: "/" search, g + letter go, j/k rows, e first weight, Ctrl+Enter apply, "?" help. None changes anything. ----
 
 let afterG = 0;
+const rowLinks = () => $$('tbody[data-rows] > tr > td:first-child a').filter(link => link.offsetParent);
+
+// The filter of a list: Enter opens the first match, as soon as the list is the one for what was typed; ↓ goes to the rows.
+let toOpen = null;
+const listIsFor = text => (new URLSearchParams(location.search).get('q') ?? '') === text;
+function openFirst() {
+  const field = toOpen, link = rowLinks()[0];
+  if (!field || !listIsFor(field.value.trim())) return;
+  toOpen = null;
+  if (!link) return;
+  link.focus();
+  link.click();
+}
+for (const name of ['htmx:after:swap', 'htmx:after:history:update']) document.addEventListener(name, () => setTimeout(openFirst));
+document.addEventListener('input', () => { toOpen = null; });
+function inFilter(event, field) {
+  if (event.key === 'Enter' && field.value.trim() !== '' && !event.isComposing) {
+    toOpen = field;
+    if (listIsFor(field.value.trim())) { event.preventDefault(); openFirst(); }
+  } else if (event.key === 'ArrowDown' && rowLinks()[0]) {
+    event.preventDefault();
+    rowLinks()[0].focus();
+  }
+}
+
+/** Why the form cannot be sent is said, and what can be done about it gets the focus. */
+function sayWhyNot(form) {
+  const why = form.id === 'weights' ? $('#apply-why') : null;
+  const first = $$('#preview input[name=ack], dialog[open] input[name=ack]').find(box => !box.checked)
+    ?? $$('input, textarea, select', form).find(field => !field.validity.valid);
+  if (why) sluice.announce(why.textContent);
+  first?.focus();
+  first?.scrollIntoView({ block: 'nearest' });
+}
 document.addEventListener('keydown', event => {
   if (event.key === 'Enter' && (event.ctrlKey || event.metaKey)) {
     const form = event.target.form || event.target.closest('form');
     const apply = form && (form.id === 'weights' ? $('#apply-btn') : $('button.pri', form));
-    if (apply && form.matches('[data-send]')) apply.click();
+    if (!apply || !form.matches('[data-send]')) return;
+    if (apply.getAttribute('aria-disabled') === 'true' && !sluice.sending) sayWhyNot(form); else apply.click();
     return;
   }
   if (event.key === 'Escape') $$('details.menu[open]').forEach(menu => { menu.open = false; $('summary', menu).focus(); });
   if (sluice.cookie('keys') === 'off' || event.ctrlKey || event.metaKey || event.altKey || $('dialog[open]')) return;
+  const filter = event.target.closest('form.tools[hx-get] input[type=search]');
+  if (filter) return inFilter(event, filter);
   if (event.target.closest('input:not([type=range]), textarea, select')) return;
   if (event.key === '/') {
-    const find = ['#q', '#aq', '#find'].map(id => $(id)).find(el => el?.offsetParent); // the page's own filter first
+    const find = ['#find', '#q', '#aq'].map(id => $(id)).find(el => el?.offsetParent); // the box that shows this key first
     if (find) { event.preventDefault(); find.focus(); }
   } else if (event.key === '?') {
     $('#keys').showModal();
@@ -236,10 +280,10 @@ document.addEventListener('keydown', event => {
   } else if (event.timeStamp - afterG < 1200 && $(`[data-go="${CSS.escape(event.key)}"]`)) {
     afterG = 0;
     $(`[data-go="${CSS.escape(event.key)}"]`).click();
-  } else if (event.key === 'j' || event.key === 'k') {
-    const rows = $$('tbody[data-rows] > tr > td:first-child a'), at = rows.indexOf(document.activeElement);
-    const next = rows[event.key === 'j' ? Math.min(at + 1, rows.length - 1) : Math.max(at - 1, 0)];
-    if (next) next.focus();
+  } else if (event.key === 'j' || event.key === 'k' || (/^Arrow(Down|Up)$/.test(event.key) && rowLinks().includes(document.activeElement))) {
+    const rows = rowLinks(), at = rows.indexOf(document.activeElement);
+    const next = rows[/j|Down/.test(event.key) ? Math.min(at + 1, rows.length - 1) : Math.max(at - 1, 0)];
+    if (next) { event.preventDefault(); next.focus(); }
   } else if (event.key === 'e') {
     const first = $('#weights input[type=range]:not(:disabled)');
     if (first) { event.preventDefault(); first.focus(); }

@@ -11,8 +11,16 @@
   const hasField = el => el.matches('input, select, textarea') || el.querySelector('input, select, textarea');
 
   const typing = () => document.activeElement.matches('main :is(input, select, textarea)');
-  /** While somebody edits, nothing comes or goes above: what they look at would move. */
-  const mustWait = el => el.contains(document.activeElement) || 'waits' in el.dataset && (sluice.dirty() || typing() || $('dialog[open]'));
+  // Between pressing and letting go of the button an element that is replaced gets no click, and not every browser
+  // focuses what is pressed.
+  let pressed = null;
+  addEventListener('pointerdown', event => { pressed = event.target; }, true);
+  const letGo = () => setTimeout(() => { pressed = null; flush(); });
+  for (const name of ['pointerup', 'pointercancel', 'dragend']) addEventListener(name, letGo, true);
+  addEventListener('blur', letGo); // of the window: it never hears of a button that is let go elsewhere
+
+  /** While somebody edits or presses, nothing comes or goes above: what they look at would move. */
+  const mustWait = el => el.contains(document.activeElement) || el.contains(pressed) || 'waits' in el.dataset && (sluice.dirty() || typing() || $('dialog[open]'));
 
   function put(id, html) {
     const old = document.getElementById(id);
@@ -129,9 +137,11 @@
     if (await follow()) sluice.announce(sluice.say('elsewhere', { by }));
   }
 
-  document.addEventListener('focusout', () => setTimeout(() => {
+  /** Puts what had to wait. */
+  function flush() {
     for (const [id, html] of [...deferred]) { deferred.delete(id); put(id, html); }
-  }));
+  }
+  document.addEventListener('focusout', () => setTimeout(flush));
   document.addEventListener('click', event => {
     if (event.target.closest('[data-retry]')) open();
     if (event.target.closest('[data-more]')) {

@@ -204,7 +204,7 @@ if (typeof document !== 'undefined') {
   });
   document.addEventListener('htmx:finally:request', event => {
     const { sourceElement, status } = event.detail.ctx;
-    if (sourceElement?.id !== 'weights' || status === 'swapped' || /Abort/.test(status)) return;
+    if (sourceElement?.id !== 'weights' || status === 'swapped' || sluice.sending || /Abort/.test(status)) return;
     $('#pending .busy').hidden = true;
     $('#preview').removeAttribute('aria-busy');
     if (!$('#pending .lost')) $('#preview').before($('#t-unchecked').content.firstElementChild.cloneNode(true));

@@ -376,6 +376,8 @@ pub struct Filter {
     pub to_ms: Option<i64>,
     /// Words in service, actor, reason, request id, change id or revision.
     pub text: Option<String>,
+    /// Leaves out what releases record by themselves while they run as planned ([`Entry::is_routine`]).
+    pub changes_only: bool,
     /// Entries of these namespaces only (and entries without a service, of the person itself);
     /// `None` = all.
     pub namespaces: Option<Vec<Namespace>>,

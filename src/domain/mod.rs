@@ -25,6 +25,7 @@ pub mod class;
 
 pub mod actor;
 pub mod audit;
+pub mod as_of;
 pub mod progress;
 pub mod session;
 
@@ -32,3 +33,4 @@ pub mod agreement;
 pub mod overview;
 
 pub mod release;
+pub mod release_entries;

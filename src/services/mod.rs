@@ -11,6 +11,7 @@ pub use change::check_reason;
 
 mod beyond;
 pub mod catalog;
+pub mod as_of;
 pub mod history;
 mod index;
 mod lists;

@@ -25,6 +25,7 @@ pub(super) struct Search {
 const UNDER_ONE_KEY: &str = "
     SELECT seq FROM listing
     WHERE key = ?1 AND seq >= ?2 AND seq < ?3 AND at_ms >= ?4 AND at_ms < ?5
+      AND (?7 = 0 OR NOT EXISTS (SELECT 1 FROM routine r WHERE r.seq = listing.seq))
     ORDER BY seq DESC LIMIT ?6";
 
 /// Several keys: first the newest row under each; only keys among whose newest rows the page can lie are
@@ -34,6 +35,7 @@ const UNDER_KEYS: &str = "
         SELECT j.value, (
             SELECT l.seq FROM listing l
             WHERE l.key = j.value AND l.seq >= ?2 AND l.seq < ?3 AND l.at_ms >= ?4 AND l.at_ms < ?5
+              AND (?7 = 0 OR NOT EXISTS (SELECT 1 FROM routine r WHERE r.seq = l.seq))
             ORDER BY l.seq DESC LIMIT 1)
         FROM json_each(?1) j),
     lowest (seq) AS MATERIALIZED (
@@ -42,18 +44,21 @@ const UNDER_KEYS: &str = "
     FROM heads h CROSS JOIN listing l
     WHERE h.seq >= (SELECT seq FROM lowest)
       AND l.key = h.key AND l.seq <= h.seq AND l.at_ms >= ?4 AND l.at_ms < ?5
+      AND (?7 = 0 OR NOT EXISTS (SELECT 1 FROM routine r WHERE r.seq = l.seq))
       AND l.seq >= coalesce((
             SELECT f.seq FROM listing f
             WHERE f.key = h.key AND f.seq >= (SELECT seq FROM lowest) AND f.seq <= h.seq
               AND f.at_ms >= ?4 AND f.at_ms < ?5
+              AND (?7 = 0 OR NOT EXISTS (SELECT 1 FROM routine r WHERE r.seq = f.seq))
             ORDER BY f.seq DESC LIMIT 1 OFFSET ?6 - 1), (SELECT seq FROM lowest))
     ORDER BY l.seq DESC LIMIT ?6";
 
 const WITH_TEXT: &str = "
     SELECT t.rowid FROM audit_text t CROSS JOIN audit a ON a.seq = t.rowid
     WHERE t.audit_text MATCH ?1 AND t.rowid >= ?2 AND t.rowid < ?3 AND a.at_ms >= ?4 AND a.at_ms < ?5
+      AND (?7 = 0 OR NOT EXISTS (SELECT 1 FROM routine r WHERE r.seq = a.seq))
       AND NOT EXISTS (
-        SELECT 1 FROM json_each(?7) w
+        SELECT 1 FROM json_each(?8) w
         WHERE instr(a.search, w.value) = 0 AND instr(a.ids, char(9) || w.value || char(9)) = 0)
     ORDER BY t.rowid DESC LIMIT ?6";
 
@@ -61,14 +66,16 @@ const COUNT_UNDER_KEYS: &str = "
     SELECT count(*) FROM (
         SELECT 1 FROM json_each(?1) j CROSS JOIN listing l
         WHERE l.key = j.value AND l.seq >= ?2 AND l.seq < ?3 AND l.at_ms >= ?4 AND l.at_ms < ?5
+          AND (?7 = 0 OR NOT EXISTS (SELECT 1 FROM routine r WHERE r.seq = l.seq))
         LIMIT ?6)";
 
 const COUNT_WITH_TEXT: &str = "
     SELECT count(*) FROM (
         SELECT 1 FROM audit_text t CROSS JOIN audit a ON a.seq = t.rowid
         WHERE t.audit_text MATCH ?1 AND t.rowid >= ?2 AND t.rowid < ?3 AND a.at_ms >= ?4 AND a.at_ms < ?5
+          AND (?7 = 0 OR NOT EXISTS (SELECT 1 FROM routine r WHERE r.seq = a.seq))
           AND NOT EXISTS (
-            SELECT 1 FROM json_each(?7) w
+            SELECT 1 FROM json_each(?8) w
             WHERE instr(a.search, w.value) = 0 AND instr(a.ids, char(9) || w.value || char(9)) = 0)
         LIMIT ?6)";
 
@@ -122,6 +129,7 @@ impl Search {
             (None, keys) => sqlx::query_scalar(UNDER_KEYS).bind(keys::json(keys)),
         };
         let query = query.bind(self.low).bind(high).bind(self.from_ms).bind(self.to_ms).bind(most);
+        let query = query.bind(self.filter.changes_only);
         let query = match &self.question {
             Some(question) => query.bind(&question.words),
             None => query,
@@ -139,7 +147,7 @@ impl Search {
             None => sqlx::query_scalar(COUNT_UNDER_KEYS).bind(keys::json(&self.keys)),
         };
         let query = query.bind(self.low).bind(self.high).bind(self.from_ms).bind(self.to_ms);
-        let query = query.bind(most.cast_signed());
+        let query = query.bind(most.cast_signed()).bind(self.filter.changes_only);
         let query = match &self.question {
             Some(question) => query.bind(&question.words),
             None => query,
@@ -159,6 +167,7 @@ impl Search {
             && filter.actor.as_ref().is_none_or(|actor| intent.actor == *actor)
             && filter.action.is_none_or(|action| intent.action == action)
             && filter.ending.is_none()
+            // An open intent is never routine: nothing is known of its end.
             && (self.from_ms..self.to_ms).contains(&intent.at_ms)
             && self.question.as_ref().is_none_or(|question| question.matches(&text::searchable(entry)))
     }

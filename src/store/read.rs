@@ -181,6 +181,30 @@ impl Store {
         Ok(before.or(at))
     }
 
+    /// The entry that made the revision of a service which was in force at a moment, and the one that ended it,
+    /// each with its objects. A revision is in force from [`Entry::in_force_ms`] on, that moment included.
+    pub async fn in_force(
+        &self,
+        service: &ServiceRef,
+        at_ms: i64,
+    ) -> Result<(Option<Entry>, Option<Entry>), StoreError> {
+        let mut db = self.inner.readers.begin().await?;
+        // An entry is in force after its intent was written, so only a few of these are too late.
+        let rows: Vec<i64> = sqlx::query_scalar(
+            "SELECT seq FROM audit WHERE service = ?1 AND revision IS NOT NULL AND at_ms <= ?2
+             ORDER BY revision DESC LIMIT 20",
+        )
+        .bind(service.to_string())
+        .bind(at_ms)
+        .fetch_all(&mut *db)
+        .await?;
+        let entries = sound(self.load(&mut db, &rows, With::Objects).await?);
+        let made = entries.into_iter().find(|entry| entry.in_force_ms() <= at_ms);
+        let revision = made.as_ref().and_then(|entry| entry.outcome.as_ref()?.revision).unwrap_or(0);
+        let ended = self.at_revision(&mut db, service, revision.saturating_add(1), With::Objects).await?;
+        Ok((made, ended))
+    }
+
     /// The declared weights of a service at a revision, where the history says them.
     pub async fn weights_at(
         &self,
@@ -324,7 +348,7 @@ fn read(seq: i64, found: &SqliteRow, with: With) -> Result<Entry, StoreError> {
         None => part(2, 4)?.and_then(|body| body.intent),
     };
     let intent = intent.ok_or_else(|| row::unreadable(seq, "its intent is missing"))?;
-    Ok(Entry { id: seq, intent, outcome: own.outcome })
+    Ok(Entry { id: seq, intent, outcome: own.outcome }.settled())
 }
 
 /// The next rows of an export and where they end; `None` at the end.

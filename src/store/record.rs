@@ -179,6 +179,9 @@ async fn list(
         .bind(at_ms)
         .execute(&mut *db)
         .await?;
+    if entry.is_routine() {
+        sqlx::query("INSERT INTO routine (seq) VALUES (?1)").bind(seq).execute(&mut *db).await?;
+    }
     sqlx::query("INSERT INTO audit_text (rowid, grams) VALUES (?1, ?2)")
         .bind(seq)
         .bind(document)

@@ -133,6 +133,8 @@ struct Check<'a> {
     revisions: HashMap<String, i64>,
     /// What the index must hold, as a sum that does not depend on the order.
     listed: Sum,
+    /// Rows that lists may leave out, in order.
+    routine: Vec<i64>,
     /// Of each block of rows the first and last time.
     spans: HashMap<i64, (i64, i64)>,
 }
@@ -153,6 +155,7 @@ impl Check<'_> {
         // What is derived from the rows cannot be compared when some of them could not be read.
         if all_read {
             self.open_intents(db).await?;
+            self.routine_rows(db).await?;
             self.states(db).await?;
             self.indexes(db).await?;
         }
@@ -281,6 +284,9 @@ impl Check<'_> {
                 self.open.insert(seq, entry.intent);
             }
             Kind::Outcome | Kind::Single => {
+                if entry.is_routine() {
+                    self.routine.push(seq);
+                }
                 for key in keys::of_entry(&entry) {
                     self.listed.add(key, seq, columns.at_ms);
                 }
@@ -314,6 +320,21 @@ impl Check<'_> {
         let kept: Vec<(i64, String)> =
             sqlx::query_as("SELECT seq, change FROM open_intent ORDER BY seq").fetch_all(db).await?;
         if kept == open { Ok(()) } else { Err(bad(None, "the list of open changes does not fit the rows")) }
+    }
+
+    /// Nothing is left out of lists that is not routine. A file of an earlier version has no such table.
+    async fn routine_rows(&self, db: &mut SqliteConnection) -> Result<(), Stop> {
+        let here = "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'routine'";
+        if sqlx::query(here).fetch_optional(&mut *db).await?.is_none() {
+            return Ok(());
+        }
+        let mut kept = sqlx::query_scalar::<_, i64>("SELECT seq FROM routine").fetch(&mut *db);
+        while let Some(seq) = kept.try_next().await? {
+            if self.routine.binary_search(&seq).is_err() && !self.bad_rows.contains(&seq) {
+                return Err(bad(Some(seq), "lists leave it out, and it is no routine event"));
+            }
+        }
+        Ok(())
     }
 
     async fn states(&self, db: &mut SqliteConnection) -> Result<(), Stop> {

@@ -21,6 +21,10 @@ use super::time::Moment;
 
 pub use super::audit_detail::AuditDetail;
 
+/// The words of `show` in addresses.
+pub const ALL_EVENTS: &str = "all";
+pub const CHANGES: &str = "changes";
+
 /// The whole page. With `open`, one entry shows its detail: `/audit/{id}` renders the same page.
 #[derive(Debug, Template)]
 #[template(path = "audit.html", blocks = ["results"])]
@@ -51,6 +55,8 @@ pub struct Fields {
     /// `2026-11-01`, in the person's zone, inclusive.
     pub from: String,
     pub to: String,
+    /// `all` shows routine events of releases, too; empty = they are left out.
+    pub show: String,
 }
 
 /// One entry as a row.
@@ -75,6 +81,22 @@ pub struct AuditRow {
     pub result: Chip,
     pub revision: Option<Revision>,
     pub open: bool,
+    /// Routine events of one release that follow each other are one fold.
+    pub fold: Fold,
+}
+
+/// Where a row stands among routine events of the same release.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Fold {
+    /// Not folded.
+    #[default]
+    None,
+    /// Can be folded with its neighbours: the release.
+    Routine(String),
+    /// The first of a fold: its number on the page and what it says.
+    First { number: usize, text: String },
+    /// Inside a fold.
+    Inside(usize),
 }
 
 impl HtmlSafe for AuditRow {}
@@ -114,6 +136,7 @@ impl Fields {
             .with("from", &self.from)
             .with("to", &self.to)
             .with("q", &self.text)
+            .with("show", &self.show)
     }
 
     /// The fields of a filter; dates stay as they were typed.
@@ -126,12 +149,53 @@ impl Fields {
             result: filter.ending.map(Ending::as_str).unwrap_or_default().to_owned(),
             from: from.to_owned(),
             to: to.to_owned(),
+            show: if filter.changes_only { String::new() } else { ALL_EVENTS.to_owned() },
         }
     }
 
-    /// True when nothing is filtered.
+    /// True when nothing is filtered; which events are shown is no filter.
     pub fn is_empty(&self) -> bool {
-        *self == Self::default()
+        *self == Self { show: self.show.clone(), ..Self::default() }
+    }
+
+    /// True when routine events of releases are shown, too.
+    pub fn shows_all(&self) -> bool {
+        self.show == ALL_EVENTS
+    }
+
+    /// The address of a file with exactly these entries; a file without `show` holds all events.
+    fn file(&self, path: &str) -> String {
+        let show = if self.shows_all() { ALL_EVENTS } else { CHANGES };
+        self.address(path).with("show", show).to_string()
+    }
+
+    /// The same list with all events.
+    pub fn with_all(&self) -> String {
+        self.address("/audit").with("show", ALL_EVENTS).to_string()
+    }
+}
+
+/// Puts routine events of one release that follow each other under one line, unless one of them is open.
+fn fold(rows: &mut [AuditRow], lang: Lang) {
+    let (mut at, mut number) = (0, 0);
+    while at < rows.len() {
+        let Fold::Routine(release) = rows[at].fold.clone() else {
+            at += 1;
+            continue;
+        };
+        let same = |row: &&AuditRow| row.fold == Fold::Routine(release.clone());
+        let count = rows[at..].iter().take_while(same).count();
+        let open = rows[at..at + count].iter().any(|row| row.open);
+        if count > 1 && !open {
+            number += 1;
+            let events = lang.count("audit_show.fold", count);
+            let text = lang.t("audit_show.fold_of").with("id", &release).with("events", events).into();
+            rows[at].fold = Fold::First { number, text };
+            rows[at + 1..at + count].iter_mut().for_each(|row| row.fold = Fold::Inside(number));
+        } else {
+            rows[at..at + count].iter_mut().for_each(|row| row.fold = Fold::None);
+        }
+        at += count;
     }
 }
 
@@ -144,19 +208,25 @@ impl AuditPage {
         if let Some(open) = open.filter(|open| !answer.entries.iter().any(|entry| entry.id == open.id)) {
             rows.insert(0, AuditRow::of(&chrome, &fields, open, true));
         }
+        fold(&mut rows, chrome.lang());
         Self {
             open: open.map(|entry| AuditDetail::of(&chrome, entry)),
             rows,
             total: answer.total,
             older: answer.next.map(|cursor| fields.address("/audit").with("cursor", cursor).to_string()),
-            csv: fields.address("/audit.csv").to_string(),
-            json: fields.address("/audit.json").to_string(),
+            csv: fields.file("/audit.csv"),
+            json: fields.file("/audit.json"),
             list: fields.address("/audit").to_string(),
             services: answer.services,
             actors: answer.actors,
             fields,
             chrome,
         }
+    }
+
+    /// The page of what was in force, for the service that is filtered by.
+    pub fn as_of(&self) -> String {
+        Address::new("/audit/as-of").with("service", &self.fields.service).to_string()
     }
 
     /// All actions with their words, for the select.
@@ -305,6 +375,22 @@ fn result(lang: Lang, entry: &Entry) -> Chip {
 }
 
 impl AuditRow {
+    /// The line above the first row of a fold.
+    fn fold_head(&self) -> Option<(usize, &str)> {
+        match &self.fold {
+            Fold::First { number, text } => Some((*number, text)),
+            _ => None,
+        }
+    }
+
+    /// The fold that the row is in.
+    fn folded_in(&self) -> Option<usize> {
+        match self.fold {
+            Fold::First { number, .. } | Fold::Inside(number) => Some(number),
+            _ => None,
+        }
+    }
+
     pub fn of(chrome: &Chrome, fields: &Fields, entry: &Entry, open: bool) -> Self {
         let lang = chrome.lang();
         let (before, after) = weights(entry);
@@ -334,6 +420,10 @@ impl AuditRow {
             reason: entry.intent.reason.clone(),
             result: result(lang, entry),
             revision: entry.outcome.as_ref().and_then(|outcome| outcome.revision),
+            fold: match mark(entry).filter(|_| entry.is_routine()) {
+                Some(mark) => Fold::Routine(mark.id.to_string()),
+                None => Fold::None,
+            },
             open,
         }
     }

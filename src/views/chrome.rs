@@ -33,6 +33,8 @@ pub struct Chrome {
     pub topic: String,
     /// True in the demo: every page says that nothing here is a real cluster.
     pub demo: bool,
+    /// Shows what to try first in the demo.
+    pub guide: bool,
     /// What is wrong with our own sources.
     pub notices: Vec<Check>,
     /// Releases under way that the person may see.
@@ -157,6 +159,27 @@ impl Chrome {
             ..Notice::new(Tone::Info, lang.t("shell.demo").rich())
         });
         demo.into_iter().chain(self.notices.iter().map(|check| text::notice(self.clock, check))).collect()
+    }
+}
+
+/// What to try first in the demo: addresses and the keys of their words.
+pub const GUIDE: [(&str, &str); 3] = [
+    ("/services/bookinfo/reviews", "split"),
+    ("/releases?service=shop/pricing", "runs"),
+    ("/releases?service=shop/newsletter", "paused"),
+];
+
+impl Chrome {
+    /// The lines of the guide: address, what to open, what to do there.
+    pub fn guide_lines(&self) -> Vec<(&'static str, String, String)> {
+        let words = |key: &str| self.lang().t(&format!("guide.{key}")).to_string();
+        let line = |(href, key): (&'static str, &str)| (href, words(key), words(&format!("{key}_more")));
+        GUIDE.into_iter().map(line).collect()
+    }
+
+    /// This page with the guide closed for good.
+    pub fn without_guide(&self) -> String {
+        Address::parse(&self.here).with("guide", "closed").to_string()
     }
 }
 

@@ -30,6 +30,7 @@ pub mod releases;
 pub mod wizard;
 
 pub mod acts;
+pub mod as_of;
 pub mod audit;
 pub mod audit_detail;
 

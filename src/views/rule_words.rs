@@ -94,15 +94,21 @@ pub fn changes(lang: Lang, changes: &RuleChanges) -> Vec<String> {
 
 /// *mirror 10% → v2*, *mirror off (was 10% → v2)*.
 pub fn mirror(lang: Lang, change: &MirrorChange) -> String {
-    let said = |key: &str, mirror: &Mirror| {
-        let to = mirror.version().map_or_else(|| lang.t("mirror.elsewhere").into(), |v| short(v.as_str()));
-        lang.t(key).with("v", to).with("n", percent(mirror.percent)).to_string()
-    };
     match (&change.before, &change.after) {
-        (_, Some(new)) => said("line.mirror", new),
-        (Some(old), None) => said("line.mirror_off", old),
+        (_, Some(new)) => mirror_line(lang, new),
+        (Some(old), None) => mirror_said(lang, "line.mirror_off", old),
         (None, None) => String::new(),
     }
+}
+
+/// *mirror 10% → v2*.
+pub fn mirror_line(lang: Lang, mirror: &Mirror) -> String {
+    mirror_said(lang, "line.mirror", mirror)
+}
+
+fn mirror_said(lang: Lang, key: &str, mirror: &Mirror) -> String {
+    let to = mirror.version().map_or_else(|| lang.t("mirror.elsewhere").into(), |v| short(v.as_str()));
+    lang.t(key).with("v", to).with("n", percent(mirror.percent)).into()
 }
 
 /// What an entry of the history says of rules and mirror, one line each.

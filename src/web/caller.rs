@@ -12,6 +12,7 @@ use http::request::Parts;
 use http::{HeaderMap, Uri, header};
 
 use super::forwarded;
+use super::frame::GUIDE_CLOSED;
 use super::listen::{Peer, network};
 use super::squeeze::takes_gzip;
 use crate::config::Network;
@@ -38,6 +39,8 @@ pub struct Caller {
     pub door: Door,
     pub clock: Clockface,
     pub theme: Theme,
+    /// The demo's guide was closed in this browser.
+    pub guide_closed: bool,
     pub address: Option<IpAddr>,
     /// Path and query.
     pub here: Arc<str>,
@@ -62,6 +65,7 @@ impl Caller {
             door,
             clock: Clockface::new(chosen.unwrap_or_else(spoken), cookie("tz")),
             theme: cookie("theme").and_then(Theme::parse).unwrap_or_default(),
+            guide_closed: cookie("guide") == Some(GUIDE_CLOSED),
             address: parts
                 .extensions
                 .get::<Peer>()

@@ -87,7 +87,10 @@ fn harden(headers: &mut HeaderMap, https: bool) {
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
 }
 
-/// `?lang=` and `?theme=` on any page: keeps the choice in a cookie and shows the same page again.
+/// The word that closes the demo's guide in this browser.
+pub const GUIDE_CLOSED: &str = "closed";
+
+/// `?lang=`, `?theme=` and `?guide=` on any page: keeps the choice in a cookie and shows the same page again.
 /// A GET that changes nothing but how this browser is answered.
 fn choice(uri: &Uri, https: bool) -> Option<Response> {
     let query = uri.query()?;
@@ -97,6 +100,7 @@ fn choice(uri: &Uri, https: bool) -> Option<Response> {
         let word = match &*name {
             "lang" => Lang::parse(&value).map(Lang::code),
             "theme" => Theme::parse(&value).map(Theme::as_str),
+            "guide" => (value == GUIDE_CLOSED).then_some(GUIDE_CLOSED),
             _ => None,
         };
         let Some(word) = word else {

@@ -16,7 +16,7 @@ use super::api::extract::Said;
 use super::auth::form::Form;
 use super::demand::{BACK, BACK_PAGE, COMMAND, Demand, LIGHT, READ, SIGN_IN, WRITE};
 use super::error::Failure;
-use super::pages::{acts, apply, audit, docs, login, releases, rules, service, services, sessions, wizard};
+use super::pages::{acts, apply, as_of, audit, docs, login, releases, rules, service, services, sessions, wizard};
 use super::site::App;
 use super::{assets, auth, demo_pages, events, frame, gate, guard, health};
 use crate::domain::refusal::Code;
@@ -98,6 +98,7 @@ fn pages() -> Doors {
         .get("/releases/drafts/{draft}", READ, wizard::draft)
         .get("/releases/{id}", BACK_PAGE, releases::show)
         .get("/audit", READ, audit::list)
+        .get("/audit/as-of", READ, as_of::show)
         .get("/audit/{id}", READ, audit::one)
         .post("/audit/{id}/reason", WRITE, audit::add_reason)
         .get("/audit.csv", READ, audit::csv)

@@ -11,7 +11,7 @@ const { skip, as } = on;
 
 const WORDS = {
   en: { sentence: '70% of requests move from v1 to v2.', send: 'Send 100% to v2', back: /^Switch back to revision 1$|^Switch back to revision \d+$/, goBack: 'Switch back', denied: /You can see bookinfo\/reviews but not change its traffic/, ended: /Sign in/ },
-  zh: { sentence: '70% 的请求将从 v1 转到 v2。', send: /100%.*v2|v2.*100%/, back: /^切回修订 ?\d+$/, goBack: '切回', denied: /bookinfo\/reviews/, ended: /登录/ },
+  zh: { sentence: '70% 的请求将从 v1 转到 v2。', send: '由 v2 接管全部流量', back: /^切回修订 ?\d+$/, goBack: '切回', denied: /bookinfo\/reviews/, ended: /登录/ },
 };
 
 async function done(page) {

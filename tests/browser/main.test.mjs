@@ -17,7 +17,7 @@ const WORDS = {
   },
   zh: {
     sentence: '70% 的请求将从 v1 转到 v2。', apply: '应用：v1 30% · v2 70%', written: /v1 30% · v2 70%.*修订 (\d+)/,
-    take: /v2/, send: /100%.*v2|v2.*100%/, back: /^切回修订 ?(\d+)$/, goBack: '切回', check: '检查变更',
+    take: /v2/, send: '由 v2 接管全部流量', back: /^切回修订 ?(\d+)$/, goBack: '切回', check: '检查变更',
     history: ['切回', '接管全部流量', '调整流量'], result: '已应用',
   },
 };

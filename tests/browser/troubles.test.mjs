@@ -156,7 +156,7 @@ for (const lang of ['en', 'zh']) {
       await page.goto(`${on.app.url}/services`);
       assert.ok(await page.locator('#rows > tr').count() > 5);
       await until(async () => { await page.reload(); return (await page.locator('#notices .bad').count()) > 0; }, 'the page says that the cluster is away', 60_000);
-      assert.match(await page.locator('#notices').innerText(), lang === 'en' ? /The Kubernetes API does not answer since \d\d:\d\d/ : /Kubernetes API/);
+      assert.match(await page.locator('#notices').innerText(), lang === 'en' ? /The Kubernetes API has not answered since \d\d:\d\d/ : /Kubernetes API/);
       await picture(page, `real-down-${lang}`);
     } finally { await on.real.control('start'); }
     await page.goto(`${on.app.url}/audit?result=failed`);

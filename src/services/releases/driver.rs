@@ -10,10 +10,11 @@ use tokio::time::{MissedTickBehavior, interval, sleep};
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::actor::{Actor, Channel, Identity};
-use crate::domain::audit::{Action as Act, Details, Ending, Intent, Outcome, ReleaseMark};
+use crate::domain::audit::{Action as Act, Details, Intent, Outcome, ReleaseMark};
 use crate::domain::overview::Happening;
 use crate::domain::refusal::{Code, Refusal};
 use crate::domain::release::state::{Action, ActionKind};
+use crate::domain::release_entries::ending_of;
 use crate::domain::release::{Happened, Phase, Release, ReleaseId, TimelineEntry, Word};
 use crate::release::{Event, Observation, Transition, step};
 use crate::services::Services;
@@ -344,15 +345,7 @@ impl Services {
             details: Details { release: Some(Box::new(mark)), ..Details::default() },
         };
         // What was tried in vain is no success, whatever else this transition says.
-        let failed = happened.iter().find_map(|one| match one {
-            Happened::NotDone { refusal, .. } => Some(refusal.clone()),
-            _ => None,
-        });
-        let ending = match &failed {
-            None => Ending::Applied,
-            Some(refusal) if refusal.code.status() < 500 => Ending::Refused,
-            Some(_) => Ending::Failed,
-        };
+        let (ending, failed) = ending_of(&happened);
         let details = Details { refusal: failed, ..Details::default() };
         let outcome = Outcome { at_ms: now_ms, ending, revision: None, details };
         let entry = TimelineEntry {

@@ -3,16 +3,19 @@
 use serde_json::json;
 
 use crate::domain::actor::Channel;
+use crate::domain::as_of::AsOf;
 use crate::domain::audit::{Action, Details, EditRecord, Ending, Entry, Intent, Outcome, Written};
 use crate::domain::ids::{Kind, ObjectRef, ServiceRef};
 use crate::domain::refusal::{Code, Refusal};
+use crate::domain::routing::Op;
 
+use super::super::as_of::{AsOfFields, AsOfPage};
 use super::super::audit::{Answer, AuditPage, Fields};
 use super::super::audit_detail::AuditDetail;
 use super::super::chrome::{Nav, Theme};
 use super::super::lang::Lang;
 use super::service::checks;
-use super::world::weights;
+use super::world::{rule, weights};
 use super::{HOSTILE, NOW, Page, chrome, push};
 
 fn entry(
@@ -256,4 +259,37 @@ pub fn add(pages: &mut Vec<Page>, lang: Lang, theme: Theme) {
         "audit-hostile",
         &AuditPage::of(frame("/audit/6"), typed, answer(&bad, Some(2)), Some(&bad[1])),
     );
+    add_as_of(pages, lang, theme, &list, &bad[1]);
+}
+
+/// What was in force: nothing asked, an answer, before the first change, unknown, hostile, refused.
+fn add_as_of(pages: &mut Vec<Page>, lang: Lang, theme: Theme, list: &[Entry], evil: &Entry) {
+    let frame = || chrome(lang, theme, Nav::Audit, "/audit/as-of");
+    let services = || vec!["bookinfo/reviews".to_owned()];
+    let fields = AsOfFields {
+        service: "bookinfo/reviews".to_owned(),
+        date: "2026-11-20".to_owned(),
+        time: "14:05:00".to_owned(),
+    };
+    let page = || AsOfPage::new(frame(), fields.clone(), services());
+    let object = ObjectRef::new(Kind::VirtualService, "bookinfo", "reviews");
+    let found = AsOf {
+        service: ServiceRef::new("bookinfo", "reviews"),
+        at_ms: NOW,
+        revision: 41,
+        weights: Some(weights(&[("v1", 30), ("v2", 70)])),
+        rest: Some((vec![rule("testers", "end-user", Op::Exact, "jason", &[("v3", 100)])], None)),
+        objects: vec![(object.clone(), Some(json!({"hosts": ["reviews"]}))), (object, None)],
+        made: list.first().cloned(),
+        ended: list.get(1).cloned(),
+    };
+    push(pages, "as-of", &page().answered(&found));
+    push(pages, "as-of-empty", &AsOfPage::new(frame(), AsOfFields::default(), services()));
+    let before = AsOf { revision: 0, made: None, rest: None, ..found.clone() };
+    push(pages, "as-of-before", &page().answered(&before));
+    let unknown = AsOf { weights: None, ended: None, objects: Vec::new(), ..before };
+    push(pages, "as-of-unknown", &page().answered(&unknown));
+    let hostile = AsOf { made: Some(evil.clone()), ..found };
+    push(pages, "as-of-hostile", &page().answered(&hostile));
+    push(pages, "as-of-refused", &page().refused(&Refusal::new(Code::BadQuery)));
 }

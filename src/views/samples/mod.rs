@@ -63,6 +63,7 @@ pub fn chrome(lang: Lang, theme: Theme, nav: Nav, here: &str) -> Chrome {
         csrf: "token".to_owned(),
         topic: "services".to_owned(),
         demo: false,
+        guide: false,
         notices: Vec::new(),
         active: 2,
         toast: None,

@@ -11,10 +11,11 @@ use super::changes::{Call, Done, once};
 use super::document::ReasonBody;
 use super::entry::{Entries, ExportedEntry, FullEntry};
 use super::extract::{EntryId, JsonBody, Query, bad_query, idempotency_key, request_hash};
-use super::words::{ActionWord, Format as FormatWord, Key, Moment, ResultWord, ServicePath, Words};
+use super::words::{ActionWord, AuditShow, Format as FormatWord, Key, Moment, ResultWord, ServicePath, Words};
 use crate::domain::audit::{Action, Ending, Filter};
 use crate::domain::ids::ServiceRef;
 use crate::domain::refusal::Refusal;
+use crate::views::audit::{ALL_EVENTS, CHANGES};
 use crate::web::auth::Who;
 use crate::web::caller::Caller;
 use crate::web::error::Failure;
@@ -39,6 +40,7 @@ const TEXT: usize = 200;
         ("from" = inline(Option<Moment>), Query, description = "RFC 3339 moment or date (UTC), inclusive."),
         ("to" = inline(Option<Moment>), Query, description = "RFC 3339 moment, exclusive, or date (UTC), inclusive."),
         ("q" = inline(Option<Words>), Query, description = "Words in service, actor, reason, request id, change id or revision."),
+        ("show" = inline(Option<AuditShow>), Query, description = "`changes` leaves out what releases record by themselves while they run as planned; `all` (default)."),
         ("limit" = Option<i32>, Query, description = "Entries on a page.", minimum = 1, maximum = 500),
         ("cursor" = Option<String>, Query, description = "`next` of the page before."),
     ),
@@ -94,6 +96,7 @@ pub async fn one(
         ("from" = inline(Option<Moment>), Query, description = "As in the list."),
         ("to" = inline(Option<Moment>), Query, description = "As in the list."),
         ("q" = inline(Option<Words>), Query, description = "As in the list."),
+        ("show" = inline(Option<AuditShow>), Query, description = "As in the list."),
     ),
     responses((
         status = 200,
@@ -181,6 +184,11 @@ fn filter(query: &mut Query) -> Result<Filter, Refusal> {
             .transpose()?,
         from_ms: query.take("from").map(|text| moment("from", &text, 0)).transpose()?,
         to_ms: query.take("to").map(|text| moment("to", &text, 1)).transpose()?,
+        changes_only: match query.take("show").as_deref() {
+            None | Some(ALL_EVENTS) => false,
+            Some(CHANGES) => true,
+            Some(_) => return Err(unknown("show", &[CHANGES, ALL_EVENTS])),
+        },
         text,
         ..Filter::default()
     })

@@ -21,7 +21,7 @@ use utoipa_axum::routes;
 use super::release_body::ConditionBody;
 use super::shape::{Condition, Rule};
 use super::values::Weights;
-use super::{audit, changes, release_drafts, releases, services, sessions};
+use super::{as_of, audit, changes, release_drafts, releases, services, sessions};
 use crate::web::error::Problem;
 use crate::web::site::App;
 
@@ -127,6 +127,7 @@ pub fn build() -> (Router<App>, OpenApi) {
         .routes(routes!(releases::timeline))
         .routes(routes!(releases::judgements))
         .routes(routes!(audit::list))
+        .routes(routes!(as_of::show))
         .routes(routes!(audit::export))
         .routes(routes!(audit::one))
         .routes(routes!(audit::add_reason))

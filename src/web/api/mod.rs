@@ -17,6 +17,7 @@ pub mod release_drafts;
 pub mod release_shape;
 pub mod releases;
 
+pub mod as_of;
 pub mod audit;
 pub mod changes;
 pub mod document;

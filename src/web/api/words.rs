@@ -65,6 +65,7 @@ shape!(
     DraftName,
     matching("^[A-Za-z0-9-]{1,64}$")
 );
+shape!(AuditShow, one_of(["changes", "all"]));
 shape!(Sort, one_of(["worst", "name"]));
 shape!(Format, one_of(["json", "csv"]));
 shape!(ActionWord, one_of(Action::ALL.map(Action::as_str)));
@@ -83,6 +84,11 @@ shape!(
     /// A moment (RFC 3339) or a date.
     Moment,
     matching("^([0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])(T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]Z)?)?$")
+);
+shape!(
+    /// A moment (RFC 3339).
+    Instant,
+    matching("^([0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,9})?Z)?$")
 );
 shape!(
     /// Words to look for.

@@ -10,7 +10,7 @@ use crate::domain::audit::{Action, Ending, Entry, Filter};
 use crate::domain::ids::ServiceRef;
 use crate::domain::refusal::Refusal;
 use crate::services::history::Count;
-use crate::views::audit::{Answer, AuditDetail, AuditPage, Fields};
+use crate::views::audit::{ALL_EVENTS, Answer, AuditDetail, AuditPage, CHANGES, Fields};
 use crate::views::chrome::Nav;
 use crate::views::time::Clockface;
 use crate::web::api::extract::{EntryId, bad_query};
@@ -36,7 +36,7 @@ pub async fn list(
     caller: Caller,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Failure> {
-    let asked = Asked::of(&query.unwrap_or_default(), caller.clock)?;
+    let asked = Asked::of(&query.unwrap_or_default(), caller.clock, true)?;
     page(&app, &who, &caller, asked, None).await
 }
 
@@ -53,7 +53,7 @@ pub async fn one(
         let chrome = chrome(&app, &caller, Some(&who), Nav::Audit, "");
         return Ok(respond::html(&AuditDetail::of(&chrome, &entry)));
     }
-    let asked = Asked::of(&query.unwrap_or_default(), caller.clock)?;
+    let asked = Asked::of(&query.unwrap_or_default(), caller.clock, true)?;
     page(&app, &who, &caller, asked, Some(entry)).await
 }
 
@@ -72,7 +72,7 @@ pub async fn add_reason(
         Err(refusal) => return Err(refusal.into()),
     };
     let entry = app.services.entry(&who.actor, id).await?;
-    let mut view = view(&app, &who, &caller, Asked::of("", caller.clock)?, Some(entry)).await?;
+    let mut view = view(&app, &who, &caller, Asked::of("", caller.clock, true)?, Some(entry)).await?;
     if let Some(open) = &mut view.open {
         open.reason_refused(typed, &refusal);
     }
@@ -86,7 +86,7 @@ pub async fn csv(
     caller: Caller,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Failure> {
-    let asked = Asked::of(&query.unwrap_or_default(), caller.clock)?;
+    let asked = Asked::of(&query.unwrap_or_default(), caller.clock, false)?;
     export::answer(&app, &who, &caller, &asked.filter, Format::Csv).await
 }
 
@@ -97,7 +97,7 @@ pub async fn json(
     caller: Caller,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Failure> {
-    let asked = Asked::of(&query.unwrap_or_default(), caller.clock)?;
+    let asked = Asked::of(&query.unwrap_or_default(), caller.clock, false)?;
     export::answer(&app, &who, &caller, &asked.filter, Format::Json).await
 }
 
@@ -149,7 +149,9 @@ struct Asked {
 }
 
 impl Asked {
-    fn of(query: &str, clock: Clockface) -> Result<Self, Refusal> {
+    /// A page leaves routine events out unless it is asked for all; a file holds all events unless it is asked
+    /// for changes.
+    fn of(query: &str, clock: Clockface, leave_out: bool) -> Result<Self, Refusal> {
         let of = |name: &str| {
             let found = form_urlencoded::parse(query.as_bytes()).find(|(key, _)| key == name);
             found
@@ -167,11 +169,21 @@ impl Asked {
             from_ms: day("from", 0)?,
             to_ms: day("to", 1)?,
             text: of("q"),
+            changes_only: read("show", of("show"), "changes or all is expected", shown)?.unwrap_or(leave_out),
             ..Filter::default()
         };
         let (from, to) = (of("from").unwrap_or_default(), of("to").unwrap_or_default());
         let fields = Fields::of(&filter, &from, &to);
         Ok(Self { filter, fields, cursor: of("cursor") })
+    }
+}
+
+/// Whether `show` leaves routine events out.
+pub fn shown(word: &str) -> Option<bool> {
+    match word {
+        CHANGES => Some(true),
+        ALL_EVENTS => Some(false),
+        _ => None,
     }
 }
 

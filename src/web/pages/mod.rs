@@ -13,6 +13,7 @@ pub mod rules;
 pub mod releases;
 pub mod wizard;
 
+pub mod as_of;
 pub mod audit;
 pub mod docs;
 pub mod login;

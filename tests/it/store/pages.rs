@@ -115,6 +115,7 @@ fn filters() -> impl Strategy<Value = Filter> {
         from_ms: from.map(|at| START + at),
         to_ms: to.map(|at| START + at),
         text: text.map(|at| TEXTS[at].to_owned()),
+        changes_only: false,
         own: namespaces.as_ref().and(own).map(|at| ACTORS[at].to_owned()),
         namespaces: namespaces.map(|all| {
             all.into_iter().map(|at| Namespace::from(["shop", "pay", "weather", "none"][at])).collect()

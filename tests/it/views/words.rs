@@ -22,6 +22,7 @@ fn catalogue(lang: &str) -> BTreeMap<String, String> {
         format!("codes.{lang}.yml"),
         format!("release.{lang}.yml"),
         format!("service.{lang}.yml"),
+        format!("audit.{lang}.yml"),
     ] {
         let yaml = fs::read_to_string(folder.join(file)).unwrap();
         let value: serde_json::Value = serde_saphyr::from_str(&yaml).unwrap();

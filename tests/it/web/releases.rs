@@ -291,7 +291,7 @@ async fn the_page_shows_the_release_and_its_buttons_do_what_they_say() {
         services.body.contains(&format!("href=\"/releases/{id}\""))
             && !services.body.contains("row-bookinfo.details")
     );
-    let audit = app.get("/audit?action=release").await;
+    let audit = app.get("/audit?action=release&show=all").await;
     assert!(audit.body.contains(&format!("href=\"/releases/{id}\"")));
     assert!(audit.body.contains("Step 2 started: "), "what happened, not only that something did");
     let entries = app.get(&format!("/api/v1/audit?q={id}&action=release&limit=100")).await.json();

@@ -106,6 +106,7 @@ fn row(method: &Method, path: &str) -> Option<(Needs, Value)> {
             | "/releases"
             | "/releases/new"
             | "/audit"
+            | "/audit/as-of"
             | "/audit.csv"
             | "/audit.json"
             | "/api/docs"
@@ -122,6 +123,7 @@ fn row(method: &Method, path: &str) -> Option<(Needs, Value)> {
             "GET",
             "/events"
             | "/services/{namespace}/{name}"
+            | "/services/{namespace}/{name}/as-of"
             | "/services/{namespace}/{name}/traffic/takeover"
             | "/services/{namespace}/{name}/traffic/switch-back"
             | "/releases/{id}"

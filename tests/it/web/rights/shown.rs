@@ -37,6 +37,13 @@ async fn the_history_shows_an_object_to_whoever_may_get_it() {
             assert_eq!((file.status, file.body.contains(SECRET)), (200, may), "{path} by {token}");
             assert!(file.body.contains("platform"), "{path} by {token}: the name stays");
         }
+        let then = app.ask("GET", "/api/v1/services/bookinfo/reviews/as-of").token(token).send().await.json();
+        assert_eq!((&then["revision"], &then["made_by"]["id"]), (&json!(1), &json!(entry)), "{then}");
+        let objects = then["objects"].as_array().unwrap();
+        let at = objects.iter().find(|at| at["kind"] == "VirtualService").expect("its name is shown");
+        assert_eq!((at["spec"].is_null(), then.to_string().contains(SECRET)), (!may, may), "{then}");
+        let path = "/audit/as-of?service=bookinfo/reviews&date=2026-01-02&time=03:04:05";
+        assert_eq!(page(&app, token, path).await.contains(SECRET), may, "{path} by {token}");
         for path in ["/audit.csv", "/audit.json"] {
             let shown = page(&app, token, path).await;
             assert_eq!(shown.contains(SECRET), may, "{path} by {token}");
