@@ -22,6 +22,19 @@ pub struct Page {
     pub next: Option<String>,
 }
 
+/// Entries that began within this time of their neighbour are shown by when they began, milliseconds.
+const NEIGHBOURS_MS: u64 = 60_000;
+
+/// Rows are written when something ends and show when it began, so neighbours can be out of order. A clock that was set
+/// back moves nothing: only neighbours in time change places.
+fn by_time(mut items: Vec<Entry>) -> Vec<Entry> {
+    let near = |a: &Entry, b: &Entry| a.intent.at_ms.abs_diff(b.intent.at_ms) <= NEIGHBOURS_MS;
+    for run in items.chunk_by_mut(near) {
+        run.sort_by_key(|entry| std::cmp::Reverse((entry.intent.at_ms, entry.id)));
+    }
+    items
+}
+
 impl Services {
     /// Entries that match and that the person may read, newest first. `limit` is 1..=500.
     pub async fn entries(
@@ -35,7 +48,7 @@ impl Services {
         let page = self.inner.store.entries(&filter, cursor, limit.clamp(1, 500)).await;
         let page = page.map_err(|error| error.cursor_refusal().unwrap_or_else(|| unavailable(error)))?;
         let mut items = Vec::with_capacity(page.items.len());
-        for entry in page.items {
+        for entry in by_time(page.items) {
             items.push(self.shown(&who.identity, entry).await);
         }
         Ok(Page { items, damaged: page.damaged, next: page.next })
@@ -134,5 +147,30 @@ impl Services {
             filter.own = Some(who.identity.user.clone());
         }
         Ok(filter)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn entry(id: i64, at_ms: i64) -> Entry {
+        let intent = json!({
+            "change": "c", "at_ms": at_ms, "service": null, "actor": "amy", "groups": [], "channel": "api",
+            "address": null, "action": "sign_in", "reason": "", "request_id": "", "details": {},
+        });
+        Entry { id, intent: serde_json::from_value(intent).unwrap(), outcome: None }
+    }
+
+    #[test]
+    fn entries_of_neighbouring_seconds_are_in_order_and_a_clock_that_was_set_back_moves_nothing() {
+        let ids = |entries: &[(i64, i64)]| {
+            let entries = entries.iter().map(|(id, at)| entry(*id, *at)).collect();
+            by_time(entries).into_iter().map(|entry| entry.id).collect::<Vec<_>>()
+        };
+        assert_eq!(ids(&[(4, 5_000), (3, 6_000), (2, 6_000), (1, 4_000)]), [3, 2, 4, 1]);
+        assert_eq!(ids(&[(2, 1_000), (1, 3_600_000)]), [2, 1], "the clock was set back by an hour");
     }
 }
