@@ -37,7 +37,8 @@ impl Entry {
     /// From when on what the entry recorded was in force: when the last object was stored, else when it ended.
     pub fn in_force_ms(&self) -> i64 {
         let outcome = self.outcome.as_ref();
-        let written = outcome.and_then(|outcome| outcome.details.written_ms).or(self.intent.details.written_ms);
+        let written =
+            outcome.and_then(|outcome| outcome.details.written_ms).or(self.intent.details.written_ms);
         written.or(outcome.map(|outcome| outcome.at_ms)).unwrap_or(self.intent.at_ms)
     }
 }

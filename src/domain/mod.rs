@@ -24,8 +24,8 @@ pub mod refusal;
 pub mod class;
 
 pub mod actor;
-pub mod audit;
 pub mod as_of;
+pub mod audit;
 pub mod progress;
 pub mod session;
 

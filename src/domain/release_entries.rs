@@ -77,7 +77,8 @@ mod tests {
 
     #[test]
     fn an_action_that_was_not_done_is_refused_or_failed_also_where_it_was_recorded_as_applied() {
-        for (code, ending) in [(Code::StillServing, Ending::Refused), (Code::ClusterTimeout, Ending::Failed)] {
+        for (code, ending) in [(Code::StillServing, Ending::Refused), (Code::ClusterTimeout, Ending::Failed)]
+        {
             let refusal = serde_json::to_value(Refusal::new(code)).unwrap();
             let happened = json!([{"what": "not_done", "action": {"kind": "measure"}, "refusal": refusal}]);
             let Ok(read) = serde_json::from_value::<Vec<Happened>>(happened.clone()) else {

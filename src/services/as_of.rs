@@ -30,7 +30,11 @@ impl Services {
         let weights = store.weights_at(at, revision).await.map_err(unavailable)?;
         // Objects that failed to be written are none that were in force.
         let specs = match &made {
-            Some(entry) if entry.outcome.as_ref().is_some_and(|outcome| outcome.ending == Ending::Unknown) => None,
+            Some(entry)
+                if entry.outcome.as_ref().is_some_and(|outcome| outcome.ending == Ending::Unknown) =>
+            {
+                None
+            }
             _ => store.specs_at(at, revision).await.map_err(unavailable)?,
         };
         let mut objects = Vec::new();

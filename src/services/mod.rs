@@ -9,9 +9,9 @@ mod change;
 pub mod traffic;
 pub use change::check_reason;
 
+pub mod as_of;
 mod beyond;
 pub mod catalog;
-pub mod as_of;
 pub mod history;
 mod index;
 mod lists;

@@ -25,7 +25,10 @@ pub fn chrome(app: &App, caller: &Caller, who: Option<&Who>, nav: Nav, topic: &s
         csrf: who.map(|who| who.csrf.to_string()).unwrap_or_default(),
         topic: topic.to_owned(),
         demo: app.settings.demo,
-        guide: app.settings.demo && nav == Nav::Services && !caller.guide_closed && caller.here.split('?').next() == Some("/services"),
+        guide: app.settings.demo
+            && nav == Nav::Services
+            && !caller.guide_closed
+            && caller.here.split('?').next() == Some("/services"),
         // What is wrong with the cluster is not for strangers.
         notices: if who.is_some() { app.services.notices() } else { Vec::new() },
         active: who.map_or(0, |who| app.services.under_way(&who.actor.identity)),

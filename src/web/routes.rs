@@ -16,7 +16,9 @@ use super::api::extract::Said;
 use super::auth::form::Form;
 use super::demand::{BACK, BACK_PAGE, COMMAND, Demand, LIGHT, READ, SIGN_IN, WRITE};
 use super::error::Failure;
-use super::pages::{acts, apply, as_of, audit, docs, login, releases, rules, service, services, sessions, wizard};
+use super::pages::{
+    acts, apply, as_of, audit, docs, login, releases, rules, service, services, sessions, wizard,
+};
 use super::site::App;
 use super::{assets, auth, demo_pages, events, frame, gate, guard, health};
 use crate::domain::refusal::Code;

@@ -14,8 +14,8 @@ use crate::domain::audit::{Action as Act, Details, Intent, Outcome, ReleaseMark}
 use crate::domain::overview::Happening;
 use crate::domain::refusal::{Code, Refusal};
 use crate::domain::release::state::{Action, ActionKind};
-use crate::domain::release_entries::ending_of;
 use crate::domain::release::{Happened, Phase, Release, ReleaseId, TimelineEntry, Word};
+use crate::domain::release_entries::ending_of;
 use crate::release::{Event, Observation, Transition, step};
 use crate::services::Services;
 use crate::services::once::unavailable;

@@ -11,7 +11,9 @@ use super::changes::{Call, Done, once};
 use super::document::ReasonBody;
 use super::entry::{Entries, ExportedEntry, FullEntry};
 use super::extract::{EntryId, JsonBody, Query, bad_query, idempotency_key, request_hash};
-use super::words::{ActionWord, AuditShow, Format as FormatWord, Key, Moment, ResultWord, ServicePath, Words};
+use super::words::{
+    ActionWord, AuditShow, Format as FormatWord, Key, Moment, ResultWord, ServicePath, Words,
+};
 use crate::domain::audit::{Action, Ending, Filter};
 use crate::domain::ids::ServiceRef;
 use crate::domain::refusal::Refusal;

@@ -165,7 +165,10 @@ async fn what_was_in_force_at_a_moment_is_exact_at_its_boundaries() {
         app.get(&path).await.json()
     };
     let none = at("2026-01-02T03:04:05Z").await;
-    assert_eq!((&none["revision"], &none["made_by"], &none["ended_by"]), (&json!(0), &json!(null), &json!(null)));
+    assert_eq!(
+        (&none["revision"], &none["made_by"], &none["ended_by"]),
+        (&json!(0), &json!(null), &json!(null))
+    );
     app.clock.advance_ms(10_000);
     let revision = app.set_reviews(0, 30, 70).await;
     app.clock.advance_ms(10_000);
@@ -179,26 +182,41 @@ async fn what_was_in_force_at_a_moment_is_exact_at_its_boundaries() {
         ("2026-01-02T03:04:35Z", 2, 60),
     ] {
         let found = at(moment).await;
-        assert_eq!((&found["revision"], &found["weights"]["v1"]), (&json!(number), &json!(v1)), "{moment}: {found}");
+        assert_eq!(
+            (&found["revision"], &found["weights"]["v1"]),
+            (&json!(number), &json!(v1)),
+            "{moment}: {found}"
+        );
     }
     let first = at("2026-01-02T03:04:20Z").await;
-    assert_eq!((&first["since"], &first["until"]), (&json!("2026-01-02T03:04:15.000Z"), &json!("2026-01-02T03:04:25.000Z")));
+    assert_eq!(
+        (&first["since"], &first["until"]),
+        (&json!("2026-01-02T03:04:15.000Z"), &json!("2026-01-02T03:04:25.000Z"))
+    );
     assert_eq!(first["made_by"]["reason"], "a test");
-    let route = first["objects"].as_array().unwrap().iter().find(|at| at["kind"] == "VirtualService").unwrap();
+    let route =
+        first["objects"].as_array().unwrap().iter().find(|at| at["kind"] == "VirtualService").unwrap();
     assert_eq!(route["spec"]["http"][0]["route"][0]["weight"], 30, "{first}");
     for (query, status) in [("at=yesterday", 400), ("at=2030-01-01T00:00:00Z", 400), ("other=1", 400)] {
         let path = format!("/api/v1/services/bookinfo/reviews/as-of?{query}");
         assert_eq!(app.get(&path).await.status, status, "{query}");
     }
     assert_eq!(app.get("/api/v1/services/bookinfo/nothing/as-of").await.problem().1, "service_not_found");
-    for (lang, words) in [("en", ["before the first recorded change", "In force since", "v1 30%"]), ("zh", ["首次记录的变更之前", "生效时间", "v1 30%"])] {
+    for (lang, words) in [
+        ("en", ["before the first recorded change", "In force since", "v1 30%"]),
+        ("zh", ["首次记录的变更之前", "生效时间", "v1 30%"]),
+    ] {
         let page = async |time: &str| {
             let path = format!("/audit/as-of?service=bookinfo/reviews&date=2026-01-02&time={time}");
             app.ask("GET", &path).header("accept-language", lang).send().await
         };
         assert!(page("03:04:14").await.body.contains(words[0]), "{lang}");
         let during = page("03:04:15").await;
-        assert!(during.status == 200 && words[1..].iter().all(|word| during.body.contains(word)), "{}", during.body);
+        assert!(
+            during.status == 200 && words[1..].iter().all(|word| during.body.contains(word)),
+            "{}",
+            during.body
+        );
         assert_eq!(page("25:00:00").await.status, 400, "{lang}");
         assert_eq!(page("03:04:59").await.status, 400, "{lang}: a moment that has not come");
     }
@@ -216,13 +234,19 @@ async fn routine_events_of_a_release_are_left_out_by_default_and_fold() {
     let page = app.get("/audit?show=all").await.body;
     assert!(page.contains("data-fold=\"1\"") && page.contains("routine events"), "{page}");
     let default = app.get("/audit").await.body;
-    assert!(default.contains("href=\"/audit?show=all\"") && default.contains("/audit.csv?show=changes"), "{default}");
+    assert!(
+        default.contains("href=\"/audit?show=all\"") && default.contains("/audit.csv?show=changes"),
+        "{default}"
+    );
     let rows = async |path: &str| app.get(path).await.json()["items"].as_array().unwrap().len();
     assert_eq!(rows("/api/v1/audit?limit=500").await, all, "the API shows all unless it is asked");
     assert_eq!(rows("/api/v1/audit?limit=500&show=changes").await, some);
     let lines = async |path: &str| app.get(path).await.json().as_array().unwrap().len();
     assert_eq!((lines("/audit.json").await, lines("/audit.json?show=changes").await), (all, some));
-    assert_eq!(rows("/api/v1/audit?limit=500&show=changes&q=reviews").await, rows("/api/v1/audit?limit=500&show=changes&service=bookinfo/reviews").await);
+    assert_eq!(
+        rows("/api/v1/audit?limit=500&show=changes&q=reviews").await,
+        rows("/api/v1/audit?limit=500&show=changes&service=bookinfo/reviews").await
+    );
     for path in ["/audit?show=some", "/audit.csv?show=some", "/api/v1/audit?show=some"] {
         assert_eq!(app.get(path).await.status, 400, "{path}");
     }
