@@ -229,17 +229,23 @@ pub struct ReleaseMark {
     /// The steps that `happened` speaks of.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub steps: BTreeMap<usize, Step>,
+    /// The numbers that people know them by, where that is not the place in the list.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub numbers: BTreeMap<usize, usize>,
 }
 
 impl ReleaseMark {
     /// The mark of something that happened to a release; `from` is the phase before it.
     pub fn of(release: &Release, from: Phase, happened: Vec<Happened>) -> Self {
         let spec = &release.spec;
-        let spoken = happened.iter().filter_map(|one| match one {
+        let spoken = |one: &Happened| match one {
             Happened::StepBegan { step } | Happened::StepDone { step } => Some(*step),
+            Happened::StepsChanged { from, .. } => Some(*from),
             _ => None,
-        });
-        let steps = spoken.filter_map(|at| Some((at, spec.steps.get(at)?.clone()))).collect();
+        };
+        let spoken: Vec<usize> = happened.iter().filter_map(spoken).collect();
+        let numbers = spoken.iter().map(|at| (*at, spec.number_of(*at))).collect();
+        let steps = spoken.into_iter().filter_map(|at| Some((at, spec.steps.get(at)?.clone()))).collect();
         Self {
             id: release.id,
             from,
@@ -250,6 +256,7 @@ impl ReleaseMark {
             candidate: spec.candidate.version().clone(),
             in_place: spec.candidate.is_in_place(),
             steps,
+            numbers,
         }
     }
 }
@@ -269,6 +276,10 @@ impl Wording for ReleaseMark {
 
     fn step_at(&self, at: usize) -> Option<&Step> {
         self.steps.get(&at)
+    }
+
+    fn number_of(&self, at: usize) -> usize {
+        self.numbers.get(&at).copied().unwrap_or(at + 1)
     }
 }
 

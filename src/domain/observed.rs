@@ -65,6 +65,12 @@ impl Observed {
         (all > 0.0).then(|| self.of(version).map_or(0.0, |v| v.requests) * 100.0 / all)
     }
 
+    /// The version's share in whole percent as people say it; `None` when it answered nothing.
+    pub fn answered_percent(&self, version: &str) -> Option<String> {
+        let share = self.share(version).filter(|share| *share > 0.0)?;
+        Some(if share < 1.0 { "<1".to_owned() } else { format!("{share:.0}") })
+    }
+
     /// True when there are too few requests to speak of shares.
     pub fn too_few(&self) -> bool {
         self.requests() < ENOUGH

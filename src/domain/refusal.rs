@@ -192,6 +192,10 @@ codes! {
     ConfirmMismatch "confirm_mismatch" 422,
     /// Retire or delete: the version still has traffic.
     StillServing "still_serving" 409,
+    /// It still answered requests a moment ago.
+    StillAnswers "still_answers" 422,
+    /// A person goes on although the analysis says no.
+    AnalysisFailed "analysis_failed" 422,
     SecondPerson "second_person" 403,
     WorkloadConflict "workload_conflict" 409,
     WorkloadShared "workload_shared" 409,

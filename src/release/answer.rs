@@ -177,6 +177,8 @@ impl Machine<'_> {
         let comparable = state.aim.percent < 100;
         let judgement = judge::judge(analysis, seen, comparable, self.now, state.step);
         let verdict = judgement.verdict;
+        let failed = judgement.metrics.iter().filter(|one| one.verdict == Verdict::Fail);
+        let failed = failed.filter_map(|one| Some(analysis.metrics.get(one.metric)?.word())).collect();
         self.out.judgement = Some(judgement);
         let (now, fresh) = (self.now, self.is_fresh(2));
         let state = self.state();
@@ -185,6 +187,7 @@ impl Machine<'_> {
             state.passes = 0;
         }
         state.latest = Some(verdict);
+        state.failed = failed;
         state.latest_ms = Some(now);
         match verdict {
             Verdict::Pass => {

@@ -63,6 +63,12 @@ pub enum Event {
         command: Command,
         by: Person,
     },
+    /// The same, with the codes that the person accepts.
+    Accepting {
+        command: Command,
+        by: Person,
+        ack: Vec<String>,
+    },
     /// The process began anew.
     Restarted,
     /// Somebody set the clock, or the machine slept: no such time went by.
@@ -188,8 +194,12 @@ pub fn step(spec: &Spec, state: &State, seen: &Observation) -> Transition {
         Event::World(world) => machine.world = Some(world),
         Event::Measured { action, seen } => machine.measured(*action, seen),
         Event::Done { action, result } => machine.done(*action, result),
-        Event::Told { command, by } => {
-            if let Err(refusal) = machine.told(command, by) {
+        Event::Told { command, by } | Event::Accepting { command, by, .. } => {
+            let ack = match &seen.event {
+                Event::Accepting { ack, .. } => ack.as_slice(),
+                _ => &[],
+            };
+            if let Err(refusal) = machine.told(command, by, ack) {
                 let mut out = machine.out;
                 out.state = state.clone();
                 out.actions.clear();

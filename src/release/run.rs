@@ -22,6 +22,7 @@ impl Machine<'_> {
         state.deadline_ms = Some(deadline);
         state.passes = 0;
         state.latest = None;
+        state.failed.clear();
         state.latest_ms = None;
         if at < steps.len() {
             self.note(Happened::StepBegan { step: at });

@@ -9,7 +9,7 @@ use crate::domain::release::state::{ActionKind, Side};
 use crate::domain::release::{Command, Happened, PauseReason, Phase, Stage, State, Step, validate};
 
 impl Machine<'_> {
-    pub(super) fn told(&mut self, command: &Command, by: &Person) -> Result<(), Refusal> {
+    pub(super) fn told(&mut self, command: &Command, by: &Person, ack: &[String]) -> Result<(), Refusal> {
         let word = command.word();
         if !self.out.state.may(word) {
             let phase = self.out.state.phase;
@@ -18,6 +18,11 @@ impl Machine<'_> {
                 .arg("phase", phase.as_str()));
         }
         self.needs_other_eyes(command, by)?;
+        if self.out.state.overrules_analysis(word)
+            && !ack.iter().any(|code| code == Code::AnalysisFailed.as_str())
+        {
+            return Err(self.out.state.analysis_failed());
+        }
         self.note(Happened::Told { word });
         let frozen = self.out.state.pause_reason() == Some(PauseReason::FreezeWindow);
         match command {

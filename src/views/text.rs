@@ -50,7 +50,21 @@ fn listed<'a>(lang: Lang, name: &str, value: &'a str) -> std::borrow::Cow<'a, st
         "list" | "objects" | "versions" if value.contains(", ") => {
             value.replace(", ", &lang.t("sum.list").to_string()).into()
         }
+        "metrics" => {
+            let words: Vec<String> = value.split(", ").map(|word| metric(lang, word)).collect();
+            words.join(&lang.t("sum.list").to_string()).into()
+        }
         _ => value.into(),
+    }
+}
+
+/// What was measured, by the word that a release keeps: `success_rate`, `p95`; a query by its name.
+fn metric(lang: Lang, word: &str) -> String {
+    let quantile = word.strip_prefix('p').filter(|rest| ["50", "90", "95", "99"].contains(rest));
+    match (word, quantile) {
+        ("success_rate", _) => lang.t("release.metric.success_rate").into(),
+        (_, Some(quantile)) => lang.t("release.metric.latency").with("q", quantile).into(),
+        _ => word.to_owned(),
     }
 }
 

@@ -43,6 +43,15 @@ impl Metric {
         }
     }
 
+    /// Which one it is among several: `success_rate`, `p95`, the name of a query.
+    pub fn word(&self) -> String {
+        match self {
+            Self::SuccessRate { .. } => self.kind().to_owned(),
+            Self::Latency { quantile, .. } => format!("p{quantile}"),
+            Self::Custom { name, .. } => name.clone(),
+        }
+    }
+
     /// The limits.
     pub fn limit(&self) -> &Limit {
         match self {

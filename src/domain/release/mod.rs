@@ -9,6 +9,7 @@ pub mod spec;
 
 pub mod command;
 pub mod pause;
+pub mod stages;
 pub mod state;
 pub mod timeline;
 

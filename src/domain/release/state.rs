@@ -8,7 +8,7 @@ use super::command::Word;
 use super::pause::{PauseReason, Paused};
 use crate::domain::actor::{Identity, Person};
 use crate::domain::ids::Revision;
-use crate::domain::refusal::Refusal;
+use crate::domain::refusal::{Code, Refusal};
 use crate::domain::routing::{Condition, Weights};
 
 /// The large stages of a release's life.
@@ -259,6 +259,9 @@ pub struct State {
     pub failures: u32,
     #[serde(default)]
     pub latest: Option<Verdict>,
+    /// What failed then: `success_rate`, `p95`, the name of a query.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub failed: Vec<String>,
     /// When that was, milliseconds since 1970: an old pass is none.
     #[serde(default)]
     pub latest_ms: Option<i64>,
@@ -342,6 +345,7 @@ impl State {
             passes: 0,
             failures: 0,
             latest: None,
+            failed: Vec::new(),
             latest_ms: None,
             back_to: None,
             needs: None,
@@ -430,6 +434,24 @@ impl State {
                     }
             }
         }
+    }
+
+    /// True when this command goes on although the analysis failed: it has to be accepted by name.
+    pub fn overrules_analysis(&self, word: Word) -> bool {
+        let failed = self.latest == Some(Verdict::Fail) || self.pause_reason() == Some(PauseReason::Failed);
+        let steps_only = self.phase == Phase::Paused && self.unapproved;
+        let forward = match word {
+            Word::PromoteAll => true,
+            // What it ends then is no wait of a step.
+            Word::Promote => !steps_only && self.pause_reason() != Some(PauseReason::FreezeWindow),
+            _ => false,
+        };
+        forward && failed && matches!(self.phase, Phase::Running | Phase::Paused)
+    }
+
+    /// What has to be accepted then, with what failed.
+    pub fn analysis_failed(&self) -> Refusal {
+        Refusal::new(Code::AnalysisFailed).arg("metrics", self.failed.join(", "))
     }
 
     /// True when nothing is being done.

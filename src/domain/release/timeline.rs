@@ -6,6 +6,7 @@ use super::analysis::Verdict;
 use super::command::Word;
 use super::pause::PauseReason;
 use super::spec::{Spec, Step};
+use super::stages::position;
 use super::state::{ActionKind, Phase};
 use crate::domain::actor::Channel;
 use crate::domain::ids::VersionName;
@@ -58,6 +59,8 @@ pub trait Wording {
     fn in_place(&self) -> bool;
     /// A step, counted from 0.
     fn step_at(&self, at: usize) -> Option<&Step>;
+    /// The number that people know the step by, from 1: steps that belong together are one.
+    fn number_of(&self, at: usize) -> usize;
 }
 
 impl Wording for Spec {
@@ -75,6 +78,10 @@ impl Wording for Spec {
 
     fn step_at(&self, at: usize) -> Option<&Step> {
         self.steps.get(at)
+    }
+
+    fn number_of(&self, at: usize) -> usize {
+        position(&self.steps, at).0
     }
 }
 

@@ -15,6 +15,18 @@ use crate::store::Held;
 
 use super::driver::By;
 
+/// A command with what comes with it.
+#[derive(Clone, Debug)]
+pub struct CommandAsk<'a> {
+    pub command: Command,
+    /// Codes that the person accepts.
+    pub ack: Vec<String>,
+    /// The `seq` that the person saw; abort and pause may leave it out.
+    pub expected: Option<u64>,
+    pub reason: &'a str,
+    pub request_id: &'a str,
+}
+
 impl Services {
     /// Stores a release that can be meant, without starting it. Otherwise every refusal, each with its field.
     pub async fn create_release(
@@ -49,7 +61,13 @@ impl Services {
             reason: reason.clone(),
         };
         let held = Held { release, version: 0, owner: Identity::clone(&who.identity) };
-        let by = By { who: Some(who.clone()), reason, request_id: request_id.to_owned(), expected: None };
+        let by = By {
+            who: Some(who.clone()),
+            reason,
+            request_id: request_id.to_owned(),
+            expected: None,
+            ack: Vec::new(),
+        };
         let before = held.release.clone();
         let (intent, outcome, entry) = Self::told(&before, &held, vec![Happened::Created], now_ms, &by);
         let stored = self.inner.store.create_release(held, intent, outcome, entry, self.receivers()).await;
@@ -72,7 +90,7 @@ impl Services {
         told.map_err(|refusal| vec![refusal])
     }
 
-    /// Says something to a release. `expected` = the `seq` that the person saw; abort and pause may leave it out.
+    /// Gives a command that accepts nothing.
     pub async fn command_release(
         &self,
         who: &Actor,
@@ -82,13 +100,21 @@ impl Services {
         reason: &str,
         request_id: &str,
     ) -> Result<Release, Refusal> {
+        self.give_command(who, id, CommandAsk { command, ack: Vec::new(), expected, reason, request_id }).await
+    }
+
+    /// Gives a command to a release.
+    pub async fn give_command(&self, who: &Actor, id: ReleaseId, ask: CommandAsk<'_>) -> Result<Release, Refusal> {
+        let CommandAsk { command, ack, expected, reason, request_id } = ask;
         let held = self.held_release(who, id).await?;
         let at = held.release.at().clone();
         self.not_too_often(who, &at)?;
         let word = command.word();
-        let reason = check_reason(reason, word.needs_reason())?;
+        let overrules = held.release.state.overrules_analysis(word);
+        let reason = check_reason(reason, word.needs_reason() || overrules)?;
         let mut intent = self.release_intent(who, &at, &reason, request_id);
         let phase = held.release.state.phase;
+        intent.details.acknowledged.clone_from(&ack);
         intent.details.release = Some(Box::new(crate::domain::audit::ReleaseMark::of(
             &held.release,
             phase,
@@ -110,6 +136,11 @@ impl Services {
                 return Err(self.refuse(intent, refusal).await.refusal);
             }
         }
+        if let Some(refusal) = self.still_answers(&held.release, &command).await
+            && !ack.iter().any(|code| code == refusal.code.as_str())
+        {
+            return Err(self.refuse(intent, refusal).await.refusal);
+        }
         if let Command::Rollback { revision } = &command {
             let known = self.inner.store.specs_at(&at, *revision).await.map_err(unavailable)?;
             if known.is_none() {
@@ -129,13 +160,28 @@ impl Services {
             request_id: request_id.to_owned(),
             // The way back is never too late.
             expected: expected.filter(|_| !word.goes_back()),
+            ack: ack.clone(),
         };
-        match self.observe(id, Event::Told { command, by: Person::from(&*who.identity) }, by).await {
+        let event = Event::Accepting { command, by: Person::from(&*who.identity), ack };
+        match self.observe(id, event, by).await {
             Ok(release) => Ok(release),
             // A value that cannot be: nothing was attempted.
             Err(refusal) if refusal.field.is_some() => Err(refusal),
             Err(refusal) => Err(self.refuse(intent, refusal).await.refusal),
         }
+    }
+
+    /// A version that is to be deleted and that has answered requests within the last minute.
+    async fn still_answers(&self, release: &Release, command: &Command) -> Option<Refusal> {
+        let version = match command {
+            Command::Retire { .. } => &release.spec.stable,
+            Command::DeleteVersion { .. } => release.candidate(),
+            _ => return None,
+        };
+        let snapshot = self.inner.cache.snapshot(release.at())?;
+        let observed = self.inner.metrics.observed(&snapshot, 60).await.ok().flatten()?;
+        let percent = observed.answered_percent(version.as_str())?;
+        Some(Refusal::new(Code::StillAnswers).arg("v", version).arg("n", percent))
     }
 
     fn release_intent(&self, who: &Actor, at: &ServiceRef, reason: &str, request_id: &str) -> Intent {

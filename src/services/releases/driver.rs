@@ -41,12 +41,14 @@ pub(super) struct By {
     pub request_id: String,
     /// The `seq` that the person saw.
     pub expected: Option<u64>,
+    /// Codes that the person accepts.
+    pub ack: Vec<String>,
 }
 
 impl By {
     /// The release itself.
     pub fn itself() -> Self {
-        Self { who: None, reason: String::new(), request_id: String::new(), expected: None }
+        Self { who: None, reason: String::new(), request_id: String::new(), expected: None, ack: Vec::new() }
     }
 }
 
@@ -342,7 +344,11 @@ impl Services {
             action: Act::Release,
             reason: by.reason.clone(),
             request_id: by.request_id.clone(),
-            details: Details { release: Some(Box::new(mark)), ..Details::default() },
+            details: Details {
+                release: Some(Box::new(mark)),
+                acknowledged: by.ack.clone(),
+                ..Details::default()
+            },
         };
         // What was tried in vain is no success, whatever else this transition says.
         let (ending, failed) = ending_of(&happened);

@@ -25,6 +25,7 @@ mod workloads;
 
 pub use ask::{ReleaseAsk, ReleaseDetail, ReleasePage, ReleaseShow, Until};
 pub use back::WayBack;
+pub use commands::CommandAsk;
 pub use plan::ReleasePlan;
 pub use plan_objects::{Objects, StepObjects};
 pub use webhooks::{Webhook, signature};

@@ -8,6 +8,7 @@ use crate::domain::class::Class;
 use crate::domain::command::{Lane, MirrorWish, TrafficChange};
 use crate::domain::overview::Refused;
 use crate::domain::refusal::{Code, Refusal};
+use crate::domain::release::stages::position;
 use crate::domain::release::state::{Action, ActionKind, Aim};
 use crate::domain::release::{Happened, Phase, Release};
 use crate::domain::split::Split;
@@ -61,12 +62,12 @@ impl Services {
             .filter(|code| back || is_implied(**code) || accepted.iter().any(|word| word == code.as_str()))
             .map(|code| code.as_str().to_owned())
             .collect();
-        let step = (release.state.step + 1).min(release.spec.steps.len());
+        let (step, of) = position(&release.spec.steps, release.state.step);
         let ask = ChangeAsk {
             service: release.at().clone(),
             wish,
             expected: None,
-            reason: format!("{} {step}/{}", release.id, release.spec.steps.len()),
+            reason: format!("{} {step}/{of}", release.id),
             ack,
             request_id: format!("{}-{}", release.id, action.id),
             preview_id: None,

@@ -7,13 +7,14 @@ use askama::filters::HtmlSafe;
 use super::after::deletes;
 use super::buttons::{next_share, why_not};
 use super::{Given, said, slots};
-use crate::domain::ids::Revision;
-use crate::domain::refusal::Refusal;
-use crate::domain::release::{PauseReason, Phase, Verdict, Word};
+use crate::domain::ids::{Revision, VersionName};
+use crate::domain::refusal::{Check, Code, Refusal, Severity};
+use crate::domain::release::{PauseReason, Phase, Step, Strategy, Verdict, Word};
 use crate::domain::routing::Weights;
 use crate::views::bars::{Bar, in_words, short};
 use crate::views::chrome::{Chrome, Notice, Tone};
 use crate::views::lang::{Lang, Rich};
+use crate::views::pending::CheckItem;
 use crate::views::text;
 
 /// A question.
@@ -38,6 +39,8 @@ pub struct Ask {
     pub revisions: Option<(Vec<(Revision, String)>, String)>,
     pub revision_error: Option<String>,
     pub confirm: Option<Confirm>,
+    /// What has to be accepted, each with its box.
+    pub accepts: Vec<CheckItem>,
     pub reason: Reason,
     pub cancel: String,
     pub button: String,
@@ -87,6 +90,8 @@ pub struct Typed<'a> {
     pub revisions: &'a [(Revision, String)],
     /// What a switch back would give.
     pub back: Option<&'a Back>,
+    /// Codes that are accepted.
+    pub ack: &'a [String],
 }
 
 /// What a switch back of a release that is done gives its service.
@@ -120,6 +125,7 @@ impl Ask {
                 .with("n", next.unwrap_or(100))
                 .with("more", next.unwrap_or(100).saturating_sub(release.share()))
                 .with("now", release.share())
+                .with("last", last_step(lang, given))
         };
         let share = match word {
             Word::Promote => next,
@@ -151,6 +157,8 @@ impl Ask {
         let impossible = why_not.map(|why| {
             Notice::new(Tone::Bad, crate::views::lang::Text::verbatim("%{why}").with("why", why).rich())
         });
+        let accepts: Vec<CheckItem> =
+            open(given, word).iter().map(|check| CheckItem::of(lang, check, typed.ack)).collect();
         let danger = removed.is_some() || word == Word::Abort;
         Self {
             lang,
@@ -178,8 +186,9 @@ impl Ask {
                 typed: typed.confirm.to_owned(),
                 error: field("confirm"),
             }),
+            accepts,
             reason: Reason {
-                required: word.needs_reason(),
+                required: word.needs_reason() || state.overrules_analysis(word),
                 typed: typed.reason.to_owned(),
                 error: field("reason"),
             },
@@ -230,6 +239,7 @@ fn back_effect(lang: Lang, given: Given<'_>, back: &Back) -> Vec<Rich> {
 /// Which sentences a command has in this state.
 fn key(given: Given<'_>, word: Word) -> &'static str {
     let (phase, reason) = (given.release.state.phase, given.release.state.pause_reason());
+    let spec = &given.release.spec;
     match word {
         Word::Start => "start",
         Word::Promote if phase == Phase::PendingApproval => "approve_start",
@@ -240,8 +250,11 @@ fn key(given: Given<'_>, word: Word) -> &'static str {
         }
         Word::Promote if reason == Some(PauseReason::Gate) => "approve",
         Word::Promote if next_share(given.release).is_some() => "promote_to",
+        Word::PromoteAll if spec.strategy == Strategy::Replicas => "promote_all_pods",
         Word::PromoteAll => "promote_all",
         Word::Abort if phase.is_before() => "cancel",
+        Word::Abort if spec.candidate.is_in_place() => "abort_in_place",
+        Word::Abort if spec.strategy == Strategy::Replicas => "abort_pods",
         Word::Abort => "abort",
         Word::Rollback => "rollback",
         Word::SwitchBack => "switch_back",
@@ -251,6 +264,36 @@ fn key(given: Given<'_>, word: Word) -> &'static str {
         Word::DeleteVersion => "delete_version",
         Word::Promote | Word::Pause | Word::Resume | Word::ChangeSteps => "promote",
     }
+}
+
+/// What has to be accepted before this command is taken.
+fn open(given: Given<'_>, word: Word) -> Vec<Check> {
+    let (spec, state) = (&given.release.spec, &given.release.state);
+    let mut out = Vec::new();
+    if state.overrules_analysis(word) {
+        let refusal = state.analysis_failed();
+        out.push(Check { code: refusal.code, severity: Severity::Acknowledge, args: refusal.args });
+    }
+    let removed = match word {
+        Word::Retire => Some(&spec.stable),
+        Word::DeleteVersion => Some(spec.candidate.version()),
+        _ => None,
+    };
+    out.extend(removed.and_then(|version| answers(given, version)));
+    out
+}
+
+/// A version that answered requests within the window that the page shows.
+pub fn answers(given: Given<'_>, version: &VersionName) -> Option<Check> {
+    let percent = given.overview?.observed.as_ref()?.answered_percent(version.as_str())?;
+    Some(Check::new(Severity::Acknowledge, Code::StillAnswers).arg("v", version).arg("n", percent))
+}
+
+/// The last step in words.
+fn last_step(lang: Lang, given: Given<'_>) -> String {
+    let spec = &given.release.spec;
+    let last = spec.steps.iter().rfind(|step| matches!(step, Step::Replicas { .. } | Step::Weight { .. }));
+    last.map(|step| said::step(lang, spec, step).into()).unwrap_or_default()
 }
 
 /// What is good to know before going forward.

@@ -4,6 +4,7 @@
 use askama::Template;
 use askama::filters::HtmlSafe;
 
+use super::acts::answers;
 use super::buttons::why_not;
 use super::{Given, said};
 use crate::domain::ids::{Kind, VersionName};
@@ -13,6 +14,7 @@ use crate::domain::release::{Phase, Strategy, Word};
 use crate::domain::service::WorkloadKind;
 use crate::views::bars::short;
 use crate::views::lang::{Lang, Rich};
+use crate::views::query::service_path;
 use crate::views::text;
 
 /// The card.
@@ -24,6 +26,8 @@ pub struct After {
     pub text: Rich,
     /// *Deployment reviews-v1, 3 pods*.
     pub deletes: Vec<String>,
+    /// It answered requests a moment ago: the sentence, and where that is seen.
+    pub answers: Option<(String, String)>,
     /// `None` = it is gone already.
     pub button: Option<(String, Result<String, String>)>,
 }
@@ -41,14 +45,19 @@ impl After {
             (Word::Retire, Side::Stable, &release.spec.stable)
         };
         let name = short(version.as_str());
+        if release.spec.candidate.is_in_place() {
+            // One workload is both versions: there is nothing that could go alone.
+            let title = lang.t("release.after.title").into();
+            return Self::without(lang, title, lang.t("release.after.in_place").rich());
+        }
         let group = if went_back { "delete" } else { "retire" };
         let of = |part: &str| lang.t(&format!("release.after.{group}_{part}")).with("v", &name);
         let title = of("title").into();
         if state.removed.contains(&side) {
-            return Self { lang, title, text: of("gone").rich(), deletes: Vec::new(), button: None };
+            return Self::without(lang, title, of("gone").rich());
         }
         if state.removing == Some(side) {
-            return Self { lang, title, text: of("going").rich(), deletes: Vec::new(), button: None };
+            return Self::without(lang, title, of("going").rich());
         }
         let declared = given.overview.and_then(|item| item.routing.declared()).unwrap_or_default();
         let has = declared.iter().find(|(known, _)| known == version).map_or(0, |(_, weight)| *weight);
@@ -64,6 +73,10 @@ impl After {
             }
             (Some(_), _) => of("later").with("w", short(release.candidate().as_str())).rich(),
         };
+        let at = release.at();
+        let answers = answers(given, version)
+            .filter(|_| why.is_none())
+            .map(|check| (text::check(lang, &check).text, service_path(at.namespace.as_str(), &at.name)));
         let button = match why {
             None => Ok(said::word_path(release, word)),
             Some(why) => Err(why),
@@ -73,8 +86,15 @@ impl After {
             title,
             text,
             deletes: deletes(lang, given, version),
+            answers,
             button: Some((of("button").into(), button)),
         }
+    }
+}
+
+impl After {
+    fn without(lang: Lang, title: String, text: Rich) -> Self {
+        Self { lang, title, text, deletes: Vec::new(), answers: None, button: None }
     }
 }
 

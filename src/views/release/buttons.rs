@@ -83,6 +83,8 @@ impl Actions {
         let ask = |word| How::Ask(said::word_path(release, word));
         let send = |word| How::Send(said::word_path(release, word));
         let gate = reason == Some(PauseReason::Gate);
+        // Where the analysis failed the way back is what is meant first.
+        let failed = phase == Phase::Paused && reason == Some(PauseReason::Failed);
         let (first, second) = match phase {
             Phase::Validated => (make(Word::Start, "start", "run", "pri", ask(Word::Start)), Word::Pause),
             Phase::PendingApproval => {
@@ -97,7 +99,10 @@ impl Actions {
             Phase::Paused if release.state.unapproved => {
                 (make(Word::Promote, "approve_steps", "ok", "pri", ask(Word::Promote)), Word::Pause)
             }
-            Phase::Paused => (make(Word::Resume, "resume", "run", "pri", send(Word::Resume)), Word::Promote),
+            Phase::Paused => {
+                let class = if failed { "" } else { "pri" };
+                (make(Word::Resume, "resume", "run", class, send(Word::Resume)), Word::Promote)
+            }
             Phase::Aborting | Phase::RolledBack | Phase::NeedsAttention => {
                 (make(Word::Retry, "retry", "run", "pri", ask(Word::Retry)), Word::Pause)
             }
@@ -115,7 +120,8 @@ impl Actions {
             _ => make(Word::Pause, "pause", "pause", "", send(Word::Pause)),
         };
         let abort_key = if phase.is_before() { "cancel" } else { "abort" };
-        let abort = make(Word::Abort, abort_key, "back", "bad", ask(Word::Abort));
+        let abort =
+            make(Word::Abort, abort_key, "back", if failed { "bad solid" } else { "bad" }, ask(Word::Abort));
         let mut more = vec![
             make(Word::PromoteAll, "promote_all", "next", "ghost", ask(Word::PromoteAll)),
             make(Word::Rollback, "rollback", "back", "ghost", ask(Word::Rollback)),

@@ -4,7 +4,8 @@
 //! `web` renders [`ReleasePage`] whole; live updates render its parts alone ([`ReleasePage::shared`], [`ReleasePage::own`]).
 
 pub mod said;
-pub mod stages;
+
+pub use crate::domain::release::stages;
 
 mod after;
 mod buttons;
@@ -23,7 +24,7 @@ use askama::filters::HtmlSafe;
 use crate::domain::ids::VersionName;
 use crate::domain::overview::{Difference, Overview, Rights};
 use crate::domain::refusal::Refusal;
-use crate::domain::release::{Judgement, PauseReason, Phase, Release, TimelineEntry};
+use crate::domain::release::{Judgement, PauseReason, Phase, Release, Strategy, TimelineEntry};
 use crate::domain::routing::Weights;
 
 use super::bars::{Slots, in_words, short};
@@ -264,7 +265,12 @@ impl Banner {
             notices.push(Notice { alert: false, ..text::refused(lang, needs) });
         }
         if state.phase == Phase::RolledBack && said::failed_itself(release) {
-            let text = lang.t("release.went_back").with("v", short(release.spec.stable.as_str()));
+            let key = match release.spec.strategy {
+                Strategy::Replicas if release.spec.candidate.is_in_place() => "release.went_back_in_place",
+                Strategy::Replicas => "release.went_back_pods",
+                _ => "release.went_back",
+            };
+            let text = lang.t(key).with("v", short(release.spec.stable.as_str()));
             notices.push(Notice::new(Tone::Bad, text.rich()));
         }
         if state.phase == Phase::Superseded {

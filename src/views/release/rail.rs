@@ -6,7 +6,7 @@ use askama::filters::HtmlSafe;
 use super::stages::{StageOf, stages};
 use super::{Given, said};
 use crate::domain::release::state::Side;
-use crate::domain::release::{Happened, PauseReason, Phase};
+use crate::domain::release::{Happened, PauseReason, Phase, Step};
 use crate::views::bars::short;
 use crate::views::lang::Lang;
 use crate::views::time::Clockface;
@@ -188,10 +188,23 @@ fn said_of(clock: Clockface, given: Given<'_>, stage: &StageOf, mark: Mark) -> S
     let last = stage.steps.end >= given.release.spec.steps.len();
     words.push(match (stage.approval, last) {
         (true, _) => lang.t("release.rail.approval").into(),
-        (false, true) => {
-            lang.t("release.rail.kept").with("v", short(given.release.spec.stable.as_str())).into()
-        }
+        (false, true) => kept(lang, given),
         (false, false) => lang.t("release.rail.by_itself").into(),
     });
     words.join(&lang.t("sum.comma").to_string())
+}
+
+/// What the old version keeps at the end of the steps.
+fn kept(lang: Lang, given: Given<'_>) -> String {
+    let spec = &given.release.spec;
+    let last = spec.steps.iter().rev().find_map(|step| match step {
+        Step::Replicas { stable, .. } => Some(*stable),
+        _ => None,
+    });
+    let stable = short(spec.stable.as_str());
+    match spec.policies.stable_after.or(last.flatten()) {
+        _ if spec.candidate.is_in_place() => lang.t("release.rail.replaced").into(),
+        Some(pods) => lang.count("release.rail.stops", pods).with("v", stable).into(),
+        None => lang.t("release.rail.kept").with("v", stable).into(),
+    }
 }

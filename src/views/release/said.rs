@@ -65,7 +65,7 @@ pub fn state(clock: Clockface, release: &Release) -> Chip {
             Chip::new(Tone::Info, "clock", text)
         }
         Phase::Running => {
-            let (n, of) = super::stages::position(&spec.steps, state.step);
+            let (n, of) = crate::domain::release::stages::position(&spec.steps, state.step);
             let text = lang.t("release.running").with("n", n).with("of", of);
             Chip::new(Tone::Info, "run", text)
         }
@@ -153,9 +153,7 @@ pub fn step(lang: Lang, of: &impl Wording, step: &Step) -> Text {
     let v = short(of.candidate().as_str());
     match step {
         Step::Weight { percent } => lang.t("release.step.weight").with("v", v).with("n", percent),
-        Step::Replicas { candidate, .. } if of.in_place() => {
-            lang.t("release.step.batch").with("n", candidate)
-        }
+        Step::Replicas { candidate, .. } if of.in_place() => lang.count("release.step.batch", candidate),
         Step::Replicas { candidate, .. } => lang.count("release.step.replicas", candidate).with("v", v),
         Step::Rules { when } if when.is_empty() => lang.t("release.step.rules_off").with("v", v),
         Step::Rules { .. } => lang.t("release.step.rules").with("v", v),
@@ -223,7 +221,9 @@ pub fn action(lang: Lang, of: &impl Wording, action: &ActionKind, stage: Stage) 
         ActionKind::Scale { side: which, replicas } => {
             lang.count(&format!("{group}.scale"), replicas).with("v", side(of, *which))
         }
-        ActionKind::Batch { updated, number } => t("batch").with("n", updated).with("batch", number),
+        ActionKind::Batch { updated, number } => {
+            lang.count(&format!("{group}.batch"), updated).with("batch", number)
+        }
         ActionKind::Traffic { aim } if aim.mirror > 0 => {
             t("traffic_mirror").with("v", v).with("n", aim.percent).with("m", aim.mirror)
         }
@@ -249,11 +249,13 @@ pub fn happened(lang: Lang, of: &impl Wording, one: &Happened) -> Option<(&'stat
             (icon, Tone::Plain, named(&format!("told.{}", told.as_str())))
         }
         Happened::Began => ("run", Tone::Info, named("began")),
-        Happened::StepBegan { step } => {
-            ("next", Tone::Info, named("step_began").with("n", step + 1).with("step", step_word(step)))
-        }
+        Happened::StepBegan { step } => (
+            "next",
+            Tone::Info,
+            named("step_began").with("n", of.number_of(*step)).with("step", step_word(step)),
+        ),
         Happened::StepDone { step } => {
-            ("ok", Tone::Ok, named("step_done").with("n", step + 1).with("step", step_word(step)))
+            ("ok", Tone::Ok, named("step_done").with("n", of.number_of(*step)).with("step", step_word(step)))
         }
         Happened::Decided { .. } | Happened::Done { action: ActionKind::Measure } => return None,
         Happened::Done { action: done } => ("ok", Tone::Ok, action(lang, of, done, Stage::Done)),
@@ -299,8 +301,8 @@ pub fn happened(lang: Lang, of: &impl Wording, one: &Happened) -> Option<(&'stat
         Happened::AbortedItself { reason } => {
             ("back", Tone::Bad, named("aborted_itself").with("why", pause(lang, *reason)))
         }
-        Happened::StepsChanged { from, count } => {
-            ("edit", Tone::Plain, named("steps_changed").with("n", from + 1).with("count", count))
+        Happened::StepsChanged { from, .. } => {
+            ("edit", Tone::Plain, named("steps_changed").with("n", of.number_of(*from)))
         }
         Happened::Finished { phase: end } => {
             let (icon, tone) = match end {

@@ -296,6 +296,10 @@ pub struct CommandBody {
     /// For `retire` and `delete_version`: `<service> <version>`.
     #[schema(example = "reviews v1")]
     pub confirm: Option<String>,
+    /// Codes that you accept: `analysis_failed` to promote although the analysis failed (with a reason),
+    /// `still_answers` to delete a version that answered requests within the last minute.
+    #[schema(max_items = 32, example = json!(["analysis_failed"]))]
+    pub ack: Option<Vec<String>>,
 }
 
 /// A half-filled form: any object; the wizard reads its own fields and a whole `spec`.

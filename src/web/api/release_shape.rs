@@ -34,6 +34,8 @@ pub struct Release {
     pub paused: Option<Pause>,
     /// The step under way, from 0; the number of steps when all are done.
     pub step: usize,
+    /// The same as the pages count: steps that belong together are one.
+    pub position: Position,
     /// Percent of requests that the new version gets, as last written.
     pub percent: u8,
     /// When the step's timer ends.
@@ -209,6 +211,14 @@ pub struct StepWrites {
     pub deletes: Vec<String>,
 }
 
+/// How far a release is, as people count.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct Position {
+    /// From 1.
+    pub step: usize,
+    pub of: usize,
+}
+
 /// A share from a moment on.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Share {
@@ -295,6 +305,10 @@ impl Release {
                 }
             }),
             step: state.step,
+            position: {
+                let (step, of) = words::stages::position(&release.spec.steps, state.step);
+                Position { step, of }
+            },
             percent: release.share(),
             due: state.due_ms.map(moment),
             latest_verdict: state.latest.map(words::Verdict::as_str),

@@ -19,7 +19,7 @@ use crate::domain::ids::ServiceRef;
 use crate::domain::refusal::{Code, Refusal};
 use crate::domain::release::exact::exactly;
 use crate::domain::release::{self as words, Command, ReleaseId, Spec, Word, validate};
-use crate::services::releases::{ReleaseAsk, ReleaseShow, Until};
+use crate::services::releases::{CommandAsk, ReleaseAsk, ReleaseShow, Until};
 use crate::web::auth::Who;
 use crate::web::caller::Caller;
 use crate::web::error::Failure;
@@ -241,6 +241,7 @@ pub async fn command(
     let expected = if_match(&call.headers)?;
     let mut fields = Fields::of(body.node)?;
     let reason = fields.text("reason")?.unwrap_or_default();
+    let ack = fields.words("ack")?;
     let command = fields.command()?;
     let word = command.word();
     permit_word(&app, &who, word)?;
@@ -249,8 +250,8 @@ pub async fn command(
     let (request, lang) = (caller.request_id.to_string(), caller.lang());
     once(app.clone(), who.clone(), caller, key, hash, async move {
         let services = &app.services;
-        let mut release =
-            services.command_release(&who.actor, id, command, expected, &reason, &request).await?;
+        let ask = CommandAsk { command, ack, expected, reason: &reason, request_id: &request };
+        let mut release = services.give_command(&who.actor, id, ask).await?;
         if !wait.is_zero() {
             release = settled(&app, &who, &call.place, id, wait).await?;
         }
@@ -388,6 +389,16 @@ impl Fields {
             Some(Value::String(text)) => Ok(Some(text)),
             Some(_) => Err(wrong(name, "a text is expected")),
         }
+    }
+
+    fn words(&mut self, name: &str) -> Result<Vec<String>, Refusal> {
+        let Some(value) = self.take(name) else { return Ok(Vec::new()) };
+        let words: Vec<String> =
+            serde_json::from_value(value).map_err(|_| wrong(name, "a list of texts is expected"))?;
+        if words.len() > validate::MAX_ACCEPTED {
+            return Err(Refusal::too_many(name, words.len(), validate::MAX_ACCEPTED));
+        }
+        Ok(words)
     }
 
     fn flag(&mut self, name: &str) -> Result<Option<bool>, Refusal> {

@@ -13,7 +13,7 @@ use crate::domain::ids::{Revision, ServiceRef};
 use crate::domain::refusal::{Code, Refusal};
 use crate::domain::release::{Command, Release, ReleaseId, Word};
 use crate::services::once::Once;
-use crate::services::releases::{ReleaseAsk, ReleaseDetail, ReleaseShow};
+use crate::services::releases::{CommandAsk, ReleaseAsk, ReleaseDetail, ReleaseShow};
 use crate::views::audit::{mark, weights};
 use crate::views::bars::in_words;
 use crate::views::chrome::{Chrome, Nav};
@@ -274,6 +274,7 @@ impl Visit {
             request_id: &fresh,
             revisions: &revisions,
             back: back.as_ref(),
+            ack: &form.acknowledged(),
         };
         if self.caller.door == Door::Fragment {
             return Ok(respond::html_with(status, &Ask::of(&chrome, given(&detail), word, typed)));
@@ -342,9 +343,10 @@ impl Visit {
         let expected = form.text("seq").parse().ok();
         let (app, who, id) = (self.app.clone(), self.who.clone(), self.id);
         let (reason, request) = (form.text("reason").to_owned(), self.caller.request_id.to_string());
+        let ack = form.acknowledged();
         let told = Box::pin(async move {
-            let told =
-                app.services.command_release(&who.actor, id, command, expected, &reason, &request).await;
+            let ask = CommandAsk { command, ack, expected, reason: &reason, request_id: &request };
+            let told = app.services.give_command(&who.actor, id, ask).await;
             told.map(|release| format!("/releases/{}", release.id))
         });
         once(&self.app, &self.who, &self.caller, form, told).await

@@ -6,6 +6,7 @@ mod freezes;
 mod judging;
 mod lives;
 mod model;
+mod overruling;
 mod table;
 mod wishes;
 

@@ -80,6 +80,12 @@ impl House {
         Self::on(demo.api, clock, folder, Settings::default(), source, None).await
     }
 
+    /// The same on a demo that the test drives second by second.
+    pub async fn of_demo(demo: &Demo, clock: Clock, source: Arc<dyn Source>) -> Self {
+        let folder: Arc<Folder> = Arc::new(tempfile::tempdir().unwrap());
+        Self::on(demo.api.clone(), clock, folder, Settings::default(), Some(source), None).await
+    }
+
     async fn on(
         api: ApiServer,
         clock: Clock,

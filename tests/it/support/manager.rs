@@ -133,7 +133,7 @@ impl Manager<'_> {
     /// Retires the old version, and waits until it is gone.
     pub async fn retire(&self, id: &str, service: &str, version: &str) {
         let confirm = format!("{service} {version}");
-        self.say(id, json!({"command": "retire", "confirm": confirm})).await;
+        self.say(id, json!({"command": "retire", "confirm": confirm, "ack": ["still_answers"]})).await;
         self.until(id, "the old version is retired", |release| {
             let commands = release["commands"].as_array().unwrap();
             assert!(release["needs"].is_null(), "{release}");

@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use crate::domain::release::Step;
+use super::spec::Step;
 
 /// Steps that belong together.
 #[derive(Clone, Debug, PartialEq, Eq)]

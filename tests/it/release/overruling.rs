@@ -1,0 +1,63 @@
+//! Going on although the analysis failed: accepted by name, or not at all.
+
+use sluice::domain::refusal::Code;
+use sluice::domain::release::{Command, PauseReason, Paused, Phase, Stage, State, Step, Strategy, Verdict, Word};
+use sluice::release::{Event, Observation, step};
+
+fn spec() -> sluice::domain::release::Spec {
+    let steps = vec![Step::Weight { percent: 10 }, Step::Hold { seconds: 600 }, Step::Weight { percent: 100 }];
+    let mut spec = super::spec(Strategy::Canary, steps);
+    spec.analysis = Some(super::analysis());
+    spec
+}
+
+/// It holds at 10 %, and the analysis said this.
+fn judged(verdict: Option<Verdict>, paused: Option<PauseReason>) -> State {
+    let mut state = State::new();
+    (state.phase, state.step, state.stage) = (Phase::Running, 1, Stage::Soaking);
+    (state.latest, state.due_ms) = (verdict, Some(600_000));
+    state.failed = if verdict == Some(Verdict::Fail) { vec!["p95".into()] } else { Vec::new() };
+    if let Some(reason) = paused {
+        let phase = std::mem::replace(&mut state.phase, Phase::Paused);
+        state.paused = Some(Paused { reason, since_ms: 0, left_ms: Some(1), phase, detail: None });
+    }
+    state
+}
+
+#[test]
+fn whoever_goes_on_after_a_failed_analysis_accepts_it_by_name() {
+    let spec = spec();
+    let say = |state: &State, command: Command, ack: &[&str]| {
+        let ack = ack.iter().map(|code| (*code).to_owned()).collect();
+        let event = Event::Accepting { command, by: "amy".into(), ack };
+        step(&spec, state, &Observation { now_ms: 1_000, event })
+    };
+    let failed = Some(Verdict::Fail);
+    for state in [
+        judged(failed, None),
+        judged(failed, Some(PauseReason::Failed)),
+        judged(failed, Some(PauseReason::User)),
+        judged(None, Some(PauseReason::Failed)),
+    ] {
+        for command in [Command::Promote, Command::PromoteAll] {
+            let out = say(&state, command.clone(), &["big_jump"]);
+            let refusal = out.refusal.expect("refused");
+            assert_eq!(refusal.code, Code::AnalysisFailed, "{command:?}");
+            let said = refusal.args.iter().find(|(name, _)| name == "metrics").unwrap().1.clone();
+            assert_eq!(said, state.failed.join(", "), "it names what failed");
+            assert_eq!(out.state, state, "nothing changes");
+            let out = say(&state, command.clone(), &["analysis_failed"]);
+            assert_eq!(out.refusal, None, "{command:?}");
+        }
+        // Back, and once more, are free.
+        for command in [Command::Abort, Command::Resume, Command::Retry, Command::Pause] {
+            if state.may(command.word()) {
+                assert_eq!(say(&state, command.clone(), &[]).refusal, None, "{command:?}");
+            }
+        }
+    }
+    for state in [judged(Some(Verdict::Pass), None), judged(Some(Verdict::Undecided), None), judged(None, None)] {
+        assert!(!state.overrules_analysis(Word::Promote));
+        assert_eq!(say(&state, Command::Promote, &[]).refusal, None);
+    }
+}
