@@ -100,11 +100,17 @@ impl Services {
         reason: &str,
         request_id: &str,
     ) -> Result<Release, Refusal> {
-        self.give_command(who, id, CommandAsk { command, ack: Vec::new(), expected, reason, request_id }).await
+        self.give_command(who, id, CommandAsk { command, ack: Vec::new(), expected, reason, request_id })
+            .await
     }
 
     /// Gives a command to a release.
-    pub async fn give_command(&self, who: &Actor, id: ReleaseId, ask: CommandAsk<'_>) -> Result<Release, Refusal> {
+    pub async fn give_command(
+        &self,
+        who: &Actor,
+        id: ReleaseId,
+        ask: CommandAsk<'_>,
+    ) -> Result<Release, Refusal> {
         let CommandAsk { command, ack, expected, reason, request_id } = ask;
         let held = self.held_release(who, id).await?;
         let at = held.release.at().clone();

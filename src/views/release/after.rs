@@ -27,7 +27,7 @@ pub struct After {
     /// *Deployment reviews-v1, 3 pods*.
     pub deletes: Vec<String>,
     /// It answered requests a moment ago: the sentence, and where that is seen.
-    pub answers: Option<(String, String)>,
+    pub answers: Option<(Rich, String)>,
     /// `None` = it is gone already.
     pub button: Option<(String, Result<String, String>)>,
 }
@@ -74,9 +74,9 @@ impl After {
             (Some(_), _) => of("later").with("w", short(release.candidate().as_str())).rich(),
         };
         let at = release.at();
-        let answers = answers(given, version)
-            .filter(|_| why.is_none())
-            .map(|check| (text::check(lang, &check).text, service_path(at.namespace.as_str(), &at.name)));
+        let answers = answers(given, version).filter(|_| why.is_none()).map(|check| {
+            (text::check(lang, &check).text.rich(), service_path(at.namespace.as_str(), &at.name))
+        });
         let button = match why {
             None => Ok(said::word_path(release, word)),
             Some(why) => Err(why),

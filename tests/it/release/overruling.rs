@@ -1,11 +1,14 @@
 //! Going on although the analysis failed: accepted by name, or not at all.
 
 use sluice::domain::refusal::Code;
-use sluice::domain::release::{Command, PauseReason, Paused, Phase, Stage, State, Step, Strategy, Verdict, Word};
+use sluice::domain::release::{
+    Command, PauseReason, Paused, Phase, Stage, State, Step, Strategy, Verdict, Word,
+};
 use sluice::release::{Event, Observation, step};
 
 fn spec() -> sluice::domain::release::Spec {
-    let steps = vec![Step::Weight { percent: 10 }, Step::Hold { seconds: 600 }, Step::Weight { percent: 100 }];
+    let steps =
+        vec![Step::Weight { percent: 10 }, Step::Hold { seconds: 600 }, Step::Weight { percent: 100 }];
     let mut spec = super::spec(Strategy::Canary, steps);
     spec.analysis = Some(super::analysis());
     spec
@@ -56,7 +59,9 @@ fn whoever_goes_on_after_a_failed_analysis_accepts_it_by_name() {
             }
         }
     }
-    for state in [judged(Some(Verdict::Pass), None), judged(Some(Verdict::Undecided), None), judged(None, None)] {
+    for state in
+        [judged(Some(Verdict::Pass), None), judged(Some(Verdict::Undecided), None), judged(None, None)]
+    {
         assert!(!state.overrules_analysis(Word::Promote));
         assert_eq!(say(&state, Command::Promote, &[]).refusal, None);
     }

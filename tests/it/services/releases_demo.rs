@@ -130,8 +130,8 @@ async fn a_release_by_the_default_template_on_a_quiet_service_comes_to_its_appro
         strategy: Strategy::Canary,
         stable: "v1".into(),
         candidate: Candidate::Image {
-            version: "v2".into(),
-            image: "istio/examples-bookinfo-details-v2:1.20.3".into(),
+            version: "v9".into(),
+            image: "istio/examples-bookinfo-details-v9:1.20.3".into(),
             replicas: None,
             in_place: false,
         },
@@ -144,5 +144,5 @@ async fn a_release_by_the_default_template_on_a_quiet_service_comes_to_its_appro
     let holds_s = 5 * 600;
     let took_s = turned.until(&[id], holds_s + 300, |all| paused(&all[0], PauseReason::Gate)).await;
     assert!(took_s >= holds_s, "each step is held: {took_s} s");
-    assert!(turned.house.api.get("Deployment", "bookinfo", "details-v2").is_some());
+    assert!(turned.house.api.get("Deployment", "bookinfo", "details-v9").is_some());
 }

@@ -11,7 +11,13 @@ use super::releases::wish;
 use super::releases_trouble::{analysis, said};
 use crate::support::house::{House, anna, at};
 
-async fn say(house: &House, id: ReleaseId, command: Command, ack: &[&str], reason: &str) -> Result<(), Refusal> {
+async fn say(
+    house: &House,
+    id: ReleaseId,
+    command: Command,
+    ack: &[&str],
+    reason: &str,
+) -> Result<(), Refusal> {
     let ack = ack.iter().map(|code| (*code).to_owned()).collect();
     let ask = CommandAsk { command, ack, expected: None, reason, request_id: "req" };
     house.services.give_command(&anna(), id, ask).await.map(|_| ())
@@ -41,11 +47,13 @@ async fn promoting_after_a_failed_analysis_needs_a_reason_and_acceptance_and_bot
     let told = |ending: Ending| {
         let mut rows = history.iter().filter(|row| row.intent.action == Action::Release);
         rows.find(|row| {
-            row.intent.reason == "it is known" && row.outcome.as_ref().is_some_and(|done| done.ending == ending)
+            row.intent.reason == "it is known"
+                && row.outcome.as_ref().is_some_and(|done| done.ending == ending)
         })
     };
     assert!(told(Ending::Refused).is_some(), "the attempt is a row");
-    let whole = house.store.entry(told(Ending::Applied).expect("the command is a row").id).await.unwrap().unwrap();
+    let whole =
+        house.store.entry(told(Ending::Applied).expect("the command is a row").id).await.unwrap().unwrap();
     assert_eq!(whole.intent.details.acknowledged, ["analysis_failed"]);
 }
 
@@ -78,8 +86,7 @@ async fn steps_are_counted_one_way_in_the_release_its_events_and_the_reasons_of_
     });
     let id = house.start(spec).await.id;
     let paused = house.until_paused(id, PauseReason::Gate).await;
-    let (step, of) =
-        sluice::domain::release::stages::position(&paused.spec.steps, paused.state.step);
+    let (step, of) = sluice::domain::release::stages::position(&paused.spec.steps, paused.state.step);
     assert_eq!((step, of), (2, 3));
     let history = house.history(&at("bookinfo", "reviews")).await;
     let reasons: Vec<&str> = history
@@ -89,7 +96,9 @@ async fn steps_are_counted_one_way_in_the_release_its_events_and_the_reasons_of_
         .collect();
     assert_eq!(reasons[0], format!("{id} 2/3"), "{reasons:?}");
     // The events and the history say the numbers that the mark keeps, whatever becomes of the release.
-    let row = history.iter().find_map(|row| row.intent.details.release.clone().filter(|mark| mark.steps.contains_key(&3)));
+    let row = history
+        .iter()
+        .find_map(|row| row.intent.details.release.clone().filter(|mark| mark.steps.contains_key(&3)));
     let mark = row.expect("a row about the approval");
     assert_eq!(sluice::domain::release::Wording::number_of(&*mark, 3), 2);
 }

@@ -81,7 +81,8 @@ async fn forecast_v2_takes_over_from_v1_and_no_request_fails_meanwhile() {
 
     // v1 is retired: its workload, its subset and its part of the route go.
     say(json!({"command": "retire", "confirm": "forecast v1", "reason": "v2 has all",
-        "ack": ["still_answers"]})).await;
+        "ack": ["still_answers"]}))
+    .await;
     town.known(&sluice, "forecast", &[("v2", 2)]).await;
     let gone = town.objects("Deployment").get_opt("forecast-v1").await.unwrap();
     assert!(gone.is_none(), "{gone:?}");

@@ -293,7 +293,7 @@ async fn the_page_shows_the_release_and_its_buttons_do_what_they_say() {
     );
     let audit = app.get("/audit?action=release&show=all").await;
     assert!(audit.body.contains(&format!("href=\"/releases/{id}\"")));
-    assert!(audit.body.contains("Step 2 started: "), "what happened, not only that something did");
+    assert!(audit.body.contains("Step 1 · approval: started"), "what happened, counted as the page counts");
     let entries = app.get(&format!("/api/v1/audit?q={id}&action=release&limit=100")).await.json();
     let all = entries["items"].as_array().unwrap();
     assert!(all.iter().all(|entry| entry["release"]["id"] == json!(id)), "{entries}");
