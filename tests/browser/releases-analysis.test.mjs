@@ -67,6 +67,19 @@ test('30. three failures in a row: it pauses; chip, banner, events, history and 
     await page.goto(`${app.url}/services`);
     await alarm.getByRole('link', { name: `Open ${id}` }).click();
     await page.waitForURL(`**/releases/${id}`);
+    // The way back comes first now; going on needs a reason, and the failure accepted by name.
+    assert.match(await page.locator('#rel-abort').getAttribute('class'), /solid/);
+    assert.doesNotMatch(await page.locator('#rel-resume').getAttribute('class'), /pri/);
+    const bare = await api(app.url, 'POST', `/api/v1/releases/${id}/commands`, { command: 'promote', reason: 'it is known' });
+    assert.deepEqual([bare.status, bare.body.code], [422, 'analysis_failed'], JSON.stringify(bare.body));
+    await page.locator('#rel-promote').click();
+    await page.locator('#dialog[open] #act-ack-analysis_failed').waitFor();
+    assert.match(await page.locator('#dialog').innerText(), /The analysis failed: p95 latency\.[\s\S]*I promote although the analysis failed/);
+    await picture(page, 'dialog-promote-failed');
+    await page.locator('#act-why').fill('it is known');
+    await page.locator('#dialog[open] footer button').click();
+    await page.locator('#dialog[open] .note.bad').waitFor();
+    assert.equal((await declared(app.url, REVIEWS)).v2, 50, 'nothing is promoted');
   });
   await tell(app.url, id, 'abort');
 });

@@ -179,11 +179,15 @@ impl Services {
 
     /// A version that is to be deleted and that has answered requests within the last minute.
     async fn still_answers(&self, release: &Release, command: &Command) -> Option<Refusal> {
-        let version = match command {
-            Command::Retire { .. } => &release.spec.stable,
-            Command::DeleteVersion { .. } => release.candidate(),
+        let (version, confirm) = match command {
+            Command::Retire { confirm } => (&release.spec.stable, confirm),
+            Command::DeleteVersion { confirm } => (release.candidate(), confirm),
             _ => return None,
         };
+        // What is not possible, or not confirmed, is said first.
+        if !release.state.may(command.word()) || confirm.trim() != format!("{} {version}", release.at().name) {
+            return None;
+        }
         let snapshot = self.inner.cache.snapshot(release.at())?;
         let observed = self.inner.metrics.observed(&snapshot, 60).await.ok().flatten()?;
         let percent = observed.answered_percent(version.as_str())?;
