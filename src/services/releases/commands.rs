@@ -185,7 +185,8 @@ impl Services {
             _ => return None,
         };
         // What is not possible, or not confirmed, is said first.
-        if !release.state.may(command.word()) || confirm.trim() != format!("{} {version}", release.at().name) {
+        if !release.state.may(command.word()) || confirm.trim() != format!("{} {version}", release.at().name)
+        {
             return None;
         }
         let snapshot = self.inner.cache.snapshot(release.at())?;
