@@ -290,6 +290,18 @@ document.addEventListener('keydown', event => {
   }
 });
 
+// ---- notes that have been read: a toast goes by itself, but not from under a pointer or the focus ----
+
+const READ_MS = 10000;
+
+function leave(toast) {
+  let timer = 0;
+  const held = () => toast.matches(':hover') || toast.contains(document.activeElement);
+  const start = () => { clearTimeout(timer); timer = setTimeout(() => held() ? start() : toast.remove(), READ_MS); };
+  for (const event of ['pointerleave', 'focusout']) toast.addEventListener(event, start);
+  start();
+}
+
 // ---- once per page ----
 
 function dress() {
@@ -297,6 +309,7 @@ function dress() {
   const keys = $('[data-keys]');
   if (keys) keys.setAttribute('aria-pressed', sluice.cookie('keys') !== 'off');
   if (!navigator.clipboard) $$('[data-copy]').forEach(el => { el.hidden = true; });
+  $$('#toasts .toast[role=status]').forEach(leave);
   const current = $('.side [aria-current]');
   if (current && innerWidth <= 900) current.parentElement.scrollLeft = current.offsetLeft - 60;
 }

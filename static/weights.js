@@ -48,7 +48,8 @@ if (typeof document !== 'undefined') {
     const number = rows.map(row => $('input[type=number]', row)), range = rows.map(row => $('input[type=range]', row));
     const lock = rows.map(row => $('[data-lock]', row)), kept = rows.map(row => $('[data-kept]', row));
     const name = j => rows[j].dataset.version;
-    const now = () => number.map(el => +el.value || 0);
+    let settled = number.map(el => +el.value || 0); // what stands in a field that is empty for a moment
+    const now = () => number.map((el, j) => el.value.trim() === '' ? settled[j] : +el.value || 0);
     let base = now();
     const isLocked = j => lock[j]?.getAttribute('aria-pressed') === 'true' || number[j].disabled;
     const why = text => {
@@ -64,6 +65,7 @@ if (typeof document !== 'undefined') {
       });
     };
     const paint = weights => {
+      settled = weights.slice();
       rows.forEach((row, j) => {
         number[j].value = range[j].value = kept[j].value = weights[j];
         number[j].removeAttribute('aria-invalid');
@@ -104,9 +106,16 @@ if (typeof document !== 'undefined') {
         const step = { PageUp: 10, PageDown: -10 }[event.key];
         if (step) { event.preventDefault(); move(j, +range[j].value + step); }
       });
-      number[j].addEventListener('change', () => move(j, Number.isFinite(+number[j].value) ? +number[j].value : 0));
+      const typed = () => { // an emptied field (or what is no number) is a change of mind, not a 0
+        if (number[j].value.trim() === '') { number[j].value = settled[j]; return; }
+        move(j, +number[j].value);
+      };
+      number[j].addEventListener('change', typed);
       number[j].addEventListener('keydown', event => { // Enter would press the first button of the form
-        if (event.key === 'Enter' && !event.ctrlKey && !event.metaKey) { event.preventDefault(); move(j, +number[j].value || 0); }
+        if (event.key !== 'Enter') return;
+        if (event.ctrlKey || event.metaKey) { if (number[j].value.trim() === '') typed(); return; }
+        event.preventDefault();
+        typed();
       });
       $('.pre', row)?.addEventListener('keydown', event => {
         const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key], buttons = $$('.pre button', row);

@@ -10,6 +10,7 @@ pub mod istio;
 pub mod labels;
 pub mod owner;
 pub mod service;
+pub mod version_slots;
 pub mod versions;
 
 pub mod observed;

@@ -7,14 +7,15 @@ use serde_json::Value;
 
 use super::actor::Channel;
 use super::audit::{Action, Ending, Entry};
-use super::ids::{Namespace, ObjectRef, Revision, ServiceRef};
+use super::ids::{Namespace, ObjectRef, Revision, ServiceRef, VersionName};
 use super::observed::{Hits, Observed};
-use super::plan::Planned;
+use super::plan::{Effect, Planned};
 use super::progress::Progress;
 use super::refusal::{Check, Code, Finding, Refusal, Severity};
-use super::release::{PauseReason, Phase, Release, ReleaseId, Strategy};
+use super::release::{Judgement, PauseReason, Phase, Release, ReleaseId, Strategy};
 use super::routing::{Route, Routing, Weights};
 use super::snapshot::Snapshot;
+use super::version_slots::VersionSlots;
 
 /// How a service stands, worst first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -71,6 +72,62 @@ impl State {
     }
 }
 
+/// How much a service needs somebody, most first: its state, and a release that waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Gravity {
+    Broken,
+    LastFailed,
+    /// Its release stopped by itself, and stands until somebody looks.
+    ReleaseInTrouble,
+    Drift,
+    Answered,
+    ChangedOutside,
+    /// Its release waits for somebody.
+    ReleaseWaits,
+    NotRoutable,
+    SpreadByPods,
+    Steady,
+}
+
+impl Gravity {
+    pub const ALL: [Self; 10] = [
+        Self::Broken,
+        Self::LastFailed,
+        Self::ReleaseInTrouble,
+        Self::Drift,
+        Self::Answered,
+        Self::ChangedOutside,
+        Self::ReleaseWaits,
+        Self::NotRoutable,
+        Self::SpreadByPods,
+        Self::Steady,
+    ];
+
+    /// Of a state; `waits` = a release of the service waits for somebody, because of trouble (`true`) or as planned.
+    pub fn of(state: State, waits: Option<bool>) -> Self {
+        let own = match state {
+            State::Broken => Self::Broken,
+            State::LastFailed => Self::LastFailed,
+            State::Drift => Self::Drift,
+            State::Answered => Self::Answered,
+            State::ChangedOutside => Self::ChangedOutside,
+            State::NotRoutable => Self::NotRoutable,
+            State::SpreadByPods => Self::SpreadByPods,
+            State::Steady => Self::Steady,
+        };
+        match waits {
+            Some(true) => own.min(Self::ReleaseInTrouble),
+            Some(false) => own.min(Self::ReleaseWaits),
+            None => own,
+        }
+    }
+
+    /// True for what somebody should look at.
+    pub fn needs_attention(self) -> bool {
+        self <= Self::ReleaseWaits
+    }
+}
+
 /// The latest applied, failed or outside change of a service.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LastChange {
@@ -97,6 +154,8 @@ pub struct Overview {
     pub progress: Option<Progress>,
     /// The release that moves its traffic now.
     pub release: Option<Moving>,
+    /// Which colour each version has, those that are gone among them.
+    pub slots: VersionSlots,
 }
 
 /// A release that moves a service's traffic, in few words.
@@ -169,15 +228,38 @@ pub struct Rights {
 pub struct Detail {
     pub overview: Overview,
     pub rights: Rights,
-    /// The revision that "switch back" restores, and the weights that it would bring; `None` when there
-    /// is nothing to go back to.
-    pub back: Option<(Revision, Weights)>,
+    /// Where "switch back" leads; `None` when there is nothing to go back to.
+    pub back: Option<Back>,
+    /// What was declared before the first change from here (empty = requests were spread by pods), where revision 0
+    /// can be restored and is not the present one.
+    pub origin: Option<Weights>,
+    /// The version that had the traffic before this course of changes began; `None` = the one with the largest share.
+    pub stable: Option<VersionName>,
+    /// The release that moves the service now, else the one that went back and left it as it is.
+    pub release: Option<Box<ReleaseStory>>,
     /// The newest entries of this service, newest first, at most 10.
     pub history: Vec<Entry>,
     /// How often each rule was taken; `None` where the source of figures cannot tell.
     pub hits: Option<Hits>,
     /// What is wrong with our own sources (metrics down, cluster down …).
     pub notices: Vec<Check>,
+}
+
+/// The latest state before the present one that a person would go back to: none that a failed release wrote, no
+/// step of a release that went on, and none that is like the present one.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Back {
+    pub revision: Revision,
+    /// What restoring it would do now.
+    pub effect: Effect,
+}
+
+/// A release as its service's page tells of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ReleaseStory {
+    pub release: Release,
+    /// The latest measurement, where something is measured.
+    pub judgement: Option<Judgement>,
 }
 
 /// Which services are meant.

@@ -122,6 +122,15 @@ impl Effect {
         (before != after).then_some(MirrorChange { before, after })
     }
 
+    /// True when nothing would change.
+    pub fn is_nothing(&self) -> bool {
+        let declares = self.before.is_empty() && !self.after.is_empty();
+        !declares
+            && self.deltas().is_empty()
+            && self.rule_changes.is_none()
+            && self.mirror_before == self.mirror_after
+    }
+
     /// Change in points per version, those that stay left out, in order.
     pub fn deltas(&self) -> Vec<(super::ids::VersionName, i32)> {
         deltas(&self.before, &self.after)

@@ -8,11 +8,11 @@ use futures::StreamExt;
 use crate::cluster::{Health, KindHealth};
 use crate::domain::actor::Actor;
 use crate::domain::audit::Filter;
-use crate::domain::ids::{Kind, Namespace, Revision, ServiceRef};
+use crate::domain::ids::{Kind, Namespace, ServiceRef};
 use crate::domain::observed::{Hits, RouteHits};
-use crate::domain::overview::{Detail, Overview, Rights};
+use crate::domain::overview::{Detail, Overview, ReleaseStory, Rights};
 use crate::domain::refusal::{Check, Code, Refusal, Severity};
-use crate::domain::routing::{Route, Routing, Rule, Weights};
+use crate::domain::routing::{Route, Routing, Rule};
 use crate::domain::snapshot::Snapshot;
 use crate::metrics::{Health as Figures, Look};
 use crate::routing;
@@ -100,19 +100,32 @@ impl Services {
                 Vec::new()
             }
         };
-        let back = self.back_of(at, overview.revision).await?;
+        // A history that cannot be read costs these, not the page.
+        let missing =
+            |refusal: Refusal| tracing::debug!(service = %at, %refusal, "the page goes out without it");
+        let back = self.back_of(&overview).await.map_err(missing).ok().flatten();
+        let origin = self.origin_of(at, overview.revision).await.map_err(missing).ok().flatten();
+        let stable = self.stable_of(&overview).await.map_err(missing).ok().flatten();
+        let release = match self.story_of(&overview).await.map_err(missing).ok().flatten() {
+            Some(story) => Some(Box::new(ReleaseStory {
+                release: self.shown_release(&who.identity, story.release).await,
+                judgement: story.judgement,
+            })),
+            None => None,
+        };
         let hits = self.hits(&overview);
         let notices = self.notices();
-        Ok(Detail { overview, rights: Rights { change }, back, history, hits, notices })
-    }
-
-    /// The revision before this one, with its weights: what "switch back" means on the page.
-    async fn back_of(&self, at: &ServiceRef, now: Revision) -> Result<Option<(Revision, Weights)>, Refusal> {
-        let Some(before) = now.checked_sub(1) else { return Ok(None) };
-        if self.inner.store.specs_at(at, before).await.map_err(unavailable)?.is_none() {
-            return Ok(None);
-        }
-        Ok(Some((before, self.weights_at(at, before).await?.unwrap_or_default())))
+        Ok(Detail {
+            overview,
+            rights: Rights { change },
+            back,
+            origin,
+            stable,
+            release,
+            history,
+            hits,
+            notices,
+        })
     }
 
     /// Several services at once: figures are asked once a namespace. A service that has gone is left out.
@@ -139,7 +152,19 @@ impl Services {
             let observed = looks.get(&at.namespace).and_then(|look| look.of(&snapshot));
             let (state, findings) = standing(&routing, observed.as_ref(), last.as_ref());
             let release = self.release_of(at);
-            Some(Overview { snapshot, routing, state, findings, observed, revision, last, progress, release })
+            let slots = self.slots_of(&snapshot);
+            Some(Overview {
+                snapshot,
+                routing,
+                state,
+                findings,
+                observed,
+                revision,
+                last,
+                progress,
+                release,
+                slots,
+            })
         });
         Ok(joined.collect())
     }
@@ -248,6 +273,7 @@ impl Services {
         last: Option<&crate::store::ServiceState>,
     ) -> Option<Row> {
         let snapshot = self.inner.cache.snapshot(at)?;
+        self.slots_of(&snapshot);
         let routing = self.inner.routings.glance(&snapshot);
         let look = self.inner.metrics.known(&at.namespace, 60).await;
         let observed = look.and_then(|look| look.of(&snapshot));

@@ -81,6 +81,7 @@ pub(super) async fn run(services: Services, stop: CancellationToken) {
 /// Before the first event counts: the first lists are in, what a crash cut off is cleared up, and every
 /// service's state is known, so that what changes from now on is a change.
 async fn first_look(services: &Services) {
+    services.read_slots().await;
     while !services.inner.cache.is_ready() {
         sleep(Duration::from_millis(20)).await;
     }
@@ -147,6 +148,7 @@ async fn reindex(services: &Services, touched: &[ServiceRef]) {
         }
     }
     services.inner.index.sort();
+    services.keep_slots().await;
 }
 
 /// Holds the figures that are known against what the services aim at. Of a service of which the history knows

@@ -4,6 +4,7 @@
 //! What somebody may see is asked for every request and is part of the question, so a kept page never shows
 //! more than a new one would.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -13,7 +14,7 @@ use moka::future::Cache;
 use crate::cluster::Visible;
 use crate::domain::actor::Actor;
 use crate::domain::ids::{Namespace, ServiceRef};
-use crate::domain::overview::{Counts, ListAsk, ListPage, Show, Sort, State};
+use crate::domain::overview::{Counts, Gravity, ListAsk, ListPage, Show, Sort, State};
 use crate::domain::refusal::{Check, Code, Refusal};
 
 use super::Services;
@@ -105,9 +106,16 @@ impl Services {
         sorted: &Sorted,
         notices: Vec<Check>,
     ) -> Result<ListPage, Refusal> {
-        let rows = match ask.sort {
-            Sort::Worst => &sorted.worst,
-            Sort::Name => &sorted.name,
+        let waits = self.waiting_by_service(visible);
+        let gravity = |row: &Row| Gravity::of(row.state, waits.get(&row.at).copied());
+        let rows: Cow<'_, [Arc<Row>]> = match ask.sort {
+            Sort::Worst if waits.is_empty() => Cow::Borrowed(&sorted.worst),
+            Sort::Worst => {
+                let mut rows = sorted.worst.to_vec();
+                rows.sort_by(|a, b| (gravity(a), &a.at).cmp(&(gravity(b), &b.at)));
+                Cow::Owned(rows)
+            }
+            Sort::Name => Cow::Borrowed(&sorted.name),
         };
         let limit = if ask.limit == 0 { 100 } else { ask.limit.clamp(1, 500) };
         let words = ask.text.trim().to_lowercase();
@@ -118,7 +126,7 @@ impl Services {
                 && match ask.show {
                     Show::All => true,
                     Show::Releasing => releasing.contains(&row.at),
-                    Show::Attention => row.state.needs_attention(),
+                    Show::Attention => gravity(row).needs_attention(),
                     Show::NotRoutable => row.state == State::NotRoutable,
                 }
                 && words.split_whitespace().all(|word| row.words.contains(word))
@@ -126,7 +134,7 @@ impl Services {
         let after = ask.cursor.as_deref().map(parse_cursor).transpose()?;
         let begins = after.map_or(0, |(state, at)| {
             rows.partition_point(|row| match ask.sort {
-                Sort::Worst => (row.state, &row.at) <= (state, &at),
+                Sort::Worst => (gravity(row), &row.at) <= (state, &at),
                 Sort::Name => row.at <= at,
             })
         });
@@ -138,7 +146,7 @@ impl Services {
         let mut page: Vec<&Arc<Row>> = rows[begins..].iter().filter(wanted).take(limit + 1).collect();
         let more = page.len() > limit;
         page.truncate(limit);
-        let next = page.last().filter(|_| more).map(|row| cursor_of(row));
+        let next = page.last().filter(|_| more).map(|row| cursor_of(gravity(row), row));
         let window = window_of(ask.window_s);
         let refs: Vec<ServiceRef> = page.iter().map(|row| row.at.clone()).collect();
         let items = self.overviews(&refs, window).await?;
@@ -150,6 +158,17 @@ impl Services {
             .take(5)
             .map(|row| row.at.clone())
             .collect();
+        // Those of releases that wait, whose services are fine otherwise.
+        let wait_only = |at: &ServiceRef| {
+            let row =
+                sorted.name.binary_search_by(|row| row.at.cmp(at)).ok().map(|found| &sorted.name[found]);
+            row.is_some_and(|row| !row.state.needs_attention())
+        };
+        let waiting = waits.keys().filter(|at| wait_only(at)).count();
+        let counts = match visible {
+            Visible::All => sorted.counts,
+            Visible::Some(_) => count(&sorted.name, visible),
+        };
         let namespaces: Vec<Namespace> = {
             let all = self.inner.cache.namespaces();
             all.iter().filter(|namespace| visible.contains(namespace)).cloned().collect()
@@ -165,10 +184,8 @@ impl Services {
             total,
             counts: Counts {
                 releasing: releasing.iter().filter(|at| visible.contains(&at.namespace)).count(),
-                ..match visible {
-                    Visible::All => sorted.counts,
-                    Visible::Some(_) => count(&sorted.name, visible),
-                }
+                attention: counts.attention + waiting,
+                ..counts
             },
             next,
             namespaces,
@@ -177,15 +194,15 @@ impl Services {
     }
 }
 
-fn cursor_of(row: &Row) -> String {
-    hex::encode(format!("{}:{}", row.state as u8, row.at))
+fn cursor_of(gravity: Gravity, row: &Row) -> String {
+    hex::encode(format!("{}:{}", gravity as u8, row.at))
 }
 
-fn parse_cursor(text: &str) -> Result<(State, ServiceRef), Refusal> {
+fn parse_cursor(text: &str) -> Result<(Gravity, ServiceRef), Refusal> {
     let bad = || Refusal::new(Code::BadCursor).field("cursor");
     let bytes = hex::decode(text).map_err(|_| bad())?;
     let text = String::from_utf8(bytes).map_err(|_| bad())?;
     let (state, at) = text.split_once(':').ok_or_else(bad)?;
-    let state = state.parse::<usize>().ok().and_then(|n| State::ALL.get(n).copied()).ok_or_else(bad)?;
+    let state = state.parse::<usize>().ok().and_then(|n| Gravity::ALL.get(n).copied()).ok_or_else(bad)?;
     Ok((state, ServiceRef::parse_path(at).map_err(|_| bad())?))
 }

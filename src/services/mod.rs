@@ -17,7 +17,9 @@ mod index;
 mod lists;
 mod progress;
 mod shown;
+mod slots;
 mod standing;
+mod way_back;
 
 pub mod access;
 pub mod once;
@@ -81,6 +83,7 @@ struct Inner {
     clock: Clock,
     settings: Settings,
     index: index::Index,
+    slots: slots::Slots,
     routings: catalog::Routings,
     lists: lists::Lists,
     outside: outside::Known,
@@ -128,6 +131,7 @@ impl Services {
             clock,
             settings,
             index: index::Index::default(),
+            slots: slots::Slots::default(),
             routings: catalog::Routings::default(),
             lists: lists::Lists::default(),
             outside: outside::Known::default(),

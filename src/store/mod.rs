@@ -32,6 +32,7 @@ mod once;
 mod seal;
 mod session_file;
 mod sessions;
+mod slots;
 
 mod drafts;
 mod kept;
@@ -48,7 +49,7 @@ pub use condition::{Cause, Damage, Trouble};
 pub use drafts::Saved;
 pub use error::StoreError;
 pub use once::Begin;
-pub use read::{Count, Loaded, Page};
+pub use read::{Count, Loaded, Page, RevisionOf};
 pub use record::Revise;
 pub use releases::past_release;
 pub use releases::{Held, Message, ReleaseFilter, Step, Stored};

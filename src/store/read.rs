@@ -11,6 +11,7 @@ use sqlx::{Row, SqliteConnection};
 use crate::domain::{
     audit::{Entry, Filter, Intent},
     ids::{ObjectRef, Revision, ServiceRef},
+    release::ReleaseId,
     routing::Weights,
 };
 
@@ -31,6 +32,13 @@ pub struct Page {
 
 /// An entry, or the row that should hold it and cannot be read.
 pub type Loaded = Result<Entry, Damage>;
+
+/// A revision and the release that wrote it; `None` = no release did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RevisionOf {
+    pub revision: Revision,
+    pub release: Option<ReleaseId>,
+}
 
 /// How many entries match.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -203,6 +211,31 @@ impl Store {
         let revision = made.as_ref().and_then(|entry| entry.outcome.as_ref()?.revision).unwrap_or(0);
         let ended = self.at_revision(&mut db, service, revision.saturating_add(1), With::Objects).await?;
         Ok((made, ended))
+    }
+
+    /// The revisions of a service from one down, newest first, each with the release that wrote it; at most `limit`.
+    pub async fn revisions_to(
+        &self,
+        service: &ServiceRef,
+        newest: Revision,
+        limit: usize,
+    ) -> Result<Vec<RevisionOf>, StoreError> {
+        let sql = "SELECT o.revision, CASE WHEN json_valid(coalesce(i.body, o.body))
+                    THEN json_extract(coalesce(i.body, o.body), '$.intent.details.release.id') END
+             FROM audit o LEFT JOIN audit i ON i.seq = o.intent
+             WHERE o.service = ?1 AND o.revision IS NOT NULL AND o.revision <= ?2
+             ORDER BY o.revision DESC LIMIT ?3";
+        let rows: Vec<(i64, Option<i64>)> = sqlx::query_as(sql)
+            .bind(service.to_string())
+            .bind(i64::try_from(newest).unwrap_or(i64::MAX))
+            .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+            .fetch_all(&self.inner.readers)
+            .await?;
+        let read = |(revision, release): (i64, Option<i64>)| RevisionOf {
+            revision: revision.cast_unsigned(),
+            release: release.map(ReleaseId),
+        };
+        Ok(rows.into_iter().map(read).collect())
     }
 
     /// The declared weights of a service at a revision, where the history says them.

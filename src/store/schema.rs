@@ -78,6 +78,7 @@ fn known() -> Vec<Migration> {
         file(7, "sessions", include_str!("../../migrations/sqlite/0007_sessions.sql")),
         file(8, "probe", include_str!("../../migrations/sqlite/0008_probe.sql")),
         file(9, "routine", include_str!("../../migrations/sqlite/0009_routine.sql")),
+        file(10, "slots", include_str!("../../migrations/sqlite/0010_slots.sql")),
     ]
 }
 

@@ -102,7 +102,7 @@ impl Act {
         let (lang, item) = (chrome.lang(), &detail.overview);
         let at = item.at();
         let path = service_path(at.namespace.as_str(), &at.name);
-        let slots = Slots::of(&item.snapshot.versions);
+        let slots = Slots::of(item);
         let service = format!("{} / {}", at.namespace, at.name);
         let planned = asked.preview.map(|preview| &preview.planned.effect);
         let after = lang.t("traffic.next").to_string();
@@ -128,7 +128,13 @@ impl Act {
                     "revision",
                     revision.to_string(),
                     title,
-                    lang.t("act.back.button"),
+                    planned
+                        .map(|effect| super::service_release::result(lang, effect))
+                        .filter(|text| !text.is_empty())
+                        .map_or_else(
+                            || lang.t("act.back.button"),
+                            |result| lang.t("act.back.button_to").with("split", result),
+                        ),
                     vec![text.rich()],
                 )
             }
@@ -185,7 +191,7 @@ impl ActPage {
     pub fn of(chrome: Chrome, detail: &Detail, target: &Target<'_>, asked: &Asked<'_>) -> Self {
         let mut act = Act::of(&chrome, detail, target, asked);
         let at = detail.overview.at();
-        let slots = Slots::of(&detail.overview.snapshot.versions);
+        let slots = Slots::of(&detail.overview);
         let place = Place {
             clock: chrome.clock,
             path: &act.path,

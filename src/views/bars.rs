@@ -8,52 +8,67 @@ use askama::filters::HtmlSafe;
 use crate::domain::ids::VersionName;
 use crate::domain::overview::Overview;
 use crate::domain::routing::{Outcome, Part};
-use crate::domain::service::Version;
+use crate::domain::version_slots::VersionSlots;
 
 use super::lang::Lang;
 
-/// Which colour a version has: the four oldest get their own, later ones share grey and are told apart by name.
+/// Which colour a version has: four have one each, the others share grey and are told apart by name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Slots(Vec<VersionName>);
+pub struct Slots {
+    slots: VersionSlots,
+    /// How many versions there are to show.
+    count: usize,
+}
 
 impl Slots {
-    /// Slots by age, oldest first (the order of a snapshot).
-    pub fn of(versions: &[Version]) -> Self {
-        Self(versions.iter().map(|version| version.name.clone()).collect())
+    /// Those of a service's versions, as they are kept.
+    pub fn of(item: &Overview) -> Self {
+        Self { slots: item.slots.clone(), count: item.snapshot.versions.len() }
     }
 
-    /// Slots in the order in which versions are named, for entries of the history.
+    /// Those that a service's versions had when the history was written, as they are kept.
+    pub fn kept(slots: VersionSlots) -> Self {
+        Self { count: slots.iter().count(), slots }
+    }
+
+    /// Slots in the order in which versions are named, where none are kept.
     pub fn by_name<'a>(versions: impl Iterator<Item = &'a VersionName>) -> Self {
         let mut names: Vec<VersionName> = versions.cloned().collect();
         names.sort();
         names.dedup();
-        Self(names)
+        Self::listed(names)
     }
 
     /// True when there is more than one version: then a bar has a line of its own for all shares in words,
     /// which stays when shares become too narrow or wide enough, so that nothing below it moves.
     pub fn are_several(&self) -> bool {
-        self.0.len() > 1
+        self.count > 1
     }
 
     /// Slots in the order in which they are given.
     pub fn listed(names: impl IntoIterator<Item = VersionName>) -> Self {
-        Self(names.into_iter().collect())
+        let names: Vec<VersionName> = names.into_iter().collect();
+        let slots = VersionSlots::default().with(names.iter()).unwrap_or_default();
+        Self { slots, count: names.len() }
     }
 
     /// The same with one more version after the others, unless it is among them.
     #[must_use]
     pub fn and(mut self, version: &VersionName) -> Self {
-        if !self.0.contains(version) {
-            self.0.push(version.clone());
+        if self.slots.get(version.as_str()).is_none() {
+            // None of those that have a slot loses it to a version that is not there yet.
+            let known: Vec<VersionName> = self.slots.iter().map(|(name, _)| name.clone()).collect();
+            if let Some(slots) = self.slots.with(known.iter().chain([version])) {
+                self.slots = slots;
+            }
+            self.count += 1;
         }
         self
     }
 
-    /// 1 to 4, or 5 for everything after the fourth and for strangers. [`FAILS`] is for no version.
+    /// 1 to 4, or 5 for versions without a slot of their own and for strangers. [`FAILS`] is for no version.
     pub fn slot(&self, version: &str) -> u8 {
-        let at = self.0.iter().position(|name| name.as_str() == version).unwrap_or(4);
-        u8::try_from(at.min(4) + 1).unwrap_or(5)
+        self.slots.get(version).unwrap_or(5)
     }
 }
 
@@ -105,7 +120,7 @@ fn host_name(host: &str) -> &str {
 /// The bar of what is declared about a service; `None` where its requests are spread by pods, or where several
 /// routes split it and none stands for all.
 pub fn declared_bar(lang: Lang, item: &Overview) -> Option<Bar> {
-    let slots = Slots::of(&item.snapshot.versions);
+    let slots = Slots::of(item);
     let what = lang.t("traffic.declared").to_string();
     let split = &item.routing.split;
     let by_pods = split.iter().all(Part::is_by_pods);

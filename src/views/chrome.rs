@@ -4,6 +4,7 @@ use askama::Template;
 use askama::filters::HtmlSafe;
 
 use crate::domain::refusal::Check;
+use crate::domain::version_slots::SlotBook;
 
 use super::lang::{Lang, Rich, Text};
 use super::query::Address;
@@ -40,6 +41,8 @@ pub struct Chrome {
     /// Releases under way that the person may see.
     pub active: usize,
     pub toast: Option<Toast>,
+    /// Which colour each version of each service has.
+    pub slots: SlotBook,
 }
 
 /// How many releases are under way, beside their entry of the navigation.
@@ -274,11 +277,10 @@ pub struct Toast {
 }
 
 impl Toast {
-    /// After an applied change: what was written, its revision, and the way back.
-    pub fn applied(lang: Lang, split: &str, revision: u64, back: Option<(String, u64)>) -> Self {
+    /// After an applied change: what was written, its revision, and the way back (address, words).
+    pub fn applied(lang: Lang, split: &str, revision: u64, back: Option<(String, String)>) -> Self {
         let key = if split.is_empty() { "toast.applied" } else { "toast.applied_split" };
         let text = lang.t(key).with("split", split).with("n", revision);
-        let link = back.map(|(href, n)| (href, lang.t("service.back").with("n", n).to_string()));
-        Self { text: text.into(), link }
+        Self { text: text.into(), link: back }
     }
 }

@@ -35,9 +35,11 @@ pub fn success_rate(share: f64) -> String {
     format!("{:.2}%", (share * 10_000.0).floor() / 100.0)
 }
 
-/// `38 ms`, `1.2 s`.
+/// `38 ms`, `1.2 s`; what is shorter than one is `< 1 ms`, never nothing.
 pub fn duration(lang: Lang, ms: f64) -> String {
-    if ms >= 1_000.0 {
+    if ms < 1.0 {
+        lang.t("time.milliseconds").with("n", "< 1").into()
+    } else if ms >= 1_000.0 {
         lang.t("time.seconds").with("n", format!("{:.1}", ms / 1_000.0)).into()
     } else {
         lang.t("time.milliseconds").with("n", format!("{ms:.0}")).into()

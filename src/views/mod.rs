@@ -22,6 +22,7 @@ pub mod rule_form;
 pub mod rule_words;
 pub mod rules;
 pub mod service;
+pub mod service_release;
 pub mod traffic;
 pub mod versions;
 

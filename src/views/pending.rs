@@ -207,7 +207,7 @@ impl Pending {
             Case::Untouched => {}
             Case::Checked { preview, acknowledged } => {
                 let effect = &preview.planned.effect;
-                let nothing = text::changes_nothing(effect);
+                let nothing = effect.is_nothing();
                 let said = text::effect(lang, effect);
                 summary = said.first().map(ToString::to_string);
                 panel.say = said.into_iter().map(super::lang::Text::rich).collect();

@@ -13,7 +13,7 @@ use super::chrome::{Chip, Chrome};
 use super::lang::Lang;
 use super::query::{Address, service_path};
 use super::release::said;
-use super::time::{Clockface, Moment};
+use super::time::Moment;
 
 /// The whole page.
 #[derive(Debug, Template)]
@@ -131,7 +131,7 @@ impl ReleasesPage {
         let lang = chrome.lang();
         Self {
             summary: lang.count("releases.active", active).into(),
-            rows: items.iter().map(|item| ReleaseRow::of(chrome.clock, chrome.now_ms, item)).collect(),
+            rows: items.iter().map(|item| ReleaseRow::of(&chrome, item)).collect(),
             next: next.map(|cursor| filter.address().with("cursor", cursor).to_string()),
             drafts: drafts
                 .iter()
@@ -153,12 +153,13 @@ impl ReleasesPage {
 }
 
 impl ReleaseRow {
-    /// One row. For fragments that several people see, `clock` is that of their room.
-    pub fn of(clock: Clockface, now_ms: i64, release: &Release) -> Self {
+    /// One row. For fragments that several people see, the frame is that of their room.
+    pub fn of(chrome: &Chrome, release: &Release) -> Self {
+        let (clock, now_ms) = (chrome.clock, chrome.now_ms);
         let (lang, at) = (clock.lang, release.at());
         let (stable, candidate) = (&release.spec.stable, release.candidate());
         let share = release.share();
-        let slots = Slots::listed([stable.clone(), candidate.clone()]);
+        let slots = Slots::kept(chrome.slots.of(release.at())).and(stable).and(candidate);
         let weights = [(stable.clone(), 100 - share.min(100)), (candidate.clone(), share.min(100))];
         let (step, steps) = crate::views::release::stages::position(&release.spec.steps, release.state.step);
         Self {

@@ -13,13 +13,14 @@ use crate::domain::routing::{Part, Rule, Weights};
 use crate::domain::split::Split;
 
 use super::audit::HistoryRow;
-use super::bars::Slots;
+use super::bars::{Slots, in_words};
 use super::chrome::{Chrome, Notice, Off, Tone};
 use super::findings::Findings;
 use super::lang::{Lang, Rich};
 use super::pending::{Case, Pending, Place};
 use super::query::{Address, service_path};
 use super::rules::{CardOf, RuleEditor, RulesCard};
+use super::service_release;
 use super::text;
 use super::time::Clockface;
 use super::traffic::{Declared, Facts, ObservedLine, ProgressLine, Verdict};
@@ -41,6 +42,8 @@ pub struct ServicePage {
     pub progress: Option<ProgressLine>,
     /// Why this person can change nothing here, if so.
     pub denied: Option<Notice>,
+    /// The release that moves the service, or went back and left it as it is.
+    pub release: Option<Notice>,
     pub findings: Findings,
     pub routes: Vec<RouteChoice>,
     pub route: String,
@@ -63,8 +66,10 @@ pub struct ServicePage {
     pub mirror: MirrorCard,
     pub objects: Vec<ObjectRef>,
     pub history: Vec<HistoryRow>,
-    /// The revision that *Switch back* restores, and its dialog.
-    pub back: Option<(Revision, String)>,
+    /// What *switch back* makes, in words, and its dialog.
+    pub back: Option<(String, String)>,
+    /// The way back to what was there before the first change from here: what that was, and the dialog.
+    pub origin: Option<(String, String)>,
 }
 
 /// One of several routes that could be shifted.
@@ -124,7 +129,7 @@ impl ServicePage {
         let at = item.at();
         let (namespace, name) = (at.namespace.to_string(), at.name.to_string());
         let path = service_path(&namespace, &name);
-        let slots = Slots::of(&item.snapshot.versions);
+        let slots = Slots::of(item);
         let findings = Findings::of(chrome.clock, item);
         let barrier = item.barrier().map(|finding| text::check(lang, finding).text.to_string());
         let why_not =
@@ -154,6 +159,7 @@ impl ServicePage {
                 why_not: &why_not,
                 parts,
                 now: &weights,
+                stable: detail.stable.as_ref(),
                 typed: &typed.weights,
                 wrong: wrong.filter(|_| refused_field.starts_with("weights")),
             },
@@ -194,7 +200,8 @@ impl ServicePage {
             releases: Address::new("/releases").with("service", at).to_string(),
             facts: Facts::of(chrome.clock, chrome.now_ms, item),
             progress: outcome.progress,
-            denied: detail.rights.change.as_ref().map(|why| denied(chrome.clock, why)),
+            denied: detail.rights.change.as_ref().and_then(|why| denied(chrome.clock, why, detail)),
+            release: detail.release.as_ref().map(|story| service_release::notice(chrome.clock, story)),
             findings,
             routes: routes(lang, item, &typed.route),
             route: typed.route,
@@ -218,7 +225,14 @@ impl ServicePage {
                 .iter()
                 .map(|entry| HistoryRow::of(&chrome, entry, item.revision))
                 .collect(),
-            back: detail.back.as_ref().map(|(revision, _)| (*revision, back_href(&path, *revision))),
+            back: detail
+                .back
+                .as_ref()
+                .map(|back| (service_release::back_label(lang, back), back_href(&path, back.revision))),
+            origin: detail.origin.as_ref().map(|weights| {
+                let was = if weights.is_empty() { lang.t("split.pods").into() } else { in_words(weights) };
+                (was, back_href(&path, 0))
+            }),
             namespace,
             name,
             path,
@@ -240,9 +254,16 @@ pub fn back_href(path: &str, revision: Revision) -> String {
 }
 
 /// Why the person may not change the service. Said as a fact, not as an alarm: it is how the page is. A
-/// release that controls the weights is one press away.
-fn denied(clock: Clockface, why: &Refusal) -> Notice {
+/// release that controls the weights is one press away; where the page tells of it, that is said there.
+fn denied(clock: Clockface, why: &Refusal, detail: &Detail) -> Option<Notice> {
     let id = why.args.iter().find(|(name, _)| name == "id").map(|(_, id)| id.as_str());
+    if why.code == Code::ReleaseOwnsService && detail.release.is_some() {
+        return None;
+    }
+    Some(refusal_notice(clock, why, id))
+}
+
+fn refusal_notice(clock: Clockface, why: &Refusal, id: Option<&str>) -> Notice {
     if let Some(id) = id.filter(|_| why.code == Code::ReleaseOwnsService) {
         let lang = clock.lang;
         return Notice {

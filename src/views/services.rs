@@ -348,7 +348,7 @@ impl ServiceRow {
             success: success.map(success_rate),
             poor: success.is_some_and(|rate| rate < POOR),
             p95: observed.and_then(crate::domain::observed::Observed::p95_ms).map(|ms| duration(lang, ms)),
-            state: state(lang, item),
+            state: super::service_release::state(lang, item),
             release: item
                 .release
                 .map(|release| (format!("/releases/{}", release.id), release.id.to_string())),
@@ -359,14 +359,6 @@ impl ServiceRow {
     /// The id of the row's element: a dot cannot stand in either name, so no two services share one.
     pub fn id(namespace: &str, name: &str) -> String {
         format!("row-{namespace}.{name}")
-    }
-}
-
-/// How the service stands: what is wrong with it, else the release that moves it.
-fn state(lang: Lang, item: &Overview) -> Chip {
-    match item.release {
-        Some(release) if !item.state.needs_attention() => said::moving(lang, release),
-        _ => text::standing(lang, item),
     }
 }
 
@@ -381,7 +373,7 @@ fn pods(version: &Version, versions: usize) -> String {
 /// The observed split, else the declared one, else why there is none.
 fn traffic(lang: Lang, item: &Overview) -> (Option<Bar>, String) {
     let versions = &item.snapshot.versions;
-    let slots = Slots::of(versions);
+    let slots = Slots::of(item);
     if item.state == State::NotRoutable {
         let why = item
             .findings
@@ -397,7 +389,7 @@ fn traffic(lang: Lang, item: &Overview) -> (Option<Bar>, String) {
             .filter_map(|version| Some((version.name.clone(), seen.share(version.name.as_str())?)))
             .collect();
         let words: Vec<String> =
-            shares.iter().map(|(name, share)| format!("{} {share:.0}", short(name.as_str()))).collect();
+            shares.iter().map(|(name, share)| format!("{} {share:.0}%", short(name.as_str()))).collect();
         let bar = Bar::observed(&lang.t("traffic.observed").to_string(), &shares, &slots).small();
         return (Some(bar), words.join(" · "));
     }

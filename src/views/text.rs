@@ -201,15 +201,6 @@ pub fn effect(lang: Lang, effect: &Effect) -> Vec<Text> {
     said
 }
 
-/// True when nothing would change.
-pub fn changes_nothing(effect: &Effect) -> bool {
-    let after_declares = effect.before.is_empty() && !effect.after.is_empty();
-    !after_declares
-        && effect.deltas().is_empty()
-        && effect.rule_changes.is_none()
-        && effect.mirror_before == effect.mirror_after
-}
-
 fn weights_effect(lang: Lang, effect: &Effect) -> Option<Text> {
     if effect.before.is_empty() {
         return (!effect.after.is_empty())

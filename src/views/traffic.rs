@@ -16,7 +16,6 @@ use super::chrome::{Chip, Tone};
 use super::figures::{rate, thousands};
 use super::lang::Lang;
 
-use super::text;
 use super::time::{Clockface, Moment, lasted, span};
 
 /// The line under the name: protocol, object, revision, last change, state.
@@ -29,6 +28,8 @@ pub struct Facts {
     pub revision: Revision,
     pub last: Option<(Moment, String)>,
     pub state: Chip,
+    /// The release that moves it: address and number.
+    pub release: Option<(String, String)>,
 }
 
 impl HtmlSafe for Facts {}
@@ -119,7 +120,8 @@ impl Facts {
             object,
             revision: item.revision,
             last: item.last.as_ref().map(|last| (clock.moment(last.at_ms, now_ms), last.by.clone())),
-            state: text::standing(clock.lang, item),
+            state: super::service_release::state(clock.lang, item),
+            release: item.release.map(|one| (format!("/releases/{}", one.id), one.id.to_string())),
         }
     }
 }
@@ -152,7 +154,7 @@ impl ObservedLine {
                 legend: None,
             };
         };
-        let slots = Slots::of(&item.snapshot.versions);
+        let slots = Slots::of(item);
         let window = span(lang, i64::from(seen.window_s) * 1_000);
         let what = lang.t("traffic.observed_in").with("window", &window).to_string();
         let shares: Vec<_> = item

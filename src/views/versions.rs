@@ -9,7 +9,11 @@ use askama::filters::HtmlSafe;
 use crate::domain::ids::VersionName;
 use crate::domain::observed::Observed;
 use crate::domain::overview::Overview;
+<<<<<<< HEAD
 use crate::domain::routing::{Outcome, Part};
+=======
+use crate::domain::routing::Outcome;
+>>>>>>> 3d22693 (service: lead back past failed releases, tell of releases, keep colours and names)
 use crate::domain::service::Version;
 
 use super::bars::Slots;
@@ -29,8 +33,10 @@ pub struct VersionRow {
     pub role: Role,
     pub image: String,
     pub live: VersionLive,
-    /// Percent now: as declared, or as observed where nothing is declared.
+    /// Percent now: as declared, or by ready pods where nothing is declared.
     pub declared: u8,
+    /// Percent of requests that a route sends to this version and that fail, in words.
+    pub fails: Option<String>,
     /// What stands in the number field: whole percent, or whatever was typed.
     pub value: String,
     /// `value` as a width class.
@@ -52,7 +58,7 @@ impl HtmlSafe for VersionRow {}
 /// What a version is to the service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
-    /// Has the largest declared share.
+    /// Had the traffic before this course of changes began, and has some of it; else has the largest share.
     Stable,
     /// The newest version with ready pods that is newer than the stable one.
     Candidate,
@@ -119,6 +125,8 @@ pub struct Controls<'a> {
     pub parts: &'a [Part],
     /// Percents now, for every version.
     pub now: &'a [(VersionName, u8)],
+    /// The version that had the traffic before this course of changes; `None` = the one with the largest share.
+    pub stable: Option<&'a VersionName>,
     /// What stands in the fields, where it differs from now.
     pub typed: &'a [(String, String)],
     /// The version whose number was refused.
@@ -129,11 +137,12 @@ impl VersionRow {
     /// The rows of a service, oldest version first.
     pub fn all(lang: Lang, item: &Overview, controls: &Controls<'_>) -> Vec<Self> {
         let versions = &item.snapshot.versions;
-        let slots = Slots::of(versions);
+        let slots = Slots::of(item);
         let present = super::service::now(item, "");
         let weight = |name: &VersionName| controls.now.iter().find(|(v, _)| v == name).map_or(0, |(_, w)| *w);
-        let stable =
-            versions.iter().rev().max_by_key(|version| weight(&version.name)).map(|version| &version.name);
+        let largest = || versions.iter().rev().max_by_key(|version| weight(&version.name));
+        let known = controls.stable.filter(|name| versions.iter().any(|version| version.name == **name));
+        let stable = known.or_else(|| largest().map(|version| &version.name));
         let newer = versions.iter().skip_while(|version| Some(&version.name) != stable).skip(1);
         let candidate = newer.filter(|version| version.ready > 0).last().map(|version| &version.name);
         versions
@@ -157,6 +166,7 @@ impl VersionRow {
                     image: version.image().to_owned(),
                     live: VersionLive::of(lang, version, item.observed.as_ref()),
                     declared,
+                    fails: fails(lang, item, &version.name),
                     width: value.trim().parse().ok().filter(|w| *w <= 100).unwrap_or(declared),
                     value,
                     cap: if version.ready > 0 { 100 } else { declared },
@@ -195,6 +205,7 @@ impl VersionRow {
     }
 }
 
+<<<<<<< HEAD
 /// What is meant for a version by name and reaches nobody.
 fn fails(lang: Lang, parts: &[Part], version: &str) -> Option<String> {
     parts.iter().find_map(|part| {
@@ -203,6 +214,19 @@ fn fails(lang: Lang, parts: &[Part], version: &str) -> Option<String> {
         let why = lang.t(&format!("split.{}", answer.why.as_str())).with("status", answer.status);
         lost.then(|| lang.t("weights.fails").with("n", part.percent).with("why", why).into())
     })
+=======
+/// What the default route sends to a version in vain: *10% fails, 503*.
+fn fails(lang: Lang, item: &Overview, version: &VersionName) -> Option<String> {
+    let lost = item.routing.split.iter().filter_map(|part| match &part.to {
+        Outcome::Answer(answer) if answer.name == version.as_str() && part.percent > 0 => {
+            Some((part.percent, answer.status))
+        }
+        _ => None,
+    });
+    let (percent, status) =
+        lost.reduce(|(sum, status), (percent, _)| (sum.saturating_add(percent), status))?;
+    Some(lang.t("weights.fails").with("n", percent).with("status", status).into())
+>>>>>>> 3d22693 (service: lead back past failed releases, tell of releases, keep colours and names)
 }
 
 impl TakeOver {

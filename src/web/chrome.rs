@@ -33,5 +33,6 @@ pub fn chrome(app: &App, caller: &Caller, who: Option<&Who>, nav: Nav, topic: &s
         notices: if who.is_some() { app.services.notices() } else { Vec::new() },
         active: who.map_or(0, |who| app.services.under_way(&who.actor.identity)),
         toast: None,
+        slots: app.services.slots(),
     }
 }

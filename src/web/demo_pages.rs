@@ -131,7 +131,7 @@ fn visitor(query: &mut Query) -> (String, Option<u32>) {
 /// The colours that versions have on the page of their service.
 async fn slots(app: &App, who: &Who, at: &ServiceRef) -> Option<Slots> {
     let item = app.services.overview(&who.actor, at, 60).await.ok()?;
-    Some(Slots::of(&item.snapshot.versions))
+    Some(Slots::of(&item))
 }
 
 async fn colour(app: &App, who: &Who, hops: &mut [Hop]) {

@@ -62,7 +62,7 @@ pub fn releases_stamp(items: &[Release]) -> u64 {
 
 /// A row of the list of releases.
 pub fn release_row(chrome: &Chrome, release: &Release) -> Part {
-    (format!("rel-{}", release.id), ReleaseRow::of(chrome.clock, chrome.now_ms, release).to_string())
+    (format!("rel-{}", release.id), ReleaseRow::of(chrome, release).to_string())
 }
 
 /// The parts of a release's page that everybody sees alike.

@@ -83,12 +83,12 @@ test('19. after apply the page says written and then what is seen; switch back r
   assert.match(await page.locator('#progress').innerText(), /written[\s\S]*not seen yet: 0 requests since it was written/);
   await until(async () => /\bseen after [\s\S]*v\d has [\d.]+% \(/.test(await page.locator('#progress').innerText()), 'seen, without a reload', 60_000);
   await picture(page, 'progress');
-  const link = page.locator('.head .acts a', { hasText: `Switch back to revision ${before_}` });
+  const link = page.locator('.head .acts a', { hasText: `Back to v1 95% · v2 5% (revision ${before_})` });
   await link.click();
   const dialog = page.locator('#dialog');
   await dialog.locator('h2').waitFor();
   assert.match(await dialog.innerText(), /v1 95%.*v2 5%/s);
-  assert.equal(await page.evaluate(() => document.activeElement.innerText), 'Switch back', 'the way back is one key away');
+  assert.equal(await page.evaluate(() => document.activeElement.innerText), 'Back to v1 95% · v2 5%', 'the way back is one key away');
   await page.keyboard.press('Enter');
   await until(async () => (await declared(app.url, CATALOG)).v2 === 5, 'the split of before');
   const [entry] = await history(app.url, CATALOG);

@@ -91,6 +91,12 @@ impl Slot {
     }
 }
 
+/// True for a release that stopped by itself and that somebody should look at.
+fn is_in_trouble(release: &Release) -> bool {
+    release.state.phase == Phase::NeedsAttention
+        || release.state.pause_reason().is_some_and(PauseReason::is_trouble)
+}
+
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -186,12 +192,18 @@ impl super::Services {
         };
         let mut out: Vec<Arc<Release>> = mine.filter(meant).cloned().collect();
         drop(waiting);
-        let calm = |release: &Arc<Release>| {
-            let reason = release.state.pause_reason();
-            release.state.phase != Phase::NeedsAttention && !reason.is_some_and(PauseReason::is_trouble)
-        };
-        out.sort_by_key(calm);
+        out.sort_by_key(|release| !is_in_trouble(release));
         out.truncate(most);
+        out
+    }
+
+    /// The services that the person may see whose releases wait for somebody, and whether because of trouble: those
+    /// of [`Self::waiting_releases`].
+    pub(super) fn waiting_by_service(&self, visible: &Visible) -> HashMap<ServiceRef, bool> {
+        let mut out = HashMap::new();
+        for release in self.waiting_releases(visible, usize::MAX) {
+            *out.entry(release.at().clone()).or_default() |= is_in_trouble(&release);
+        }
         out
     }
 

@@ -197,7 +197,7 @@ impl ReleasePage {
 fn slots(given: Given<'_>) -> Slots {
     let (stable, candidate) = (&given.release.spec.stable, given.release.candidate());
     match given.overview {
-        Some(item) => Slots::of(&item.snapshot.versions).and(stable).and(candidate),
+        Some(item) => Slots::of(item).and(stable).and(candidate),
         None => Slots::listed([stable.clone(), candidate.clone()]),
     }
 }

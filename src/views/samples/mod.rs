@@ -67,6 +67,7 @@ pub fn chrome(lang: Lang, theme: Theme, nav: Nav, here: &str) -> Chrome {
         notices: Vec::new(),
         active: 2,
         toast: None,
+        slots: crate::domain::version_slots::SlotBook::default(),
     }
 }
 
@@ -151,6 +152,9 @@ pub fn toast(lang: Lang) -> Toast {
         lang,
         "v1 30% · v2 70%",
         42,
-        Some(("/services/bookinfo/reviews/traffic/switch-back?revision=41".to_owned(), 41)),
+        Some((
+            "/services/bookinfo/reviews/traffic/switch-back?revision=41".to_owned(),
+            lang.t("service.back").with("n", 41).into(),
+        )),
     )
 }

@@ -51,7 +51,7 @@ pub fn add(pages: &mut Vec<Page>, lang: Lang, theme: Theme) {
         ),
     );
 
-    let slots = Slots::of(&one.overview.snapshot.versions);
+    let slots = Slots::of(&one.overview);
     let editor =
         RuleEditor::of(lang, path, &Draft::empty(), &[("v1".to_owned(), 3), ("v2".to_owned(), 3)], &slots);
     let rule = RulePage {

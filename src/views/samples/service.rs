@@ -5,7 +5,9 @@ use serde_json::json;
 use crate::domain::audit::Ending;
 use crate::domain::ids::{Kind, ObjectRef, VersionName};
 use crate::domain::observed::Hits;
-use crate::domain::overview::{Detail, DiffLine, LastChange, Overview, Preview, Rights, Sign, Stale, State};
+use crate::domain::overview::{
+    Back, Detail, DiffLine, LastChange, Overview, Preview, Rights, Sign, Stale, State,
+};
 use crate::domain::plan::{Effect, Plan, Planned};
 use crate::domain::progress::{Progress, SoFar, Steps};
 use crate::domain::refusal::{Check, Code, Refusal, Severity};
@@ -27,9 +29,25 @@ use super::{HOSTILE, NOW, Page, chrome, push, toast};
 
 /// The detail of an overview for somebody who may change it.
 pub fn detail(overview: Overview) -> Detail {
-    let back = Some((40, weights(&[("v1", 90), ("v2", 10)])));
+    let effect = Effect {
+        before: overview.routing.declared().unwrap_or_default(),
+        after: weights(&[("v1", 90), ("v2", 10)]),
+        ..Effect::default()
+    };
+    let back = Some(Back { revision: 40, effect });
     let hits = Some(Hits { rules: vec![318.0, 0.0], rest: 12_337.0 });
-    Detail { history: entries(), rights: Rights { change: None }, back, hits, notices: Vec::new(), overview }
+    let origin = Some(weights(&[("v1", 100)]));
+    Detail {
+        history: entries(),
+        rights: Rights { change: None },
+        back,
+        origin,
+        stable: None,
+        release: None,
+        hits,
+        notices: Vec::new(),
+        overview,
+    }
 }
 
 /// A preview of new weights with checks of every severity.
@@ -241,7 +259,7 @@ fn variants(show: &mut Show<'_>, frame: impl Fn() -> Chrome, _lang: Lang) {
         vec![version("stable", "nginx:1.27", 3, 3, None), version("canary", "nginx:1.28", 1, 1, None)],
     )
     .state(State::SpreadByPods, vec![Check::new(Severity::Info, Code::SpreadByPods)]);
-    let none = Detail { back: None, history: Vec::new(), ..detail(plain.done()) };
+    let none = Detail { back: None, origin: None, history: Vec::new(), ..detail(plain.done()) };
     show("service-by-pods", frame(), &none, Typed::default(), outcome(Case::Untouched));
 
     let headless = Service::new("shop", "db", vec![version("v1", "postgres:17", 1, 1, None)])
@@ -259,7 +277,7 @@ fn variants(show: &mut Show<'_>, frame: impl Fn() -> Chrome, _lang: Lang) {
     show(
         "service-empty",
         frame(),
-        &Detail { back: None, history: Vec::new(), ..detail(empty.done()) },
+        &Detail { back: None, origin: None, history: Vec::new(), ..detail(empty.done()) },
         Typed::default(),
         outcome(Case::Untouched),
     );
@@ -302,7 +320,7 @@ fn variants(show: &mut Show<'_>, frame: impl Fn() -> Chrome, _lang: Lang) {
 /// Rules that were edited, and the editor.
 fn rules(show: &mut Show<'_>, frame: impl Fn() -> Chrome, lang: Lang) {
     let one = detail(reviews().done());
-    let slots = Slots::of(&one.overview.snapshot.versions);
+    let slots = Slots::of(&one.overview);
     let versions: Vec<(String, u32)> =
         one.overview.snapshot.versions.iter().map(|v| (v.name.to_string(), v.ready)).collect();
     let mut edited = one.overview.routing.rules.clone();

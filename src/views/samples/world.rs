@@ -13,6 +13,7 @@ use crate::domain::routing::{
 };
 use crate::domain::service::{Port, Protocol, ServiceFacts, Shape, Version, Workload, WorkloadKind};
 use crate::domain::snapshot::{Mesh, Snapshot};
+use crate::domain::version_slots::VersionSlots;
 
 use super::NOW;
 
@@ -122,7 +123,10 @@ impl Service {
                 pods: 7,
             },
         };
+        let names = snapshot.versions.iter().map(|version| &version.name);
+        let slots = VersionSlots::default().with(names).unwrap_or_default();
         let overview = Overview {
+            slots,
             snapshot: Arc::new(snapshot),
             routing: Arc::new(Routing::default()),
             state: State::Steady,

@@ -46,9 +46,14 @@ pub async fn edit(
     let editor = pressed.draft.map(|draft| editor(&visit, item, &draft));
     if visit.caller.door == Door::Fragment {
         let path = service_path(visit.at.namespace.as_str(), &visit.at.name);
+<<<<<<< HEAD
         let slots = Slots::of(&item.snapshot.versions);
         let barrier =
             item.barrier().map(|finding| text::check(visit.caller.lang(), finding).text.to_string());
+=======
+        let slots = Slots::of(&item);
+        let barrier = item.barrier().map(|finding| text::check(visit.caller.lang(), finding).text);
+>>>>>>> 3d22693 (service: lead back past failed releases, tell of releases, keep colours and names)
         let denied = detail.rights.change.as_ref();
         let why_not = denied.map(|why| text::refusal(visit.caller.lang(), why).text.to_string()).or(barrier);
         let why_not = why_not.unwrap_or_default();
@@ -80,7 +85,7 @@ fn editor(visit: &Visit, item: &Overview, draft: &crate::views::rule_form::Draft
     let versions = &item.snapshot.versions;
     let ready: Vec<(String, u32)> =
         versions.iter().map(|version| (version.name.to_string(), version.ready)).collect();
-    RuleEditor::of(visit.caller.lang(), &path, draft, &ready, &Slots::of(versions))
+    RuleEditor::of(visit.caller.lang(), &path, draft, &ready, &Slots::of(item))
 }
 
 /// The editor as a page of its own, which carries the rest of the form.

@@ -17,8 +17,8 @@ use crate::views::bars::Slots;
 use crate::views::chrome::{Chrome, Nav, Toast};
 use crate::views::pending::{Case, Pending, Place};
 use crate::views::query::service_path;
-use crate::views::rule_words;
 use crate::views::service::{Outcome, ServicePage, Typed, back_href};
+use crate::views::service_release::{back_label, result};
 use crate::web::api::changes::permit_preview;
 use crate::web::api::extract::At;
 use crate::web::auth::Who;
@@ -101,7 +101,7 @@ pub async fn preview(
         return visit.page(draft, came, 200).await;
     }
     let path = service_path(visit.at.namespace.as_str(), &visit.at.name);
-    let slots = Slots::of(&item.snapshot.versions);
+    let slots = Slots::of(&item);
     let place = Place {
         clock: visit.caller.clock,
         path: &path,
@@ -250,9 +250,10 @@ impl Visit {
     fn toast(&self, detail: &Detail, entry: &Entry) -> Toast {
         let revision = entry.outcome.as_ref().and_then(|outcome| outcome.revision).unwrap_or_default();
         let lang = self.caller.lang();
-        let split = rule_words::result(lang, &effect(entry));
+        let split = result(lang, &effect(entry));
         let path = service_path(self.at.namespace.as_str(), &self.at.name);
-        let back = detail.back.as_ref().map(|(back, _)| (back_href(&path, *back), *back));
+        let back = detail.back.as_ref();
+        let back = back.map(|back| (back_href(&path, back.revision), back_label(lang, back)));
         Toast::applied(lang, &split, revision, back)
     }
 

@@ -19,3 +19,4 @@ mod releases_trouble;
 mod standstill;
 mod traffic;
 mod troubles;
+mod way_back;

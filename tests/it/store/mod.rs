@@ -8,6 +8,7 @@ mod pages;
 mod revisions;
 mod search;
 mod sessions;
+mod slots;
 mod tampering;
 mod trouble;
 mod writing;

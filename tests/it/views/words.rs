@@ -121,9 +121,9 @@ fn a_change_is_said_by_its_effect() {
     let none = effect(&[("v1", 100)], &[("v1", 100)]);
     check_said(Lang::En, &none, "Nothing changes.", "Nothing changes.");
     check_said(Lang::Zh, &none, "没有变化。", "没有变化。");
-    assert!(text::changes_nothing(&none) && !text::changes_nothing(&two));
+    assert!(none.is_nothing() && !two.is_nothing());
     let spread = effect(&[], &[("v1", 100), ("v2", 0)]);
-    assert!(!text::changes_nothing(&spread));
+    assert!(!spread.is_nothing());
     check_said(
         Lang::En,
         &spread,

@@ -1,0 +1,144 @@
+//! Where *switch back* on a service's page leads, and what the page says of the service's releases. Reads only.
+
+use crate::domain::command::Command;
+use crate::domain::ids::{Revision, ServiceRef, VersionName};
+use crate::domain::overview::{Back, Overview, ReleaseStory};
+use crate::domain::plan::Effect;
+use crate::domain::refusal::Refusal;
+use crate::domain::release::{Phase, ReleaseId};
+use crate::domain::routing::Weights;
+use crate::routing::{self, ChangeStamp};
+use crate::store::{ReleaseFilter, RevisionOf};
+
+use super::Services;
+use super::once::unavailable;
+
+/// How many revisions are looked through for one to go back to.
+const LOOKED_AT: usize = 200;
+/// Of how many of them it is worked out what restoring them would do.
+const TRIED: usize = 8;
+/// The longest course of changes that is followed to its beginning, revisions.
+const COURSE: usize = 50;
+/// How long the page of a service tells of a release that went back, unless something else happens before.
+const TOLD_MS: i64 = 24 * 3_600_000;
+
+impl Services {
+    /// Where *switch back* leads from the present state of a service.
+    pub(super) async fn back_of(&self, item: &Overview) -> Result<Option<Back>, Refusal> {
+        let at = item.at();
+        let written =
+            self.inner.store.revisions_to(at, item.revision, LOOKED_AT).await.map_err(unavailable)?;
+        let mut known: Option<(ReleaseId, bool)> = None;
+        let mut later: Option<ReleaseId> = None;
+        let mut refused = None;
+        let mut tried = 0;
+        // Revision 0 has no entry of its own: it is what the first change found.
+        let origin = RevisionOf { revision: 0, release: None };
+        for RevisionOf { revision, release } in written.into_iter().chain([origin]) {
+            let step = release.is_some() && release == later;
+            later = release;
+            if revision == item.revision || step {
+                continue;
+            }
+            if let Some(id) = release {
+                let good = match known.filter(|(of, _)| *of == id) {
+                    Some((_, good)) => good,
+                    None => self.ended_well(id).await?,
+                };
+                known = Some((id, good));
+                if !good {
+                    continue;
+                }
+            }
+            tried += 1;
+            if tried > TRIED {
+                break;
+            }
+            match self.effect_of_restoring(item, revision).await? {
+                Some(Ok(effect)) if effect.is_nothing() => {}
+                Some(Ok(effect)) => return Ok(Some(Back { revision, effect })),
+                // The dialog says why it is not possible.
+                Some(Err(_)) if refused.is_none() => refused = Some(revision),
+                Some(Err(_)) | None => {}
+            }
+        }
+        let Some(revision) = refused else { return Ok(None) };
+        let after = self.weights_at(at, revision).await?.unwrap_or_default();
+        let before = item.routing.declared().unwrap_or_default();
+        Ok(Some(Back { revision, effect: Effect { before, after, ..Effect::default() } }))
+    }
+
+    /// The version that had the traffic before this course of changes began, while it has any of it: it keeps its
+    /// name until it is at 0. `None` where nothing says so; then it is the version with the largest share.
+    pub(super) async fn stable_of(&self, item: &Overview) -> Result<Option<VersionName>, Refusal> {
+        let Some(declared) = item.routing.declared() else { return Ok(None) };
+        let has =
+            |version: &VersionName| declared.iter().any(|(name, weight)| name == version && *weight > 0);
+        let mut first = None;
+        for revision in (0..=item.revision).rev().take(COURSE) {
+            let Some(weights) = self.weights_at(item.at(), revision).await? else { continue };
+            let Some((version, weight)) = weights.iter().rev().max_by_key(|(_, weight)| *weight) else {
+                break;
+            };
+            if !has(version) {
+                break;
+            }
+            first = Some(version.clone());
+            if *weight == 100 {
+                break;
+            }
+        }
+        Ok(first)
+    }
+
+    /// True for a release that ended at its aim: what it wrote last is as good as what a person wrote.
+    async fn ended_well(&self, id: ReleaseId) -> Result<bool, Refusal> {
+        let held = self.inner.store.release(id).await.map_err(unavailable)?;
+        Ok(held.is_some_and(|held| held.release.state.phase == Phase::Succeeded))
+    }
+
+    /// What restoring a revision would do to a service as it was read; `None` = the history does not hold it.
+    async fn effect_of_restoring(
+        &self,
+        item: &Overview,
+        revision: Revision,
+    ) -> Result<Option<Result<Effect, Refusal>>, Refusal> {
+        let specs = self.inner.store.specs_at(item.at(), revision).await.map_err(unavailable)?;
+        let Some(specs) = specs else { return Ok(None) };
+        let command = Command::SwitchBack { revision, specs };
+        let stamp = ChangeStamp { change: String::new(), revision: None, actor: String::new() };
+        let planned = routing::plan(&command, &item.snapshot, &self.inner.settings.policy, &stamp);
+        Ok(Some(planned.map(|planned| planned.effect)))
+    }
+
+    /// What was declared before the first change from here, where that can be restored and is not the present state.
+    pub(super) async fn origin_of(&self, at: &ServiceRef, now: Revision) -> Result<Option<Weights>, Refusal> {
+        if now == 0 || self.inner.store.specs_at(at, 0).await.map_err(unavailable)?.is_none() {
+            return Ok(None);
+        }
+        Ok(Some(self.weights_at(at, 0).await?.unwrap_or_default()))
+    }
+
+    /// The release that moves a service now; else the latest one, while it is the last that happened to the service
+    /// and ended by going back.
+    pub(super) async fn story_of(&self, item: &Overview) -> Result<Option<Box<ReleaseStory>>, Refusal> {
+        let filter = ReleaseFilter { service: Some(item.at().clone()), ..ReleaseFilter::default() };
+        let latest = match item.release {
+            Some(moving) => self.inner.store.release(moving.id).await.map_err(unavailable)?,
+            None => self.inner.store.releases(&filter, 1).await.map_err(unavailable)?.pop(),
+        };
+        let Some(release) = latest.map(|held| held.release) else { return Ok(None) };
+        let tells = release.state.phase.owns_service()
+            || (release.state.phase == Phase::RolledBack
+                && !release.state.switch_back
+                && release.ended_ms.is_some_and(|ended_ms| {
+                    let newest = item.last.as_ref().is_none_or(|last| last.at_ms <= ended_ms);
+                    newest && self.inner.clock.now_ms() - ended_ms < TOLD_MS
+                }));
+        if !tells {
+            return Ok(None);
+        }
+        let judged = self.inner.store.release_looks(release.id, 1).await.map_err(unavailable)?;
+        Ok(Some(Box::new(ReleaseStory { judgement: judged.into_iter().next(), release })))
+    }
+}
