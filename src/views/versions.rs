@@ -9,11 +9,7 @@ use askama::filters::HtmlSafe;
 use crate::domain::ids::VersionName;
 use crate::domain::observed::Observed;
 use crate::domain::overview::Overview;
-<<<<<<< HEAD
 use crate::domain::routing::{Outcome, Part};
-=======
-use crate::domain::routing::Outcome;
->>>>>>> 3d22693 (service: lead back past failed releases, tell of releases, keep colours and names)
 use crate::domain::service::Version;
 
 use super::bars::Slots;
@@ -35,8 +31,6 @@ pub struct VersionRow {
     pub live: VersionLive,
     /// Percent now: as declared, or by ready pods where nothing is declared.
     pub declared: u8,
-    /// Percent of requests that a route sends to this version and that fail, in words.
-    pub fails: Option<String>,
     /// What stands in the number field: whole percent, or whatever was typed.
     pub value: String,
     /// `value` as a width class.
@@ -166,7 +160,6 @@ impl VersionRow {
                     image: version.image().to_owned(),
                     live: VersionLive::of(lang, version, item.observed.as_ref()),
                     declared,
-                    fails: fails(lang, item, &version.name),
                     width: value.trim().parse().ok().filter(|w| *w <= 100).unwrap_or(declared),
                     value,
                     cap: if version.ready > 0 { 100 } else { declared },
@@ -205,7 +198,6 @@ impl VersionRow {
     }
 }
 
-<<<<<<< HEAD
 /// What is meant for a version by name and reaches nobody.
 fn fails(lang: Lang, parts: &[Part], version: &str) -> Option<String> {
     parts.iter().find_map(|part| {
@@ -214,19 +206,6 @@ fn fails(lang: Lang, parts: &[Part], version: &str) -> Option<String> {
         let why = lang.t(&format!("split.{}", answer.why.as_str())).with("status", answer.status);
         lost.then(|| lang.t("weights.fails").with("n", part.percent).with("why", why).into())
     })
-=======
-/// What the default route sends to a version in vain: *10% fails, 503*.
-fn fails(lang: Lang, item: &Overview, version: &VersionName) -> Option<String> {
-    let lost = item.routing.split.iter().filter_map(|part| match &part.to {
-        Outcome::Answer(answer) if answer.name == version.as_str() && part.percent > 0 => {
-            Some((part.percent, answer.status))
-        }
-        _ => None,
-    });
-    let (percent, status) =
-        lost.reduce(|(sum, status), (percent, _)| (sum.saturating_add(percent), status))?;
-    Some(lang.t("weights.fails").with("n", percent).with("status", status).into())
->>>>>>> 3d22693 (service: lead back past failed releases, tell of releases, keep colours and names)
 }
 
 impl TakeOver {

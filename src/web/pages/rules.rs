@@ -46,14 +46,9 @@ pub async fn edit(
     let editor = pressed.draft.map(|draft| editor(&visit, item, &draft));
     if visit.caller.door == Door::Fragment {
         let path = service_path(visit.at.namespace.as_str(), &visit.at.name);
-<<<<<<< HEAD
-        let slots = Slots::of(&item.snapshot.versions);
+        let slots = Slots::of(item);
         let barrier =
             item.barrier().map(|finding| text::check(visit.caller.lang(), finding).text.to_string());
-=======
-        let slots = Slots::of(&item);
-        let barrier = item.barrier().map(|finding| text::check(visit.caller.lang(), finding).text);
->>>>>>> 3d22693 (service: lead back past failed releases, tell of releases, keep colours and names)
         let denied = detail.rights.change.as_ref();
         let why_not = denied.map(|why| text::refusal(visit.caller.lang(), why).text.to_string()).or(barrier);
         let why_not = why_not.unwrap_or_default();
