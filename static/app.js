@@ -1,12 +1,13 @@
 // What every page needs: sending forms without losing what was typed, dialogs, keys, theme, small details.
-// Loaded first of our scripts; weights.js and live.js use `sluice`. No dependency but htmx, no inline handler, no eval.
+// Loaded after newer.js; weights.js and live.js use `sluice`. No dependency but htmx, no inline handler, no eval.
 'use strict';
 
 const $ = (selector, within = document) => within.querySelector(selector);
 const $$ = (selector, within = document) => [...within.querySelectorAll(selector)];
 
 const sluice = {
-  sending: false,
+  /** What is being sent: the pressed button, or the form. */
+  sending: null,
 
   /** A sentence of #texts, in the page's language, with {name} filled in. */
   say(key, values = {}) {
@@ -43,8 +44,9 @@ const sluice = {
     }
   },
 
-  /** Shows a whole page that was fetched: main, title, toast and token are taken from it. False when it is no page of ours. */
-  adopt(html, url, history_) {
+  /** Shows a whole page that was fetched: main, title, toast and token are taken from it, and the fields that were changed
+      since `before` keep their newer values. False when it is no page of ours. */
+  adopt(html, url, history_, before) {
     const page = new DOMParser().parseFromString(html, 'text/html');
     const main = $('main', page);
     if (!main || !$('#texts', page)) return false;
@@ -52,23 +54,44 @@ const sluice = {
       history.replaceState({ htmx: true }, '');
       history[history_ === 'push' ? 'pushState' : 'replaceState']({ htmx: true }, '', url);
     }
+    const typed = before ? newer.since(before) : [];
     if ($('#dialog').open) $('#dialog').close();
     document.title = page.title;
     document.body.className = page.body.className;
     for (const selector of ['main', '#toasts']) $(selector).replaceWith(document.adoptNode($(selector, page)));
     if ($('meta[name=csrf]', page)) $('meta[name=csrf]').content = $('meta[name=csrf]', page).content;
+    const kept = newer.put(typed);
     htmx.process($('main'));
     document.dispatchEvent(new Event('sluice:page'));
+    sluice.keep(kept);
     return true;
   },
 
+  /** True when an answer lacks a field that was changed since; the draft that it names is taken over. */
+  misses(html, before) {
+    const page = new DOMParser().parseFromString(html, 'text/html'), marks = $('#draft-marks', page);
+    const missing = newer.since(before).some(({ key }) => key.startsWith('#') && !page.getElementById(key.slice(1)));
+    if (missing && marks && $('#draft-marks')) $('#draft-marks').replaceWith(document.adoptNode(marks));
+    return missing;
+  },
+
+  /** Newer values are in the fields of an answer: each form is evaluated again as it is now. */
+  keep(fields) {
+    for (const form of new Set(fields.map(el => el.form))) {
+      form?.dispatchEvent(new CustomEvent('sluice:kept', { bubbles: true, detail: fields.filter(el => el.form === form) }));
+    }
+  },
+
   /** A refusal of what a dialog asked for stays in the dialog: the question once more, or a sentence above it. */
-  askAgain(dialog, form, html) {
+  askAgain(dialog, form, html, before) {
+    const typed = newer.since(before, dialog), focused = newer.focus();
     const holder = document.createElement('template');
     holder.innerHTML = html;
     const again = $('form', holder.content);
     if (again) dialog.replaceChildren(holder.content); else $('.pad', form).prepend(holder.content);
+    newer.put(typed);
     htmx.process(dialog);
+    if (focused && focused.key !== before.at && newer.refocus(focused)) return;
     const at = $('[role=alert], [aria-invalid=true]', dialog) || $('h2', dialog);
     if (!at.matches('input, textarea, select')) at.tabIndex = -1;
     at.focus();
@@ -86,16 +109,26 @@ const sluice = {
 
 // ---- forms that write: sent by fetch, so that a lost connection or a refusal never costs the typed text ----
 
+/** Presses that came while something was being sent: each is made as soon as the answer is there. */
+const presses = [];
+
 document.addEventListener('submit', async event => {
   const form = event.target, button = event.submitter;
   if (!form.matches('form[data-send]') || event.defaultPrevented || button?.formMethod === 'dialog') return;
   event.preventDefault();
-  if (sluice.sending || button?.getAttribute('aria-disabled') === 'true') return;
-  sluice.sending = true;
+  if (sluice.sending) {
+    // The same button again is a double click, except where each press adds something.
+    const again = button === sluice.sending && !button.hasAttribute('data-again');
+    if (button && !again) presses.push(newer.mark(button));
+    return;
+  }
+  if (button?.getAttribute('aria-disabled') === 'true') return;
+  sluice.sending = button || form;
   button?.setAttribute('aria-disabled', 'true');
   const dialog = form.closest('#dialog');
   const action = button?.getAttribute('formaction') || form.getAttribute('action');
   const lost = () => {
+    presses.length = 0;
     $$('.lost').forEach(el => el.remove());
     $$('#pending .busy').forEach(el => { el.hidden = true; });
     const note = $('#t-lost').content.firstElementChild.cloneNode(true);
@@ -103,18 +136,27 @@ document.addEventListener('submit', async event => {
     note.focus();
   };
   try {
+    await asking.get(form); // its answer names the save that this one stands on
+    const before = newer.take();
     const answer = await fetch(action, {
       method: 'POST', body: new URLSearchParams(new FormData(form, button)),
       headers: { 'X-CSRF-Token': sluice.csrf(), 'X-Sluice-Send': '1', Accept: 'text/html', ...dialog && { 'HX-Request': 'true' } }, signal: AbortSignal.timeout(40000),
     });
+    const text = await answer.text();
     if (answer.status === 401 || new URL(answer.url).pathname === '/login') return sluice.signIn(form);
-    if (dialog && !answer.redirected) return sluice.askAgain(dialog, form, await answer.text());
+    await newer.still();
+    if (button?.matches('#reshape, #use-template') && sluice.misses(text, before)) { // the form was changed where the answer has other fields
+      presses.unshift(newer.mark($('#reshape')));
+      return;
+    }
+    if (dialog && !answer.redirected) return sluice.askAgain(dialog, form, text, before);
     const twin = form.hasAttribute('data-twin') && !answer.redirected;
     const url = answer.redirected ? answer.url : twin ? action : null;
-    if (!sluice.adopt(await answer.text(), url, twin ? 'push' : 'replace')) return lost();
-    const at = (button?.dataset.focus && $(button.dataset.focus)) || $('main [role=alert], main [aria-invalid=true]') || $('main h1');
+    const focused = newer.focus(), typing = focused && (focused.key !== before.at || newer.since(before).some(one => one.key === focused.key));
+    if (!sluice.adopt(text, url, twin ? 'push' : 'replace', before)) return lost();
+    const at = !(typing && newer.refocus(focused)) && ((button?.dataset.focus && $(button.dataset.focus)) || $('main [role=alert], main [aria-invalid=true]') || $('main h1'));
     if (at) {
-      if (!at.matches('input, textarea, select')) at.tabIndex = -1;
+      if (!at.matches('input, textarea, select, button, a')) at.tabIndex = -1;
       at.focus();
     }
     const toast = $('#toasts .toast > span');
@@ -122,8 +164,10 @@ document.addEventListener('submit', async event => {
   } catch {
     lost();
   } finally {
-    sluice.sending = false;
+    sluice.sending = null;
     if (button?.isConnected) button.removeAttribute('aria-disabled');
+    const next = presses.length && newer.same(presses.shift());
+    if (next?.form) next.form.requestSubmit(next); else presses.length = 0;
   }
 });
 
@@ -134,6 +178,46 @@ document.addEventListener('formdata', event => {
 });
 
 // ---- htmx: token, sessions that ended ----
+
+/** Requests of htmx that a form waits for, and the newest one for each part of the page. */
+const asking = new Map(), newest = new Map();
+const partOf = ctx => ctx.target?.id || ctx.target;
+
+document.addEventListener('htmx:before:request', event => {
+  const { ctx } = event.detail, source = ctx.sourceElement;
+  if (!source.isConnected) return event.preventDefault(); // the second half of a double click
+  if (source.matches('form') && sluice.sending && (source === sluice.sending || source === sluice.sending.form)) return event.preventDefault();
+  if (ctx.target?.id === 'rules-card' && asking.has('rules-card')) { // each press edits the list that the one before it left
+    event.preventDefault();
+    return edits.push(newer.mark(source));
+  }
+  ctx.before = newer.take();
+  newest.set(partOf(ctx), ctx);
+  const key = source.matches('form') ? source : partOf(ctx);
+  let ended;
+  asking.set(key, Object.assign(new Promise(done => { ended = done; }), { ctx }));
+  ctx.ended = () => { if (asking.get(key)?.ctx === ctx) asking.delete(key); ended(); };
+});
+document.addEventListener('htmx:finally:request', event => {
+  const { ctx } = event.detail;
+  if (!ctx.ended) return;
+  ctx.ended();
+  if (newest.get(partOf(ctx)) === ctx) newest.delete(partOf(ctx));
+  if (ctx.target?.id === 'rules-card' && edits.length) newer.same(edits.shift())?.click();
+});
+const edits = [];
+
+document.addEventListener('htmx:before:swap', event => {
+  const { ctx } = event.detail, now = newest.get(partOf(ctx));
+  if (now && now !== ctx) return event.preventDefault(); // an answer to an older request
+  ctx.focused = newer.focus();
+  ctx.typed = ctx.before && ctx.target?.querySelectorAll ? newer.since(ctx.before, ctx.target) : [];
+});
+document.addEventListener('htmx:after:swap', event => {
+  const { ctx } = event.detail;
+  if (ctx.typed?.length) sluice.keep(newer.put(ctx.typed));
+  if (ctx.focused && !ctx.focused.el.isConnected) newer.refocus(ctx.focused);
+});
 
 document.addEventListener('htmx:config:request', event => {
   event.detail.ctx.request.headers['X-CSRF-Token'] = sluice.csrf();

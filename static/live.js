@@ -52,8 +52,15 @@
 
   /** Takes this page as it is now, when nothing on it was edited. */
   async function follow() {
+    const before = newer.take(), at = newer.focus();
     const answer = await fetch(location.pathname + location.search, { headers: { Accept: 'text/html' } }).catch(() => null);
-    return answer?.ok && !sluice.dirty() && sluice.adopt(await answer.text());
+    const text = answer?.ok && await answer.text();
+    await newer.still();
+    if (!text || sluice.dirty() || sluice.sending) return false;
+    const focused = newer.focus() || at;
+    const adopted = sluice.adopt(text, undefined, undefined, before);
+    if (adopted && focused && !focused.el.isConnected) newer.refocus(focused);
+    return adopted;
   }
 
   /** Fetches this page again and replaces every live region once. */

@@ -32,10 +32,38 @@
     const form = event.target.form;
     if (form?.id === 'draft' && !event.target.hasAttribute('data-reshape')) plan(form);
   });
+  // A field that was left empty is asked for; the other empty ones are not called wrong yet.
+  document.addEventListener('focusout', event => {
+    const { form, id } = event.target, left = form?.id === 'draft' && form.elements.left;
+    if (!left || !id || !event.target.matches('input, select, textarea') || left.value.split(' ').includes(id)) return;
+    left.value = `${left.value} ${id}`.trim();
+    if (!event.target.value && !sluice.sending) plan(form);
+  });
+  // A number that was emptied is what it was before: nothing becomes 0 because a field was cleared.
+  document.addEventListener('focusin', event => {
+    if (event.target.matches('[data-number]') && event.target.value) event.target.dataset.number = event.target.value;
+  });
+  document.addEventListener('change', event => {
+    const field = event.target, before = field.dataset?.number;
+    if (!before || field.value) return;
+    field.value = before;
+    sluice.announce(sluice.say('restored', { n: before }));
+    if (field.form.id === 'draft') plan(field.form);
+  });
   /** What changes the form itself is sent whole; the page that comes back has the new fields. */
   document.addEventListener('change', event => {
     const field = event.target.closest('[data-reshape]'), form = field?.form;
     if (!form) return;
+    const button = field.dataset.reshape === 'template' ? $('#use-template') : $('#reshape');
+    if (field.id) button.dataset.focus = '#' + CSS.escape(field.id);
+    form.requestSubmit(button);
+  });
+  // Fields were changed while an answer was on its way: the form is sent again as it is now.
+  document.addEventListener('sluice:kept', event => {
+    const form = event.target;
+    if (!form.querySelector('#reshape')) return;
+    const field = event.detail.find(el => el.hasAttribute('data-reshape') && (el.type !== 'radio' || el.checked));
+    if (!field) return form.id === 'draft' && plan(form);
     const button = field.dataset.reshape === 'template' ? $('#use-template') : $('#reshape');
     if (field.id) button.dataset.focus = '#' + CSS.escape(field.id);
     form.requestSubmit(button);

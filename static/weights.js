@@ -205,11 +205,19 @@ if (typeof document !== 'undefined') {
     check();
   };
 
+  // Fields were changed while an answer was on its way: they are painted and checked as they are now.
+  document.addEventListener('sluice:kept', event => {
+    if (event.target.id !== 'weights') return;
+    sluice.setWeights?.(Object.fromEntries($$('.vrow input[type=number]', event.target).map(el => [el.closest('.vrow').dataset.version, el.value])));
+    check();
+  });
   document.addEventListener('change', event => { if (event.target.matches('#preview [name=ack]')) check(); });
   document.addEventListener('htmx:after:swap', event => { // rules were edited: they are part of the pending change
-    if (event.detail.ctx.target?.id !== 'rules-card') return;
+    const { target, focused } = event.detail.ctx;
+    if (target?.id !== 'rules-card') return;
     const editor = $('#rules-card tr.form input, #rules-card tr.form select');
-    if (editor) editor.focus(); else check();
+    if (!editor) check();
+    else if (!focused?.el.matches('input, select, textarea')) editor.focus();
   });
   document.addEventListener('htmx:finally:request', event => {
     const { sourceElement, status } = event.detail.ctx;

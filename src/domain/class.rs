@@ -31,6 +31,7 @@ impl Code {
             | Self::SessionsForbidden
             | Self::SessionTokenEnded
             | Self::PromqlForbidden
+            | Self::TemplateForbidden
             | Self::SecondPerson
             | Self::Unauthenticated
             | Self::BadToken => Class::Forbidden,

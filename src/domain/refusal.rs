@@ -146,6 +146,9 @@ codes! {
     TemplateNotFound "template_not_found" 404,
     /// One person has as many drafts as one may have, by number or by size.
     TooManyDrafts "too_many_drafts" 422,
+    TooManyTemplates "too_many_templates" 422,
+    /// Templates are for everybody: who adds, replaces or deletes one needs a right of its own.
+    TemplateForbidden "template_forbidden" 403,
     /// A release moves this service's traffic: nobody else does meanwhile.
     ReleaseOwnsService "release_owns_service" 409,
     /// The command is not one for the phase that the release is in.
@@ -159,6 +162,10 @@ codes! {
     StepsFall "steps_fall" 422,
     StepsEnd "steps_end" 422,
     StrategyStep "strategy_step" 422,
+    /// Blue-green moves everything at once.
+    BlueGreenShare "blue_green_share" 422,
+    NoMirrorStep "no_mirror_step" 422,
+    NoRulesStep "no_rules_step" 422,
     HoldRange "hold_range" 422,
     ReplicasRange "replicas_range" 422,
     SameVersion "same_version" 422,

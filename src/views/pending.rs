@@ -349,7 +349,7 @@ impl CheckItem {
 }
 
 impl EditItem {
-    fn of(lang: Lang, object: &crate::domain::ids::ObjectRef, lines: &[DiffLine]) -> Self {
+    pub fn of(lang: Lang, object: &crate::domain::ids::ObjectRef, lines: &[DiffLine]) -> Self {
         let changed = lines.iter().filter(|line| line.sign != Sign::Same).count();
         Self {
             object: object.to_string(),

@@ -15,6 +15,7 @@ pub mod timeline;
 
 pub mod templates;
 pub mod validate;
+pub mod writes;
 
 use std::fmt;
 
@@ -32,6 +33,7 @@ pub use spec::{Candidate, OnDrift, OnFailure, Policies, Spec, Step, Strategy};
 pub use state::{Phase, Stage, State};
 pub use templates::Template;
 pub use timeline::{Happened, TimelineEntry, Wording};
+pub use writes::{Objects, StepObjects};
 
 /// A release's number, shown as `R-1042`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -139,4 +141,13 @@ pub struct OwnTemplate {
     pub steps: Vec<Step>,
     pub analysis: Option<Analysis>,
     pub policies: Policies,
+}
+
+/// What a person may do with templates.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TemplateRights {
+    /// Why none may be added; `None` = may.
+    pub add: Option<Refusal>,
+    /// True when those of others may be deleted.
+    pub delete_all: bool,
 }

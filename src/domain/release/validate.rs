@@ -111,8 +111,7 @@ fn candidate(spec: &Spec, out: &mut Vec<Refusal>) {
         out.push(Refusal::new(Code::SameVersion).field("candidate.version").arg("v", &spec.stable));
     }
     let Candidate::Image { version, image, replicas, in_place } = &spec.candidate else { return };
-    let legal = is_label_value(version.as_str()) && is_dns_label(&version.as_str().replace('.', "-"));
-    if !legal || version.as_str().len() > MAX_VERSION {
+    if !is_label_value(version.as_str()) || version.as_str().len() > MAX_VERSION {
         let shown: String = version.as_str().chars().take(80).collect();
         let refusal = Refusal::new(Code::VersionLabel).field("candidate.version");
         out.push(refusal.arg("name", shown).arg("max", MAX_VERSION));
@@ -172,6 +171,9 @@ pub fn steps(steps: &[Step], strategy: Strategy, analysis: Option<&Analysis>) ->
                 out.push(refuse(Code::StepRange, "percent").arg("n", percent).arg("max", 100));
             }
             Step::Weight { percent } => {
+                if strategy == Strategy::BlueGreen && !matches!(percent, 0 | 100) {
+                    out.push(refuse(Code::BlueGreenShare, "percent").arg("n", percent));
+                }
                 let percent = u32::from(*percent);
                 if let Some(before) = highest.filter(|before| percent <= *before) {
                     out.push(refuse(Code::StepsFall, "percent").arg("n", percent).arg("before", before));
@@ -230,7 +232,21 @@ pub fn steps(steps: &[Step], strategy: Strategy, analysis: Option<&Analysis>) ->
     if strategy == Strategy::Replicas && highest.is_none() {
         out.push(Refusal::new(Code::StepsEnd).field("steps").arg("n", 0));
     }
+    let has = |of: fn(&Step) -> bool| steps.iter().any(of);
+    if strategy == Strategy::Mirror && !has(|step| matches!(step, Step::Mirror { percent } if *percent > 0)) {
+        out.push(Refusal::new(Code::NoMirrorStep).field("steps"));
+    }
+    if strategy == Strategy::AbTest && !has(|step| matches!(step, Step::Rules { .. })) {
+        out.push(Refusal::new(Code::NoRulesStep).field("steps"));
+    }
     out
+}
+
+/// True for a refusal that says that the steps are another strategy's.
+pub fn is_mismatch(refusal: &Refusal) -> bool {
+    let of_steps = refusal.field.as_deref().is_some_and(|field| field.starts_with("steps"));
+    let codes = [Code::StrategyStep, Code::BlueGreenShare, Code::NoMirrorStep, Code::NoRulesStep];
+    of_steps && codes.contains(&refusal.code)
 }
 
 fn fits(strategy: Strategy, step: &Step) -> bool {

@@ -1,11 +1,11 @@
-//! Drafts of the wizard and templates of one's own. A draft belongs to who made it.
+//! Drafts of the wizard. A draft belongs to who made it.
 
 use serde_json::Value;
 
 use crate::domain::actor::Actor;
 use crate::domain::ids::ServiceRef;
 use crate::domain::refusal::{Code, Refusal};
-use crate::domain::release::{Draft, OwnTemplate, validate};
+use crate::domain::release::Draft;
 use crate::services::Services;
 use crate::services::once::unavailable;
 use crate::store::Saved;
@@ -97,54 +97,5 @@ impl Services {
     pub async fn delete_draft(&self, who: &Actor, id: &str) -> Result<(), Refusal> {
         let gone = self.inner.store.delete_draft(&who.identity.user, id).await.map_err(unavailable)?;
         if gone { Ok(()) } else { Err(no_draft()) }
-    }
-
-    /// Templates that people of this installation made.
-    pub async fn own_templates(&self) -> Result<Vec<OwnTemplate>, Refusal> {
-        self.inner.store.templates().await.map_err(unavailable)
-    }
-
-    /// Keeps a template; only who made one may replace it.
-    pub async fn save_template(&self, who: &Actor, template: OwnTemplate) -> Result<OwnTemplate, Refusal> {
-        let name = template.name.trim().to_owned();
-        if name.is_empty() || name.chars().count() > 64 || name.chars().any(char::is_control) {
-            return Err(Refusal::new(Code::BadName).field("name").arg("name", name));
-        }
-        let mut wrong = validate::template(&template);
-        // One is answered: a list that is too long before what else is wrong.
-        wrong.sort_by_key(|refusal| {
-            let long = [Code::TooManyItems, Code::TooManySteps, Code::AnalysisRange, Code::FreezeRange];
-            !long.contains(&refusal.code)
-        });
-        if let Some(refusal) = wrong.into_iter().next() {
-            return Err(refusal);
-        }
-        self.own_or_free(who, &name).await?;
-        let template =
-            OwnTemplate { name, by: who.identity.user.clone(), at_ms: self.inner.clock.now_ms(), ..template };
-        self.inner.store.save_template(template.clone()).await.map_err(unavailable)?;
-        Ok(template)
-    }
-
-    pub async fn delete_template(&self, who: &Actor, name: &str) -> Result<(), Refusal> {
-        self.own_or_free(who, name).await?;
-        if self.inner.store.delete_template(name).await.map_err(unavailable)? {
-            return Ok(());
-        }
-        Err(Refusal::new(Code::TemplateNotFound).arg("name", name))
-    }
-
-    async fn own_or_free(&self, who: &Actor, name: &str) -> Result<(), Refusal> {
-        let all = self.own_templates().await?;
-        let theirs = all.iter().any(|known| known.name == name && known.by != who.identity.user);
-        if theirs && !who.identity.unrestricted {
-            return Err(Refusal::new(Code::Forbidden)
-                .arg("svc", name)
-                .arg("ns", "")
-                .arg("verb", "update")
-                .arg("resource", "template")
-                .arg("who", &who.identity.user));
-        }
-        Ok(())
     }
 }

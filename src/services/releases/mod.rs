@@ -19,6 +19,7 @@ mod plan;
 mod plan_objects;
 mod rights;
 mod stateful;
+mod templates;
 mod traffic;
 mod webhooks;
 mod workloads;
@@ -27,7 +28,7 @@ pub use ask::{ReleaseAsk, ReleaseDetail, ReleasePage, ReleaseShow, Until};
 pub use back::WayBack;
 pub use commands::CommandAsk;
 pub use plan::ReleasePlan;
-pub use plan_objects::{Objects, StepObjects};
+pub use templates::TEMPLATES;
 pub use webhooks::{Webhook, signature};
 
 pub(super) use driver::drive;

@@ -7,7 +7,7 @@ use crate::domain::observed::VersionTraffic;
 use crate::domain::overview::barriers;
 use crate::domain::refusal::{Check, Code, Refusal, Severity};
 use crate::domain::release::{
-    Analysis, Candidate, Metric, Phase, Release, ReleaseId, Spec, State, Step, Strategy, validate,
+    Analysis, Candidate, Metric, Objects, Phase, Release, ReleaseId, Spec, State, Step, Strategy, validate,
 };
 use crate::domain::service::WorkloadKind;
 use crate::metrics::Health;
@@ -16,7 +16,7 @@ use crate::services::Services;
 use crate::services::change::Look;
 
 use super::acceptance::{checks_of, is_implied, open};
-use super::plan_objects::{Objects, objects_of};
+use super::plan_objects::objects_of;
 use super::workloads::source_of;
 
 /// A wish, thought through.
@@ -59,7 +59,8 @@ impl Services {
         plan.accepts = accepts;
         // The steps themselves say how far it jumps; how few pods would answer is said.
         plan.checks.extend(known.into_iter().filter(|check| check.code == Code::FewPods));
-        let objects = objects_of(&imagined(spec), &look, &self.inner.settings.policy);
+        let mut objects = objects_of(&imagined(spec), &look, &self.inner.settings.policy);
+        objects.diffs = self.shown_diffs(&who.identity, std::mem::take(&mut objects.diffs)).await;
         plan.creates = objects.all(|step| &step.creates);
         plan.changes = objects.all(|step| &step.changes);
         plan.changes.retain(|name| !plan.creates.contains(name));
@@ -231,7 +232,13 @@ fn against(spec: &Spec, look: &Look, plan: &mut ReleasePlan) {
         }
         Candidate::Adopt { .. } => {}
         Candidate::Image { version, image, in_place, .. } => {
-            if there {
+            // Two names of versions can make the same name of a workload: `V2` and `v2`.
+            let made = source.as_ref().ok().filter(|_| !in_place && !version.as_str().is_empty());
+            let made = made.map(|(_, source)| workload::name_of(&source.name, &spec.stable, version));
+            let named = |made: &String| {
+                versions.iter().any(|one| one.workloads.iter().any(|workload| *workload.name == **made))
+            };
+            if there || made.as_ref().is_some_and(named) {
                 plan.refusals.push(refuse(Code::VersionTaken, "candidate.version").arg("v", version));
             }
             if let Ok((stable, source)) = &source {

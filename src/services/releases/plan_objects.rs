@@ -4,7 +4,7 @@
 use crate::domain::ids::ObjectRef;
 use crate::domain::overview::DiffLine;
 use crate::domain::release::state::Aim;
-use crate::domain::release::{Release, Step, Strategy};
+use crate::domain::release::{Objects, Release, Step, StepObjects, Strategy};
 use crate::domain::service::{Workload, WorkloadKind};
 use crate::routing::{self, ChangeStamp, Policy};
 use crate::services::change::Look;
@@ -14,41 +14,6 @@ use super::workloads::source_of;
 
 /// Pods of a StatefulSet that are named one by one; more are named from the first to the last.
 const NAMED_PODS: u32 = 6;
-
-/// What one step writes; `step` = `None` before the first.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct StepObjects {
-    pub step: Option<usize>,
-    pub creates: Vec<String>,
-    pub changes: Vec<String>,
-    pub deletes: Vec<String>,
-}
-
-/// Everything that a release writes.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Objects {
-    /// In order; steps that write nothing are left out.
-    pub steps: Vec<StepObjects>,
-    /// Deleted after an abort, where the policies say so.
-    pub after_abort: Vec<String>,
-    /// Changed at the end.
-    pub at_end: Vec<String>,
-    /// The routing objects of the first write.
-    pub diffs: Vec<(ObjectRef, Vec<DiffLine>)>,
-}
-
-impl Objects {
-    /// All objects of one kind of act, each once.
-    pub fn all(&self, of: impl Fn(&StepObjects) -> &Vec<String>) -> Vec<String> {
-        let mut out: Vec<String> = Vec::new();
-        for name in self.steps.iter().flat_map(&of) {
-            if !out.contains(name) {
-                out.push(name.clone());
-            }
-        }
-        out
-    }
-}
 
 /// Objects of a wish that can be meant. What cannot be planned is left out: the plan says why in its refusals.
 pub(super) fn objects_of(release: &Release, look: &Look, policy: &Policy) -> Objects {

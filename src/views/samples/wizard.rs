@@ -6,7 +6,9 @@ use super::super::wizard::{self, Fields, Known, Planned, Wish, WizardFragment, W
 use super::world::reviews;
 use super::{HOSTILE, NOW, Page, chrome, push};
 use crate::domain::refusal::{Check, Code, Refusal, Severity};
-use crate::domain::release::{Strategy, Template};
+use crate::domain::release::{
+    Objects, OwnTemplate, Policies, StepObjects, Strategy, Template, TemplateRights,
+};
 
 /// What a wizard's page is made of, on its third save.
 fn given_of<'a>(
@@ -34,8 +36,25 @@ pub fn add(pages: &mut Vec<Page>, lang: Lang, theme: Theme) {
     let frame = |here: &str| chrome(lang, theme, Nav::Releases, here);
     let item = reviews().done();
     let services = ["bookinfo/details".to_owned(), "bookinfo/reviews".to_owned()];
-    let own = ["Weekend".to_owned()];
-    let known = Known { services: &services, service: Some(&item), own: &own, figures: true };
+    let own = [OwnTemplate {
+        name: "Weekend".to_owned(),
+        by: "demo".to_owned(),
+        at_ms: NOW,
+        strategy: Strategy::Canary,
+        steps: Template::Quick.steps(Strategy::Canary, 3),
+        analysis: None,
+        policies: Policies::default(),
+    }];
+    let rights = TemplateRights::default();
+    let known = Known {
+        services: &services,
+        service: Some(&item),
+        own: &own,
+        rights: Some(&rights),
+        user: "demo",
+        figures: true,
+        mismatch: false,
+    };
     let planned = Planned {
         known: true,
         checks: vec![Check::new(Severity::Info, Code::ImageTag)],
@@ -46,9 +65,25 @@ pub fn add(pages: &mut Vec<Page>, lang: Lang, theme: Theme) {
                 .arg("object", "VirtualService bookinfo/reviews"),
         ],
         shares: vec![(0, 1), (600, 5), (1_200, 10), (1_800, 25), (2_400, 50), (3_000, 100)],
-        creates: vec!["Deployment reviews-v4".to_owned()],
-        changes: vec!["DestinationRule reviews".to_owned(), "VirtualService reviews".to_owned()],
-        deletes: Vec::new(),
+        objects: Objects {
+            steps: vec![
+                StepObjects {
+                    creates: vec!["Deployment bookinfo/reviews-v4".to_owned()],
+                    ..StepObjects::default()
+                },
+                StepObjects {
+                    step: Some(0),
+                    changes: vec![
+                        "DestinationRule bookinfo/reviews".to_owned(),
+                        "VirtualService bookinfo/reviews".to_owned(),
+                    ],
+                    ..StepObjects::default()
+                },
+            ],
+            after_abort: vec!["Deployment bookinfo/reviews-v4".to_owned()],
+            ..Objects::default()
+        },
+        spec: None,
     };
     let clock = frame("/").clock;
     let mut fields = Fields::new("bookinfo/reviews", "v1");
@@ -83,7 +118,7 @@ pub fn add(pages: &mut Vec<Page>, lang: Lang, theme: Theme) {
     ] {
         let mut fields = Fields::new("bookinfo/reviews", "v1");
         strategy.as_str().clone_into(&mut fields.strategy);
-        fields.take_template(Template::Careful, 5, None);
+        fields.follow(wizard::Fit { pods: 5, rate: None });
         (fields.from, fields.adopt) =
             if adopt { ("adopt".to_owned(), "v2".to_owned()) } else { ("image".to_owned(), String::new()) };
         fields.analyse = strategy != Strategy::BlueGreen;

@@ -4,7 +4,8 @@
 use super::fields::Fields;
 use crate::domain::overview::Overview;
 use crate::domain::refusal::Severity;
-use crate::domain::release::{Strategy, Template};
+use crate::domain::observed::VersionTraffic;
+use crate::domain::release::{OwnTemplate, Step, Strategy, Template, TemplateRights};
 use crate::views::bars::in_words;
 use crate::views::chrome::{Notice, Tone};
 use crate::views::figures::{duration, success_rate};
@@ -19,10 +20,16 @@ pub struct Known<'a> {
     pub services: &'a [String],
     /// The chosen service.
     pub service: Option<&'a Overview>,
-    /// Names of templates of one's own.
-    pub own: &'a [String],
+    /// Templates that people here made.
+    pub own: &'a [OwnTemplate],
+    /// What the person may do with them.
+    pub rights: Option<&'a TemplateRights>,
+    /// Who that is.
+    pub user: &'a str,
     /// False where nobody could answer an analysis.
     pub figures: bool,
+    /// The rules say that the steps are another strategy's.
+    pub mismatch: bool,
 }
 
 /// One thing to choose: value, label, what it means, whether it is chosen.
@@ -47,11 +54,37 @@ pub struct Choices {
     pub templates: Vec<Choice>,
     /// Kinds of steps that fit the strategy.
     pub kinds: Vec<(&'static str, String)>,
-    /// The stable version's figures, by kind of metric.
-    pub success_now: String,
-    pub p95_now: String,
+    /// The stable version's figures.
+    pub now: Figures,
+    /// The new version's, where it runs and gets requests.
+    pub candidate_now: Option<Figures>,
+    /// *Use the steps of blue-green*: the steps are another strategy's.
+    pub offer: Option<String>,
+    /// Templates that may be deleted from here.
+    pub deletable: Vec<String>,
+    /// Why no template can be kept.
+    pub keep_off: Option<String>,
     pub can_batch: bool,
     pub figures: bool,
+}
+
+/// What a version does now.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Figures {
+    pub version: String,
+    pub success: String,
+    pub p95: String,
+}
+
+impl Figures {
+    fn of(lang: Lang, version: &str, seen: Option<&VersionTraffic>) -> Self {
+        let none = || "–".to_owned();
+        Self {
+            version: version.to_owned(),
+            success: seen.and_then(VersionTraffic::success).map_or_else(none, success_rate),
+            p95: seen.and_then(|seen| seen.p95_ms).map_or_else(none, |ms| duration(lang, ms)),
+        }
+    }
 }
 
 fn choice(value: &str, label: String, hint: String, chosen: &str) -> Choice {
@@ -84,16 +117,27 @@ impl Choices {
             .map(|one| version(one, &fields.adopt))
             .collect();
         let found = versions.iter().find(|one| one.name.as_str() == fields.stable);
-        let seen =
-            known.service.and_then(|item| item.observed.as_ref()).and_then(|seen| seen.of(&fields.stable));
+        let seen = |version: &str| known.service?.observed.as_ref()?.of(version);
+        let candidate = seen(&fields.adopt).filter(|_| fields.from == "adopt" && !fields.adopt.is_empty());
+        let strategy = Strategy::parse(&fields.strategy).unwrap_or(Strategy::Canary);
+        let pods = found.map_or(3, |one| one.total);
         let templates = Template::ALL.map(|template| {
-            let word = template.as_str();
-            choice(word, lang.t(&format!("wizard.template.{word}")).into(), String::new(), &fields.template)
+            choice(
+                template.as_str(),
+                template_label(lang, template, strategy, pods),
+                String::new(),
+                &fields.template,
+            )
         });
-        let own = known
-            .own
-            .iter()
-            .map(|name| choice(&format!("own:{name}"), name.clone(), String::new(), &fields.template));
+        let own = known.own.iter().map(|own| {
+            let label = if own.strategy == strategy {
+                own.name.clone()
+            } else {
+                format!("{} ({})", own.name, said::strategy(lang, own.strategy.as_str()))
+            };
+            choice(&format!("own:{}", own.name), label, String::new(), &fields.template)
+        });
+        let may = |own: &&OwnTemplate| known.rights.is_some_and(|rights| rights.delete_all || own.by == known.user);
         Self {
             strategies: strategies.into(),
             services: services
@@ -109,16 +153,58 @@ impl Choices {
                 .iter()
                 .map(|kind| (*kind, lang.t(&format!("wizard.kind.{kind}")).to_string()))
                 .collect(),
-            success_now: seen
-                .and_then(crate::domain::observed::VersionTraffic::success)
-                .map_or_else(|| "–".to_owned(), success_rate),
-            p95_now: seen
-                .and_then(|seen| seen.p95_ms)
-                .map_or_else(|| "–".to_owned(), |ms| duration(lang, ms)),
+            now: Figures::of(lang, &fields.stable, seen(&fields.stable)),
+            candidate_now: candidate.map(|seen| Figures::of(lang, &fields.adopt, Some(seen))),
+            offer: is_of_another(fields, known.mismatch)
+                .then(|| lang.t("wizard.use_steps").with("strategy", said::strategy(lang, strategy.as_str())).into()),
+            deletable: known.own.iter().filter(may).map(|own| own.name.clone()).collect(),
+            keep_off: known.rights.and_then(|rights| rights.add.as_ref()).map(|no| text::refusal(lang, no).text),
             can_batch: fields.strategy == Strategy::Replicas.as_str(),
             figures: known.figures,
         }
     }
+}
+
+impl Choices {
+    /// Columns of the table of metrics.
+    pub fn metric_columns(&self) -> usize {
+        if self.candidate_now.is_some() { 5 } else { 4 }
+    }
+
+    /// The kinds for a row: those that fit, and what it is, where that does not fit any more.
+    pub fn kinds_with(&self, lang: &Lang, kind: &str) -> Vec<(String, String)> {
+        let mut out: Vec<(String, String)> =
+            self.kinds.iter().map(|(kind, word)| ((*kind).to_owned(), word.clone())).collect();
+        if !kind.is_empty() && !self.kinds.iter().any(|(known, _)| *known == kind) {
+            out.push((kind.to_owned(), lang.t(&format!("wizard.kind.{kind}")).into()));
+        }
+        out
+    }
+}
+
+/// True when the steps were laid out for another strategy, or cannot be this one's.
+fn is_of_another(fields: &Fields, mismatch: bool) -> bool {
+    mismatch || fields.steps_of().is_some_and(|steps| steps != fields.strategy)
+}
+
+/// A template in the words of a strategy: *Careful: 1, 5, 10, 25, 50, 100*, *Quick: copies 100, then 10, 100*.
+fn template_label(lang: Lang, template: Template, strategy: Strategy, pods: u32) -> String {
+    let mut words: Vec<String> = Vec::new();
+    for step in template.steps(strategy, pods.max(1)) {
+        words.push(match step {
+            Step::Weight { percent } => percent.to_string(),
+            Step::Replicas { candidate, .. } => candidate.to_string(),
+            Step::Mirror { percent: 0 } | Step::Hold { .. } | Step::Analysis { .. } => continue,
+            Step::Mirror { percent } => lang.t("wizard.template_of.mirror").with("n", percent).into(),
+            Step::Rules { .. } => lang.t("wizard.template_of.rules").into(),
+            Step::Approval if strategy == Strategy::BlueGreen => lang.t("wizard.template_of.approval").into(),
+            Step::Approval => continue,
+        });
+    }
+    let unit = if strategy == Strategy::Replicas { "wizard.template_of.pods" } else { "wizard.template_of.share" };
+    let list = words.join(lang.t("wizard.template_of.and").to_string().as_str());
+    let name = lang.t(&format!("wizard.template.{}", template.as_str())).to_string();
+    lang.t(unit).with("name", name).with("list", list).into()
 }
 
 /// Which kinds of rows fit a strategy: a choice of the form only; what is allowed is said by the rules.

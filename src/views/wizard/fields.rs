@@ -4,8 +4,7 @@
 use serde_json::{Map, Value};
 
 use crate::domain::release::{
-    Analysis, Candidate, Direction, Metric, OnDrift, OnFailure, OwnTemplate, Policies, Spec, Step, Strategy,
-    Template,
+    Candidate, Direction, Metric, Spec, Step,
 };
 use crate::domain::routing::{Condition, Op, Subject};
 use crate::views::release::stages::stages;
@@ -31,7 +30,11 @@ pub struct Fields {
     /// A template's word, or `own:` and its name.
     pub template: String,
     pub rows: Vec<Row>,
+    /// The strategy whose template the rows came from, and what they were then: `canary:1f2e…`.
+    pub laid: String,
     pub analyse: bool,
+    /// What the analysis was when a template set it.
+    pub fitted: String,
     pub interval: String,
     pub window: String,
     pub min_requests: String,
@@ -56,11 +59,15 @@ pub struct Fields {
     pub reason: String,
     /// The name under which the steps are to be kept.
     pub template_name: String,
+    /// Ids of fields that the person has left: what is missing there is said.
+    pub left: String,
 }
 
 /// A stage of the release as a row of the table.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Row {
+    /// A number that stays with the row while others are added and removed.
+    pub key: String,
     /// `weight`, `replicas`, `mirror`, `rules` or `wait`.
     pub kind: String,
     pub percent: String,
@@ -104,7 +111,7 @@ fn accepted(pairs: &[(String, String)]) -> Vec<String> {
 }
 
 /// The number without needless decimals.
-fn plain(number: f64) -> String {
+pub(super) fn plain(number: f64) -> String {
     format!("{number}")
 }
 
@@ -135,6 +142,8 @@ impl Row {
             }
             Step::Rules { when } => {
                 "rules".clone_into(&mut self.kind);
+                // What a form without anything typed sends.
+                (self.subject, self.op) = ("header".to_owned(), Op::Exact.as_str().to_owned());
                 match when.as_slice() {
                     [] => {}
                     [all] if all.len() == 1 => self.condition_of(&all[0]),
@@ -157,6 +166,16 @@ impl Row {
         (self.op, self.value) = (one.op.as_str().to_owned(), one.value.clone());
     }
 
+    /// True while nothing says what the new version gets.
+    pub fn is_empty(&self) -> bool {
+        match self.kind.as_str() {
+            "weight" | "mirror" => self.percent.is_empty(),
+            "replicas" => self.candidate.is_empty(),
+            "rules" => self.when.is_empty() && self.name.is_empty() && self.value.is_empty(),
+            _ => false,
+        }
+    }
+
     /// The conditions as the wish has them; empty when nothing is typed.
     pub fn conditions(&self) -> Value {
         if !self.when.is_empty() {
@@ -175,8 +194,13 @@ impl Row {
 
     /// Rows for a list of steps.
     pub fn of_steps(steps: &[Step]) -> Vec<Self> {
-        let row = |stage: crate::views::release::stages::StageOf| {
-            let mut row = Self { kind: "wait".to_owned(), unit: "min".to_owned(), ..Self::default() };
+        let row = |(at, stage): (usize, crate::views::release::stages::StageOf)| {
+            let mut row = Self {
+                key: at.to_string(),
+                kind: "wait".to_owned(),
+                unit: "min".to_owned(),
+                ..Self::default()
+            };
             if let Some(step) = stage.aim.and_then(|at| steps.get(at)) {
                 row.aim_of(step);
             }
@@ -187,12 +211,12 @@ impl Row {
             row.approval = stage.approval;
             row
         };
-        stages(steps).into_iter().map(row).collect()
+        stages(steps).into_iter().enumerate().map(row).collect()
     }
 }
 
 impl MetricField {
-    fn of(metric: &Metric) -> Self {
+    pub(super) fn of(metric: &Metric) -> Self {
         let limit = metric.limit();
         let mut out = Self {
             on: true,
@@ -218,7 +242,7 @@ impl MetricField {
     }
 
     /// Metrics that can be switched on, after those that are.
-    fn offered(mut given: Vec<Self>) -> Vec<Self> {
+    pub(super) fn offered(mut given: Vec<Self>) -> Vec<Self> {
         let off = |kind: &str, quantile: &str| Self {
             kind: kind.to_owned(),
             quantile: quantile.to_owned(),
@@ -235,66 +259,6 @@ impl MetricField {
 }
 
 impl Fields {
-    /// An empty form with a template's steps: the start of a new release.
-    pub fn new(service: &str, stable: &str) -> Self {
-        let mut out = Self {
-            strategy: Strategy::Canary.as_str().to_owned(),
-            service: service.to_owned(),
-            stable: stable.to_owned(),
-            from: "image".to_owned(),
-            ..Self::default()
-        };
-        out.take_template(Template::Careful, 3, None);
-        out
-    }
-
-    /// Takes steps, analysis and policies of a template; `replicas` = pods of the stable version.
-    /// `rate` = requests a second that the service gets, where that is known.
-    pub fn take_template(&mut self, template: Template, replicas: u32, rate: Option<f64>) {
-        let strategy = Strategy::parse(&self.strategy).unwrap_or(Strategy::Canary);
-        template.as_str().clone_into(&mut self.template);
-        self.rows = Row::of_steps(&template.steps(strategy, replicas.max(1)));
-        self.take_analysis(Some(&template.analysis_at(strategy, rate)));
-        self.take_policies(&template.policies());
-    }
-
-    /// The same from a template of one's own.
-    pub fn take_own(&mut self, own: &OwnTemplate) {
-        self.template = format!("own:{}", own.name);
-        own.strategy.as_str().clone_into(&mut self.strategy);
-        self.rows = Row::of_steps(&own.steps);
-        self.take_analysis(own.analysis.as_ref());
-        self.take_policies(&own.policies);
-    }
-
-    fn take_analysis(&mut self, analysis: Option<&Analysis>) {
-        self.analyse = analysis.is_some();
-        let standard = Template::Careful.analysis();
-        let held = analysis.unwrap_or(&standard);
-        self.interval = held.interval_s.to_string();
-        self.window = held.window_s.to_string();
-        self.min_requests = held.min_requests.to_string();
-        self.failures = held.failures.to_string();
-        self.metrics = MetricField::offered(held.metrics.iter().map(MetricField::of).collect());
-    }
-
-    fn take_policies(&mut self, held: &Policies) {
-        let word = |what: OnFailure| if what == OnFailure::Pause { "pause" } else { "abort" };
-        word(held.on_failure).clone_into(&mut self.on_failure);
-        word(held.on_deadline).clone_into(&mut self.on_deadline);
-        let drift = match held.on_drift {
-            OnDrift::Pause => "pause",
-            OnDrift::Reassert => "reassert",
-            OnDrift::Adopt => "adopt",
-        };
-        drift.clone_into(&mut self.on_drift);
-        self.deadline = plain(f64::from(held.step_deadline_s) / 60.0);
-        self.delete_after_abort = held.delete_after_abort;
-        self.stable_after = held.stable_after.map(|n| n.to_string()).unwrap_or_default();
-        self.second_person = held.second_person;
-        self.freeze = held.freeze.join("; ");
-    }
-
     /// The form for a wish.
     pub fn of_spec(spec: &Spec) -> Self {
         let mut out = Self::new(&spec.service.to_string(), spec.stable.as_str());
@@ -310,7 +274,10 @@ impl Fields {
             Candidate::Adopt { version } => (out.from, out.adopt) = ("adopt".to_owned(), version.to_string()),
         }
         out.rows = Row::of_steps(&spec.steps);
+        // Steps of a wish are somebody's own.
+        out.laid = format!("{}:", spec.strategy.as_str());
         out.take_analysis(spec.analysis.as_ref());
+        out.fitted.clear();
         out.take_policies(&spec.policies);
         out.accept.clone_from(&spec.policies.accept);
         out.name.clone_from(&spec.name);
@@ -347,6 +314,7 @@ impl Fields {
         let row = |at: usize| {
             let of = |part: &str| of(&format!("s.{at}.{part}"));
             Row {
+                key: of("key"),
                 kind: of("kind"),
                 percent: of("percent"),
                 candidate: of("candidate"),
@@ -376,7 +344,7 @@ impl Fields {
                 floor: of("floor"),
             }
         };
-        Self {
+        let mut out = Self {
             strategy: of("strategy"),
             service: of("service"),
             stable: of("stable"),
@@ -388,7 +356,9 @@ impl Fields {
             adopt: of("adopt"),
             template: of("template"),
             rows: (0..count("s", "kind")).map(row).collect(),
+            laid: of("laid"),
             analyse: on("analyse"),
+            fitted: of("fitted"),
             interval: of("interval"),
             window: of("window"),
             min_requests: of("min_requests"),
@@ -407,6 +377,25 @@ impl Fields {
             name: of("name"),
             reason: of("reason"),
             template_name: of("template_name"),
+            left: of("left"),
+        };
+        out.name_rows();
+        out
+    }
+
+    /// Gives every row a key that no other has.
+    pub fn name_rows(&mut self) {
+        let number = |row: &Row| row.key.parse::<u32>().ok().filter(|n| *n < 1_000_000);
+        let mut next = self.rows.iter().filter_map(number).max().map_or(0, |n| n + 1);
+        let mut used = std::collections::BTreeSet::new();
+        for row in &mut self.rows {
+            let known = number(row).filter(|n| used.insert(*n));
+            let key = known.unwrap_or_else(|| {
+                let fresh = next;
+                next += 1;
+                fresh
+            });
+            row.key = key.to_string();
         }
     }
 
@@ -444,6 +433,9 @@ impl Fields {
             ("name", &self.name),
             ("reason", &self.reason),
             ("template_name", &self.template_name),
+            ("laid", &self.laid),
+            ("fitted", &self.fitted),
+            ("left", &self.left),
         ] {
             put(name, value);
         }
@@ -454,6 +446,7 @@ impl Fields {
         for (at, row) in self.rows.iter().enumerate() {
             let kind = if row.kind.is_empty() { "weight" } else { &row.kind };
             for (part, value) in [
+                ("key", row.key.as_str()),
                 ("kind", kind),
                 ("percent", &row.percent),
                 ("candidate", &row.candidate),

@@ -6,6 +6,7 @@ pub mod plan;
 pub mod read;
 
 mod choices;
+mod laid;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,9 +20,10 @@ use super::release::said;
 use super::text;
 use crate::domain::refusal::Refusal;
 
-pub use choices::{Choice, Choices, Known};
+pub use choices::{Choice, Choices, Figures, Known};
 pub use fields::{Fields, MetricField, Row};
-pub use plan::{Plan, Planned};
+pub use laid::Fit;
+pub use plan::{Plan, Planned, Writes};
 pub use read::{Wish, section};
 
 /// `/releases/drafts/{id}`.
@@ -100,6 +102,8 @@ pub struct Start {
     pub say: Option<Rich>,
     /// *1 thing to fix*, and the section of the first.
     pub fix: Option<(String, u8)>,
+    /// The same for what is only missing.
+    pub todo: Option<(String, u8)>,
     pub oob: bool,
 }
 
@@ -133,14 +137,14 @@ impl Accepts {
 #[template(path = "wizard/rail.html")]
 pub struct Rail {
     pub lang: Lang,
-    /// Number, title key, problems.
-    pub sections: Vec<(u8, String, usize)>,
+    /// Number, title key, problems, fields that are still missing.
+    pub sections: Vec<(u8, String, usize, usize)>,
     pub oob: bool,
 }
 
 impl HtmlSafe for Rail {}
 
-/// Refusals by slot. A field that nobody has filled in yet counts, but is not scolded for it.
+/// Refusals by slot. A field that nobody has filled in or left yet counts as missing, and is not called wrong.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Errors {
     all: BTreeMap<String, String>,
@@ -165,20 +169,7 @@ impl Errors {
     fn of_given(lang: Lang, given: &Given<'_>) -> Self {
         let mut out = Self::of(lang, given.wish, given.refusals);
         if !given.loud {
-            let fields = &given.fields;
-            let empty = [
-                ("service", fields.service.is_empty()),
-                ("version", fields.version.is_empty()),
-                ("image", fields.image.is_empty()),
-                ("adopt", fields.adopt.is_empty()),
-                ("reason", fields.reason.is_empty()),
-            ];
-            let empty = empty.into_iter().filter(|(_, empty)| *empty).map(|(slot, _)| slot.to_owned());
-            out.unsaid = empty.collect();
-            if fields.service.is_empty() {
-                // Without a service nothing else can be judged.
-                out.unsaid.insert("start".to_owned());
-            }
+            out.unsaid = missing(&given.fields);
         }
         out
     }
@@ -194,17 +185,44 @@ impl Errors {
         self.all.contains_key(id) && !self.unsaid.contains(id)
     }
 
-    fn count(&self) -> usize {
-        self.all.len()
+    /// How many places are wrong (or only missing), and the first section of them.
+    fn count(&self, missing: bool) -> Option<(usize, u8)> {
+        let of = || self.all.keys().filter(|slot| self.unsaid.contains(*slot) == missing);
+        Some((of().count(), of().map(|slot| section(slot)).min()?))
     }
 
-    fn first(&self) -> Option<u8> {
-        self.all.keys().map(|slot| section(slot)).min()
+    fn of_section(&self, n: u8, missing: bool) -> usize {
+        let of = |slot: &&String| section(slot) == n && self.unsaid.contains(*slot) == missing;
+        self.all.keys().filter(of).count()
     }
+}
 
-    fn of_section(&self, n: u8) -> usize {
-        self.all.keys().filter(|slot| section(slot) == n).count()
+/// Slots of fields that are empty and that the person has not been at yet.
+fn missing(fields: &Fields) -> BTreeSet<String> {
+    let left: BTreeSet<&str> = fields.left.split_whitespace().collect();
+    let empty = [
+        ("service", fields.service.is_empty()),
+        ("version", fields.version.is_empty()),
+        ("image", fields.image.is_empty()),
+        ("adopt", fields.adopt.is_empty()),
+        ("reason", fields.reason.is_empty()),
+    ];
+    let mut out: BTreeSet<String> = empty
+        .into_iter()
+        .filter(|(slot, empty)| *empty && !left.contains(slot))
+        .map(|(slot, _)| slot.to_owned())
+        .collect();
+    for (at, row) in fields.rows.iter().enumerate() {
+        let been = left.iter().any(|id| id.starts_with(&format!("s-{}-", row.key)));
+        if row.is_empty() && !been {
+            out.insert(format!("row-{at}"));
+        }
     }
+    if fields.service.is_empty() {
+        // Without a service nothing else can be judged.
+        out.insert("start".to_owned());
+    }
+    out
 }
 
 /// What a page or fragment is made of.
@@ -228,7 +246,7 @@ pub struct Given<'a> {
 fn slots(fields: &Fields) -> Vec<String> {
     let fixed = [
         "service", "version", "image", "replicas", "adopt", "steps", "analysis", "policies", "accept",
-        "name", "reason", "start",
+        "name", "reason", "start", "template_name",
     ];
     let rows = (0..fields.rows.len()).map(|at| format!("row-{at}"));
     let metrics = (0..fields.metrics.len()).map(|at| format!("metric-{at}"));
@@ -269,17 +287,22 @@ impl Start {
                     .with("approvals", lang.count("wizard.approvals", approvals))
                     .rich()
             });
-        let fix = errors.first().map(|section| {
-            (lang.count("wizard.fix", errors.count()).with("section", section).to_string(), section)
-        });
-        Self { lang, say, fix, oob }
+        let line = |key: &str, missing: bool| {
+            let (n, section) = errors.count(missing)?;
+            Some((lang.count(key, n).with("section", section).to_string(), section))
+        };
+        let fix = line("wizard.fix", false);
+        let todo = line("wizard.todo", true).filter(|_| fix.is_none());
+        Self { lang, say, fix, todo, oob }
     }
 }
 
 impl Rail {
     fn of(lang: Lang, errors: &Errors, oob: bool) -> Self {
-        let sections =
-            (1..=6).map(|n| (n, lang.t(&format!("wizard.section.n{n}")).into(), errors.of_section(n)));
+        let sections = (1..=6).map(|n| {
+            let title = lang.t(&format!("wizard.section.n{n}")).into();
+            (n, title, errors.of_section(n, false), errors.of_section(n, true))
+        });
         Self { lang, sections: sections.collect(), oob }
     }
 }

@@ -5,9 +5,12 @@ use askama::filters::HtmlSafe;
 
 use super::fields::Fields;
 use crate::domain::refusal::{Check, Severity};
+use crate::domain::release::{Objects, Spec};
 use crate::views::chrome::Tone;
 use crate::views::lang::{Lang, Rich, Text};
+use crate::views::pending::EditItem;
 use crate::views::release::said;
+use crate::views::release::stages::position;
 use crate::views::text;
 
 /// The plan as the use case answers it.
@@ -15,14 +18,24 @@ use crate::views::text;
 pub struct Planned {
     /// Nothing is listed as missing that was not looked at: the form cannot be read yet.
     pub known: bool,
+    /// The wish that was planned.
+    pub spec: Option<Spec>,
     pub checks: Vec<Check>,
     /// Checks that must be accepted before it can start.
     pub accepts: Vec<Check>,
     /// Seconds from the start, percent for the new version.
     pub shares: Vec<(u64, u8)>,
-    pub creates: Vec<String>,
-    pub changes: Vec<String>,
-    pub deletes: Vec<String>,
+    /// Every object that is written, step by step.
+    pub objects: Objects,
+}
+
+/// Steps that write the same objects.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Writes {
+    /// *Before step 1*, *Steps 1 to 6*.
+    pub when: String,
+    /// What is done (a key of the catalogue), to which objects.
+    pub what: Vec<(&'static str, Vec<String>)>,
 }
 
 /// The panel.
@@ -34,9 +47,9 @@ pub struct Plan {
     pub line: String,
     pub chart_text: String,
     pub whole: String,
-    pub creates: Vec<String>,
-    pub changes: Vec<String>,
-    pub deletes: Vec<String>,
+    pub writes: Vec<Writes>,
+    /// The first write, object by object.
+    pub edits: Vec<EditItem>,
     pub on_failure: String,
     /// Icon, class, sentence, what to do next.
     pub checks: Vec<(&'static str, &'static str, Rich, Option<Rich>)>,
@@ -77,9 +90,8 @@ impl Plan {
             line: line(&planned.shares, whole),
             chart_text: chart_text.into(),
             whole: said::long_span(lang, whole),
-            creates: planned.creates.clone(),
-            changes: planned.changes.clone(),
-            deletes: planned.deletes.clone(),
+            writes: writes(lang, planned),
+            edits: planned.objects.diffs.iter().map(|(at, lines)| EditItem::of(lang, at, lines)).collect(),
             on_failure: if fields.analyse {
                 on_failure.into()
             } else {
@@ -88,6 +100,42 @@ impl Plan {
             checks: planned.checks.iter().filter(|one| one.severity != Severity::Ok).map(check).collect(),
         }
     }
+}
+
+fn what(creates: &[String], changes: &[String], deletes: &[String]) -> Vec<(&'static str, Vec<String>)> {
+    let lists = [("creates", creates), ("changes", changes), ("deletes", deletes)];
+    lists.into_iter().filter(|(_, list)| !list.is_empty()).map(|(word, list)| (word, list.to_vec())).collect()
+}
+
+/// What is written when. Steps are counted as people see them; those that write the same are one line.
+fn writes(lang: Lang, planned: &Planned) -> Vec<Writes> {
+    let steps = planned.spec.as_ref().map(|spec| spec.steps.as_slice()).unwrap_or_default();
+    let objects = &planned.objects;
+    let mut runs: Vec<(Option<(usize, usize)>, Vec<(&'static str, Vec<String>)>)> = Vec::new();
+    for one in &objects.steps {
+        let what = what(&one.creates, &one.changes, &one.deletes);
+        let number = one.step.map(|at| position(steps, at).0);
+        match (runs.last_mut(), number) {
+            (Some((Some((_, last)), before)), Some(n)) if *before == what => *last = n,
+            _ => runs.push((number.map(|n| (n, n)), what)),
+        }
+    }
+    let label = |range: Option<(usize, usize)>| match range {
+        None => lang.t("wizard.plan.before"),
+        Some((first, last)) if first == last => lang.t("wizard.plan.step").with("n", first),
+        Some((first, last)) => lang.t("wizard.plan.steps").with("n", first).with("m", last),
+    };
+    let mut out: Vec<Writes> =
+        runs.into_iter().map(|(range, what)| Writes { when: label(range).into(), what }).collect();
+    for (key, what) in [
+        ("wizard.plan.at_end", what(&[], &objects.at_end, &[])),
+        ("wizard.plan.after_abort", what(&[], &[], &objects.after_abort)),
+    ] {
+        if !what.is_empty() {
+            out.push(Writes { when: lang.t(key).into(), what });
+        }
+    }
+    out
 }
 
 /// A staircase: each share holds until the next.

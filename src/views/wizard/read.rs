@@ -227,6 +227,9 @@ impl Wish {
         let Some(field) = refusal.field.as_deref() else {
             return match refusal.code {
                 Code::VersionTaken | Code::VersionLabel | Code::SameVersion => self.version_slot(),
+                Code::TemplateNotFound | Code::TemplateForbidden | Code::TooManyTemplates => {
+                    "template_name".to_owned()
+                }
                 Code::BadImage | Code::SameImage => "image".to_owned(),
                 Code::ReasonRequired | Code::ReasonTooLong => "reason".to_owned(),
                 Code::ReleaseOwnsService
@@ -271,7 +274,7 @@ impl Wish {
             (Some("analysis"), ..) => "analysis".to_owned(),
             (Some("policies"), Some("accept"), _) => "accept".to_owned(),
             (Some("policies"), ..) => "policies".to_owned(),
-            (Some("reason"), ..) => "reason".to_owned(),
+            (Some(field @ ("reason" | "template_name")), ..) => field.to_owned(),
             _ => "start".to_owned(),
         }
     }
@@ -287,7 +290,7 @@ pub fn section(slot: &str) -> u8 {
         "strategy" => 1,
         "service" => 2,
         "version" | "image" | "replicas" | "adopt" => 3,
-        "steps" => 4,
+        "steps" | "template_name" => 4,
         "analysis" => 5,
         other if other.starts_with("row-") => 4,
         other if other.starts_with("metric-") => 5,

@@ -152,7 +152,8 @@ pub async fn templates(State(app): State<App>, _who: Who, query: Query) -> Resul
     Ok(respond::json(&Templates { items }))
 }
 
-/// Keeps a template. Only who made one may replace it. Idempotent: sent again it is kept again.
+/// Keeps a template. Adding one needs the right to `create` `releasetemplates.sluice.io`; who made one may replace it,
+/// others need `update`. Everything that is wrong is listed with its field. Idempotent: sent again it is kept again.
 #[utoipa::path(
     put,
     path = "/api/v1/releases/templates/{template}",
@@ -191,10 +192,11 @@ pub async fn save_template(
         analysis: spec.analysis,
         policies: spec.policies,
     };
-    Ok(respond::json(&Template::of(app.services.save_template(&who.actor, template).await?)))
+    let kept = app.services.save_template(&who.actor, template).await.map_err(Failure::all)?;
+    Ok(respond::json(&Template::of(kept)))
 }
 
-/// Deletes a template. Idempotent: sent again it is `template_not_found`, and nothing else has happened.
+/// Deletes a template: its maker, or who may `delete` `releasetemplates.sluice.io`. Idempotent: sent again it is `template_not_found`, and nothing else has happened.
 #[utoipa::path(
     delete,
     path = "/api/v1/releases/templates/{template}",

@@ -12,7 +12,7 @@ use crate::domain::refusal::{Code, Refusal};
 use crate::domain::release::{Draft, OwnTemplate, Spec, Strategy, Template, validate};
 use crate::views::chrome::{Chrome, Nav};
 use crate::views::service::now;
-use crate::views::wizard::{self, Fields, Given, Known, Planned, Row, Wish, WizardFragment, WizardPage};
+use crate::views::wizard::{self, Fields, Fit, Given, Known, Planned, Row, Wish, WizardFragment, WizardPage};
 use crate::web::api::changes::{permit_draft, permit_plan, permit_word};
 use crate::web::api::extract::DraftId;
 use crate::web::auth::Who;
@@ -27,7 +27,7 @@ use crate::web::site::App;
 /// Services in the menu.
 const MENU: usize = 500;
 
-/// `GET /releases/new?service=ns/name&version=v2`: an empty form; nothing is kept before something is typed.
+/// `GET /releases/new?service=ns/name&version=v2&strategy=…`: a form without a draft; its choices are the address.
 pub async fn new(
     State(app): State<App>,
     who: Who,
@@ -40,17 +40,42 @@ pub async fn new(
         found.map(|(_, value)| value.chars().take(130).collect::<String>()).unwrap_or_default()
     };
     let desk = Desk { app, who, caller };
-    let mut fields = Fields::new(&of("service"), "");
+    let word = |name: &str, known: &[&str]| Some(of(name)).filter(|word| known.contains(&word.as_str()));
+    let strategies = Strategy::ALL.map(Strategy::as_str);
+    let mut chosen = Fields {
+        strategy: word("strategy", &strategies).unwrap_or_else(|| Strategy::Canary.as_str().to_owned()),
+        service: of("service"),
+        stable: of("stable"),
+        from: if word("from", &["adopt"]).is_some() { "adopt" } else { "image" }.to_owned(),
+        template: word("template", &Template::ALL.map(Template::as_str)).unwrap_or_default(),
+        ..Fields::default()
+    };
     if !of("version").is_empty() {
-        (fields.from, fields.adopt) = ("adopt".to_owned(), of("version"));
+        (chosen.from, chosen.adopt) = ("adopt".to_owned(), of("version"));
     }
-    let item = desk.service(&fields.service).await;
-    if item.is_some() {
-        // What the form begins with fits what the service gets.
-        fields.take_template(Template::Careful, pods(&fields, item.as_ref()), rate(item.as_ref()));
-    }
-    settle(&mut fields, item.as_ref(), None);
+    let item = desk.service(&chosen.service).await;
+    settle(&mut chosen, item.as_ref());
+    let fields = Fields::begun(&chosen, fit(&chosen, item.as_ref()));
     desk.page(fields, item, None, Mood::quiet(), 200).await
+}
+
+/// The address of a form in which nothing was typed yet: its choices.
+fn address(fields: &Fields) -> String {
+    let mut out = form_urlencoded::Serializer::new(String::new());
+    let from = if fields.from == "adopt" { "adopt" } else { "" };
+    for (name, value) in [
+        ("service", fields.service.as_str()),
+        ("stable", &fields.stable),
+        ("strategy", &fields.strategy),
+        ("from", from),
+        ("version", &fields.adopt),
+        ("template", &fields.template),
+    ] {
+        if !value.is_empty() {
+            out.append_pair(name, value);
+        }
+    }
+    format!("/releases/new?{}", out.finish())
 }
 
 /// `GET /releases/drafts/{id}`.
@@ -64,7 +89,10 @@ pub async fn draft(
     let desk = Desk { app, who, caller };
     let mut fields = Fields::of_draft(&draft.fields).unwrap_or_else(|| Fields::new("", ""));
     let item = desk.service(&fields.service).await;
-    settle(&mut fields, item.as_ref(), None);
+    settle(&mut fields, item.as_ref());
+    if fields.laid.is_empty() && fields.rows.is_empty() {
+        fields.follow(fit(&fields, item.as_ref()));
+    }
     desk.page(fields, item, Some(draft), Mood::quiet(), 200).await
 }
 
@@ -84,21 +112,35 @@ pub async fn keep(State(app): State<App>, who: Who, caller: Caller, form: Form) 
         id => desk.app.services.draft(&desk.who.actor, id).await.ok(),
     };
     let item = desk.service(&fields.service).await;
-    let was = before.as_ref().and_then(|draft| Fields::of_draft(&draft.fields));
-    settle(&mut fields, item.as_ref(), was.as_ref());
+    settle(&mut fields, item.as_ref());
+    let fit = fit(&fields, item.as_ref());
+    let (press_, about) = form.text("do").split_once(':').unwrap_or((form.text("do"), ""));
     let mut said = Vec::new();
-    match form.text("do") {
-        "template" => desk.template(&mut fields, item.as_ref()).await?,
+    match press_ {
+        "template" => desk.template(&mut fields, fit).await?,
+        "steps" => fields.take_steps(Template::parse(&fields.template).unwrap_or(Template::Careful), fit),
         "keep" => said.extend(desk.keep_template(&mut fields).await),
-        press_ => press(&mut fields, press_),
+        "forget" => said.extend(desk.app.services.delete_template(&desk.who.actor, about).await.err()),
+        _ => press(&mut fields, form.text("do")),
     }
-    let (draft, stale) = desk.save(id, form.text("seq"), &fields, before).await?;
+    // The answer to a field is no form: what it says is about the fields as they were sent.
+    if desk.caller.door == Door::Page {
+        fields.follow(fit);
+    }
+    let untyped = id.is_empty() && fields.is_begun() && said.is_empty() && press_ != "save";
+    let (draft, stale) = if untyped {
+        (None, false)
+    } else {
+        let (draft, stale) = desk.save(id, form.text("seq"), &fields, before).await?;
+        (Some(draft), stale)
+    };
     let mood = Mood { stale, said, loud: false };
     if desk.caller.door == Door::Fragment {
-        return desk.fragment(fields, item, &draft, mood).await;
+        return desk.fragment(fields, item, draft.as_ref(), mood).await;
     }
+    let Some(draft) = draft else { return Ok(Redirect::to(&address(&fields)).into_response()) };
     if stale || !mood.said.is_empty() {
-        let status = if stale { 412 } else { 422 };
+        let status = if stale { 412 } else { mood.said.first().map_or(422, |no| no.code.status()) };
         return desk.page(fields, item, Some(draft), mood, status).await;
     }
     Ok(Redirect::to(&wizard::path(&draft.id)).into_response())
@@ -176,25 +218,26 @@ fn insert(fields: &mut Fields, at: usize) {
         ..Row::default()
     };
     fields.rows.insert(at.min(fields.rows.len()), row);
+    fields.name_rows();
 }
 
-/// Makes the form fit the service that is chosen, and the steps the strategy when that was changed.
-fn settle(fields: &mut Fields, item: Option<&Overview>, was: Option<&Fields>) {
-    if let Some(item) = item {
-        let weights = now(item, "");
-        let known = |name: &str| item.snapshot.versions.iter().any(|version| version.name.as_str() == name);
-        if !known(&fields.stable) {
-            let largest = weights.iter().max_by_key(|(_, weight)| *weight);
-            fields.stable = largest.map(|(name, _)| name.to_string()).unwrap_or_default();
-        }
-        if !fields.adopt.is_empty() && (!known(&fields.adopt) || fields.adopt == fields.stable) {
-            fields.adopt.clear();
-        }
+/// Makes the form fit the service that is chosen.
+fn settle(fields: &mut Fields, item: Option<&Overview>) {
+    let Some(item) = item else { return };
+    let weights = now(item, "");
+    let known = |name: &str| item.snapshot.versions.iter().any(|version| version.name.as_str() == name);
+    if !known(&fields.stable) {
+        let largest = weights.iter().max_by_key(|(_, weight)| *weight);
+        fields.stable = largest.map(|(name, _)| name.to_string()).unwrap_or_default();
     }
-    if was.is_some_and(|was| was.strategy != fields.strategy) || fields.rows.is_empty() && was.is_none() {
-        let template = Template::parse(&fields.template).unwrap_or(Template::Careful);
-        fields.take_template(template, pods(fields, item), rate(item));
+    if !fields.adopt.is_empty() && (!known(&fields.adopt) || fields.adopt == fields.stable) {
+        fields.adopt.clear();
     }
+}
+
+/// What templates need to know of the service.
+fn fit(fields: &Fields, item: Option<&Overview>) -> Fit {
+    Fit { pods: pods(fields, item), rate: rate(item) }
 }
 
 /// Pods of the stable version.
@@ -206,6 +249,10 @@ fn pods(fields: &Fields, item: Option<&Overview>) -> u32 {
 /// Requests a second that the service gets now, where that is known.
 fn rate(item: Option<&Overview>) -> Option<f64> {
     item?.observed.as_ref().map(crate::domain::observed::Observed::rate)
+}
+
+fn is_of_template(field: &str) -> bool {
+    ["steps", "analysis", "policies"].iter().any(|part| field.split('.').next() == Some(*part))
 }
 
 /// How the page speaks.
@@ -242,9 +289,9 @@ impl Desk {
         self.app.services.overview(&self.who.actor, &at, 60).await.ok()
     }
 
-    async fn template(&self, fields: &mut Fields, item: Option<&Overview>) -> Result<(), Failure> {
+    async fn template(&self, fields: &mut Fields, fit: Fit) -> Result<(), Failure> {
         if let Some(template) = Template::parse(&fields.template) {
-            fields.take_template(template, pods(fields, item), rate(item));
+            fields.take_template(template, fit);
         } else if let Some(name) = fields.template.strip_prefix("own:") {
             let own = self.app.services.own_templates().await?;
             if let Some(own) = own.into_iter().find(|own| own.name == name) {
@@ -254,13 +301,23 @@ impl Desk {
         Ok(())
     }
 
-    /// Keeps the steps under a name; what is wrong with that is said.
+    /// Keeps the steps under a name; everything that is wrong with that is said at its field.
     async fn keep_template(&self, fields: &mut Fields) -> Vec<Refusal> {
         let wish = Wish::of(fields, self.caller.clock);
-        if !wish.refusals.is_empty() {
-            return Vec::new();
+        let mut refusals = wish.refusals.clone();
+        // A template has neither service nor versions: they are not asked for.
+        refusals.retain(|no| no.field.as_deref().is_some_and(is_of_template));
+        if !refusals.is_empty() {
+            return refusals;
         }
-        let Ok(spec) = serde_json::from_value::<Spec>(wish.value) else { return Vec::new() };
+        let mut value = wish.value;
+        value["service"] = serde_json::json!({"namespace": "a", "name": "a"});
+        value["stable"] = "a".into();
+        value["candidate"] = serde_json::json!({"from": "adopt", "version": "b"});
+        let spec = match serde_json::from_value::<Spec>(value.clone()) {
+            Ok(spec) => spec,
+            Err(_) => return validate::read(&value).err().unwrap_or_default(),
+        };
         let template = OwnTemplate {
             name: fields.template_name.clone(),
             by: String::new(),
@@ -276,8 +333,12 @@ impl Desk {
                 fields.template_name.clear();
                 Vec::new()
             }
-            Err(refusal) => {
-                vec![if refusal.field.as_deref() == Some("name") { refusal.field("steps") } else { refusal }]
+            Err(refusals) => {
+                let at_name = |no: Refusal| match no.field.as_deref() {
+                    Some("name") | None => no.field("template_name"),
+                    Some(_) => no,
+                };
+                refusals.into_iter().map(at_name).collect()
             }
         }
     }
@@ -336,12 +397,11 @@ impl Desk {
                         refusals.extend(plan.refusals);
                         planned = Planned {
                             known: true,
+                            spec: Some(spec.clone()),
                             checks: plan.checks,
                             accepts: plan.accepts,
                             shares: plan.shares,
-                            creates: plan.creates,
-                            changes: plan.changes,
-                            deletes: plan.deletes,
+                            objects: plan.objects,
                         };
                     }
                     Err(refusal) => refusals.push(refusal),
@@ -364,7 +424,7 @@ impl Desk {
         &self,
         fields: Fields,
         item: Option<Overview>,
-        draft: &Draft,
+        draft: Option<&Draft>,
         mood: Mood,
     ) -> Result<Response, Failure> {
         let thought = self.think(&fields, mood.said).await?;
@@ -375,7 +435,7 @@ impl Desk {
             wish: &thought.wish,
             refusals: &thought.refusals,
             planned: &thought.planned,
-            draft: Some((&draft.id, draft.seq, draft.changed_ms)),
+            draft: draft.map(|draft| (draft.id.as_str(), draft.seq, draft.changed_ms)),
             stale: mood.stale,
             loud: mood.loud,
             request_id: String::new(),
@@ -394,10 +454,18 @@ impl Desk {
         let thought = self.think(&fields, mood.said).await?;
         let services: Vec<String> =
             self.app.services.names(&self.who.actor, MENU).await?.iter().map(ToString::to_string).collect();
-        let own: Vec<String> =
-            self.app.services.own_templates().await?.into_iter().map(|own| own.name).collect();
+        let own = self.app.services.own_templates().await?;
+        let rights = self.app.services.template_rights(&self.who.actor).await?;
         let figures = !thought.refusals.iter().any(|no| no.code == Code::AnalysisWithoutMetrics);
-        let known = Known { services: &services, service: item.as_ref(), own: &own, figures };
+        let known = Known {
+            services: &services,
+            service: item.as_ref(),
+            own: &own,
+            rights: Some(&rights),
+            user: &self.who.actor.identity.user,
+            figures,
+            mismatch: thought.refusals.iter().any(validate::is_mismatch),
+        };
         let here = draft.as_ref().map_or_else(|| "/releases/new".to_owned(), |draft| wizard::path(&draft.id));
         let chrome =
             chrome(&self.app, &self.caller, Some(&self.who), Nav::Releases, &Topic::Notices.to_string());

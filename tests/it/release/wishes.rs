@@ -55,7 +55,13 @@ fn what_is_wrong_is_named_with_its_field() {
     check(|w| w["candidate"]["image"] = json!(""), "bad_image", "candidate.image");
     check(|w| w["candidate"]["image"] = json!("shop/reviews:a b"), "bad_image", "candidate.image");
     check(|w| w["candidate"]["image"] = json!("Not An Image"), "bad_image", "candidate.image");
-    check(|w| w["candidate"]["version"] = json!("V2_x"), "version_label", "candidate.version");
+    for bad in ["v2.", "_v2", "v 2", "v2/3", "版本"] {
+        check(|w| w["candidate"]["version"] = json!(bad), "version_label", "candidate.version");
+    }
+    // What a label of a cluster may hold can name a version.
+    for good in ["7.5", "2026.10.1", "V2_x", "v2", "1"] {
+        assert!(read(&wish(|w| w["candidate"]["version"] = json!(good))).is_ok(), "{good}");
+    }
     check(|w| w["candidate"]["version"] = json!("v1"), "same_version", "candidate.version");
     check(|w| w["candidate"]["replicas"] = json!(0), "replicas_range", "candidate.replicas");
     check(|w| w["policies"] = json!({"freeze": ["someday"]}), "freeze_range", "policies.freeze.0");
@@ -64,6 +70,15 @@ fn what_is_wrong_is_named_with_its_field() {
         "freeze_range",
         "policies.freeze",
     );
+    check(
+        |w| {
+            w["strategy"] = json!("blue_green");
+        },
+        "blue_green_share",
+        "steps.0.percent",
+    );
+    check(|w| w["strategy"] = json!("mirror"), "no_mirror_step", "steps");
+    check(|w| w["strategy"] = json!("ab_test"), "no_rules_step", "steps");
     check(|w| w["surprise"] = json!(1), "bad_spec", "");
     check(
         |w| {
