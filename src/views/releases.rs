@@ -25,8 +25,8 @@ pub struct ReleasesPage {
     pub summary: String,
     pub rows: Vec<ReleaseRow>,
     pub next: Option<String>,
-    /// Half-filled forms of this person: what they are about, when saved, where.
-    pub drafts: Vec<(String, Moment, String)>,
+    /// Half-filled forms of this person: what they are about, when saved, where, their ids.
+    pub drafts: Vec<(String, Moment, String, String)>,
 }
 
 /// The filters as they were asked for.
@@ -135,7 +135,7 @@ impl ReleasesPage {
             next: next.map(|cursor| filter.address().with("cursor", cursor).to_string()),
             drafts: drafts
                 .iter()
-                .map(|(about, at, id)| (about.clone(), chrome.moment(*at), super::wizard::path(id)))
+                .map(|(about, at, id)| (about.clone(), chrome.moment(*at), super::wizard::path(id), id.clone()))
                 .collect(),
             filter,
             chrome,

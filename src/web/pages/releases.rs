@@ -54,7 +54,6 @@ pub async fn list(
         .drafts(&who.actor)
         .await?
         .into_iter()
-        .take(5)
         .map(|draft| (about(&draft.fields), draft.changed_ms, draft.id))
         .collect();
     let topic = Topic::Releases { query: filter_query(&query) }.stamped(live::releases_stamp(&page.items));

@@ -32,7 +32,7 @@ enum Needs {
     Workloads,
     /// To have made the thing: others do not know of it.
     Own,
-    /// To have made the thing: others are refused.
+    /// To have made the template, or the right to change all of them: others are refused.
     Made,
     /// To have made it, among those who see the service.
     Acted,
@@ -64,8 +64,9 @@ fn want(needs: Needs, token: &str) -> Want {
         Needs::Brake => of(all || token == ROUTES_ONLY),
         Needs::Far | Needs::Workloads => of(all),
         Needs::Acted => of(token == OWNER),
-        Needs::Made | Needs::Own if token == OWNER => Want::Pass,
-        Needs::Made => Want::Forbidden,
+        // Templates are everybody's: who made one, or may change all of them.
+        Needs::Made => if all { Want::Pass } else { Want::Forbidden },
+        Needs::Own if token == OWNER => Want::Pass,
         Needs::Own | Needs::DemoOnly => Want::Hidden,
     }
 }
