@@ -211,7 +211,7 @@ document.addEventListener('htmx:before:swap', event => {
   const { ctx } = event.detail, now = newest.get(partOf(ctx));
   if (now && now !== ctx) return event.preventDefault(); // an answer to an older request
   ctx.focused = newer.focus();
-  ctx.typed = ctx.before && ctx.target?.querySelectorAll ? newer.since(ctx.before, ctx.target) : [];
+  ctx.typed = ctx.before ? newer.since(ctx.before) : []; // also what an answer replaces beside its target
 });
 document.addEventListener('htmx:after:swap', event => {
   const { ctx } = event.detail;

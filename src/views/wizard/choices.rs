@@ -9,7 +9,7 @@ use crate::domain::release::{OwnTemplate, Step, Strategy, Template, TemplateRigh
 use crate::views::bars::in_words;
 use crate::views::chrome::{Notice, Tone};
 use crate::views::figures::{duration, success_rate};
-use crate::views::lang::{Lang, Text};
+use crate::views::lang::{Lang, Rich, Text};
 use crate::views::release::said;
 use crate::views::text;
 
@@ -63,7 +63,7 @@ pub struct Choices {
     /// Templates that may be deleted from here.
     pub deletable: Vec<String>,
     /// Why no template can be kept.
-    pub keep_off: Option<String>,
+    pub keep_off: Option<Rich>,
     pub can_batch: bool,
     pub figures: bool,
 }
@@ -158,7 +158,7 @@ impl Choices {
             offer: is_of_another(fields, known.mismatch)
                 .then(|| lang.t("wizard.use_steps").with("strategy", said::strategy(lang, strategy.as_str())).into()),
             deletable: known.own.iter().filter(may).map(|own| own.name.clone()).collect(),
-            keep_off: known.rights.and_then(|rights| rights.add.as_ref()).map(|no| text::refusal(lang, no).text),
+            keep_off: known.rights.and_then(|rights| rights.add.as_ref()).map(|no| text::refusal(lang, no).text.rich()),
             can_batch: fields.strategy == Strategy::Replicas.as_str(),
             figures: known.figures,
         }

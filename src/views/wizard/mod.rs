@@ -218,6 +218,9 @@ fn missing(fields: &Fields) -> BTreeSet<String> {
             out.insert(format!("row-{at}"));
         }
     }
+    if fields.accept.is_empty() && !left.iter().any(|id| id.starts_with("accept-")) {
+        out.insert("accept".to_owned());
+    }
     if fields.service.is_empty() {
         // Without a service nothing else can be judged.
         out.insert("start".to_owned());
