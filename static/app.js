@@ -202,7 +202,6 @@ document.addEventListener('htmx:finally:request', event => {
   const { ctx } = event.detail;
   if (!ctx.ended) return;
   ctx.ended();
-  if (newest.get(partOf(ctx)) === ctx) newest.delete(partOf(ctx));
   if (ctx.target?.id === 'rules-card' && edits.length) newer.same(edits.shift())?.click();
 });
 const edits = [];

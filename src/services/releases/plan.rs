@@ -260,7 +260,7 @@ fn against(spec: &Spec, look: &Look, plan: &mut ReleasePlan) {
                 }
             }
             let tag = image.rsplit('/').next().is_some_and(|name| !name.contains('@'));
-            if tag {
+            if tag && !image.is_empty() {
                 plan.checks.push(Check::new(Severity::Info, Code::ImageTag).arg("image", image));
             }
         }
