@@ -62,7 +62,7 @@ test('25. a step that does not rise, a taken name and an empty image are said at
   assert.match(await page.locator('#err-row-3').innerText(), /4 comes after 10/);
   assert.match(await page.locator('#err-version').innerText(), /already/);
   assert.equal(await page.locator('#image').getAttribute('aria-invalid'), 'true');
-  assert.equal(await page.locator('#start-btn').getAttribute('aria-disabled'), 'true');
+  assert.equal(await page.locator('#start-btn').getAttribute('aria-describedby'), 'fix');
   assert.match(await page.locator('#fix').innerText(), /things to fix, first in section 3/);
   await page.locator('#fix a').click();
   assert.match(page.url(), /#w3$/);
