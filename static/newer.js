@@ -112,11 +112,7 @@ const newer = (() => {
 
   return {
     take, since, put, focus, refocus, mark, same,
-    /** True while an element inside `root` is pressed: it must not be replaced now. */
-    holds: root => !!pressed && root.contains(pressed.el),
     /** When no press and no composition of characters is in progress. */
     still: () => isStill() ? Promise.resolve() : new Promise(go => { waiting.push(go); setTimeout(go, PATIENCE); }),
-    /** Calls `run` whenever that becomes so. */
-    whenStill: run => addEventListener('pointerup', () => setTimeout(run), true),
   };
 })();
