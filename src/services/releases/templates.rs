@@ -53,10 +53,12 @@ impl Services {
             None => self.template_right(who, "create").await.map_err(one)?,
         }
         let mine = all.iter().filter(|known| known.by == *user).count();
-        if known.is_none_or(|known| known.by != *user) && (mine >= TEMPLATES || all.len() >= ALL_TEMPLATES) {
+        if known.is_none() && (mine >= TEMPLATES || all.len() >= ALL_TEMPLATES) {
             return Err(one(Refusal::new(Code::TooManyTemplates).field("name").arg("max", TEMPLATES)));
         }
-        let template = OwnTemplate { name, by: user.clone(), at_ms: self.inner.clock.now_ms(), ..template };
+        // Who replaces another's template does not become its maker.
+        let by = known.map_or_else(|| user.clone(), |known| known.by.clone());
+        let template = OwnTemplate { name, by, at_ms: self.inner.clock.now_ms(), ..template };
         self.inner.store.save_template(template.clone()).await.map_err(unavailable).map_err(one)?;
         Ok(template)
     }

@@ -302,6 +302,10 @@ async fn walk(app: &TestApp, release: &str, pick: impl Fn(&str) -> bool) {
             let answer = send(app, who, route.method.as_str(), &path, api, &body).await;
             check(&answer, wanted, &what);
             check_silence(&answer, who.token, &path, &what);
+            if route.method == Method::DELETE && path.contains("/templates/") && wanted == Want::Pass {
+                // The next one finds it again.
+                app.ask("PUT", &path).token(OWNER).json(&template).send().await;
+            }
             if wanted != Want::Pass || matches!(needs, Needs::See | Needs::SignedIn) {
                 assert!(written(app) == before, "{what} wrote something");
             } else if path.contains("/releases/R-") {
