@@ -135,7 +135,9 @@ impl ReleasesPage {
             next: next.map(|cursor| filter.address().with("cursor", cursor).to_string()),
             drafts: drafts
                 .iter()
-                .map(|(about, at, id)| (about.clone(), chrome.moment(*at), super::wizard::path(id), id.clone()))
+                .map(|(about, at, id)| {
+                    (about.clone(), chrome.moment(*at), super::wizard::path(id), id.clone())
+                })
                 .collect(),
             filter,
             chrome,

@@ -82,8 +82,7 @@ impl Services {
         if who.identity.unrestricted {
             return Ok(());
         }
-        let ask =
-            Ask { verb, group: "sluice.io", resource: "releasetemplates", namespace: None, name: None };
+        let ask = Ask { verb, group: "sluice.io", resource: "releasetemplates", namespace: None, name: None };
         let allowed = self.inner.cluster.allowed(&who.identity, ask).await;
         if allowed.map_err(|error| error.refusal())? {
             return Ok(());

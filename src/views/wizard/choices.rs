@@ -2,9 +2,9 @@
 //! of the chosen service.
 
 use super::fields::Fields;
+use crate::domain::observed::VersionTraffic;
 use crate::domain::overview::Overview;
 use crate::domain::refusal::Severity;
-use crate::domain::observed::VersionTraffic;
 use crate::domain::release::{OwnTemplate, Step, Strategy, Template, TemplateRights};
 use crate::views::bars::in_words;
 use crate::views::chrome::{Notice, Tone};
@@ -137,7 +137,8 @@ impl Choices {
             };
             choice(&format!("own:{}", own.name), label, String::new(), &fields.template)
         });
-        let may = |own: &&OwnTemplate| known.rights.is_some_and(|rights| rights.delete_all || own.by == known.user);
+        let may =
+            |own: &&OwnTemplate| known.rights.is_some_and(|rights| rights.delete_all || own.by == known.user);
         Self {
             strategies: strategies.into(),
             services: services
@@ -155,10 +156,14 @@ impl Choices {
                 .collect(),
             now: Figures::of(lang, &fields.stable, seen(&fields.stable)),
             candidate_now: candidate.map(|seen| Figures::of(lang, &fields.adopt, Some(seen))),
-            offer: is_of_another(fields, known.mismatch)
-                .then(|| lang.t("wizard.use_steps").with("strategy", said::strategy(lang, strategy.as_str())).into()),
+            offer: is_of_another(fields, known.mismatch).then(|| {
+                lang.t("wizard.use_steps").with("strategy", said::strategy(lang, strategy.as_str())).into()
+            }),
             deletable: known.own.iter().filter(may).map(|own| own.name.clone()).collect(),
-            keep_off: known.rights.and_then(|rights| rights.add.as_ref()).map(|no| text::refusal(lang, no).text.rich()),
+            keep_off: known
+                .rights
+                .and_then(|rights| rights.add.as_ref())
+                .map(|no| text::refusal(lang, no).text.rich()),
             can_batch: fields.strategy == Strategy::Replicas.as_str(),
             figures: known.figures,
         }
@@ -201,7 +206,8 @@ fn template_label(lang: Lang, template: Template, strategy: Strategy, pods: u32)
             Step::Approval => continue,
         });
     }
-    let unit = if strategy == Strategy::Replicas { "wizard.template_of.pods" } else { "wizard.template_of.share" };
+    let unit =
+        if strategy == Strategy::Replicas { "wizard.template_of.pods" } else { "wizard.template_of.share" };
     let list = words.join(lang.t("wizard.template_of.and").to_string().as_str());
     let name = lang.t(&format!("wizard.template.{}", template.as_str())).to_string();
     lang.t(unit).with("name", name).with("list", list).into()

@@ -3,9 +3,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::domain::release::{
-    Candidate, Direction, Metric, Spec, Step,
-};
+use crate::domain::release::{Candidate, Direction, Metric, Spec, Step};
 use crate::domain::routing::{Condition, Op, Subject};
 use crate::views::release::stages::stages;
 

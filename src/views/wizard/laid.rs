@@ -60,7 +60,9 @@ impl Fields {
                 fields.steps_of().unwrap_or_default().clone_into(&mut bare.laid);
             }
             if fields.is_fitted() {
-                for field in [&mut bare.interval, &mut bare.window, &mut bare.min_requests, &mut bare.failures] {
+                for field in
+                    [&mut bare.interval, &mut bare.window, &mut bare.min_requests, &mut bare.failures]
+                {
                     field.clear();
                 }
                 bare.metrics.clear();
@@ -114,7 +116,8 @@ impl Fields {
     pub fn follow(&mut self, fit: Fit) {
         let builtin = Template::parse(&self.template);
         let moved = self.steps_of() != Some(self.strategy.as_str());
-        if self.rows.is_empty() && self.laid.is_empty() || self.is_untouched() && (builtin.is_some() || moved) {
+        if self.rows.is_empty() && self.laid.is_empty() || self.is_untouched() && (builtin.is_some() || moved)
+        {
             let template = builtin.unwrap_or(Template::Careful);
             template.as_str().clone_into(&mut self.template);
             self.take_steps(template, fit);

@@ -248,8 +248,19 @@ pub struct Given<'a> {
 /// The places at which something can be said, for a form with so many rows and metrics.
 fn slots(fields: &Fields) -> Vec<String> {
     let fixed = [
-        "service", "version", "image", "replicas", "adopt", "steps", "analysis", "policies", "accept",
-        "name", "reason", "start", "template_name",
+        "service",
+        "version",
+        "image",
+        "replicas",
+        "adopt",
+        "steps",
+        "analysis",
+        "policies",
+        "accept",
+        "name",
+        "reason",
+        "start",
+        "template_name",
     ];
     let rows = (0..fields.rows.len()).map(|at| format!("row-{at}"));
     let metrics = (0..fields.metrics.len()).map(|at| format!("metric-{at}"));

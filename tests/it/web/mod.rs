@@ -27,6 +27,6 @@ mod rights;
 mod rule_words;
 mod session_list;
 mod sessions;
-mod templates;
 pub mod sessions_real;
+mod templates;
 mod trouble;

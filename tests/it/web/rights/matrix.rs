@@ -65,7 +65,13 @@ fn want(needs: Needs, token: &str) -> Want {
         Needs::Far | Needs::Workloads => of(all),
         Needs::Acted => of(token == OWNER),
         // Templates are everybody's: who made one, or may change all of them.
-        Needs::Made => if all { Want::Pass } else { Want::Forbidden },
+        Needs::Made => {
+            if all {
+                Want::Pass
+            } else {
+                Want::Forbidden
+            }
+        }
         Needs::Own if token == OWNER => Want::Pass,
         Needs::Own | Needs::DemoOnly => Want::Hidden,
     }
