@@ -19,10 +19,11 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::domain::ids::{Kind, ObjectRef, ServiceRef};
 use crate::domain::service::WorkloadKind;
-use crate::domain::snapshot::Snapshot;
+use crate::domain::snapshot::{OtherService, Snapshot};
 
 use super::cache::Cache;
 use super::error::ClusterError;
+use super::join::service_facts;
 use super::kinds::Watched;
 use super::routes::Ctx;
 use super::rows::Row;
@@ -69,6 +70,25 @@ impl Cluster {
         let reading = Reading { cluster: self, at, cache, words: cache.words(), end };
         let late = || ClusterError::Timeout(format!("reading {at}"));
         timeout_at(end, Box::pin(reading.whole())).await.map_err(|_| late())?
+    }
+
+    /// What is known now of Services that a service's routes do not name yet. One that cannot be read is left out.
+    pub async fn services(&self, at: &ServiceRef, wanted: &[ServiceRef], cache: &Cache) -> Vec<OtherService> {
+        let end = within(self.limits().read);
+        let reading = Reading { cluster: self, at, cache, words: cache.words(), end };
+        let get = async |one: &ServiceRef| {
+            let read = reading.get(Watched::Service, one.namespace.as_str(), &one.name, "").await.ok()?;
+            let facts = read.and_then(|read| match read.row {
+                Row::Service(row) => Some(service_facts(&row)),
+                _ => None,
+            });
+            Some(OtherService { at: one.clone(), facts })
+        };
+        let mut found = Vec::new();
+        for one in wanted {
+            found.extend(get(one).await);
+        }
+        found
     }
 }
 

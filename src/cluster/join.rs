@@ -96,7 +96,7 @@ pub(super) fn service_ref(row: &ServiceRow) -> ServiceRef {
     ServiceRef { namespace: Namespace::trusted(row.namespace.clone()), name: row.name.clone() }
 }
 
-fn service_facts(row: &ServiceRow) -> ServiceFacts {
+pub(super) fn service_facts(row: &ServiceRow) -> ServiceFacts {
     ServiceFacts {
         at: service_ref(row),
         uid: Arc::clone(&row.uid),

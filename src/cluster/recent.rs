@@ -13,28 +13,43 @@ use crate::domain::ids::ObjectRef;
 
 /// As many objects are kept: a service has two or three.
 const MOST: usize = 64;
-/// A larger one is not, in bytes of its JSON; usual ones have one or two thousand.
-const LARGEST: usize = 32 * 1024;
+/// A larger one is not, in bytes of its JSON; usual ones have one or two thousand, the API server takes 1.5 million.
+const LARGEST: usize = 2 * 1024 * 1024;
+/// All of them together are not larger: the oldest go.
+const ALL: usize = 4 * 1024 * 1024;
 
 /// The newest first.
 #[derive(Default)]
-pub(super) struct Recent(Mutex<VecDeque<(ObjectRef, Arc<Value>)>>);
+pub(super) struct Recent(Mutex<VecDeque<Kept>>);
+
+struct Kept {
+    at: ObjectRef,
+    json: Arc<Value>,
+    bytes: usize,
+}
 
 impl Recent {
     /// What is kept of an object.
     pub fn get(&self, object: &ObjectRef) -> Option<Arc<Value>> {
         let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.iter().find(|(at, _)| at == object).map(|(_, json)| Arc::clone(json))
+        kept.iter().find(|one| one.at == *object).map(|one| Arc::clone(&one.json))
     }
 
     /// Keeps an object that came as so many bytes.
     pub fn keep(&self, object: &ObjectRef, json: Arc<Value>, bytes: usize) {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.retain(|(at, _)| at != object);
-        if bytes <= LARGEST {
-            kept.truncate(MOST - 1);
-            kept.push_front((object.clone(), json));
+        kept.retain(|one| one.at != *object);
+        if bytes > LARGEST {
+            return;
         }
+        kept.push_front(Kept { at: object.clone(), json, bytes });
+        let mut all = 0;
+        let fitting = kept.iter().take(MOST).take_while(|one| {
+            all += one.bytes;
+            all <= ALL
+        });
+        let fitting = fitting.count();
+        kept.truncate(fitting);
     }
 }
 
@@ -60,5 +75,12 @@ mod tests {
         // What grew too large is forgotten, not kept as it was.
         recent.keep(&at(10), Arc::new(json!("huge")), LARGEST + 1);
         assert_eq!(recent.get(&at(10)), None);
+        // Large ones drive out the oldest.
+        for n in 0..3 {
+            recent.keep(&at(n), Arc::new(json!(n)), LARGEST);
+        }
+        let kept: Vec<bool> = (0..3).map(|n| recent.get(&at(n)).is_some()).collect();
+        assert_eq!(kept, [false, true, true]);
+        assert_eq!(recent.0.lock().unwrap().len(), 2);
     }
 }

@@ -84,6 +84,15 @@ pub struct Planned {
     /// Blocks first, then acknowledgements, notes, and what was found in order.
     pub checks: Vec<Check>,
     pub effect: Effect,
+    pub after: Standing,
+}
+
+/// What stands once all of a plan is written.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Standing {
+    /// The objects that say something about the service.
+    pub objects: Vec<ObjectRef>,
+    pub fingerprint: String,
 }
 
 /// What a change does, in the words of the problem.

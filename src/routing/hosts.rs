@@ -6,12 +6,23 @@
 
 use std::borrow::Cow;
 
+use crate::domain::ids::ServiceRef;
+
 /// The full name that an object of `namespace` means by `host`.
 pub fn resolve<'a>(host: &'a str, namespace: &str, domain: &str) -> Cow<'a, str> {
     if host.is_empty() || host.starts_with('*') || host.contains('.') {
         return lower(host);
     }
     Cow::Owned(format!("{}.{namespace}.svc.{domain}", lower(host)))
+}
+
+/// The Service that a host means when an object of `namespace` says it; `None` when it is no Service's host.
+pub fn service(host: &str, namespace: &str, domain: &str) -> Option<ServiceRef> {
+    let full = resolve(host, namespace, domain);
+    let name = full.strip_suffix(domain)?.strip_suffix(".svc.")?;
+    let (name, namespace) = name.split_once('.')?;
+    let plain = !name.is_empty() && !namespace.is_empty() && !namespace.contains('.') && !name.contains('*');
+    plain.then(|| ServiceRef::new(namespace, name))
 }
 
 fn lower(host: &str) -> Cow<'_, str> {

@@ -7,7 +7,8 @@
 
 use serde_json::Value;
 
-use crate::domain::ids::{Kind, ObjectRef, Revision};
+use crate::domain::ids::{Kind, ObjectRef, Revision, ServiceRef};
+use crate::domain::plan::Plan;
 use crate::domain::routing::Routing;
 use crate::domain::snapshot::Snapshot;
 
@@ -87,19 +88,56 @@ pub fn decides(snapshot: &Snapshot, at: &ObjectRef, before: Option<&Value>) -> b
     read(&plan::with_spec(snapshot, at, before)).fingerprint != read(snapshot).fingerprint
 }
 
+/// Of more other Services than this nothing is asked.
+const MOST_NAMED: usize = 16;
+
+/// The Services besides the snapshot's own that routes of these specs send to and of which it knows nothing.
+pub fn unknown_services(snapshot: &Snapshot, specs: &[(ObjectRef, Value)]) -> Vec<ServiceRef> {
+    let domain = &*snapshot.mesh.cluster_domain;
+    let known =
+        |at: &ServiceRef| *at == snapshot.service.at || snapshot.others.iter().any(|other| other.at == *at);
+    let mut out: Vec<ServiceRef> = Vec::new();
+    for (at, spec) in specs.iter().filter(|(at, _)| at.kind == Kind::VirtualService) {
+        let lists = ["http", "tls", "tcp"].into_iter().filter_map(|list| spec[list].as_array()).flatten();
+        let entries = lists.filter_map(|route| route["route"].as_array()).flatten();
+        let hosts = entries.filter_map(|entry| entry["destination"]["host"].as_str());
+        for service in hosts.filter_map(|host| hosts::service(host, at.namespace.as_str(), domain)) {
+            if out.len() < MOST_NAMED && !known(&service) && !out.contains(&service) {
+                out.push(service);
+            }
+        }
+    }
+    out
+}
+
 /// The specs of all objects that say something about the service: what the history keeps and what
 /// switch back restores. Objects whose JSON was not read are left out.
 pub fn saved(snapshot: &Snapshot) -> Vec<(ObjectRef, Value)> {
     let spec = |at: ObjectRef| {
-        let json = match at.kind {
-            Kind::VirtualService => {
-                snapshot.virtual_services.iter().find(|held| held.object.at(at.kind) == at)?.json.as_ref()?
-            }
-            Kind::DestinationRule => {
-                snapshot.destination_rules.iter().find(|held| held.object.at(at.kind) == at)?.json.as_ref()?
-            }
-        };
+        let json = json_of(snapshot, &at)?;
         Some((at, json.get("spec").cloned().unwrap_or(Value::Null)))
     };
     read(snapshot).objects.into_iter().filter_map(spec).collect()
+}
+
+/// The same once a plan is written that leaves these objects.
+pub fn saved_after(snapshot: &Snapshot, plan: &Plan, objects: &[ObjectRef]) -> Vec<(ObjectRef, Value)> {
+    let spec = |at: &ObjectRef| {
+        let edited = plan.edits().find(|edit| edit.object == *at).map(|edit| edit.after.as_ref());
+        let json = edited.unwrap_or_else(|| json_of(snapshot, at))?;
+        Some((at.clone(), json.get("spec").cloned().unwrap_or(Value::Null)))
+    };
+    objects.iter().filter_map(spec).collect()
+}
+
+fn json_of<'s>(snapshot: &'s Snapshot, at: &ObjectRef) -> Option<&'s Value> {
+    let json = match at.kind {
+        Kind::VirtualService => {
+            snapshot.virtual_services.iter().find(|held| held.object.at(at.kind) == *at)?.json.as_ref()
+        }
+        Kind::DestinationRule => {
+            snapshot.destination_rules.iter().find(|held| held.object.at(at.kind) == *at)?.json.as_ref()
+        }
+    };
+    json.map(|json| &**json)
 }

@@ -123,3 +123,33 @@ fn says_of_another(code: Code, args: &Args, visible: &Visible) -> bool {
     matches!(code, Code::HostMissing | Code::PortMissing)
         && value("namespace").is_none_or(|namespace| !visible.contains(&Namespace::trusted(namespace)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::refusal::{Check, Severity};
+
+    #[test]
+    fn a_row_says_of_another_namespace_only_what_its_reader_may_know() {
+        let missing = |namespace: &str| {
+            let refusal = Refusal::new(Code::HostMissing).arg("host", "vault");
+            if namespace.is_empty() { refusal } else { refusal.arg("namespace", namespace) }
+        };
+        let told = |namespace: &str, visible: &Visible| {
+            let check =
+                Check { code: Code::HostMissing, severity: Severity::Block, args: missing(namespace).args };
+            let mut details = Details {
+                checks: vec![check, Check::new(Severity::Ok, Code::DryRunPassed)],
+                refusal: Some(missing(namespace)),
+                ..Details::default()
+            };
+            known_details(&mut details, visible);
+            (details.checks.len(), details.refusal.map(|refusal| refusal.code))
+        };
+        let sees = |names: &[&str]| Visible::Some(names.iter().map(|name| Namespace::from(*name)).collect());
+        assert_eq!(told("platform", &sees(&["platform", "shop"])), (2, Some(Code::HostMissing)));
+        assert_eq!(told("platform", &sees(&["shop"])), (1, Some(Code::ForeignDestination)));
+        // Rows of before the namespace was kept with them.
+        assert_eq!(told("", &sees(&["shop"])), (1, Some(Code::ForeignDestination)));
+    }
+}

@@ -2,9 +2,11 @@
 //! wish amounts to, and the decision. Used by `traffic` (preview and apply); writes nothing itself
 //! except the history's row about an outside edit that the look discovers.
 
+use std::borrow::Cow;
+
 use sha2::{Digest, Sha256};
 
-use crate::domain::actor::Actor;
+use crate::domain::actor::{Actor, Identity};
 use crate::domain::audit::Action;
 use crate::domain::command::{Command, TrafficChange};
 use crate::domain::ids::{Revision, ServiceRef};
@@ -139,22 +141,23 @@ impl Services {
             return Err(refusal);
         }
         let command = self.command(at, wish).await?;
+        let snapshot = &*self.with_named(&who.identity, &look.snapshot, &command).await?;
         let stamp = ChangeStamp {
             change: change.to_owned(),
             revision: Some(look.revision + 1),
             actor: who.identity.user.clone(),
         };
         let mut policy = self.inner.settings.policy.clone();
-        let mut planned = routing::plan(&command, &look.snapshot, &policy, &stamp)?;
+        let mut planned = routing::plan(&command, snapshot, &policy, &stamp)?;
         // The way back must not end at a missing right to tidy up: what may not be deleted stays, without effect.
         if !self.deletions_allowed(&who.identity, &planned.plan).await? {
             policy.may_delete = false;
-            planned = routing::plan(&command, &look.snapshot, &policy, &stamp)?;
+            planned = routing::plan(&command, snapshot, &policy, &stamp)?;
         }
         if let Some(refusal) = self.plan_rights(&who.identity, at, &planned.plan).await? {
             return Err(refusal);
         }
-        let observed = self.inner.metrics.observed(&look.snapshot, 60).await;
+        let observed = self.inner.metrics.observed(snapshot, 60).await;
         let mut checks = planned.checks.clone();
         let health = self.inner.metrics.health();
         if health != Health::Absent {
@@ -164,7 +167,6 @@ impl Services {
                 _ => None,
             };
             let policy = &self.inner.settings.policy;
-            let snapshot = &look.snapshot;
             checks.extend(routing::checks::observe(&planned, snapshot, seen, down_since, &command, policy));
         }
         if command.goes_back() {
@@ -179,6 +181,27 @@ impl Services {
             _ => None,
         };
         Ok(Decided { planned, checks, observed: observed.ok().flatten(), to_revision })
+    }
+
+    /// The snapshot with what is known of the Services that an earlier revision sent to: they may be gone, or stand for
+    /// a version.
+    async fn with_named<'s>(
+        &self,
+        who: &Identity,
+        snapshot: &'s Snapshot,
+        command: &Command,
+    ) -> Result<Cow<'s, Snapshot>, Refusal> {
+        let Command::SwitchBack { specs, .. } = command else { return Ok(Cow::Borrowed(snapshot)) };
+        let mut wanted = routing::unknown_services(snapshot, specs);
+        if wanted.is_empty() {
+            return Ok(Cow::Borrowed(snapshot));
+        }
+        let visible = self.visible(who).await?;
+        wanted.retain(|service| visible.contains(&service.namespace));
+        let found = self.inner.cluster.services(&snapshot.service.at, &wanted, &self.inner.cache).await;
+        let mut snapshot = snapshot.clone();
+        snapshot.others.extend(found);
+        Ok(Cow::Owned(snapshot))
     }
 
     /// What restoring a revision would do to the service as it stands. Nothing is checked or written here.

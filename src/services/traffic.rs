@@ -10,9 +10,9 @@ use crate::cluster::until;
 use crate::domain::actor::{Actor, Channel, Identity};
 use crate::domain::audit::{Details, EditRecord, Ending, Entry, Intent, Outcome, ReleaseMark};
 use crate::domain::class::Class;
-use crate::domain::ids::{Revision, ServiceRef};
+use crate::domain::ids::{ObjectRef, Revision, ServiceRef};
 use crate::domain::overview::{Applied, Happening, LastChange, Moving, Preview, Refused, Stale};
-use crate::domain::plan::Plan;
+use crate::domain::plan::{Planned, Standing};
 use crate::domain::refusal::{Check, Code, Refusal, Severity};
 use crate::domain::routing::Weights;
 use crate::routing;
@@ -193,14 +193,14 @@ impl Services {
     ) -> Result<Applied, Refused> {
         let plan = &decided.planned.plan;
         intent.details.edits = plan.edits().map(EditRecord::planned).collect();
-        let known = self.inner.store.specs_at(at, look.revision).await.map_err(unavailable)?.is_some();
+        let known = self.inner.store.has_specs_at(at, look.revision).await.map_err(unavailable)?;
         if !known {
             intent.details.specs_before = Some(routing::saved(&look.snapshot));
         }
         let id = self.inner.store.intent(&intent).await.map_err(unavailable)?;
         let written = self.inner.cluster.apply(plan, &intent.change, &self.inner.cache).await;
         let written_ms = self.inner.clock.now_ms();
-        let (after, fingerprint) = self.after(at, look, plan, written.ending).await;
+        let (after, fingerprint) = self.after(at, look, &decided.planned, written.ending).await;
         let refusal = written.refusal();
         let mut details = Details {
             edits: written.records,
@@ -261,19 +261,22 @@ impl Services {
         &self,
         at: &ServiceRef,
         look: &Look,
-        plan: &Plan,
+        planned: &Planned,
         ending: Ending,
-    ) -> (Vec<(crate::domain::ids::ObjectRef, Value)>, Option<String>) {
-        let snapshot = match ending {
-            Ending::Applied => Some(routing::applied(&look.snapshot, plan)),
-            Ending::Refused | Ending::Failed | Ending::Outside => None,
-            Ending::Partial | Ending::Unknown => {
-                self.inner.cluster.read_fresh(at, &self.inner.cache).await.ok().flatten()
+    ) -> (Vec<(ObjectRef, Value)>, Option<String>) {
+        match ending {
+            Ending::Applied => {
+                let Standing { objects, fingerprint } = &planned.after;
+                let specs = routing::saved_after(&look.snapshot, &planned.plan, objects);
+                (specs, Some(fingerprint.clone()))
             }
-        };
-        match snapshot {
-            Some(snapshot) => (routing::saved(&snapshot), Some(routing::read(&snapshot).fingerprint)),
-            None => (Vec::new(), None),
+            Ending::Refused | Ending::Failed | Ending::Outside => (Vec::new(), None),
+            Ending::Partial | Ending::Unknown => {
+                match self.inner.cluster.read_fresh(at, &self.inner.cache).await.ok().flatten() {
+                    Some(snapshot) => (routing::saved(&snapshot), Some(routing::read(&snapshot).fingerprint)),
+                    None => (Vec::new(), None),
+                }
+            }
         }
     }
 

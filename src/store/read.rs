@@ -238,6 +238,16 @@ impl Store {
         Ok(rows.into_iter().map(read).collect())
     }
 
+    /// True when [`Self::specs_at`] has an answer. Objects may be large: they are not read where that is known.
+    pub async fn has_specs_at(&self, service: &ServiceRef, revision: Revision) -> Result<bool, StoreError> {
+        let at = {
+            let mut db = self.inner.readers.acquire().await?;
+            self.at_revision(&mut db, service, revision, With::Columns).await?
+        };
+        Ok(at.is_some_and(|entry| entry.outcome.is_some())
+            || self.specs_at(service, revision).await?.is_some())
+    }
+
     /// The declared weights of a service at a revision, where the history says them.
     pub async fn weights_at(
         &self,

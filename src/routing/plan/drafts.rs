@@ -12,7 +12,7 @@ use crate::domain::plan::{Edit, Plan};
 use crate::domain::refusal::{Code, Refusal};
 use crate::domain::snapshot::Snapshot;
 
-use super::super::{ChangeStamp, json};
+use super::super::{ChangeStamp, json, json_of};
 
 /// One object that is (or may be) changed.
 #[derive(Clone, Debug)]
@@ -40,7 +40,7 @@ impl Drafts {
     pub fn peek<'s>(&'s self, snapshot: &'s Snapshot, at: &ObjectRef) -> Option<&'s Value> {
         match self.0.get(at) {
             Some(draft) => draft.after.as_ref(),
-            None => find_ref(snapshot, at),
+            None => json_of(snapshot, at),
         }
     }
 
@@ -58,7 +58,7 @@ impl Drafts {
 
     /// True when the object exists or will.
     pub fn holds(&self, snapshot: &Snapshot, at: &ObjectRef) -> bool {
-        self.0.contains_key(at) || snapshot.taken.contains(at) || find_ref(snapshot, at).is_some() || {
+        self.0.contains_key(at) || snapshot.taken.contains(at) || json_of(snapshot, at).is_some() || {
             let known = |kind: Kind| kind == at.kind;
             (known(Kind::VirtualService)
                 && snapshot.virtual_services.iter().any(|held| held.object.at(at.kind) == *at))
@@ -147,18 +147,6 @@ pub fn put<T: serde::de::DeserializeOwned + Default>(
         }
         None => list.push(json::held(json, json::new_meta(at, i64::MAX))),
     }
-}
-
-fn find_ref<'s>(snapshot: &'s Snapshot, at: &ObjectRef) -> Option<&'s Value> {
-    let json = match at.kind {
-        Kind::VirtualService => {
-            snapshot.virtual_services.iter().find(|held| held.object.at(at.kind) == *at)?.json.as_ref()
-        }
-        Kind::DestinationRule => {
-            snapshot.destination_rules.iter().find(|held| held.object.at(at.kind) == *at)?.json.as_ref()
-        }
-    };
-    json.map(|json| &**json)
 }
 
 fn find(snapshot: &Snapshot, at: &ObjectRef) -> Option<Arc<Value>> {

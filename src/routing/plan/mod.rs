@@ -5,9 +5,9 @@ use serde_json::Value;
 
 use crate::domain::command::{Command, TrafficChange};
 use crate::domain::ids::{Kind, ObjectRef, VersionName};
-use crate::domain::plan::{Effect, Planned};
+use crate::domain::plan::{Effect, Planned, Standing};
 use crate::domain::refusal::{Check, Code, Refusal};
-use crate::domain::routing::{Route, RouteKind, Weights};
+use crate::domain::routing::{Route, RouteKind, Routing, Weights};
 use crate::domain::rule_changes::RuleChanges;
 use crate::domain::snapshot::Snapshot;
 
@@ -222,15 +222,20 @@ impl Planner<'_> {
         let removes = matches!(command, Command::Retire { .. });
         // Between the two stages: new subsets and old routes; or, when something goes, new routes and old subsets.
         let first = if removes { Kind::VirtualService } else { Kind::DestinationRule };
-        let added = self.drafts.applied(self.snapshot, |at, draft| at.kind == first && draft.after.is_some());
-        let between = inspect(&added);
+        let of_first = |at: &ObjectRef, draft: &drafts::Draft| at.kind == first && draft.after.is_some();
+        // Objects may be large: nothing is read a second time where the first stage changes nothing.
+        let changes = self.drafts.changed().any(|(at, draft)| of_first(at, draft));
+        let added = changes.then(|| self.drafts.applied(self.snapshot, of_first));
+        let between = added.as_ref().map(inspect);
         let applied = self.drafts.applied(self.snapshot, |_, _| true);
         let after = inspect(&applied);
         let plan = self.drafts.plan(change, removes);
         let effect = self.effect(&after, target);
-        let states = checks::States { before: &self.before, between: &between, after: &after };
+        let between = between.as_ref().unwrap_or(&self.before);
+        let states = checks::States { before: &self.before, between, after: &after };
         let checks = checks::of(&self, states, &plan, &effect, command, policy);
-        Planned { plan, checks, effect }
+        let Routing { objects, fingerprint, .. } = after.routing;
+        Planned { plan, checks, effect, after: Standing { objects, fingerprint } }
     }
 
     fn effect(&self, after: &Inspected<'_>, target: Option<usize>) -> Effect {

@@ -10,6 +10,7 @@ use crate::domain::service::Labels;
 use crate::domain::split::Split;
 
 use super::super::json;
+use super::super::read::Inspected;
 use super::Planner;
 
 impl Planner<'_> {
@@ -55,7 +56,7 @@ impl Planner<'_> {
             None => {}
         }
         let targets = &read.targets;
-        shareable(&read)?;
+        shareable(&self.before, &read)?;
         if already(targets, split) {
             return Ok(());
         }
@@ -129,7 +130,7 @@ impl Planner<'_> {
 }
 
 /// Refuses a route whose shares are not the service's versions' alone.
-pub fn shareable(route: &Route) -> Result<(), Refusal> {
+fn shareable(inspected: &Inspected<'_>, route: &Route) -> Result<(), Refusal> {
     let targets = &route.targets;
     // A weight that rounds to 0 % still takes requests, and would spoil the sum.
     let heavy = |target: &&Target| target.percent > 0 || (targets.len() > 1 && target.weight > 0);
@@ -145,7 +146,8 @@ pub fn shareable(route: &Route) -> Result<(), Refusal> {
                     .arg("host", host)
                     .arg("object", &route.object)
                     .arg("route", &route.id)
-                    .arg("n", target.percent));
+                    .arg("n", target.percent)
+                    .arg("namespace", inspected.namespace_of(host, &route.object)));
             }
             Dest::Several { subset, versions } => {
                 let names: Vec<&str> = versions.iter().map(VersionName::as_str).collect();

@@ -5,8 +5,8 @@ use crate::domain::ids::{Namespace, ObjectRef};
 use crate::domain::refusal::{Code, Finding, Severity};
 use crate::domain::routing::{Dest, Lost, Outcome, Part, Route, Target};
 
+use super::super::hosts;
 use super::findings::found;
-use super::others::service_of;
 use super::{Inspected, Place, destination_rule};
 
 /// A destination that names what is not there.
@@ -88,7 +88,7 @@ pub fn scope(inspected: &Inspected<'_>, out: &mut Vec<Finding>) {
 impl Inspected<'_> {
     /// The namespace of the Service that a host means in an object; the service's own where it means none.
     pub fn namespace_of(&self, host: &str, object: &ObjectRef) -> Namespace {
-        let other = service_of(host, object.namespace.as_str(), &self.snapshot.mesh.cluster_domain);
+        let other = hosts::service(host, object.namespace.as_str(), &self.snapshot.mesh.cluster_domain);
         other.filter(|_| !host.is_empty()).unwrap_or_else(|| self.snapshot.service.at.clone()).namespace
     }
 

@@ -5,7 +5,7 @@
 //! a Service a version (`frontend-blue`) split between versions. Only what the snapshot knows of other Services
 //! counts: of a Service that could not be read nothing is claimed.
 
-use crate::domain::ids::{ServiceRef, VersionName};
+use crate::domain::ids::VersionName;
 use crate::domain::istio::Destination;
 use crate::domain::routing::Lost;
 use crate::domain::service::{ServiceFacts, Shape};
@@ -18,7 +18,7 @@ impl Namer<'_> {
     /// What is known of the Service that a destination names, when it is another one.
     fn other(&self, destination: &Destination, namespace: &str) -> Option<&OtherService> {
         let domain = &*self.snapshot.mesh.cluster_domain;
-        let at = service_of(&destination.host, namespace, domain)?;
+        let at = hosts::service(&destination.host, namespace, domain)?;
         self.snapshot.others.iter().find(|other| other.at == at)
     }
 
@@ -50,13 +50,4 @@ impl Namer<'_> {
     pub fn full(&self, destination: &Destination, namespace: &str) -> String {
         hosts::resolve(&destination.host, namespace, &self.snapshot.mesh.cluster_domain).into_owned()
     }
-}
-
-/// The Service that a host means when an object of `namespace` says it; `None` when it is no Service's host.
-pub fn service_of(host: &str, namespace: &str, domain: &str) -> Option<ServiceRef> {
-    let full = hosts::resolve(host, namespace, domain);
-    let name = full.strip_suffix(domain)?.strip_suffix(".svc.")?;
-    let (name, namespace) = name.split_once('.')?;
-    let plain = !name.is_empty() && !namespace.is_empty() && !namespace.contains('.') && !name.contains('*');
-    plain.then(|| ServiceRef::new(namespace, name))
 }

@@ -8,7 +8,7 @@ use crate::domain::observed::Hits;
 use crate::domain::overview::{
     Back, Detail, DiffLine, LastChange, Overview, Preview, Rights, Sign, Stale, State,
 };
-use crate::domain::plan::{Effect, Plan, Planned};
+use crate::domain::plan::{Effect, Plan, Planned, Standing};
 use crate::domain::progress::{Progress, SoFar, Steps};
 use crate::domain::refusal::{Check, Code, Refusal, Severity};
 use crate::domain::routing::{Op, Weights};
@@ -60,7 +60,12 @@ pub fn preview(before: Weights, after: Weights, checks: Vec<Check>) -> Preview {
     Preview {
         base: 41,
         preview_id: "p-7f3a".to_owned(),
-        planned: Planned { plan: Plan::default(), checks: checks.clone(), effect },
+        planned: Planned {
+            plan: Plan::default(),
+            checks: checks.clone(),
+            effect,
+            after: Standing::default(),
+        },
         checks,
         refusal,
         diffs: vec![(

@@ -1,6 +1,8 @@
 //! The fingerprint changes when what is declared about the service changes, and only then.
 
-use super::support::{ALL_V1, SUBSETS, World, three, usual};
+use sluice::domain::command::Command;
+
+use super::support::{ALL_V1, SUBSETS, World, mirror, set, take_over, three, usual};
 
 fn same(a: &World, b: &World) -> bool {
     a.read().fingerprint == b.read().fingerprint
@@ -120,4 +122,31 @@ fn a_rule_of_callers_elsewhere_counts_for_them() {
     let base = usual().with(&elsewhere("version: v1"));
     assert!(!same(&base, &usual()));
     assert!(!same(&base, &usual().with(&elsewhere("version: v2"))));
+}
+
+/// What a plan says of the time after it is what a reading of the objects as written says.
+#[test]
+fn a_plan_knows_what_stands_after_it() {
+    use sluice::routing::{applied, read, saved, saved_after};
+    let ruled = usual().with(EDGE);
+    let before = three();
+    let made = before.after(&before.plan(&set("v1=90 v2=10")).expect("a plan"));
+    let back = Command::SwitchBack { revision: 1, specs: saved(&before.snapshot) };
+    for (world, command) in [
+        (&ruled, set("v1=30 v2=70")),
+        (&ruled, take_over("v3")),
+        (&ruled, mirror(Some(("v2", 10.0)))),
+        (&ruled, Command::Retire { version: "v3".into() }),
+        (&before, set("v1=90 v2=10")),
+        (&made, back),
+    ] {
+        let planned = world.plan(&command).expect("a plan");
+        assert!(!planned.plan.is_empty(), "{command:?}");
+        let after = applied(&world.snapshot, &planned.plan);
+        let seen = read(&after);
+        assert_eq!(planned.after.fingerprint, seen.fingerprint, "{command:?}");
+        assert_eq!(planned.after.objects, seen.objects, "{command:?}");
+        let specs = saved_after(&world.snapshot, &planned.plan, &planned.after.objects);
+        assert_eq!(specs, saved(&after), "{command:?}");
+    }
 }
