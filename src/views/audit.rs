@@ -1,6 +1,8 @@
 //! The history, `/audit`: filters, one row an entry, the detail that opens in place, and the short rows on
 //! the page of a service.
 
+use std::collections::VecDeque;
+
 use askama::Template;
 use askama::filters::HtmlSafe;
 
@@ -81,7 +83,7 @@ pub struct AuditRow {
     pub result: Chip,
     pub revision: Option<Revision>,
     pub open: bool,
-    /// Routine events of one release that follow each other are one fold.
+    /// Routine events of one release are one fold.
     pub fold: Fold,
 }
 
@@ -175,28 +177,32 @@ impl Fields {
     }
 }
 
-/// Puts routine events of one release that follow each other under one line, unless one of them is open.
-fn fold(rows: &mut [AuditRow], lang: Lang) {
-    let (mut at, mut number) = (0, 0);
-    while at < rows.len() {
-        let Fold::Routine(release) = rows[at].fold.clone() else {
-            at += 1;
+/// Puts the routine events of a release under one line, where the newest of them is; not while one of them is open.
+fn fold(rows: Vec<AuditRow>, lang: Lang) -> Vec<AuditRow> {
+    let opened: Vec<Fold> = rows.iter().filter(|row| row.open).map(|row| row.fold.clone()).collect();
+    let mut rest: VecDeque<AuditRow> = rows.into();
+    let (mut out, mut number) = (Vec::with_capacity(rest.len()), 0);
+    while let Some(mut row) = rest.pop_front() {
+        let Fold::Routine(release) = row.fold.clone() else {
+            out.push(row);
             continue;
         };
-        let same = |row: &&AuditRow| row.fold == Fold::Routine(release.clone());
-        let count = rows[at..].iter().take_while(same).count();
-        let open = rows[at..at + count].iter().any(|row| row.open);
-        if count > 1 && !open {
-            number += 1;
-            let events = lang.count("audit_show.fold", count);
-            let text = lang.t("audit_show.fold_of").with("id", &release).with("events", events).into();
-            rows[at].fold = Fold::First { number, text };
-            rows[at + 1..at + count].iter_mut().for_each(|row| row.fold = Fold::Inside(number));
-        } else {
-            rows[at..at + count].iter_mut().for_each(|row| row.fold = Fold::None);
+        let apart = opened.contains(&row.fold) || !rest.iter().any(|other| other.fold == row.fold);
+        if apart {
+            row.fold = Fold::None;
+            out.push(row);
+            continue;
         }
-        at += count;
+        let (same, others): (Vec<_>, VecDeque<_>) = rest.into_iter().partition(|other| other.fold == row.fold);
+        rest = others;
+        number += 1;
+        let events = lang.count("audit_show.fold", same.len() + 1);
+        let text = lang.t("audit_show.fold_of").with("id", &release).with("events", events).into();
+        row.fold = Fold::First { number, text };
+        out.push(row);
+        out.extend(same.into_iter().map(|row| AuditRow { fold: Fold::Inside(number), ..row }));
     }
+    out
 }
 
 impl AuditPage {
@@ -208,7 +214,7 @@ impl AuditPage {
         if let Some(open) = open.filter(|open| !answer.entries.iter().any(|entry| entry.id == open.id)) {
             rows.insert(0, AuditRow::of(&chrome, &fields, open, true));
         }
-        fold(&mut rows, chrome.lang());
+        let rows = fold(rows, chrome.lang());
         Self {
             open: open.map(|entry| AuditDetail::of(&chrome, entry)),
             rows,
