@@ -193,7 +193,8 @@ fn fold(rows: Vec<AuditRow>, lang: Lang) -> Vec<AuditRow> {
             out.push(row);
             continue;
         }
-        let (same, others): (Vec<_>, VecDeque<_>) = rest.into_iter().partition(|other| other.fold == row.fold);
+        let (same, others): (Vec<_>, VecDeque<_>) =
+            rest.into_iter().partition(|other| other.fold == row.fold);
         rest = others;
         number += 1;
         let events = lang.count("audit_show.fold", same.len() + 1);

@@ -69,9 +69,11 @@ fn both_languages_have_the_same_keys_and_placeholders() {
 /// Half-width marks beside Chinese letters, spaces beside full-width marks, and terms that were replaced by another.
 #[test]
 fn chinese_uses_full_width_punctuation_and_one_term_a_thing() {
-    let half = Regex::new(r"[\p{Han}*`][,;:?!(]|[,;:?!)]\p{Han}|[，。；：！？、（）] | [，。；：！？、（）]").unwrap();
+    let half = Regex::new(r"[\p{Han}*`][,;:?!(]|[,;:?!)]\p{Han}|[，。；：！？、（）] | [，。；：！？、（）]")
+        .unwrap();
     // 副本 alone reads as replicas, where mirrored requests are meant; 副本数 is the number of replicas.
-    let replaced = Regex::new(r"副本(?:[^数]|$)|委托|界限|指标来源|指标窗口|停住|不可管理|接口地址|你[^们]").unwrap();
+    let replaced =
+        Regex::new(r"副本(?:[^数]|$)|委托|界限|指标来源|指标窗口|停住|不可管理|接口地址|你[^们]").unwrap();
     for (key, text) in catalogue("zh") {
         for wrong in [&half, &replaced] {
             let found = wrong.find(&text).map(|found| found.as_str());
