@@ -323,8 +323,9 @@ for (const name of ['htmx:after:swap', 'htmx:after:history:update']) document.ad
 document.addEventListener('input', () => { toOpen = null; });
 function inFilter(event, field) {
   if (event.key === 'Enter' && field.value.trim() !== '' && !event.isComposing) {
+    event.preventDefault(); // the list follows what is typed by itself; a second answer would close what was opened
     toOpen = field;
-    if (listIsFor(field.value.trim())) { event.preventDefault(); openFirst(); }
+    openFirst();
   } else if (event.key === 'ArrowDown' && rowLinks()[0]) {
     event.preventDefault();
     rowLinks()[0].focus();
