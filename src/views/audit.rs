@@ -193,9 +193,8 @@ fn fold(rows: Vec<AuditRow>, lang: Lang) -> Vec<AuditRow> {
             out.push(row);
             continue;
         }
-        let (same, others): (Vec<_>, VecDeque<_>) =
-            rest.into_iter().partition(|other| other.fold == row.fold);
-        rest = others;
+        let (same, others): (Vec<_>, Vec<_>) = rest.into_iter().partition(|other| other.fold == row.fold);
+        rest = others.into();
         number += 1;
         let events = lang.count("audit_show.fold", same.len() + 1);
         let text = lang.t("audit_show.fold_of").with("id", &release).with("events", events).into();
