@@ -60,6 +60,8 @@ pub struct ReleaseDetail {
     pub rights: Rights,
     /// What can be said to it now.
     pub words: Vec<Word>,
+    /// Of these, what the person lacks a right for.
+    pub denied: Vec<(Word, Refusal)>,
     /// What was changed outside, while it stands still because of that.
     pub outside: Option<Difference>,
 }
@@ -136,8 +138,9 @@ impl Services {
         let overview = self.overview(who, &at, 60).await.ok();
         let rights = Rights { change: self.brake_right(&who.identity, &release.spec).await? };
         let words = release.state.words();
+        let denied = self.commands_denied(&who.identity, &release).await?;
         let outside = self.difference(who, &release).await?;
-        Ok(ReleaseDetail { release, timeline, judgements, overview, rights, words, outside })
+        Ok(ReleaseDetail { release, timeline, judgements, overview, rights, words, denied, outside })
     }
 
     /// What happened since.

@@ -12,9 +12,12 @@ use crate::domain::ids::{Kind, ObjectRef, ServiceRef, VersionName};
 use crate::domain::plan::Plan;
 use crate::domain::refusal::Refusal;
 use crate::domain::release::state::{Action, ActionKind, Aim, Side};
-use crate::domain::release::{Candidate, Command, Phase, Release, ReleaseId, Spec, State, Step, Strategy};
-use crate::domain::routing::{Dest, Route};
+use crate::domain::release::{
+    Candidate, Command, Phase, Release, ReleaseId, Spec, State, Step, Strategy, Word,
+};
+use crate::domain::routing::{Dest, Route, Routing};
 use crate::domain::service::{Workload, WorkloadKind};
+use crate::domain::snapshot::Snapshot;
 use crate::domain::split::Split;
 use crate::release::workload;
 use crate::routing::{self, ChangeStamp, Policy};
@@ -140,6 +143,44 @@ impl Services {
         };
         let look = self.known_look(who, self.look(release.at(), false).await?).await?;
         self.reach_right(who, &changed, &release.state, reach, &look).await
+    }
+
+    /// Commands that are possible now and that the person may not give, each with the right that is missing: what the
+    /// page says beforehand. Judged on what the watch knows; the command itself is judged once more.
+    pub(super) async fn commands_denied(
+        &self,
+        who: &Identity,
+        release: &Release,
+    ) -> Result<Vec<(Word, Refusal)>, Refusal> {
+        let words = release.state.words();
+        if who.unrestricted || words.is_empty() {
+            return Ok(Vec::new());
+        }
+        let Some(snapshot) = self.inner.cache.snapshot(release.at()) else { return Ok(Vec::new()) };
+        let routing = Routing::clone(&self.inner.routings.of(&snapshot));
+        let look = Look { snapshot: Snapshot::clone(&snapshot), routing, revision: 0 };
+        let mut judged: Vec<(Reach, Option<Refusal>)> = Vec::new();
+        let mut out = Vec::new();
+        for word in words {
+            let reach = match word {
+                Word::Start | Word::Resume | Word::Promote | Word::PromoteAll | Word::ChangeSteps => {
+                    Reach::Forward
+                }
+                Word::Retry if release.state.phase != Phase::Aborting => Reach::Forward,
+                Word::Retire => Reach::Remove(Side::Stable),
+                Word::DeleteVersion => Reach::Remove(Side::Candidate),
+                // Which objects these write depends on the revision; their questions say it.
+                Word::Pause | Word::Abort | Word::SwitchBack | Word::Rollback | Word::Retry => continue,
+            };
+            let known = judged.iter().find(|(known, _)| *known == reach).map(|(_, found)| found.clone());
+            let found = match known {
+                Some(found) => found,
+                None => self.reach_right(who, &release.spec, &release.state, reach, &look).await?,
+            };
+            out.extend(found.clone().map(|refusal| (word, refusal)));
+            judged.push((reach, found));
+        }
+        Ok(out)
     }
 
     /// Why the person may not make (and start) a release by this wish; `None` = may.

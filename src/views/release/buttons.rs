@@ -200,6 +200,9 @@ pub fn why_not(lang: Lang, given: Given<'_>, word: Word) -> Option<String> {
         return Some(text::refusal(lang, why).text.to_string());
     }
     let state = &given.release.state;
+    if let Some((_, why)) = given.denied.iter().find(|(denied, _)| *denied == word && state.may(word)) {
+        return Some(text::refusal(lang, why).text.into());
+    }
     (!state.may(word)).then(|| {
         let refusal = Refusal::new(Code::ReleaseIllegal)
             .arg("command", said::word(lang, word))

@@ -45,8 +45,12 @@ impl Log {
         let failed = given.judgements.iter().filter(|look| look.verdict == Verdict::Fail);
         let failed = failed.filter(|look| !in_transition(look));
         let failed = failed.map(|look| (look.at_ms, vec![look_failed(clock, given, look)]));
-        let mut all: Vec<(i64, Vec<Line>)> = told.chain(failed).collect();
-        all.sort_by_key(|(at, _)| std::cmp::Reverse(*at));
+        // Transitions stand in the order in which they were stored, whatever the clock did between them.
+        let mut all: Vec<(i64, Vec<Line>)> = told.collect();
+        for look in failed {
+            let before = all.iter().position(|(at, _)| *at <= look.0).unwrap_or(all.len());
+            all.insert(before, look);
+        }
         Self { lang: clock.lang, lines: all.into_iter().flat_map(|(_, lines)| lines).collect() }
     }
 }

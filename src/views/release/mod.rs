@@ -24,7 +24,7 @@ use askama::filters::HtmlSafe;
 use crate::domain::ids::VersionName;
 use crate::domain::overview::{Difference, Overview, Rights};
 use crate::domain::refusal::Refusal;
-use crate::domain::release::{Judgement, PauseReason, Phase, Release, Strategy, TimelineEntry};
+use crate::domain::release::{Judgement, PauseReason, Phase, Release, Strategy, TimelineEntry, Word};
 use crate::domain::routing::Weights;
 
 use super::bars::{Slots, in_words, short};
@@ -54,6 +54,8 @@ pub struct Given<'a> {
     /// `None` when the service is not there any more.
     pub overview: Option<&'a Overview>,
     pub rights: &'a Rights,
+    /// Commands that the person lacks a right for, with that right.
+    pub denied: &'a [(Word, Refusal)],
     /// What was changed outside, while it stands still because of that.
     pub outside: Option<&'a Difference>,
 }

@@ -327,6 +327,7 @@ fn one(pages: &mut Vec<Page>, lang: Lang, theme: Theme) {
             judgements: &looks,
             overview: Some(&item),
             rights: &rights,
+            denied: &[],
             outside: outside.as_ref(),
         };
         let frame = chrome(lang, theme, Nav::Releases, "/releases/R-1042");
@@ -355,6 +356,7 @@ fn one(pages: &mut Vec<Page>, lang: Lang, theme: Theme) {
         judgements: &[],
         overview: Some(&lengthy),
         rights: &rights,
+        denied: &[],
         outside: None,
     };
     let frame = || chrome(lang, theme, Nav::Releases, "/releases/R-1042");
@@ -402,6 +404,7 @@ fn asks(pages: &mut Vec<Page>, lang: Lang, theme: Theme) {
             judgements: &looks,
             overview: Some(&item),
             rights: &rights,
+            denied: &[],
             outside: None,
         };
         let back = Back {
@@ -425,6 +428,7 @@ fn asks(pages: &mut Vec<Page>, lang: Lang, theme: Theme) {
         judgements: &looks,
         overview: Some(&item),
         rights: &rights,
+        denied: &[],
         outside: None,
     };
     let wrong = Refusal::new(Code::ConfirmMismatch).field("confirm").arg("expected", "reviews v1");

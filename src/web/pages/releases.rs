@@ -119,6 +119,7 @@ pub fn given(detail: &ReleaseDetail) -> Given<'_> {
         judgements: &detail.judgements,
         overview: detail.overview.as_ref(),
         rights: &detail.rights,
+        denied: &detail.denied,
         outside: detail.outside.as_ref(),
     }
 }

@@ -92,6 +92,15 @@ async fn a_version_is_retired_by_the_right_and_in_the_name_of_who_says_so() {
     assert_eq!(all.status, 200, "{}", all.body);
     until(&app, &id, "it has succeeded", |release| release["phase"] == "succeeded").await;
     let before = written(&app);
+    // Whoever lacks the right on the workload reads that at the button, before anything is pressed.
+    for (token, may) in [(ROUTES_ONLY, false), (SECOND, true)] {
+        let cookie = app.sign_in(token).await;
+        let page = app.ask("GET", &format!("/releases/{id}")).header("cookie", &cookie).send().await.body;
+        let after = page.split("id=\"rel-after\"").nth(1).unwrap().split("</section>").next().unwrap();
+        let why = after.split("id=\"rel-after-why\"").nth(1);
+        assert_eq!(why.is_none(), may, "{after}");
+        assert!(why.is_none_or(|why| why.contains("deployments")), "{after}");
+    }
     let retire: Value = json!({"command": "retire", "confirm": "ratings v1", "reason": "old"});
     let refused = command(&app, ROUTES_ONLY, &id, &retire).await;
     assert_eq!(refused.problem(), (403, "forbidden".into()));
