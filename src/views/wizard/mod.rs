@@ -31,6 +31,25 @@ pub fn path(draft: &str) -> String {
     format!("/releases/drafts/{}", super::query::segment(draft))
 }
 
+/// The address of a form in which nothing was typed yet: its choices.
+pub fn address(fields: &Fields) -> String {
+    let mut out = url::form_urlencoded::Serializer::new(String::new());
+    let from = if fields.from == "adopt" { "adopt" } else { "" };
+    for (name, value) in [
+        ("service", fields.service.as_str()),
+        ("stable", &fields.stable),
+        ("strategy", &fields.strategy),
+        ("from", from),
+        ("version", &fields.adopt),
+        ("template", &fields.template),
+    ] {
+        if !value.is_empty() {
+            out.append_pair(name, value);
+        }
+    }
+    format!("/releases/new?{}", out.finish())
+}
+
 /// The whole page.
 #[derive(Debug, Template)]
 #[template(path = "wizard.html")]

@@ -182,6 +182,7 @@ pub async fn save_template(
         }
     }
     fields.finish()?;
+    permit_draft(&app, &who)?;
     let spec: Spec = readable(&whole)?;
     let template = OwnTemplate {
         name,
@@ -212,6 +213,7 @@ pub async fn delete_template(
     query: Query,
 ) -> Result<Response, Failure> {
     query.finish()?;
+    permit_draft(&app, &who)?;
     app.services.delete_template(&who.actor, &name).await?;
     let items = app.services.own_templates().await?.into_iter().map(Template::of).collect();
     Ok(respond::json(&Templates { items }))

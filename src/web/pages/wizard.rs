@@ -59,25 +59,6 @@ pub async fn new(
     desk.page(fields, item, None, Mood::quiet(), 200).await
 }
 
-/// The address of a form in which nothing was typed yet: its choices.
-fn address(fields: &Fields) -> String {
-    let mut out = form_urlencoded::Serializer::new(String::new());
-    let from = if fields.from == "adopt" { "adopt" } else { "" };
-    for (name, value) in [
-        ("service", fields.service.as_str()),
-        ("stable", &fields.stable),
-        ("strategy", &fields.strategy),
-        ("from", from),
-        ("version", &fields.adopt),
-        ("template", &fields.template),
-    ] {
-        if !value.is_empty() {
-            out.append_pair(name, value);
-        }
-    }
-    format!("/releases/new?{}", out.finish())
-}
-
 /// `GET /releases/drafts/{id}`.
 pub async fn draft(
     State(app): State<App>,
@@ -115,6 +96,9 @@ pub async fn keep(State(app): State<App>, who: Who, caller: Caller, form: Form) 
     settle(&mut fields, item.as_ref());
     let fit = fit(&fields, item.as_ref());
     let (press_, about) = form.text("do").split_once(':').unwrap_or((form.text("do"), ""));
+    if matches!(press_, "keep" | "forget") {
+        permit_draft(&desk.app, &desk.who)?;
+    }
     let mut said = Vec::new();
     match press_ {
         "template" => desk.template(&mut fields, fit).await?,
@@ -138,7 +122,7 @@ pub async fn keep(State(app): State<App>, who: Who, caller: Caller, form: Form) 
     if desk.caller.door == Door::Fragment {
         return desk.fragment(fields, item, draft.as_ref(), mood).await;
     }
-    let Some(draft) = draft else { return Ok(Redirect::to(&address(&fields)).into_response()) };
+    let Some(draft) = draft else { return Ok(Redirect::to(&wizard::address(&fields)).into_response()) };
     if stale || !mood.said.is_empty() {
         let status = if stale { 412 } else { mood.said.first().map_or(422, |no| no.code.status()) };
         return desk.page(fields, item, Some(draft), mood, status).await;
