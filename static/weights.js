@@ -227,7 +227,10 @@ if (typeof document !== 'undefined') {
     if (!$('#pending .lost')) $('#preview').before($('#t-unchecked').content.firstElementChild.cloneNode(true));
   });
   document.addEventListener('htmx:after:swap', event => {
-    if (event.detail.ctx.sourceElement?.id === 'weights' && $('#pending .busy')) $('#pending .busy').hidden = true;
+    if (event.detail.ctx.sourceElement?.id !== 'weights' || !$('#pending .busy')) return;
+    $('#pending .busy').hidden = true;
+    const link = $('#preview [data-copy]')?.dataset.copy; // the address is the pending change: it survives a reload
+    history.replaceState(history.state, '', link || $('#apply a').getAttribute('href'));
   });
   document.addEventListener('sluice:page', wire);
   wire();

@@ -199,6 +199,7 @@ impl ActPage {
             slots: &slots,
             base_revision: act.base_revision,
             request_id: String::new(),
+            link: None,
         };
         let conflict = asked.stale.map(|stale| Conflict::of(&place, stale));
         if conflict.is_some() {

@@ -18,6 +18,7 @@ pub mod services;
 
 pub mod findings;
 pub mod pending;
+pub mod review_link;
 pub mod rule_form;
 pub mod rule_words;
 pub mod rules;

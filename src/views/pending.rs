@@ -35,6 +35,8 @@ pub struct PreviewPanel {
     pub preview_id: String,
     pub request_id: String,
     pub base_revision: u64,
+    /// The address that opens the page with this change pending.
+    pub link: Option<String>,
 }
 
 impl HtmlSafe for PreviewPanel {}
@@ -171,6 +173,8 @@ pub struct Place<'a> {
     pub base_revision: u64,
     /// A fresh key for the next attempt.
     pub request_id: String,
+    /// The address that opens the page with what was typed.
+    pub link: Option<String>,
 }
 
 impl Pending {
@@ -188,6 +192,7 @@ impl Pending {
             preview_id: String::new(),
             request_id: place.request_id.clone(),
             base_revision: place.base_revision,
+            link: None,
         };
         let mut apply = ApplyBox {
             lang,
@@ -216,6 +221,7 @@ impl Pending {
                     preview.checks.iter().map(|check| CheckItem::of(lang, check, acknowledged)).collect();
                 panel.edits = preview.diffs.iter().map(|(at, lines)| EditItem::of(lang, at, lines)).collect();
                 panel.call = (!nothing).then(|| Call::of(preview));
+                panel.link = place.link.clone().filter(|_| !nothing);
                 panel.preview_id.clone_from(&preview.preview_id);
                 panel.base_revision = preview.base;
                 let hidden =

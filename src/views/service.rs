@@ -172,6 +172,7 @@ impl ServicePage {
             slots: &slots,
             base_revision: typed.base_revision.unwrap_or(item.revision),
             request_id: outcome.request_id,
+            link: super::review_link::link(item, &typed),
         };
         let rules = RulesCard::of(
             lang,

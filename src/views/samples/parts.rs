@@ -71,6 +71,7 @@ pub fn add(pages: &mut Vec<Page>, lang: Lang, theme: Theme) {
         slots: &slots,
         base_revision: 41,
         request_id: "r4".to_owned(),
+        link: Some("/services/bookinfo/reviews?w.v1=30&w.v2=70".to_owned()),
     };
     let change = preview(
         weights(&[("v1", 100), ("v2", 0), ("v3", 0)]),

@@ -17,6 +17,7 @@ use crate::views::bars::Slots;
 use crate::views::chrome::{Chrome, Nav, Toast};
 use crate::views::pending::{Case, Pending, Place};
 use crate::views::query::service_path;
+use crate::views::review_link;
 use crate::views::service::{Outcome, ServicePage, Typed, back_href};
 use crate::views::service_release::{back_label, result};
 use crate::web::api::changes::permit_preview;
@@ -48,7 +49,7 @@ pub enum Came {
     Stale { refusal: Refusal, stale: Stale },
 }
 
-/// `GET /services/{namespace}/{name}?route=&win=&restore=&applied=`.
+/// `GET /services/{namespace}/{name}?route=&win=&restore=&applied=`, and a pending change ([`review_link`]).
 pub async fn show(
     State(app): State<App>,
     who: Who,
@@ -74,6 +75,14 @@ pub async fn show(
             }
             Err(refusal) => came = Came::Refused { refusal, yours: None },
         }
+    }
+    let fields = review_link::fields(form_urlencoded::parse(query.as_bytes()).into_owned());
+    if !fields.is_empty() {
+        // A change that somebody prepared: checked against what is there now, and not written.
+        let item = visit.app.services.overview(&visit.who.actor, &visit.at, 60).await?;
+        let draft = Draft::read(&Form(fields), &item);
+        came = visit.check(&draft).await?;
+        typed = draft.typed;
     }
     let detail = visit.detail(window_s).await?;
     let mut chrome = visit.chrome(&detail, window_s, applied);
@@ -109,6 +118,7 @@ pub async fn preview(
         slots: &slots,
         base_revision: draft.base.unwrap_or(item.revision),
         request_id: key(),
+        link: review_link::link(&item, &draft.typed),
     };
     Ok(respond::html(&Pending::of(&place, came.case()).into_fragment()))
 }

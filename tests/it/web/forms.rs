@@ -210,6 +210,32 @@ async fn restore_shows_an_earlier_split_as_a_pending_change() {
 }
 
 #[tokio::test]
+async fn an_address_opens_the_page_with_a_pending_change_and_writes_nothing() {
+    let browser = Browser::new().await;
+    let rules = r#"[{"id":null,"name":null,"when":[[{"on":{"in":"header","name":"end-user"},"op":"exact","value":"jason"}]],"opaque":[],"to":[["v3",100]],"action":null}]"#;
+    let mut fields = weights("30", "70");
+    fields.extend([("rules", rules), ("mirror", "v2"), ("mirror_pct", "10")]);
+    let checked = browser.post("traffic/preview", &fields).await;
+    let link = checked.between("data-copy=\"", "\"").replace("&#38;", "&");
+    assert!(link.starts_with(&format!("{PATH}?w.v1=30&w.v2=70")), "{link}");
+    let opened = browser.app.get(&link).await;
+    assert_eq!(opened.status, 200, "{}", opened.body);
+    for shown in ["value=\"70\"", "of requests move from", "end-user = jason → v3 (new)", "are copied to"] {
+        assert!(opened.body.contains(shown), "{shown}: {}", opened.body);
+    }
+    assert_eq!(opened.between("data-copy=\"", "\"").replace("&#38;", "&"), link, "it leads to itself");
+    let wrong = browser.app.get(&format!("{PATH}?w.v1=30&w.v2=60")).await;
+    assert!(wrong.status == 200 && wrong.body.contains("10% is missing"), "{}", wrong.body);
+    let odd = browser.app.get(&format!("{PATH}?w.v9=abc&rules=%7B")).await;
+    assert!(odd.status == 200 && odd.body.contains("role=\"alert\""), "{}", odd.body);
+    assert_eq!(
+        (browser.weights(), browser.entries().await.len()),
+        (vec![100, 0, 0], 0),
+        "nothing is written"
+    );
+}
+
+#[tokio::test]
 async fn rules_are_edited_in_the_form_and_applied_with_it() {
     let browser = Browser::new().await;
     let editor = browser.ask("rules/edit", &[("do", "new")], &[("hx-request", "true")]).await;
