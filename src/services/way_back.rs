@@ -20,7 +20,7 @@ const TRIED: usize = 8;
 /// The longest course of changes that is followed to its beginning, revisions.
 const COURSE: usize = 50;
 /// How long the page of a service tells of a release that went back, unless something else happens before.
-const TOLD_MS: i64 = 24 * 3_600_000;
+const SHOWN_MS: i64 = 24 * 3_600_000;
 
 impl Services {
     /// Where *switch back* leads from the present state of a service.
@@ -133,7 +133,7 @@ impl Services {
                 && !release.state.switch_back
                 && release.ended_ms.is_some_and(|ended_ms| {
                     let newest = item.last.as_ref().is_none_or(|last| last.at_ms <= ended_ms);
-                    newest && self.inner.clock.now_ms() - ended_ms < TOLD_MS
+                    newest && self.inner.clock.now_ms() - ended_ms < SHOWN_MS
                 }));
         if !tells {
             return Ok(None);
