@@ -208,6 +208,8 @@ codes! {
     WorkloadShared "workload_shared" 409,
     NotReadyInTime "not_ready_in_time" 409,
     StableNotReady "stable_not_ready" 409,
+    /// Somebody else scaled what spreads the requests of a release without a mesh.
+    PodsScaled "pods_scaled" 409,
     ImageTag "image_tag" 200,
     LimitBelowNow "limit_below_now" 200,
     /// A step is judged later than its window says: few requests reach the new version.

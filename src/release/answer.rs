@@ -3,7 +3,7 @@
 use super::{Machine, REASSERT_MS, REASSERTS, TRIES, Trouble, judge};
 use crate::domain::release::analysis::Seen;
 use crate::domain::release::state::{Action, ActionKind, Aim, Side};
-use crate::domain::release::{Happened, OnDrift, PauseReason, Phase, Stage, Verdict};
+use crate::domain::release::{Happened, OnDrift, PauseReason, Phase, Stage, Step, Verdict};
 
 impl Machine<'_> {
     /// Takes an action out of those that are pending. An answer that comes twice is nobody's.
@@ -38,12 +38,21 @@ impl Machine<'_> {
             ActionKind::Batch { updated, .. } => {
                 self.out.state.aim_ms = Some(self.now);
                 self.out.state.updated = updated;
-                self.out.state.stage =
-                    if phase == Phase::Aborting { Stage::Preflight } else { Stage::Converging };
+                if std::mem::take(&mut self.out.state.reassert) {
+                    self.note(Happened::Reasserted);
+                }
+                let batch = matches!(self.spec.steps.get(self.out.state.step), Some(Step::Replicas { .. }));
+                if phase == Phase::Aborting {
+                    self.out.state.stage = Stage::Preflight;
+                } else if batch {
+                    self.out.state.stage = Stage::Converging;
+                }
                 if updated > 0 {
                     self.out.state.deployed = true;
                     self.out.state.reverting = false;
                 } else if phase == Phase::Aborting {
+                    self.out.state.pods = None;
+                    self.out.state.pods_now = None;
                     let wait = self.deadline_ms().max(super::BACK_MS);
                     self.out.state.reverting = true;
                     // Counted from here: pods are replaced one after the other.

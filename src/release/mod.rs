@@ -8,6 +8,7 @@
 mod answer;
 mod back;
 mod freeze;
+mod pods;
 mod run;
 mod told;
 
@@ -245,6 +246,11 @@ impl Machine<'_> {
     fn act(&mut self, kind: ActionKind) {
         let id = self.out.state.next_action;
         self.out.state.next_action += 1;
+        if matches!(kind, ActionKind::Scale { .. }) && !self.out.state.reassert {
+            // Until the step is done nothing is known of what it leaves.
+            self.out.state.pods = None;
+            self.out.state.pods_now = None;
+        }
         if kind != ActionKind::Measure {
             self.note(Happened::Decided { action: kind.clone() });
         }
@@ -274,6 +280,7 @@ impl Machine<'_> {
     /// Goes on as far as this observation carries. Bounded: each turn ends a step or waits.
     fn advance(&mut self) {
         self.notice_drift();
+        self.notice_scaling();
         for _ in 0..=2 * self.spec.steps.len() + 16 {
             let before = (self.out.state.phase, self.out.state.step, self.out.state.stage);
             match self.out.state.phase {

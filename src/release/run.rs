@@ -3,7 +3,7 @@
 
 use super::Machine;
 use crate::domain::refusal::{Code, Refusal};
-use crate::domain::release::state::{ActionKind, Aim, Side};
+use crate::domain::release::state::{ActionKind, Aim, PodNumbers, Side};
 use crate::domain::release::{Candidate, Happened, PauseReason, Phase, Stage, Step, Strategy, Verdict};
 
 /// How long a look itself may take, milliseconds.
@@ -83,6 +83,9 @@ impl Machine<'_> {
             self.out.state.candidate_replicas = Some(world.candidate.wanted);
             self.out.state.aim.percent = world.percent.unwrap_or(0).min(100);
         }
+        if !self.is_mesh() && self.out.state.reassert && !self.restore_pods() {
+            return false;
+        }
         if (self.is_mesh() && !self.out.state.declared) || self.out.state.reassert {
             let aim = self.out.state.aim.clone();
             self.act(ActionKind::Traffic { aim });
@@ -133,9 +136,13 @@ impl Machine<'_> {
     fn replicas(&mut self, candidate: u32, stable: Option<u32>) {
         let Some(world) = self.world else { return };
         if self.spec.candidate.is_in_place() {
+            // What was all of them when it began is all of them now.
+            let every = self.out.state.stable_replicas.is_some_and(|had| candidate >= had);
+            let candidate = if every { candidate.max(world.stable.wanted) } else { candidate };
             if self.out.state.updated != candidate {
                 let number = self.batch_number();
                 self.out.state.stage = Stage::Applying;
+                self.left_in_place(candidate, world.stable.wanted);
                 self.act(ActionKind::Batch { updated: candidate, number });
             } else if world.updated_ready >= candidate {
                 self.note(Happened::Ready);
@@ -163,6 +170,9 @@ impl Machine<'_> {
                 self.act(ActionKind::Scale { side: Side::Stable, replicas: stable });
             }
             _ => {
+                let (candidate, stable) = (world.candidate.wanted, world.stable.wanted);
+                self.out.state.pods = Some(PodNumbers { candidate, stable });
+                self.out.state.pods_now = None;
                 self.note(Happened::Ready);
                 self.step_done();
             }
@@ -170,7 +180,7 @@ impl Machine<'_> {
     }
 
     /// The number of the batch that the step under way is, from 1.
-    fn batch_number(&self) -> u32 {
+    pub(super) fn batch_number(&self) -> u32 {
         let until = self.out.state.step.saturating_add(1).min(self.spec.steps.len());
         let count =
             self.spec.steps[..until].iter().filter(|step| matches!(step, Step::Replicas { .. })).count();

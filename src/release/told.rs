@@ -169,7 +169,7 @@ impl Machine<'_> {
         match paused.reason {
             PauseReason::Gate => self.step_done(),
             // Who resumes has seen the difference, and wants the release's numbers.
-            PauseReason::Drift if self.is_mesh() => self.out.state.reassert = true,
+            PauseReason::Drift => self.out.state.reassert = true,
             _ => {}
         }
     }

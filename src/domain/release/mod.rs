@@ -100,9 +100,13 @@ impl Release {
         if self.spec.strategy == Strategy::Replicas { self.share_of_pods() } else { state.aim.percent }
     }
 
-    /// Without a mesh requests follow the pods: those that the steps so far have given each version.
+    /// Without a mesh requests follow the pods: those that were seen last, else those that the steps so far have given
+    /// each version.
     pub fn share_of_pods(&self) -> u8 {
         let (spec, state) = (&self.spec, &self.state);
+        if let Some(pods) = state.pods_now.or(state.pods) {
+            return pods.share();
+        }
         let had = state.stable_replicas.unwrap_or(0);
         let (mine, all) = if spec.candidate.is_in_place() {
             (state.updated, had)

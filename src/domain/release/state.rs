@@ -200,6 +200,33 @@ pub enum Side {
     Candidate,
 }
 
+/// Pods of the two versions by which requests are spread without a mesh. In place: pods of the StatefulSet from the
+/// partition on, and those before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PodNumbers {
+    pub candidate: u32,
+    pub stable: u32,
+}
+
+impl PodNumbers {
+    /// All pods of both versions.
+    pub fn all(self) -> u64 {
+        u64::from(self.candidate) + u64::from(self.stable)
+    }
+
+    /// Percent of them that are the candidate's, rounded down.
+    pub fn share(self) -> u8 {
+        let percent = u64::from(self.candidate) * 100 / self.all().max(1);
+        u8::try_from(percent.min(100)).unwrap_or(100)
+    }
+
+    /// True when both spread requests alike.
+    pub fn spreads_as(self, other: Self) -> bool {
+        let same = u64::from(self.candidate) * other.all() == u64::from(other.candidate) * self.all();
+        same && (self.all() == 0) == (other.all() == 0)
+    }
+}
+
 /// Everything that a release remembers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own about what was written")]
@@ -307,6 +334,12 @@ pub struct State {
     /// What the routing (without a mesh: the pods) gave each version when it ended: the record, whatever comes later.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ended_split: Weights,
+    /// Without a mesh: the pods of each version as the latest step left them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pods: Option<PodNumbers>,
+    /// Other numbers that were seen since: somebody else scaled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pods_now: Option<PodNumbers>,
     /// Actions that were tried in vain in a row.
     #[serde(default)]
     pub tries: u32,
@@ -361,6 +394,8 @@ impl State {
             scaled_back: false,
             reverting: false,
             ended_split: Weights::new(),
+            pods: None,
+            pods_now: None,
             tries: 0,
             unfrozen_ms: None,
             not_before_ms: None,

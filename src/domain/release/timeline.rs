@@ -137,6 +137,10 @@ pub enum Happened {
         managers: Vec<String>,
         percent: Option<u8>,
     },
+    /// Somebody else scaled a workload: what the candidate has of all pods, percent.
+    Scaled {
+        percent: u8,
+    },
     Reasserted,
     Adopted {
         percent: u8,

@@ -9,7 +9,7 @@ use crate::domain::audit::{Ending, Entry, Filter};
 use crate::domain::ids::{ObjectRef, Revision, ServiceRef};
 use crate::domain::overview::Difference;
 use crate::domain::refusal::Refusal;
-use crate::domain::release::{PauseReason, Phase, Release};
+use crate::domain::release::{PauseReason, Phase, Release, Strategy};
 use crate::routing;
 use crate::services::Services;
 use crate::services::once::unavailable;
@@ -23,7 +23,9 @@ impl Services {
     /// its row, and a page costs no read of the cluster.
     pub async fn difference(&self, who: &Actor, release: &Release) -> Result<Option<Difference>, Refusal> {
         let state = &release.state;
-        if state.phase != Phase::Paused || state.pause_reason() != Some(PauseReason::Drift) {
+        // Without a mesh no routing object is compared: the pause itself says which pods changed.
+        let by_pods = release.spec.strategy == Strategy::Replicas;
+        if by_pods || state.phase != Phase::Paused || state.pause_reason() != Some(PauseReason::Drift) {
             return Ok(None);
         }
         let at = release.at();

@@ -134,7 +134,7 @@ impl Services {
             return Ok(());
         }
         let wanted = release.state.updated;
-        if wanted == 0 || !all_ready || updated < u64::from(wanted) {
+        if wanted == 0 || !all_ready || updated < u64::from(wanted).min(total) {
             return Ok(());
         }
         let steps = &release.spec.steps[..(release.state.step + 1).min(release.spec.steps.len())];

@@ -248,7 +248,9 @@ impl Banner {
             notices.push(Notice { icon: "lock", alert: false, tone: Tone::Info, ..notice });
         }
         if let Some(paused) = state.paused.as_ref().filter(|_| state.phase == Phase::Paused) {
-            let key = format!("release.why.{}", paused.reason.as_str());
+            let scaled = paused.reason == PauseReason::Drift && release.spec.strategy == Strategy::Replicas;
+            let word = if scaled { "drift_pods" } else { paused.reason.as_str() };
+            let key = format!("release.why.{word}");
             let candidate = short(release.candidate().as_str());
             let said = lang.t(&key).with("v", candidate).with("time", clock.hour(paused.since_ms)).with(
                 "who",

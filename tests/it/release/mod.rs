@@ -7,6 +7,7 @@ mod judging;
 mod lives;
 mod model;
 mod overruling;
+mod scaling;
 mod table;
 mod wishes;
 
