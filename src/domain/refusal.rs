@@ -173,6 +173,7 @@ codes! {
     VersionLabel "version_label" 422,
     BadImage "bad_image" 422,
     SameImage "same_image" 422,
+    WorkloadTaken "workload_taken" 422,
     NoWorkload "no_workload" 422,
     NotStateful "not_stateful" 422,
     /// A third version has a share: a release moves between two.
@@ -185,6 +186,7 @@ codes! {
     WorkloadChanged "workload_changed" 409,
     /// The version that would be gone back to is not there any more.
     StableGone "stable_gone" 409,
+    StableLost "stable_lost" 409,
     AnalysisMissing "analysis_missing" 422,
     AnalysisRange "analysis_range" 422,
     AnalysisChoice "analysis_choice" 422,
@@ -208,7 +210,6 @@ codes! {
     WorkloadShared "workload_shared" 409,
     NotReadyInTime "not_ready_in_time" 409,
     StableNotReady "stable_not_ready" 409,
-    /// Somebody else scaled what spreads the requests of a release without a mesh.
     PodsScaled "pods_scaled" 409,
     ImageTag "image_tag" 200,
     LimitBelowNow "limit_below_now" 200,

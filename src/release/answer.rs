@@ -98,6 +98,10 @@ impl Machine<'_> {
             }
             ActionKind::SwitchBack { .. } | ActionKind::Restore => {
                 if phase == Phase::Aborting {
+                    self.out.state.by_pods = false;
+                    if !self.is_lost() {
+                        self.out.state.needs = None;
+                    }
                     self.out.state.stage = Stage::Converging;
                 }
             }
@@ -107,6 +111,9 @@ impl Machine<'_> {
                 }
                 self.out.state.removing = None;
                 self.out.state.needs = None;
+                if phase == Phase::Aborting {
+                    self.out.state.deadline_ms = Some(self.now.saturating_add(super::BACK_MS));
+                }
             }
             ActionKind::Measure | ActionKind::Heal | ActionKind::Settle => {}
         }
@@ -148,6 +155,13 @@ impl Machine<'_> {
         self.out.state.tries = tries;
         self.out.state.not_before_ms = Some(self.now.saturating_add(500_i64 << tries.min(5)));
         match self.out.state.phase {
+            // Traffic is back, and by declaration: that it is not spread by pods again is said.
+            Phase::Aborting
+                if *kind == ActionKind::Restore && !self.out.state.switch_back && tries >= TRIES =>
+            {
+                self.out.state.needs = Some(refusal);
+                self.finish(Phase::RolledBack);
+            }
             Phase::Aborting => {
                 self.out.state.needs = Some(refusal);
                 let hopeless = matches!(trouble, Trouble::Refused(_) | Trouble::Forbidden(_));

@@ -5,7 +5,7 @@
 use super::Machine;
 use crate::domain::refusal::{Code, Refusal};
 use crate::domain::release::state::{ActionKind, Aim, Side};
-use crate::domain::release::{OnFailure, PauseReason, Phase, Stage, Step};
+use crate::domain::release::{Happened, OnFailure, PauseReason, Phase, Stage, Step};
 
 /// All traffic to the candidate, and nothing else.
 fn all() -> Aim {
@@ -96,7 +96,37 @@ impl Machine<'_> {
         }
     }
 
+    /// The stable version's workload was deleted: said as long as it is so, before somebody needs the way back.
+    pub(super) fn notice_lost(&mut self) {
+        let Some(world) = self.world else { return };
+        let state = &self.out.state;
+        if !state.phase.owns_service() || state.stable_replicas.is_none() {
+            return;
+        }
+        if !world.stable_gone && self.is_lost() {
+            self.out.state.needs = None;
+        } else if world.stable_gone && !self.is_lost() {
+            self.out.state.needs = Some(self.lost());
+            self.note(Happened::StableLost);
+        }
+    }
+
+    /// True while it is said that there is no stable version to go back to.
+    pub(super) fn is_lost(&self) -> bool {
+        self.out.state.needs.as_ref().is_some_and(|needs| needs.code == Code::StableLost)
+    }
+
+    pub(super) fn lost(&self) -> Refusal {
+        let (stable, candidate) = (&self.spec.stable, self.spec.candidate.version());
+        Refusal::new(Code::StableLost).arg("v", stable).arg("to", candidate)
+    }
+
     fn restore_capacity(&mut self) {
+        if self.is_lost() && self.out.state.back_to.is_none() {
+            // It can never succeed: nothing is moved, and the service is free for others.
+            self.finish(Phase::NeedsAttention);
+            return;
+        }
         if self.spec.candidate.is_in_place() && self.out.state.updated > 0 {
             self.act(ActionKind::Batch { updated: 0, number: 0 });
             return;
@@ -185,6 +215,26 @@ impl Machine<'_> {
             self.act(ActionKind::Remove { side: Side::Candidate });
             return;
         }
+        if self.spreads_again() {
+            return;
+        }
         self.finish(Phase::RolledBack);
+    }
+
+    /// Requests were spread by pods before and the candidate has no pods (any more): the routing is given back as it
+    /// was. While it has some, the stable version keeps all requests by declaration. True while this is under way.
+    fn spreads_again(&mut self) -> bool {
+        let state = &self.out.state;
+        if !state.by_pods || !state.declared || state.back_to.is_some() || state.switch_back {
+            return false;
+        }
+        let Some(world) = self.world else { return true };
+        if world.candidate.wanted > 0 || world.candidate.ready > 0 {
+            // Pods of a workload that was deleted need their time to end.
+            let ends = state.removed.contains(&Side::Candidate);
+            return ends && state.deadline_ms.is_some_and(|deadline| self.now < deadline);
+        }
+        self.act(ActionKind::Restore);
+        true
     }
 }

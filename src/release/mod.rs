@@ -85,6 +85,8 @@ pub enum Event {
 pub struct World {
     pub stable: Pods,
     pub candidate: Pods,
+    /// The stable version has neither a workload nor a ready pod.
+    pub stable_gone: bool,
     /// Ready pods of a StatefulSet that run the candidate's image.
     pub updated_ready: u32,
     /// The StatefulSet whose template was taken back; only while that is waited for.
@@ -281,6 +283,7 @@ impl Machine<'_> {
     fn advance(&mut self) {
         self.notice_drift();
         self.notice_scaling();
+        self.notice_lost();
         for _ in 0..=2 * self.spec.steps.len() + 16 {
             let before = (self.out.state.phase, self.out.state.step, self.out.state.stage);
             match self.out.state.phase {
@@ -374,6 +377,9 @@ impl Machine<'_> {
     }
 
     fn finish(&mut self, phase: Phase) {
+        if phase != Phase::NeedsAttention && self.is_lost() {
+            self.out.state.needs = None;
+        }
         let state = self.state();
         state.phase = phase;
         state.paused = None;

@@ -3,8 +3,8 @@
 
 use super::{Machine, REASSERT_MS, REASSERTS};
 use crate::domain::refusal::{Code, Refusal};
-use crate::domain::release::state::{ActionKind, PodNumbers, Side};
-use crate::domain::release::{Happened, OnDrift, PauseReason, Phase};
+use crate::domain::release::state::{ActionKind, Side};
+use crate::domain::release::{Happened, OnDrift, PauseReason, Phase, PodNumbers};
 
 impl Machine<'_> {
     /// Somebody else scaled: what the policy says about a change that was not made here.

@@ -3,8 +3,10 @@
 
 use super::Machine;
 use crate::domain::refusal::{Code, Refusal};
-use crate::domain::release::state::{ActionKind, Aim, PodNumbers, Side};
-use crate::domain::release::{Candidate, Happened, PauseReason, Phase, Stage, Step, Strategy, Verdict};
+use crate::domain::release::state::{ActionKind, Aim, Side};
+use crate::domain::release::{
+    Candidate, Happened, PauseReason, Phase, PodNumbers, Stage, Step, Strategy, Verdict,
+};
 
 /// How long a look itself may take, milliseconds.
 const LOOK_MS: i64 = 10_000;
@@ -82,6 +84,7 @@ impl Machine<'_> {
             self.out.state.stable_replicas = Some(world.stable.wanted);
             self.out.state.candidate_replicas = Some(world.candidate.wanted);
             self.out.state.aim.percent = world.percent.unwrap_or(0).min(100);
+            self.out.state.by_pods = self.is_mesh() && world.percent.is_none();
         }
         if !self.is_mesh() && self.out.state.reassert && !self.restore_pods() {
             return false;

@@ -178,11 +178,16 @@ impl Machine<'_> {
         match self.out.state.phase {
             Phase::Validated | Phase::PendingApproval | Phase::Scheduled => self.finish(Phase::Cancelled),
             Phase::Aborting => {}
-            _ => {
+            phase => {
+                // Known while it owns the service; later it is looked at again.
+                let lost = phase.owns_service() && self.is_lost();
                 self.out.state.back_to = None;
                 self.out.state.switch_back = false;
-                self.out.state.needs = None;
+                self.out.state.needs = lost.then(|| self.lost());
                 self.turn_back();
+                if lost {
+                    self.finish(Phase::NeedsAttention);
+                }
             }
         }
     }

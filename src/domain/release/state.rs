@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::analysis::Verdict;
 use super::command::Word;
 use super::pause::{PauseReason, Paused};
+use super::pods::PodNumbers;
 use crate::domain::actor::{Identity, Person};
 use crate::domain::ids::Revision;
 use crate::domain::refusal::{Code, Refusal};
@@ -200,33 +201,6 @@ pub enum Side {
     Candidate,
 }
 
-/// Pods of the two versions by which requests are spread without a mesh. In place: pods of the StatefulSet from the
-/// partition on, and those before it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PodNumbers {
-    pub candidate: u32,
-    pub stable: u32,
-}
-
-impl PodNumbers {
-    /// All pods of both versions.
-    pub fn all(self) -> u64 {
-        u64::from(self.candidate) + u64::from(self.stable)
-    }
-
-    /// Percent of them that are the candidate's, rounded down.
-    pub fn share(self) -> u8 {
-        let percent = u64::from(self.candidate) * 100 / self.all().max(1);
-        u8::try_from(percent.min(100)).unwrap_or(100)
-    }
-
-    /// True when both spread requests alike.
-    pub fn spreads_as(self, other: Self) -> bool {
-        let same = u64::from(self.candidate) * other.all() == u64::from(other.candidate) * self.all();
-        same && (self.all() == 0) == (other.all() == 0)
-    }
-}
-
 /// Everything that a release remembers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own about what was written")]
@@ -264,6 +238,9 @@ pub struct State {
     /// True once the release's first aim is what the routing says.
     #[serde(default)]
     pub declared: bool,
+    /// Requests were spread by pods when it began.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub by_pods: bool,
     /// The aim shall be written once more.
     #[serde(default)]
     pub reassert: bool,
@@ -370,6 +347,7 @@ impl State {
             candidate_replicas: None,
             aim_ms: None,
             declared: false,
+            by_pods: false,
             reassert: false,
             seen_entry: 0,
             stable_lowered: false,

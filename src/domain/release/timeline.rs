@@ -141,6 +141,8 @@ pub enum Happened {
     Scaled {
         percent: u8,
     },
+    /// The stable version's workload is gone.
+    StableLost,
     Reasserted,
     Adopted {
         percent: u8,

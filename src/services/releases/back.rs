@@ -9,7 +9,7 @@ use crate::domain::command::TrafficChange;
 use crate::domain::ids::Revision;
 use crate::domain::plan::Effect;
 use crate::domain::refusal::{Code, Refusal};
-use crate::domain::release::{Candidate, Release, ReleaseId, Strategy};
+use crate::domain::release::{Candidate, Phase, Release, ReleaseId, Strategy};
 use crate::domain::routing::Weights;
 use crate::domain::service::WorkloadKind;
 use crate::domain::split::Split;
@@ -109,6 +109,11 @@ impl Services {
         }
         // Requests were spread by pods, and the new version had none. Now it has: what the old one had is all of them.
         let (stable, candidate) = (&release.spec.stable, release.spec.candidate.version());
+        let there = look.snapshot.versions.iter().find(|version| version.name == *candidate);
+        let aborts = release.state.phase == Phase::Aborting && !release.state.switch_back;
+        if aborts && there.is_none_or(|version| version.total == 0 && version.ready == 0) {
+            return Ok(Some((revision, Wish::SwitchBack(revision))));
+        }
         let both = look.snapshot.versions.iter().any(|version| version.name == *candidate);
         let split = if both {
             Split::new(vec![(stable.clone(), 100), (candidate.clone(), 0)])?

@@ -14,6 +14,7 @@ use crate::services::once::unavailable;
 use crate::store::Held;
 
 use super::driver::By;
+use super::workloads::source_of;
 
 /// A command with what comes with it.
 #[derive(Clone, Debug)]
@@ -154,6 +155,13 @@ impl Services {
                 return Err(refusal.arg("r", revision).arg("svc", &at));
             }
         }
+        if word == Word::Retry
+            && held.release.state.phase.is_final()
+            && held.release.state.may(word)
+            && let Some(refusal) = self.lacks_stable(&held.release)
+        {
+            return Err(self.refuse(intent, refusal).await.refusal);
+        }
         if word == Word::SwitchBack
             && held.release.state.may(word)
             && let Err(refusal) = self.way_back_of(who, &held).await
@@ -193,6 +201,14 @@ impl Services {
         let observed = self.inner.metrics.observed(&snapshot, 60).await.ok().flatten()?;
         let percent = observed.answered_percent(version.as_str())?;
         Some(Refusal::new(Code::StillAnswers).arg("v", version).arg("n", percent))
+    }
+
+    /// Why a release cannot be started again: what it begins from is not there any more.
+    fn lacks_stable(&self, release: &Release) -> Option<Refusal> {
+        let snapshot = self.inner.cache.snapshot(release.at())?;
+        let there =
+            release.spec.candidate.is_in_place() || source_of(&snapshot, &release.spec.stable).is_ok();
+        (!there).then(|| Refusal::new(Code::StableGone).arg("v", &release.spec.stable))
     }
 
     fn release_intent(&self, who: &Actor, at: &ServiceRef, reason: &str, request_id: &str) -> Intent {

@@ -27,6 +27,7 @@ impl Services {
         let mut world = World {
             stable: pods(&snapshot, &release.spec.stable),
             candidate: pods(&snapshot, candidate),
+            stable_gone: is_gone(&snapshot, &release.spec.stable),
             ..World::default()
         };
         if release.spec.candidate.is_in_place() {
@@ -37,6 +38,7 @@ impl Services {
                 ready: both.iter().map(|pods| pods.ready).sum(),
             };
             world.candidate = world.stable;
+            world.stable_gone &= is_gone(&snapshot, candidate);
             let seen = locked(&self.inner.releases.batches).get(&release.id).copied().unwrap_or_default();
             world.updated_ready = seen.updated;
             world.reverted = seen.reverted;
@@ -210,6 +212,12 @@ fn pods(snapshot: &Snapshot, version: &VersionName) -> Pods {
         wanted: known.workloads.iter().map(|workload| workload.wanted).sum(),
         ready: known.ready,
     })
+}
+
+/// True where nothing of a version is left that could answer a request.
+fn is_gone(snapshot: &Snapshot, version: &VersionName) -> bool {
+    let found = snapshot.versions.iter().find(|known| known.name == *version);
+    found.is_none_or(|known| known.workloads.is_empty() && known.ready == 0)
 }
 
 /// True where a controller writes the objects, too: what it wrote is not written over.

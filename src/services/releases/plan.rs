@@ -17,7 +17,7 @@ use crate::services::change::Look;
 
 use super::acceptance::{checks_of, is_implied, open};
 use super::plan_objects::objects_of;
-use super::workloads::source_of;
+use super::workloads::{source_of, workload_taken};
 
 /// A wish, thought through.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -51,6 +51,7 @@ impl Services {
         plan.refusals.extend(self.wish_right(&who.identity, spec, &look).await?);
         against(spec, &look, &mut plan);
         self.rolls(spec, &look, &mut plan).await;
+        self.name_is_free(spec, &look, &mut plan).await;
         let (accepts, known): (Vec<Check>, Vec<Check>) =
             checks_of(&imagined(spec), &look, &self.inner.settings.policy)
                 .into_iter()
@@ -84,6 +85,24 @@ impl Services {
             && let Err(refusal) = workload::rolls(&set)
         {
             plan.refusals.push(refusal.field("candidate.in_place"));
+        }
+    }
+
+    /// The workload that would be made must not exist, whatever its labels are: it is not written over.
+    async fn name_is_free(&self, spec: &Spec, look: &Look, plan: &mut ReleasePlan) {
+        let Ok((_, source)) = source_of(&look.snapshot, &spec.stable) else { return };
+        let candidate = spec.candidate.version();
+        let known = look.snapshot.versions.iter().any(|version| version.name == *candidate);
+        let named = !candidate.as_str().is_empty() && !known;
+        // Who may not make it learns nothing of what is there.
+        let may = !plan.refusals.iter().any(|refusal| refusal.code == Code::Forbidden);
+        if !spec.candidate.is_made() || !named || !may {
+            return;
+        }
+        let at = &spec.service.namespace;
+        let name = workload::name_of(&source.name, &spec.stable, candidate);
+        if let Ok(Some(_)) = self.inner.cluster.workload(source.kind, at, &name).await {
+            plan.refusals.push(workload_taken(source.kind, at, &name).field("candidate.version"));
         }
     }
 

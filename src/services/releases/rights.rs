@@ -72,6 +72,7 @@ pub(super) fn is_own_way_back(release: &Release, action: &Action) -> bool {
         ActionKind::Scale { .. }
         | ActionKind::Batch { updated: 0, .. }
         | ActionKind::Heal
+        | ActionKind::Restore
         | ActionKind::Settle => true,
         _ => false,
     };

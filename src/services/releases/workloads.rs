@@ -66,7 +66,7 @@ impl Services {
             if by == Some(held.release.id.to_string().as_str()) {
                 return Ok(());
             }
-            return Err(Trouble::Refused(Refusal::new(Code::VersionTaken).arg("v", version)));
+            return Err(Trouble::Refused(workload_taken(source.kind, at, &name)));
         }
         let write = Write { act: "create", kind: source.kind.into(), before: None, after: Some(copy) };
         self.write_object(held, action, write).await
@@ -158,6 +158,15 @@ fn own_alone(version: Option<&Version>) -> Result<(), Trouble> {
 
 pub(super) fn no_workload(version: &VersionName) -> Refusal {
     Refusal::new(Code::NoWorkload).arg("v", version)
+}
+
+/// The name of the workload that would be made is another's.
+pub(super) fn workload_taken(kind: WorkloadKind, at: &Namespace, name: &str) -> Refusal {
+    let kind = match kind {
+        WorkloadKind::Deployment => "Deployment",
+        WorkloadKind::StatefulSet => "StatefulSet",
+    };
+    Refusal::new(Code::WorkloadTaken).arg("object", format!("{kind} {at}/{name}"))
 }
 
 fn name_of(held: &Held, side: Side) -> &VersionName {

@@ -295,8 +295,13 @@ pub fn happened(lang: Lang, of: &impl Wording, one: &Happened) -> Option<(&'stat
             };
             ("drift", Tone::Warn, text.with("by", by))
         }
-        Happened::Scaled { percent } => {
-            ("drift", Tone::Warn, named("scaled").with("n", percent).with("v", short(of.candidate().as_str())))
+        Happened::Scaled { percent } => (
+            "drift",
+            Tone::Warn,
+            named("scaled").with("n", percent).with("v", short(of.candidate().as_str())),
+        ),
+        Happened::StableLost => {
+            ("bad", Tone::Bad, named("stable_lost").with("v", short(of.stable().as_str())))
         }
         Happened::ClockMoved { by_ms } => ("run", Tone::Info, named("clock_moved").with("n", by_ms / 1000)),
         Happened::Reasserted => ("drift", Tone::Info, named("reasserted")),

@@ -226,7 +226,9 @@ impl Wish {
     pub fn slot(&self, refusal: &Refusal) -> String {
         let Some(field) = refusal.field.as_deref() else {
             return match refusal.code {
-                Code::VersionTaken | Code::VersionLabel | Code::SameVersion => self.version_slot(),
+                Code::VersionTaken | Code::WorkloadTaken | Code::VersionLabel | Code::SameVersion => {
+                    self.version_slot()
+                }
                 Code::TemplateNotFound | Code::TemplateForbidden | Code::TooManyTemplates => {
                     "template_name".to_owned()
                 }

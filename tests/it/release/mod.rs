@@ -5,6 +5,7 @@ mod clocks;
 mod freezes;
 mod judging;
 mod lives;
+mod lost;
 mod model;
 mod overruling;
 mod scaling;

@@ -71,6 +71,7 @@ impl Cluster {
             stable: self.stable.pods,
             candidate: self.candidate.pods,
             updated_ready: self.updated_ready,
+            stable_gone: false,
             reverted: Reverted {
                 whole: self.updated == 0 && self.stable.pods.all_ready(),
                 broken: u32::from(self.updated == 0 && self.stuck),

@@ -1,7 +1,9 @@
 //! Releases by pods whose workloads somebody else scales: the share that follows is noticed as an outside change.
 
 use sluice::domain::release::state::{ActionKind, Side};
-use sluice::domain::release::{Candidate, Command, OnDrift, PauseReason, Phase, Release, ReleaseId, Step, Strategy};
+use sluice::domain::release::{
+    Candidate, Command, OnDrift, PauseReason, Phase, Release, ReleaseId, Step, Strategy,
+};
 use sluice::release::Event;
 
 use super::model::{Cluster, Dice, Life};
@@ -132,5 +134,11 @@ fn a_stateful_set_that_somebody_scales_pauses_the_release_and_resuming_moves_its
     life.see(Event::Told { command: Command::Abort, by: "amy".into() });
     turn(&mut life, &mut cluster, 20);
     assert_eq!((life.state.phase, cluster.updated), (Phase::RolledBack, 0));
-    assert!(!life.state.pending.iter().any(|one| matches!(one.kind, ActionKind::Scale { side: Side::Stable, .. })));
+    assert!(
+        !life
+            .state
+            .pending
+            .iter()
+            .any(|one| matches!(one.kind, ActionKind::Scale { side: Side::Stable, .. }))
+    );
 }

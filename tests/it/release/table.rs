@@ -110,7 +110,8 @@ fn events() -> impl Strategy_<Value = Event> {
     let percent = proptest::option::of(0..=100_u8);
     let world = (pods.clone(), pods, 0..5_u32, percent, proptest::option::of(drift), reverted).prop_map(
         |(stable, candidate, updated_ready, percent, drift, reverted)| {
-            Event::World(World { stable, candidate, updated_ready, percent, drift, reverted })
+            let stable_gone = stable == Pods::default();
+            Event::World(World { stable, candidate, stable_gone, updated_ready, percent, drift, reverted })
         },
     );
     let seen = (0.0..500.0_f64, 0.0..1.0_f64).prop_map(|(requests, share)| Seen {

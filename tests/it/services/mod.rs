@@ -9,6 +9,7 @@ mod releases;
 mod releases_accepted;
 mod releases_back;
 mod releases_demo;
+mod releases_given_back;
 mod releases_killed;
 mod releases_load;
 mod releases_overruled;
