@@ -9,8 +9,8 @@ pub mod spec;
 
 pub mod command;
 pub mod pause;
-pub mod stages;
 pub mod pods;
+pub mod stages;
 pub mod state;
 pub mod timeline;
 

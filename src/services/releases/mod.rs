@@ -96,6 +96,7 @@ impl Slot {
 fn is_in_trouble(release: &Release) -> bool {
     release.state.phase == Phase::NeedsAttention
         || release.state.pause_reason().is_some_and(PauseReason::is_trouble)
+        || release.state.needs.is_some()
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
