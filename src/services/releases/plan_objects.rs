@@ -65,6 +65,10 @@ pub(super) fn objects_of(release: &Release, look: &Look, policy: &Policy) -> Obj
             }
         }
     }
+    // Where requests were spread by pods, an abort that takes the new version away takes its routing away, too.
+    let by_pods = mesh && look.routing.declared().is_none();
+    let own_routes: Vec<String> =
+        first.creates.iter().filter(|_| by_pods && made.is_some()).cloned().collect();
     first.creates.extend(made.clone());
     push(&mut out.steps, first);
     for (at, step) in spec.steps.iter().enumerate() {
@@ -97,6 +101,7 @@ pub(super) fn objects_of(release: &Release, look: &Look, policy: &Policy) -> Obj
         out.at_end.extend(stable.map(&named));
     }
     if spec.policies.delete_after_abort {
+        out.after_abort.extend(own_routes);
         out.after_abort.extend(made);
     }
     out

@@ -17,6 +17,8 @@ async fn an_abort_takes_the_route_away_that_the_release_made() {
     let house = House::alive(None, Settings::default()).await;
     let route = |house: &House| house.api.get("VirtualService", "bookinfo", "details");
     assert!(route(&house).is_none());
+    let plan = house.services.plan_release(&anna(), &wish(details)).await.unwrap();
+    assert!(plan.deletes.contains(&"VirtualService bookinfo/details".to_owned()), "{:?}", plan.deletes);
     let id = house.start(wish(details)).await.id;
     house.until_paused(id, PauseReason::Gate).await;
     assert!(route(&house).is_some());
