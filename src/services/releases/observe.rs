@@ -8,6 +8,7 @@ use crate::domain::refusal::Refusal;
 use crate::domain::release::analysis::{Counts, Seen, Since};
 use crate::domain::release::{Metric, Release, Strategy};
 use crate::domain::routing::Weights;
+use crate::domain::service::{Workload, WorkloadKind};
 use crate::domain::snapshot::Snapshot;
 use crate::metrics::{Health, Latency, MetricsError, Notice};
 use crate::release::{Event, Pods, World};
@@ -34,7 +35,8 @@ impl Services {
             // One workload is both versions, whatever its template says just now.
             let both = [world.stable, world.candidate];
             world.stable = Pods {
-                wanted: both.iter().map(|pods| pods.wanted).sum(),
+                wanted: whole_set(&snapshot, release)
+                    .unwrap_or_else(|| both.iter().map(|pods| pods.wanted).sum()),
                 ready: both.iter().map(|pods| pods.ready).sum(),
             };
             world.candidate = world.stable;
@@ -212,6 +214,17 @@ fn pods(snapshot: &Snapshot, version: &VersionName) -> Pods {
         wanted: known.workloads.iter().map(|workload| workload.wanted).sum(),
         ready: known.ready,
     })
+}
+
+/// All pods of the StatefulSet that is replaced in place, whatever the versions are called that they are now.
+fn whole_set(snapshot: &Snapshot, release: &Release) -> Option<u32> {
+    let sets = |workload: &&Workload| workload.kind == WorkloadKind::StatefulSet;
+    let name = [&release.spec.stable, release.candidate()].into_iter().find_map(|name| {
+        let version = snapshot.versions.iter().find(|known| known.name == *name)?;
+        version.workloads.iter().find(sets).map(|workload| &workload.name)
+    })?;
+    let all = snapshot.versions.iter().flat_map(|version| &version.workloads).filter(sets);
+    Some(all.filter(|workload| workload.name == *name).map(|workload| workload.wanted).sum())
 }
 
 /// True where nothing of a version is left that could answer a request.
