@@ -20,6 +20,7 @@ mod shown;
 mod slots;
 mod standing;
 mod way_back;
+mod unread;
 
 pub mod access;
 pub mod once;

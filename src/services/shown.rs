@@ -18,8 +18,8 @@ use crate::domain::routing::Routing;
 use crate::domain::rule_changes::RuleChanges;
 use crate::domain::service::WorkloadKind;
 
-use super::Services;
 use super::beyond::known_entry;
+use super::{Services, unread};
 
 impl Services {
     /// True when the person may read this routing object.
@@ -179,7 +179,10 @@ impl Services {
         let sight = self.sight(who).await;
         let mut whole = true;
         for item in page.items.iter().chain(&page.attention) {
-            whole = whole && !Self::is_beyond(item, &sight) && self.reads_rules(who, item).await;
+            whole = whole
+                && !Self::is_beyond(item, &sight)
+                && self.reads_rules(who, item).await
+                && self.unreadable(who, &item.routing.objects).await.is_empty();
         }
         if whole {
             return page;
@@ -196,8 +199,8 @@ impl Services {
         Arc::new(mine)
     }
 
-    /// The service as this person may read it: whom a rule is for stands in an object. The split itself is what
-    /// anybody sees who may see the service.
+    /// The service as this person may read it: whom a rule is for stands in an object, and so do names of routes,
+    /// hosts and gateways. The split itself is what anybody sees who may see the service.
     pub(super) async fn shown_overview(&self, who: &Identity, item: Overview) -> Overview {
         let mut item = Self::known_overview(item, &self.sight(who).await);
         if !self.reads_rules(who, &item).await {
@@ -205,6 +208,16 @@ impl Services {
             for rule in &mut routing.rules {
                 rule.hide();
             }
+            item.routing = Arc::new(routing);
+        }
+        let unread = self.unreadable(who, &item.routing.objects).await;
+        if !unread.is_empty() {
+            let mut routing = Routing::clone(&item.routing);
+            let read = Arc::clone(&item.routing);
+            let versions = &item.snapshot.versions;
+            unread::findings_without(&mut item.findings, &read, versions, &unread);
+            unread::findings_without(&mut routing.findings, &read, versions, &unread);
+            unread::without(&mut routing, &unread);
             item.routing = Arc::new(routing);
         }
         item

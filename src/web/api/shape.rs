@@ -105,7 +105,8 @@ pub struct Version {
 /// One place where traffic is split.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Route {
-    /// Goes into `route` of a change.
+    /// Goes into `route` of a change. Of an object that you may not get, `hidden` and a number; its hosts, gateways
+    /// and other destinations are `hidden`.
     pub id: String,
     /// The kind of object that holds it.
     #[schema(value_type = String, example = "VirtualService")]

@@ -234,3 +234,56 @@ async fn whether_a_service_of_another_namespace_exists_is_for_whoever_sees_that_
         }
     }
 }
+
+/// A route in another namespace that sends a part to this service: whoever may not get the object learns what his
+/// service gets, and that the object is there.
+#[tokio::test]
+async fn what_stands_in_an_object_that_one_may_not_get_is_not_in_the_service() {
+    let app = town().await;
+    app.demo
+        .api
+        .put(json!({
+            "apiVersion": "networking.istio.io/v1", "kind": "VirtualService",
+            "metadata": {"name": "edge", "namespace": "platform"},
+            "spec": {
+                "hosts": ["details.bookinfo.svc.cluster.local", "partner.example.com"],
+                "gateways": ["mesh", "vault-gateway"],
+                "http": [
+                    {"name": "vault-rule", "match": [{"uri": {"prefix": "/vault"}}], "route": [
+                        {"destination": {"host": "vault-host.platform.svc.cluster.local"}, "weight": 30},
+                        {"destination": {"host": "details.bookinfo.svc.cluster.local"}, "weight": 70},
+                    ]},
+                    {"name": "vault-route", "route": [
+                        {"destination": {"host": "details.bookinfo.svc.cluster.local"}, "weight": 90},
+                        {"destination": {"host": "vault-host.platform.svc.cluster.local"}, "weight": 10},
+                    ]},
+                ],
+            },
+        }))
+        .unwrap();
+    let path = "/api/v1/services/bookinfo/details";
+    let service = async |token: &str| app.ask("GET", path).token(token).send().await.json();
+    crate::support::wait_for("the object is seen", async || {
+        let seen = service(OWNER).await;
+        seen["routes"].as_array().is_some_and(|routes| routes.len() == 2).then_some(())
+    })
+    .await;
+    for (token, may) in [(OWNER, true), (LOOKS, false)] {
+        let seen = service(token).await;
+        let route = seen["routes"].as_array().unwrap().iter().find(|route| route["default"] == true).unwrap();
+        assert_eq!(
+            (&route["namespace"], &route["name"]),
+            (&json!("platform"), &json!("edge")),
+            "its name stays"
+        );
+        assert_eq!(route["foreign_percent"], 10, "what the service gets stays: {route}");
+        for word in ["vault", "partner.example.com"] {
+            assert_eq!(seen.to_string().contains(word), may, "{word} for {token}: {seen}");
+            let list = app.ask("GET", "/api/v1/services?namespace=bookinfo").token(token).send().await;
+            assert_eq!(list.body.contains(word), may, "{word} for {token} in the list");
+            let shown = page(&app, token, "/services/bookinfo/details").await;
+            assert!(may || !shown.contains(word), "{word} for {token} on the page");
+        }
+        assert_eq!(seen["routes"][0]["hosts"] == json!(["hidden"]), !may, "{seen}");
+    }
+}
