@@ -1,10 +1,12 @@
 //! The cache that watches fill and pages read: cheap to clone, never waits for the network. `services` and
 //! `Cluster::read_fresh` call it. Nothing is decided on it that is then written: it may be a second old.
 
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
+use serde_json::Value;
 use tokio::sync::{broadcast, watch};
 use tokio::time::{Instant, timeout_at};
 
@@ -36,8 +38,13 @@ struct Inner {
     changes: broadcast::Sender<Change>,
     /// Rises whenever a routing object was heard of.
     echo: watch::Sender<u64>,
+    /// The specs of routing objects that were deleted lately, the newest last.
+    gone: Mutex<VecDeque<(ObjectRef, Value)>>,
     clock: Clock,
 }
+
+/// So many deleted objects are remembered.
+const GONE: usize = 64;
 
 struct Held {
     state: State,
@@ -114,9 +121,26 @@ impl Cache {
             generation: AtomicU64::new(0),
             changes: broadcast::Sender::new(4096),
             echo: watch::Sender::new(0),
+            gone: Mutex::default(),
             clock,
         };
         Self { inner: Arc::new(inner) }
+    }
+
+    /// Remembers what a routing object was when it was deleted.
+    pub(super) fn keep_gone(&self, object: ObjectRef, spec: Value) {
+        let mut gone = self.inner.gone.lock().unwrap_or_else(PoisonError::into_inner);
+        gone.retain(|(other, _)| *other != object);
+        if gone.len() >= GONE {
+            gone.pop_front();
+        }
+        gone.push_back((object, spec));
+    }
+
+    /// The spec of a routing object that was deleted lately, as the watch had it last.
+    pub fn gone(&self, object: &ObjectRef) -> Option<Value> {
+        let gone = self.inner.gone.lock().unwrap_or_else(PoisonError::into_inner);
+        gone.iter().find(|(other, _)| other == object).map(|(_, spec)| spec.clone())
     }
 
     /// The snapshot of a service; `None` when there is no such service. Its objects hold no JSON.

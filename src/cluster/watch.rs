@@ -13,11 +13,12 @@ use std::time::Duration;
 use http_body_util::BodyExt;
 use kube::client::Body;
 use serde::Deserialize;
+use serde_json::Value;
 use serde_json::value::RawValue;
 use tokio::time::{Instant, sleep, timeout_at};
 use tokio_util::sync::CancellationToken;
 
-use crate::domain::ids::Namespace;
+use crate::domain::ids::{Kind, Namespace, ObjectRef};
 use crate::domain::owner::Writers;
 
 use super::cache::Cache;
@@ -321,9 +322,26 @@ impl Feed {
                 // As in a list, where it would be left out.
                 None => gone(),
             },
-            "DELETED" => gone(),
+            "DELETED" => {
+                self.remember(event.object.get());
+                gone()
+            }
             _ => Ok(None),
         }
+    }
+
+    /// Keeps what a routing object was: of one that Sluice never wrote nothing else is known.
+    fn remember(&self, json: &str) {
+        let kind = match self.kind {
+            Watched::VirtualService => Kind::VirtualService,
+            Watched::DestinationRule => Kind::DestinationRule,
+            _ => return,
+        };
+        let object = serde_json::from_str::<Value>(json).ok().filter(|_| json.len() <= LARGEST_GONE);
+        let Some(mut object) = object else { return };
+        let text = |key: &str| object["metadata"][key].as_str().unwrap_or_default();
+        let at = ObjectRef::new(kind, text("namespace"), text("name"));
+        self.cache.keep_gone(at, object["spec"].take());
     }
 
     fn row(&self, json: &str) -> Option<Row> {
@@ -334,6 +352,9 @@ impl Feed {
             .ok()
     }
 }
+
+/// A larger object is forgotten when it is deleted, in bytes of its JSON.
+const LARGEST_GONE: usize = 32 * 1024;
 
 enum Event {
     Put(Row),

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::ids::{ObjectRef, Revision, RouteId, VersionName};
-use super::routing::{Condition, Rule};
+use super::routing::{Condition, Rule, Weights};
 use super::split::Split;
 
 /// One request to change a service's traffic.
@@ -24,6 +24,10 @@ pub enum Command {
         /// The `spec` of each routing object at that revision. An object that is missing here did not
         /// exist then.
         specs: Vec<(ObjectRef, Value)>,
+        /// The declared weights at that revision, where the history knows them.
+        weights: Option<Weights>,
+        /// Subsets that Sluice added to DestinationRules since that revision, as it wrote them.
+        added: Vec<(ObjectRef, Value)>,
     },
 }
 

@@ -71,6 +71,11 @@ impl Plan {
         [&self.adds[..], &self.switch[..], &self.removes[..]].into_iter().filter(|stage| !stage.is_empty())
     }
 
+    /// The edits that only tidy up: deletions, and DestinationRules that lose subsets.
+    pub fn tidying(&self) -> impl Iterator<Item = &Edit> {
+        self.switch.iter().filter(|edit| edit.deletes()).chain(&self.removes)
+    }
+
     /// True when nothing would change.
     pub fn is_empty(&self) -> bool {
         self.edits().next().is_none()

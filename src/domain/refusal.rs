@@ -234,6 +234,8 @@ codes! {
     PortByPods "port_by_pods" 422,
     /// A fault, redirect or direct response answers requests before any version sees them.
     AnsweredByProxy "answered_by_proxy" 422,
+    /// The revision that is restored names what no pod answers.
+    RestoresFailing "restores_failing" 422,
     /// A take over leaves routes as they are, because other hosts have a share of them.
     RoutesStay "routes_stay" 422,
 
@@ -246,6 +248,12 @@ codes! {
     /// What did not exist at the revision, and is not ours to delete.
     StaysBehind "stays_behind" 200,
     AddsSubset "adds_subset" 200,
+    /// Somebody edited the object in fields that Sluice does not move.
+    EditedBesides "edited_besides" 200,
+    /// A subset that Sluice added since the revision, and that goes with it.
+    RemovesSubsets "removes_subsets" 200,
+    /// A subset that Sluice added since the revision, and that is in use or was edited.
+    SubsetStays "subset_stays" 200,
     /// A DestinationRule of the service's own takes the place of one that other services share.
     CopiesRule "copies_rule" 200,
     RulesFollow "rules_follow" 200,

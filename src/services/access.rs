@@ -92,7 +92,7 @@ impl Services {
 
     /// True when whoever asks and Sluice itself may delete everything that the plan deletes.
     pub(super) async fn deletions_allowed(&self, who: &Identity, plan: &Plan) -> Result<bool, Refusal> {
-        let going: Vec<Edit> = plan.edits().filter(|edit| edit.deletes()).cloned().collect();
+        let going: Vec<Edit> = plan.tidying().cloned().collect();
         if going.is_empty() {
             return Ok(true);
         }

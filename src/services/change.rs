@@ -6,10 +6,10 @@ use std::borrow::Cow;
 
 use sha2::{Digest, Sha256};
 
-use crate::domain::actor::{Actor, Identity};
+use crate::domain::actor::{Actor, Channel, Identity};
 use crate::domain::audit::Action;
 use crate::domain::command::{Command, TrafficChange};
-use crate::domain::ids::{Revision, ServiceRef};
+use crate::domain::ids::{Kind, ObjectRef, Revision, ServiceRef};
 use crate::domain::observed::Observed;
 use crate::domain::plan::{Effect, Planned};
 use crate::domain::refusal::{Check, Code, Refusal, Severity};
@@ -23,6 +23,8 @@ use super::access::not_found;
 use super::ask::Wish;
 use super::once::unavailable;
 
+/// So many later changes are looked through for subsets that were added; those of older ones stay.
+const LATER: u32 = 500;
 /// The longest reason, in characters.
 const REASON_MAX: usize = 2_000;
 
@@ -123,9 +125,38 @@ impl Services {
                 let specs = specs.ok_or_else(|| {
                     Refusal::new(Code::UnknownRevision).field("revision").arg("r", revision).arg("svc", at)
                 })?;
-                Command::SwitchBack { revision: *revision, specs }
+                let weights = self.weights_at(at, *revision).await?;
+                Command::SwitchBack {
+                    revision: *revision,
+                    specs,
+                    weights,
+                    added: self.added_since(at, *revision).await?,
+                }
             }
         })
+    }
+
+    /// The subsets that changes from here added to DestinationRules after a revision, as they were written.
+    async fn added_since(
+        &self,
+        at: &ServiceRef,
+        revision: Revision,
+    ) -> Result<Vec<(ObjectRef, serde_json::Value)>, Refusal> {
+        let later = self.inner.store.since(at, revision, LATER).await.map_err(unavailable)?;
+        let mut added = Vec::new();
+        for outcome in later.iter().filter(|entry| entry.intent.channel != Channel::Outside) {
+            let late = outcome.outcome.as_ref().map(|outcome| &outcome.details.edits);
+            let edits = late.filter(|edits| !edits.is_empty()).unwrap_or(&outcome.intent.details.edits);
+            for edit in edits.iter().filter(|edit| edit.object.kind == Kind::DestinationRule) {
+                let (Some(before), Some(after)) = (&edit.before, &edit.after) else { continue };
+                let list = |spec: &serde_json::Value| spec["subsets"].as_array().cloned().unwrap_or_default();
+                let was = list(before);
+                let new =
+                    list(after).into_iter().filter(|one| !was.iter().any(|old| old["name"] == one["name"]));
+                added.extend(new.map(|subset| (edit.object.clone(), subset)));
+            }
+        }
+        Ok(added)
     }
 
     /// Decides, without touching anything: rights, plan, checks.
@@ -170,10 +201,9 @@ impl Services {
             checks.extend(routing::checks::observe(&planned, snapshot, seen, down_since, &command, policy));
         }
         if command.goes_back() {
-            for check in checks.iter_mut().filter(|check| check.severity == Severity::Acknowledge) {
-                check.severity = Severity::Info;
-            }
+            routing::checks::relax(&mut checks);
         }
+        checks.extend(self.edited_besides(at, look, &planned.plan).await?);
         checks.push(Check::new(Severity::Ok, Code::NobodyElse).arg("r", look.revision));
         checks.sort_by_key(|check| std::cmp::Reverse(check.severity));
         let to_revision = match wish {

@@ -5,6 +5,7 @@
 
 pub mod ask;
 
+mod besides;
 mod change;
 pub mod traffic;
 pub use change::check_reason;
@@ -19,8 +20,8 @@ mod progress;
 mod shown;
 mod slots;
 mod standing;
-mod way_back;
 mod unread;
+mod way_back;
 
 pub mod access;
 pub mod once;

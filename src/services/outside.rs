@@ -76,6 +76,11 @@ impl Known {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).get(at).cloned()
     }
 
+    /// The generation of each routing object when they were last read, as far as it is known.
+    pub fn generations(&self, at: &ServiceRef) -> Vec<(ObjectRef, i64)> {
+        self.seen(at).map(|seen| seen.generations).unwrap_or_default()
+    }
+
     /// Forgets a service that is gone.
     pub fn forget(&self, at: &ServiceRef) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(at);
@@ -165,6 +170,13 @@ impl Services {
                 edits.push(seen(object, Some(spec.clone()), None));
             }
         }
+        let specs_before =
+            if recorded.is_none() { self.before_of(known.as_ref(), snapshot, routing, &specs) } else { None };
+        for (object, spec) in specs_before.iter().flatten() {
+            if !specs.iter().any(|(other, _)| other == object) {
+                edits.push(seen(object, Some(spec.clone()), None));
+            }
+        }
         // A rule of several services counts where it decides about this one.
         edits.retain(|edit| {
             edit.object.kind != Kind::DestinationRule
@@ -200,6 +212,7 @@ impl Services {
                 before: known.as_ref().and_then(|seen| seen.weights.clone()),
                 after: routing.declared(),
                 edits,
+                specs_before,
                 managers,
                 ..Details::default()
             },
@@ -216,6 +229,33 @@ impl Services {
             self.announce(Happening::Revision { service: at.clone(), revision, by: entry.intent.actor });
         }
         Ok(revision)
+    }
+
+    /// The specs before an edit that no earlier row holds: those of objects that are as they were when Sluice first saw
+    /// them, and of those that are gone. `None` when one of them was edited, or went while nobody listened.
+    fn before_of(
+        &self,
+        known: Option<&Seen>,
+        snapshot: &Snapshot,
+        routing: &Routing,
+        specs: &[(ObjectRef, serde_json::Value)],
+    ) -> Option<Vec<(ObjectRef, serde_json::Value)>> {
+        let known = known?;
+        if known.generations.is_empty() && !known.fingerprint.is_empty() {
+            return None;
+        }
+        let standing = generations(snapshot, routing);
+        let was = |(object, generation): &(ObjectRef, i64)| {
+            let spec = match standing.iter().find(|(other, _)| other == object) {
+                Some((_, now)) if now == generation => {
+                    specs.iter().find(|(other, _)| other == object).map(|(_, spec)| spec.clone())
+                }
+                Some(_) => None,
+                None => self.inner.cache.gone(object),
+            };
+            spec.map(|spec| (object.clone(), spec))
+        };
+        known.generations.iter().map(was).collect()
     }
 
     /// True when a change of ours that a crash cut off has written some of what differs. Nobody else did that:
@@ -270,12 +310,12 @@ fn managers_of(snapshot: &Snapshot, edits: &[EditRecord]) -> Vec<String> {
     out
 }
 
-fn generations(snapshot: &Snapshot, routing: &Routing) -> Vec<(ObjectRef, i64)> {
+pub(super) fn generations(snapshot: &Snapshot, routing: &Routing) -> Vec<(ObjectRef, i64)> {
     let of = |object: &ObjectRef| Some((object.clone(), meta_of(snapshot, object)?.generation));
     routing.objects.iter().filter_map(of).collect()
 }
 
-fn meta_of<'a>(snapshot: &'a Snapshot, object: &ObjectRef) -> Option<&'a Meta> {
+pub(super) fn meta_of<'a>(snapshot: &'a Snapshot, object: &ObjectRef) -> Option<&'a Meta> {
     let is = |meta: &&Meta| meta.name == object.name && *meta.namespace == *object.namespace.as_str();
     match object.kind {
         Kind::VirtualService => snapshot.virtual_services.iter().map(|held| &held.object.meta).find(is),

@@ -105,7 +105,9 @@ impl Services {
     ) -> Result<Option<Result<Effect, Refusal>>, Refusal> {
         let specs = self.inner.store.specs_at(item.at(), revision).await.map_err(unavailable)?;
         let Some(specs) = specs else { return Ok(None) };
-        let command = Command::SwitchBack { revision, specs };
+        // Whether a version is gone decides if it is possible; which subsets go does not.
+        let weights = self.weights_at(item.at(), revision).await?;
+        let command = Command::SwitchBack { revision, specs, weights, added: Vec::new() };
         let stamp = ChangeStamp { change: String::new(), revision: None, actor: String::new() };
         let planned = routing::plan(&command, &item.snapshot, &self.inner.settings.policy, &stamp);
         Ok(Some(planned.map(|planned| planned.effect)))

@@ -248,6 +248,22 @@ impl Store {
             || self.specs_at(service, revision).await?.is_some())
     }
 
+    /// The entries that made a service's revisions after this one, newest first, with their objects.
+    pub async fn since(
+        &self,
+        service: &ServiceRef,
+        revision: Revision,
+        limit: u32,
+    ) -> Result<Vec<Entry>, StoreError> {
+        let mut db = self.inner.readers.acquire().await?;
+        let rows = sqlx::query_scalar(
+            "SELECT seq FROM audit WHERE service = ?1 AND revision > ?2 ORDER BY revision DESC LIMIT ?3",
+        );
+        let rows = rows.bind(service.to_string()).bind(revision.cast_signed()).bind(limit);
+        let rows: Vec<i64> = rows.fetch_all(&mut *db).await?;
+        Ok(sound(self.load(&mut db, &rows, With::Objects).await?))
+    }
+
     /// The declared weights of a service at a revision, where the history says them.
     pub async fn weights_at(
         &self,

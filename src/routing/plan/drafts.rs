@@ -1,7 +1,7 @@
 //! Objects as a plan wants them: copies of what was read, and new ones. Called by the other parts of the
 //! plan; at the end it gives the edits, and the snapshot as it would be after them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -24,21 +24,40 @@ pub struct Draft {
 
 /// All drafts of a plan.
 #[derive(Clone, Debug, Default)]
-pub struct Drafts(BTreeMap<ObjectRef, Draft>);
+pub struct Drafts {
+    all: BTreeMap<ObjectRef, Draft>,
+    /// DestinationRules that only lose subsets: written after the routes that named them.
+    last: BTreeSet<ObjectRef>,
+}
 
 impl Drafts {
     /// The object to be changed, copied from the snapshot the first time.
     pub fn open(&mut self, snapshot: &Snapshot, at: &ObjectRef) -> Result<&mut Value, Refusal> {
-        if !self.0.contains_key(at) {
+        if !self.all.contains_key(at) {
             let json = find(snapshot, at).ok_or_else(|| unread(at))?;
-            self.0.insert(at.clone(), Draft { after: Some((*json).clone()), before: Some(json) });
+            self.all.insert(at.clone(), Draft { after: Some((*json).clone()), before: Some(json) });
         }
-        self.0.get_mut(at).and_then(|draft| draft.after.as_mut()).ok_or_else(|| unread(at))
+        self.all.get_mut(at).and_then(|draft| draft.after.as_mut()).ok_or_else(|| unread(at))
+    }
+
+    /// Writes a DestinationRule after the routes.
+    pub fn write_last(&mut self, at: &ObjectRef) {
+        self.last.insert(at.clone());
+    }
+
+    /// True for an object that is written after the routes.
+    pub fn is_last(&self, at: &ObjectRef) -> bool {
+        self.last.contains(at)
+    }
+
+    /// True when the plan changes the object.
+    pub fn changes(&self, at: &ObjectRef) -> bool {
+        self.changed().any(|(other, _)| other == at)
     }
 
     /// The object as it stands in the plan so far.
     pub fn peek<'s>(&'s self, snapshot: &'s Snapshot, at: &ObjectRef) -> Option<&'s Value> {
-        match self.0.get(at) {
+        match self.all.get(at) {
             Some(draft) => draft.after.as_ref(),
             None => json_of(snapshot, at),
         }
@@ -46,19 +65,19 @@ impl Drafts {
 
     /// Adds an object that will be created.
     pub fn create(&mut self, at: ObjectRef, after: Value) {
-        self.0.insert(at, Draft { before: None, after: Some(after) });
+        self.all.insert(at, Draft { before: None, after: Some(after) });
     }
 
     /// Takes an object away that exists.
     pub fn remove(&mut self, snapshot: &Snapshot, at: &ObjectRef) -> Result<(), Refusal> {
         let json = find(snapshot, at).ok_or_else(|| unread(at))?;
-        self.0.insert(at.clone(), Draft { before: Some(json), after: None });
+        self.all.insert(at.clone(), Draft { before: Some(json), after: None });
         Ok(())
     }
 
     /// True when the object exists or will.
     pub fn holds(&self, snapshot: &Snapshot, at: &ObjectRef) -> bool {
-        self.0.contains_key(at) || snapshot.taken.contains(at) || json_of(snapshot, at).is_some() || {
+        self.all.contains_key(at) || snapshot.taken.contains(at) || json_of(snapshot, at).is_some() || {
             let known = |kind: Kind| kind == at.kind;
             (known(Kind::VirtualService)
                 && snapshot.virtual_services.iter().any(|held| held.object.at(at.kind) == *at))
@@ -69,7 +88,7 @@ impl Drafts {
 
     /// The drafts that change something.
     pub fn changed(&self) -> impl Iterator<Item = (&ObjectRef, &Draft)> {
-        self.0.iter().filter(|(_, draft)| draft.before.as_deref() != draft.after.as_ref())
+        self.all.iter().filter(|(_, draft)| draft.before.as_deref() != draft.after.as_ref())
     }
 
     /// The plan: DestinationRules first (last, where subsets go), each object with the change's name on it.
@@ -86,7 +105,7 @@ impl Drafts {
             // Subsets before the routes that name them: a route must never name what does not exist.
             match at.kind {
                 // After the routes that named them.
-                Kind::DestinationRule if removes => last.push(edit),
+                Kind::DestinationRule if removes || self.is_last(at) => last.push(edit),
                 Kind::DestinationRule => adds.push(edit),
                 Kind::VirtualService => switch.push(edit),
             }

@@ -26,6 +26,7 @@ mod lane;
 mod mirror;
 mod rules;
 
+mod give_back;
 mod switch_back;
 mod takeover;
 
@@ -43,6 +44,8 @@ pub struct Planner<'a> {
     notes: Vec<Check>,
     /// Rules whose targets follow a take over.
     followed: usize,
+    /// A version that had weight at the revision that is restored, and is not there any more.
+    gone: Option<VersionName>,
 }
 
 /// The edits that a command needs. Refused when the command makes no sense for this service; what merely
@@ -60,6 +63,7 @@ pub fn plan(
         added: Vec::new(),
         notes: Vec::new(),
         followed: 0,
+        gone: None,
     };
     let target = match command {
         Command::Set(wish) => planner.set(wish)?,
@@ -71,8 +75,9 @@ pub fn plan(
             planner.retire(version)?;
             planner.before.default
         }
-        Command::SwitchBack { specs, .. } => {
-            planner.switch_back(specs, policy.may_delete)?;
+        Command::SwitchBack { specs, weights, added, .. } => {
+            let then = switch_back::Then { specs, weights: weights.as_deref().unwrap_or_default(), added };
+            planner.switch_back(&then, policy.may_delete)?;
             planner.before.default
         }
     };
@@ -222,7 +227,9 @@ impl Planner<'_> {
         let removes = matches!(command, Command::Retire { .. });
         // Between the two stages: new subsets and old routes; or, when something goes, new routes and old subsets.
         let first = if removes { Kind::VirtualService } else { Kind::DestinationRule };
-        let of_first = |at: &ObjectRef, draft: &drafts::Draft| at.kind == first && draft.after.is_some();
+        let of_first = |at: &ObjectRef, draft: &drafts::Draft| {
+            at.kind == first && draft.after.is_some() && !self.drafts.is_last(at)
+        };
         // Objects may be large: nothing is read a second time where the first stage changes nothing.
         let changes = self.drafts.changed().any(|(at, draft)| of_first(at, draft));
         let added = changes.then(|| self.drafts.applied(self.snapshot, of_first));

@@ -186,7 +186,7 @@ impl Planner<'_> {
 
     /// The service's own DestinationRule that its namespace uses, when it stands in that namespace. A rule with a
     /// wildcard as host belongs to other services, too, and is never written.
-    fn rule_at_home(&self) -> Option<ObjectRef> {
+    pub fn rule_at_home(&self) -> Option<ObjectRef> {
         let service = &self.snapshot.service.at.namespace;
         let first = *self.before.plain(0)?.from.first()?;
         let at = destination_rule(self.snapshot, first);
@@ -265,7 +265,7 @@ impl Planner<'_> {
     /// A name that means nothing else to anybody who looks the service's subsets up. A rule of another namespace that
     /// already has a subset of this name with the same labels means the same pods: its clients then follow the route
     /// too.
-    fn free_subset_name(&self, base: &str, labels: &Labels) -> String {
+    pub fn free_subset_name(&self, base: &str, labels: &Labels) -> String {
         let service = self.snapshot.service.at.namespace.as_str();
         let same = |subset: &Subset| is_by(subset, labels);
         let taken = |name: &str| {

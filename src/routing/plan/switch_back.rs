@@ -1,28 +1,47 @@
 //! Switch back: the split, the rules and the mirror of an earlier revision, in the objects as they are
 //! now. Everything else that was changed since stays. What Sluice made since then, and nobody else has
-//! edited, goes: first the VirtualServices, then the DestinationRules that no route names any more.
+//! edited, goes: first the VirtualServices, then the DestinationRules that no route names any more
+//! (`give_back`). What was strange then is restored as it was; the checks say which requests will fail.
 
 use std::collections::HashSet;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use crate::domain::ids::{Kind, ObjectRef};
-use crate::domain::istio::Destination;
+use crate::domain::ids::{Kind, ObjectRef, VersionName};
 use crate::domain::plan::FIELD_MANAGER;
 use crate::domain::refusal::{Check, Code, Refusal, Severity};
 use crate::domain::routing::{Dest, Fixed, RouteKind};
 use crate::domain::snapshot::Snapshot;
 
+use super::super::fingerprint::looked_up;
 use super::super::read::{Inspected, inspect, scope};
 use super::super::{hosts, json};
 use super::Planner;
 use super::arrange::{Item, arrange};
+use super::drafts::with_spec;
+use super::give_back::names_a_subset;
 use super::mirror;
+
+/// What is known of the revision.
+pub struct Then<'t> {
+    pub specs: &'t [(ObjectRef, Value)],
+    /// The declared weights.
+    pub weights: &'t [(VersionName, u8)],
+    /// Subsets that Sluice added since.
+    pub added: &'t [(ObjectRef, Value)],
+}
 
 impl Planner<'_> {
     /// Restores what the specs of that revision said about the service.
-    pub fn switch_back(&mut self, specs: &[(ObjectRef, Value)], may_delete: bool) -> Result<(), Refusal> {
+    pub fn switch_back(&mut self, known: &Then<'_>, may_delete: bool) -> Result<(), Refusal> {
+        let specs = known.specs;
+        let versions = &self.snapshot.versions;
+        let gone = known
+            .weights
+            .iter()
+            .find(|(name, weight)| *weight > 0 && !versions.iter().any(|version| version.name == *name));
+        self.gone = gone.map(|(name, _)| name.clone());
         let then = self.snapshot_of(specs);
         let then = inspect(&then);
         let mut todo: Vec<ObjectRef> = Vec::new();
@@ -48,7 +67,8 @@ impl Planner<'_> {
                 }
             }
         }
-        self.drop_rules(specs, may_delete)
+        self.drop_rules(specs, may_delete)?;
+        self.give_back(known, may_delete)
     }
 
     /// Takes away the DestinationRules that did not exist then, unless a route still names one of their subsets.
@@ -63,7 +83,8 @@ impl Planner<'_> {
             .cloned()
             .collect();
         for at in candidates {
-            if may_delete && self.is_only_ours(&at) && !names_a_subset(&after, &self.before.host) {
+            let needed = names_a_subset(&after, &self.before.host) && decides(&after, &at);
+            if may_delete && self.is_only_ours(&at) && !needed {
                 self.drafts.remove(self.snapshot, &at)?;
             } else if self.made_here(&at) {
                 self.note(Check::new(Severity::Info, Code::StaysBehind).arg("object", &at));
@@ -287,7 +308,8 @@ impl Planner<'_> {
         (host.into_owned(), text("subset").to_owned(), entry["destination"]["port"]["number"].clone())
     }
 
-    /// The subset that means today what a destination meant then; empty for none.
+    /// The subset that means today what a destination meant then; empty for none. Of a destination that meant no
+    /// version the name comes back, with its definition where that is gone.
     fn subset_now(
         &mut self,
         to: &Dest,
@@ -299,6 +321,12 @@ impl Planner<'_> {
         let home = then.namer(then.home(spot));
         let wanted = home.selected(subset);
         let same = self.before.namer(client).selected(subset) == wanted;
+        if heavy
+            && matches!(to, Dest::Nobody { .. } | Dest::Missing { .. })
+            && let Some(gone) = &self.gone
+        {
+            return Err(Refusal::new(Code::UnknownVersion).field("revision").arg("v", gone));
+        }
         match to {
             Dest::Whole => Ok(String::new()),
             Dest::Version(_) | Dest::Several { .. } if same => Ok(subset.to_owned()),
@@ -310,11 +338,11 @@ impl Planner<'_> {
                 }
                 _ => self.subset(version, client),
             },
-            Dest::Several { .. } => Err(Refusal::new(Code::NoSubset).arg("subset", subset).arg("v", subset)),
-            Dest::Nobody { .. } | Dest::Missing { .. } if heavy => {
-                Err(Refusal::new(Code::UnknownVersion).field("revision").arg("v", subset))
-            }
-            Dest::Foreign { .. } | Dest::Nobody { .. } | Dest::Missing { .. } => Ok(subset.to_owned()),
+            Dest::Several { .. } | Dest::Nobody { .. } => match home.defined(subset) {
+                Some(defined) => self.subset_as_then(defined, client),
+                None => Ok(subset.to_owned()),
+            },
+            Dest::Foreign { .. } | Dest::Missing { .. } => Ok(subset.to_owned()),
         }
     }
 
@@ -429,24 +457,11 @@ impl Planner<'_> {
     }
 }
 
-/// True when some route or mirror of the snapshot names a subset of this host.
-fn names_a_subset(snapshot: &Snapshot, host: &str) -> bool {
-    let domain = &*snapshot.mesh.cluster_domain;
-    snapshot.virtual_services.iter().any(|held| {
-        let namespace = &*held.object.meta.namespace;
-        let ours = |destination: &Destination| {
-            let subset = destination.subset.as_deref().is_some_and(|subset| !subset.is_empty());
-            subset && hosts::is(&destination.host, namespace, domain, host)
-        };
-        let spec = &held.object.spec;
-        let http = spec.http.iter().any(|route| {
-            route.route.iter().any(|entry| ours(&entry.destination))
-                || route.mirror.as_ref().is_some_and(ours)
-                || route.mirrors.iter().any(|mirror| ours(&mirror.destination))
-        });
-        http || spec.tcp.iter().flat_map(|route| &route.route).any(|entry| ours(&entry.destination))
-            || spec.tls.iter().flat_map(|route| &route.route).any(|entry| ours(&entry.destination))
-    })
+/// True when callers would find something else for the subsets that routes name if a DestinationRule were gone.
+fn decides(snapshot: &Snapshot, at: &ObjectRef) -> bool {
+    let without = with_spec(snapshot, at, None);
+    let (with, without) = (inspect(snapshot), inspect(&without));
+    looked_up(&with) != looked_up(&without)
 }
 
 fn list_of(spec: &Value, kind: RouteKind) -> &[Value] {

@@ -255,7 +255,8 @@ impl Services {
                         self.inner.store.specs_at(&spec.service, revision).await.map_err(unavailable)?;
                     let specs = specs.unwrap_or_default();
                     let named: Vec<ObjectRef> = specs.iter().map(|(object, _)| object.clone()).collect();
-                    let back = Traffic::SwitchBack { revision, specs };
+                    // Which subsets go is found out when it is written, too.
+                    let back = Traffic::SwitchBack { revision, specs, weights: None, added: Vec::new() };
                     asks.extend(self.planned(&back, look).unwrap_or_else(|| all_of(look, &named)));
                 }
                 if !state.phase.is_final() || spec.strategy == Strategy::Replicas {

@@ -239,8 +239,12 @@ fn metrics_are_asked_about_what_rises() {
     metrics(Some(&seen(&[])), None, "info:no_baseline");
     metrics(Some(&seen(&[("v2", 100.0, 0.0)])), Some(5), "");
     let world = with("v1:0 v2:100");
-    let back =
-        Command::SwitchBack { revision: 1, specs: sluice::routing::saved(&with("v1:100 v2:0").snapshot) };
+    let back = Command::SwitchBack {
+        revision: 1,
+        specs: sluice::routing::saved(&with("v1:100 v2:0").snapshot),
+        weights: None,
+        added: Vec::new(),
+    };
     let planned = world.plan(&back).expect("a plan");
     let found = checks::observe(
         &planned,

@@ -131,7 +131,8 @@ fn a_plan_knows_what_stands_after_it() {
     let ruled = usual().with(EDGE);
     let before = three();
     let made = before.after(&before.plan(&set("v1=90 v2=10")).expect("a plan"));
-    let back = Command::SwitchBack { revision: 1, specs: saved(&before.snapshot) };
+    let back =
+        Command::SwitchBack { revision: 1, specs: saved(&before.snapshot), weights: None, added: Vec::new() };
     for (world, command) in [
         (&ruled, set("v1=30 v2=70")),
         (&ruled, take_over("v3")),

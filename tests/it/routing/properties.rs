@@ -203,7 +203,7 @@ proptest! {
         let name = world.snapshot.versions[version % world.snapshot.versions.len()].name.clone();
         let Ok(planned) = world.plan(&take_over(name.as_str())) else { return Ok(()) };
         let there = world.after(&planned);
-        let back = Command::SwitchBack { revision: 1, specs: saved(&world.snapshot) };
+        let back = Command::SwitchBack { revision: 1, specs: saved(&world.snapshot), weights: world.read().declared(), added: Vec::new() };
         let Ok(planned) = there.plan(&back) else { return Ok(()) };
         let here = there.after(&planned);
         for held in &world.snapshot.virtual_services {
@@ -370,6 +370,8 @@ proptest! {
                 (ObjectRef::new(Kind::VirtualService, "shop", "reviews"), dr),
                 (ObjectRef::new(Kind::DestinationRule, "shop", "reviews"), vs),
             ],
+            weights: None,
+            added: vec![(ObjectRef::new(Kind::DestinationRule, "shop", "reviews"), Value::Null)],
         };
         let _ = world.plan(&back);
     }

@@ -1,8 +1,8 @@
 //! Switch back: weights, rules and mirror as they were, everything else as it is now.
 
-use serde_json::json;
+use serde_json::{Value, json};
 use sluice::domain::command::Command;
-use sluice::domain::ids::Kind;
+use sluice::domain::ids::{Kind, ObjectRef};
 use sluice::domain::plan::Planned;
 use sluice::domain::refusal::Severity;
 use sluice::routing::{Policy, saved};
@@ -14,7 +14,13 @@ use super::support::{
 
 /// The command that goes back to how things are in `then`.
 fn back_to(then: &World) -> Command {
-    Command::SwitchBack { revision: 3, specs: saved(&then.snapshot) }
+    back_with(then, Vec::new())
+}
+
+/// The same where Sluice has added these subsets since then.
+fn back_with(then: &World, added: Vec<(ObjectRef, Value)>) -> Command {
+    let weights = then.read().declared();
+    Command::SwitchBack { revision: 3, specs: saved(&then.snapshot), weights, added }
 }
 
 fn check(now: &World, then: &World, expected: &str) {
@@ -310,4 +316,100 @@ fn what_is_saved_is_what_was_read() {
     assert_eq!(told, ["DestinationRule shop/reviews", "VirtualService shop/reviews"]);
     assert_eq!(specs[0].1["subsets"][0]["name"], "v1");
     assert!(saved(&three().snapshot).is_empty());
+}
+
+#[test]
+fn what_was_strange_then_comes_back_as_it_was_and_is_accepted_first() {
+    let podless = SUBSETS.to_owned() + "  - {name: v9, labels: {version: v9}}\n";
+    let worlds = [
+        ("a subset without pods", three().with(&podless).with(&http("v1:80 v9:20"))),
+        ("a subset that nothing defines", three().with(SUBSETS).with(&http("v1:80 v9:20"))),
+        ("no subset at all", three().with(&http("v1:80 v9:20"))),
+    ];
+    for (what, then) in worlds {
+        let now = after(&then, &set("v1=45 v2=55"));
+        let planned = now.plan(&back_to(&then)).expect(what);
+        assert_eq!(codes(&planned, Severity::Block), "", "{what}");
+        assert_eq!(codes(&planned, Severity::Acknowledge), "restores_failing", "{what}");
+        let back = now.after(&planned);
+        let spec = |world: &World| world.spec(Kind::VirtualService, "reviews");
+        assert_eq!(spec(&back), spec(&then), "{what}");
+        let check = planned.checks.iter().find(|check| check.code.as_str() == "restores_failing").unwrap();
+        let args: Vec<&str> = check.args.iter().map(|(_, value)| value.as_str()).collect();
+        assert_eq!(args[1..], ["20", "v9", "503"], "{what}");
+    }
+    // A definition that went since comes back, too: it held several versions.
+    let both = SUBSETS.to_owned() + "  - {name: all, labels: {app: reviews}}\n";
+    let then = three().with(&both).with(&http("all:100"));
+    let now = three().with(SUBSETS).with(&http("v1:100"));
+    let planned = now.plan(&back_to(&then)).expect("a plan");
+    let back = now.after(&planned);
+    assert_eq!(back.spec(Kind::DestinationRule, "reviews"), then.spec(Kind::DestinationRule, "reviews"));
+    assert_eq!(told(&back.spec(Kind::VirtualService, "reviews")), "http → reviews/all:100");
+}
+
+/// A rule that says how to connect, and names no subset.
+const BARE: &str = "
+kind: DestinationRule
+metadata: {name: reviews}
+spec:
+  host: reviews
+  trafficPolicy: {connectionPool: {http: {maxRetries: 1}}}
+";
+
+#[test]
+fn subsets_that_were_added_since_go_again_after_the_routes() {
+    let then = three().with(BARE);
+    let now = after(&then, &set("v1=45 v2=55"));
+    let rule = ObjectRef::new(Kind::DestinationRule, "shop", "reviews");
+    let list = |world: &World| world.spec(Kind::DestinationRule, "reviews")["subsets"].as_array().cloned();
+    let added: Vec<(ObjectRef, Value)> =
+        list(&now).unwrap().into_iter().map(|subset| (rule.clone(), subset)).collect();
+    let planned = now.plan(&back_with(&then, added.clone())).expect("a plan");
+    let told: Vec<String> = planned.plan.edits().map(|edit| edit.object.to_string()).collect();
+    assert_eq!(told, ["VirtualService shop/reviews", "DestinationRule shop/reviews"]);
+    assert!(codes(&planned, Severity::Info).contains("removes_subsets"));
+    let back = now.after(&planned);
+    assert_eq!(back.spec(Kind::DestinationRule, "reviews"), then.spec(Kind::DestinationRule, "reviews"));
+    assert!(back.snapshot.virtual_services.is_empty());
+    // One that somebody edited stays, and one that a route of somebody else names.
+    let mut edited = now.clone();
+    let mut json = edited.json_at(&rule);
+    json["spec"]["subsets"][0]["trafficPolicy"] = json!({"loadBalancer": {"simple": "RANDOM"}});
+    edited.write(&rule, json);
+    let edge = "
+kind: VirtualService
+metadata: {name: edge}
+spec:
+  hosts: [shop.example.com]
+  gateways: [gw]
+  http:
+  - route: [{destination: {host: reviews, subset: v1}}]
+";
+    let used = (now.clone().with(edge), then.clone().with(edge));
+    for (what, (now, then)) in [("edited", (edited, then.clone())), ("in use", used)] {
+        let planned = now.plan(&back_with(&then, added.clone())).expect(what);
+        assert!(codes(&planned, Severity::Info).contains("subset_stays"), "{what}");
+        let left = list(&now.after(&planned)).unwrap();
+        let names: Vec<&str> = left.iter().map(|subset| subset["name"].as_str().unwrap()).collect();
+        assert_eq!(names, ["v1"], "{what}");
+    }
+    // What Sluice did not add is nobody's to take.
+    let planned = now.plan(&back_to(&then)).expect("a plan");
+    assert_eq!(list(&now.after(&planned)).unwrap().len(), added.len());
+}
+
+#[test]
+fn the_copy_of_a_rule_of_several_services_goes_where_that_one_has_what_routes_name() {
+    let wide = SUBSETS
+        .replace("name: reviews}", "name: wide}")
+        .replace("host: reviews", "host: '*.shop.svc.cluster.local'")
+        .replace("  - {name: v3, labels: {version: v3}}\n", "");
+    let then = three().with(&wide).with(&http("v1:100 v2:0"));
+    let now = after(&then, &set("v1=40 v3=60"));
+    let planned = now.plan(&back_to(&then)).expect("a plan");
+    assert_eq!(gone(&planned), ["DestinationRule shop/reviews"]);
+    let back = now.after(&planned);
+    assert_eq!(back.spec(Kind::VirtualService, "reviews"), then.spec(Kind::VirtualService, "reviews"));
+    assert_eq!(back.read().fingerprint, then.read().fingerprint);
 }

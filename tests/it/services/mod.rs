@@ -17,6 +17,7 @@ mod releases_plan;
 pub mod releases_real;
 mod releases_refused;
 mod releases_trouble;
+mod restoring;
 mod standstill;
 mod traffic;
 mod troubles;

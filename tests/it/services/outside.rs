@@ -201,3 +201,37 @@ async fn our_own_write_of_a_shared_object_is_not_an_outside_edit_of_the_others()
         .await;
     assert_eq!(entry.intent.actor, "kubectl-edit");
 }
+
+#[tokio::test]
+async fn an_edit_of_what_chooses_no_version_is_named_with_the_next_change() {
+    let house = House::new().await;
+    let reviews = at("bookinfo", "reviews");
+    let named = |checks: &[sluice::domain::refusal::Check]| {
+        let found = checks.iter().find(|check| check.code == Code::EditedBesides)?;
+        Some(found.args.iter().map(|(_, value)| value.clone()).collect::<Vec<_>>().join(" "))
+    };
+    let edit = |field: &str, value: serde_json::Value| {
+        house.edit_outside("VirtualService", "bookinfo", "reviews", |object| {
+            object["spec"]["http"][0][field] = value;
+        });
+    };
+    let wish = || weights(&[("v1", 90), ("v2", 10)]);
+    let preview = house.services.preview(&anna(), &reviews, &wish(), &[]).await.unwrap();
+    assert_eq!(named(&preview.checks), None);
+    tokio::time::sleep(std::time::Duration::from_millis(1100)).await;
+    edit("timeout", json!("7s"));
+    let made = house.change_on(wish(), &reviews, &[], Some(0)).await.unwrap();
+    let expected = "VirtualService bookinfo/reviews kubectl-edit /spec";
+    assert_eq!(named(&made.entry.intent.details.checks).as_deref(), Some(expected));
+    // Once a change is recorded, the fields are known.
+    let wish = || weights(&[("v1", 80), ("v2", 20)]);
+    assert_eq!(named(&house.services.preview(&anna(), &reviews, &wish(), &[]).await.unwrap().checks), None);
+    edit("retries", json!({"attempts": 3}));
+    let preview = house.services.preview(&anna(), &reviews, &wish(), &[]).await.unwrap();
+    assert!(named(&preview.checks).unwrap().ends_with("/spec/http/0/retries"), "{:?}", preview.checks);
+    house.change(wish(), &reviews, &[]).await.unwrap();
+    assert_eq!(named(&house.services.preview(&anna(), &reviews, &wish(), &[]).await.unwrap().checks), None);
+    let written = house.api.get("VirtualService", "bookinfo", "reviews").unwrap();
+    assert_eq!(written["spec"]["http"][0]["retries"]["attempts"], json!(3), "theirs survives ours");
+    assert_eq!(house.history(&reviews).await.len(), 2, "no row of its own");
+}

@@ -286,6 +286,7 @@ shapes! {
     h5track
     h6selector
     roles
+    strangeback wideown
     aborted nohost siblings wrongport
     dnstcp httponly httpontcp knative kruise postgres tlsport unnamed
 }

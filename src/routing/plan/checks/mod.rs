@@ -10,7 +10,7 @@ use crate::domain::istio::Meta;
 use crate::domain::owner::Role;
 use crate::domain::plan::{Effect, Plan};
 use crate::domain::refusal::{Check, Code, Severity};
-use crate::domain::routing::{Dest, Route, RouteKind};
+use crate::domain::routing::{Dest, Outcome, Route, RouteKind, Why};
 use crate::domain::snapshot::Snapshot;
 
 use super::super::read::{Inspected, Place, answered, by_port, listed, lost_finding, owned, virtual_service};
@@ -68,18 +68,25 @@ pub fn of(
     judge.ports(&mut out);
     out.extend(planner.notes.iter().cloned());
     if command.goes_back() {
+        judge.failing(&mut out);
         relax(&mut out);
     }
     sort(&mut out);
     out
 }
 
-/// The way back is never delayed: what would have to be acknowledged is only said.
-fn relax(checks: &mut [Check]) {
-    for check in checks.iter_mut().filter(|check| check.severity == Severity::Acknowledge) {
+/// The way back is never delayed: what would have to be acknowledged is only said, but for requests that fail.
+pub fn relax(checks: &mut [Check]) {
+    let eased =
+        |check: &&mut Check| check.severity == Severity::Acknowledge && !FAILING.contains(&check.code);
+    for check in checks.iter_mut().filter(eased) {
         check.severity = Severity::Info;
     }
 }
+
+/// Requests fail for what the restored revision names. Elsewhere that blocks; what was so then may come back, once
+/// it is accepted.
+const FAILING: [Code; 3] = [Code::RestoresFailing, Code::SubsetHidden, Code::SubsetSelector];
 
 fn sort(checks: &mut Vec<Check>) {
     checks.sort_by_key(|check| std::cmp::Reverse(check.severity));
@@ -324,6 +331,48 @@ impl Judge<'_, '_> {
             let ids: Vec<&RouteId> = self.effect.kept.iter().map(|route| &route.id).collect();
             out.push(info(Code::RoutesKeep).arg("n", ids.len()).arg("list", listed(&ids)));
         }
+    }
+
+    /// What a way back restores that no pod answers: it was so then, so it is not refused.
+    fn failing(&self, out: &mut Vec<Check>) {
+        let mut failing = Vec::new();
+        for route in &self.after.routing.routes {
+            let same = |at: usize| self.before.route(at).targets == route.targets;
+            if self.earlier(route).is_some_and(same) {
+                continue;
+            }
+            for part in &route.parts {
+                let Outcome::Answer(answer) = &part.to else { continue };
+                let restored = match answer.why {
+                    Why::NoSubset => true,
+                    // A version without ready pods is a matter of today.
+                    Why::NoPods => !self.is_version(&answer.name),
+                    _ => false,
+                };
+                if !restored {
+                    continue;
+                }
+                failing.push(
+                    acknowledge(Code::RestoresFailing)
+                        .arg("route", &route.id)
+                        .arg("n", part.percent)
+                        .arg("name", &answer.name)
+                        .arg("status", answer.status),
+                );
+            }
+        }
+        if !failing.is_empty() {
+            // The same in the words of a change.
+            out.retain(|check| check.code != Code::NoSubset);
+        }
+        out.extend(failing);
+        for check in out.iter_mut().filter(|check| FAILING.contains(&check.code)) {
+            check.severity = Severity::Acknowledge;
+        }
+    }
+
+    fn is_version(&self, name: &str) -> bool {
+        self.snapshot().versions.iter().any(|version| version.name.as_str() == name)
     }
 
     /// What the objects would be: valid for Istio, and not too large for the API server.
