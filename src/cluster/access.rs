@@ -1,5 +1,6 @@
 //! Who somebody is (TokenReview) and what they may do (SubjectAccessReview). The API server decides; answers are
-//! believed for a minute at most, kept by person, and a failure is never an allowance.
+//! believed for a minute at most (for what writes, for three seconds), kept by person, and a failure is never an
+//! allowance.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
@@ -25,6 +26,8 @@ use super::{Cluster, within};
 
 /// A denial, and a token that is none, are believed for a shorter time: somebody may be waiting for the right.
 const DENIED_MS: i64 = 15_000;
+/// An allowance to write is believed for as long as one press takes: a right that was taken away writes nothing more.
+const WRITE_MS: i64 = 3_000;
 /// More answers than this are not kept.
 const MOST: usize = 50_000;
 
@@ -172,11 +175,16 @@ impl Cluster {
 
     /// Whether somebody may do something. An error means no.
     pub async fn allowed(&self, who: &Identity, ask: Ask) -> Result<bool, ClusterError> {
+        self.allowed_since(who, ask, i64::MAX).await
+    }
+
+    /// The same by an allowance that is younger than this.
+    async fn allowed_since(&self, who: &Identity, ask: Ask, yes_ms: i64) -> Result<bool, ClusterError> {
         if who.unrestricted {
             return Ok(true);
         }
         let now = self.inner.options.clock.now_ms();
-        if let Some(allowed) = self.known_right(who, &ask, now) {
+        if let Some(allowed) = self.known_right(who, &ask, now, yes_ms) {
             return Ok(allowed);
         }
         let mut attributes = json!({ "verb": ask.verb, "group": ask.group, "resource": ask.resource });
@@ -198,7 +206,7 @@ impl Cluster {
     /// True when it is known, without asking, that somebody may see the services of a namespace.
     pub fn is_known_to_see(&self, who: &Identity, namespace: &Namespace) -> bool {
         let now = self.inner.options.clock.now_ms();
-        let yes = |ask: Ask| self.known_right(who, &ask, now) == Some(true);
+        let yes = |ask: Ask| self.known_right(who, &ask, now, i64::MAX) == Some(true);
         who.unrestricted || yes(Ask::see(None)) || yes(Ask::see(Some(namespace.clone())))
     }
 
@@ -228,7 +236,7 @@ impl Cluster {
         let asks = namespaces
             .into_iter()
             .flat_map(|namespace| kinds.map(|kind| Ask::write("update", kind, namespace.clone())));
-        self.first_denied(who, asks.collect()).await
+        self.denied_of(who, asks.collect(), i64::MAX).await
     }
 
     /// The first right that a plan needs and that somebody lacks, creations included.
@@ -236,10 +244,20 @@ impl Cluster {
         self.first_denied(who, asks_of(plan)).await
     }
 
-    /// The first of these rights that somebody lacks; `None` when none is lacking.
+    /// The first of these rights, needed now for a write, that somebody lacks; `None` when none is lacking.
     pub async fn first_denied(&self, who: &Identity, asks: Vec<Ask>) -> Result<Option<Ask>, ClusterError> {
-        let check =
-            |ask: Ask| async move { self.allowed(who, ask.clone()).await.map(|allowed| (ask, allowed)) };
+        self.denied_of(who, asks, WRITE_MS).await
+    }
+
+    async fn denied_of(
+        &self,
+        who: &Identity,
+        asks: Vec<Ask>,
+        yes_ms: i64,
+    ) -> Result<Option<Ask>, ClusterError> {
+        let check = |ask: Ask| async move {
+            self.allowed_since(who, ask.clone(), yes_ms).await.map(|allowed| (ask, allowed))
+        };
         let answers: Vec<_> = stream::iter(asks).map(check).buffered(16).collect().await;
         for answer in answers {
             if let (ask, false) = answer? {
@@ -264,9 +282,11 @@ impl Cluster {
     }
 
     /// What is still believed of a right.
-    fn known_right(&self, who: &Identity, ask: &Ask, now: i64) -> Option<bool> {
+    fn known_right(&self, who: &Identity, ask: &Ask, now: i64, yes_ms: i64) -> Option<bool> {
         let known = self.inner.rights.rights.lock().unwrap_or_else(PoisonError::into_inner);
-        self.fresh(known.by_person.get(who)?.get(ask)?, now, |allowed| *allowed)
+        let kept = known.by_person.get(who)?.get(ask)?;
+        let young = !kept.value || (0..yes_ms).contains(&(now - kept.at_ms));
+        self.fresh(kept, now, |allowed| *allowed).filter(|_| young)
     }
 
     fn believed<K: Hash + Eq, T: Clone>(

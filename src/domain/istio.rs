@@ -258,13 +258,32 @@ answers! {
     DirectResponse "status",
 }
 
+/// Expressions that every path matches. Envoy matches the whole path, and a path begins with `/`.
+/// There are others; one that is not known here counts as a condition.
+const EVERY_PATH: [&str; 12] =
+    [".*", "^.*", ".*$", "^.*$", ".+", "^.+$", "/.*", "^/.*", "/.*$", "^/.*$", "(.*)", "/(.*)"];
+
+impl StringMatch {
+    /// True when every path is a match.
+    pub fn is_every_path(&self) -> bool {
+        match (&self.exact, &self.prefix, &self.regex) {
+            (None, Some(prefix), None) => &**prefix == "/",
+            (None, None, Some(regex)) => EVERY_PATH.contains(&&**regex),
+            _ => false,
+        }
+    }
+}
+
 impl HttpMatch {
-    /// True when the entry holds for every request (no condition at all, or only `uri: {prefix: /}`).
+    /// True when the entry holds for callers of every namespace and with every label.
+    pub fn is_for_every_caller(&self) -> bool {
+        self.source_labels.is_empty() && self.source_namespace.is_none()
+    }
+
+    /// True when the entry holds for every request: no condition at all, or only one on the path that every path
+    /// meets (`prefix: /`, `regex: .*`).
     pub fn is_everything(&self) -> bool {
-        let uri_all = self.uri.as_ref().is_none_or(|uri| {
-            uri.prefix.as_deref() == Some("/") && uri.exact.is_none() && uri.regex.is_none()
-        });
-        uri_all
+        self.uri.as_ref().is_none_or(StringMatch::is_every_path)
             && self.scheme.is_none()
             && self.method.is_none()
             && self.authority.is_none()

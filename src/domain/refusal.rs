@@ -102,6 +102,8 @@ codes! {
     RuleFixed "rule_fixed" 422,
     /// A route has a condition of its own on what the rule of a release asks, too.
     LaneOverlap "lane_overlap" 422,
+    /// A new rule on the path beside a route that rewrites it.
+    RuleRewrites "rule_rewrites" 422,
     MirrorPercent "mirror_percent" 422,
 
     // The service as it stands.
@@ -264,6 +266,10 @@ codes! {
     SplitOfNamespaces "split_of_namespaces" 200,
     SplitWithout "split_without" 200,
     SplitOfPort "split_of_port" 200,
+    /// A host that a person takes for the service, and Istio does not.
+    HostNotExpanded "host_not_expanded" 422,
+    /// Callers in some namespaces use another DestinationRule, in which a subset holds other pods.
+    SubsetDiffers "subset_differs" 422,
     RoutesKeep "routes_keep" 200,
     Delayed "delayed" 200,
     CrossNamespace "cross_namespace" 200,

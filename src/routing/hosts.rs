@@ -58,6 +58,16 @@ pub fn is(host: &str, namespace: &str, domain: &str, full: &str) -> bool {
         && rest.strip_prefix(namespace).and_then(|rest| rest.strip_prefix(".svc.")) == Some(domain)
 }
 
+/// True when a host is a part of a Service's full name that a person would take for it (`reviews.shop`,
+/// `reviews.shop.svc`), and Istio does not: it expands only names without a dot.
+pub fn is_unexpanded(host: &str, full: &str) -> bool {
+    host.contains('.')
+        && full.len() > host.len()
+        && full.as_bytes()[host.len()] == b'.'
+        && full.is_char_boundary(host.len())
+        && host.eq_ignore_ascii_case(&full[..host.len()])
+}
+
 /// The namespace of a gateway as a VirtualService of `namespace` names it; `None` for `mesh`.
 pub fn gateway_namespace<'a>(gateway: &'a str, namespace: &'a str) -> Option<&'a str> {
     match gateway {

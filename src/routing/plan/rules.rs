@@ -32,6 +32,10 @@ const KNOWN: [&str; 14] = [
     "name",
 ];
 
+/// What a route does to the requests that it takes, besides choosing who gets them. Mirrors are not among it: the
+/// mirror is a setting of the default route alone, which is switched off there.
+const TREATMENT: [&str; 6] = ["rewrite", "timeout", "retries", "fault", "corsPolicy", "headers"];
+
 /// The list that rules are written in.
 pub struct Place {
     pub object: ObjectRef,
@@ -166,8 +170,13 @@ impl Planner<'_> {
         Ok(held)
     }
 
-    /// Istio's routes inherit nothing, so a new rule gets the time-out and retries of the default route:
-    /// requests that it takes away from there shall not behave otherwise than before.
+    /// Istio's routes inherit nothing, so a new rule gets what the default route does to its requests
+    /// ([`TREATMENT`]): those that it takes away from there shall not behave otherwise than before, only reach another
+    /// version.
+    ///
+    /// # Errors
+    /// `rule_rewrites` for a condition on the path where the default route rewrites it: what is rewritten is the part
+    /// that matched, so the version would get other paths than before.
     fn new_rule(
         &mut self,
         rule: &Rule,
@@ -210,7 +219,16 @@ impl Planner<'_> {
         route.insert("name".to_owned(), json!(name));
         route.insert("match".to_owned(), match_json(&when, &place.scope, &[]));
         route.insert("route".to_owned(), Value::Array(entries));
-        for key in ["timeout", "retries"] {
+        let rewrites = default.is_some_and(|route| {
+            ["uri", "uriRegexRewrite"].iter().any(|key| !route["rewrite"][key].is_null())
+        });
+        if rewrites && when.iter().flatten().any(|condition| condition.on == Subject::Path) {
+            return Err(Refusal::new(Code::RuleRewrites)
+                .field(format!("rules.{at}.when"))
+                .arg("n", at + 1)
+                .arg("object", &place.object));
+        }
+        for key in TREATMENT {
             if let Some(value) = default.and_then(|route| route.get(key)) {
                 route.insert(key.to_owned(), value.clone());
             }

@@ -75,10 +75,17 @@ pub fn scope(inspected: &Inspected<'_>, out: &mut Vec<Finding>) {
     } else if let Some(only) = &scope.namespaces {
         let check = found(Severity::Info, Code::SplitOfNamespaces).arg("list", named(only));
         out.push(check.arg("object", object));
-    } else if !scope.except.is_empty() {
-        let check = found(Severity::Info, Code::SplitWithout).arg("list", named(&scope.except));
-        out.push(check.arg("object", object));
+    } else {
+        let differ: Vec<&str> =
+            inspected.differing(at).into_iter().map(|(client, _)| inspected.clients[client]).collect();
+        let others: Vec<String> =
+            scope.except.iter().filter(|name| !differ.contains(&name.as_str())).cloned().collect();
+        if !others.is_empty() {
+            let check = found(Severity::Info, Code::SplitWithout).arg("list", named(&others));
+            out.push(check.arg("object", object));
+        }
     }
+    out.extend(inspected.differing_finding(at));
     if let Some(port) = scope.port.filter(|_| inspected.snapshot.service.ports.len() > 1) {
         let check = found(Severity::Info, Code::SplitOfPort).arg("port", port);
         out.push(check.arg("object", object));

@@ -31,6 +31,7 @@ pub fn of(inspected: &Inspected<'_>) -> Vec<Finding> {
     hidden(inspected, &mut out);
     order(inspected, &mut out);
     cookie_values(inspected, &mut out);
+    unexpanded(inspected, &mut out);
     out.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
     let mut seen: HashSet<(Code, crate::domain::refusal::Args)> = HashSet::new();
     out.retain(|finding| seen.insert((finding.code, finding.args.clone())));
@@ -95,7 +96,7 @@ fn shape(inspected: &Inspected<'_>, out: &mut Vec<Finding>) {
         let check = if inspected.answering().is_some() {
             // What answers is found with the routes.
             return;
-        } else if inspected.claimed_in_mesh && !unrouted {
+        } else if inspected.claimed_in_mesh && !unrouted && inspected.holds_for_others() {
             let object = inspected.routing.routes.first().map(|route| route.object.to_string());
             found(Severity::Acknowledge, Code::NoDefaultRoute).arg("object", object.unwrap_or_default())
         } else if choices.is_empty() || inspected.claimed_in_mesh {
@@ -295,6 +296,16 @@ fn part(inspected: &Inspected<'_>, route: usize, entry: usize, selection: &Selec
     )
 }
 
+/// The client namespaces that do not see a subset as a sentence names them, and the first one's rule. `*` = every
+/// namespace that no object names; it says more than those that one does.
+pub fn blind(hidden: &[(String, String)]) -> Option<(String, String)> {
+    let (_, rule) = hidden.first()?;
+    let all = hidden.iter().any(|(namespace, _)| namespace == "*");
+    let names: Vec<&str> = hidden.iter().take(LISTED).map(|(namespace, _)| namespace.as_str()).collect();
+    let shown = if all { "*".to_owned() } else { names.join("`, `") };
+    Some((shown, rule.clone()))
+}
+
 /// Subsets that some clients of a route cannot see, though its home can.
 fn hidden(inspected: &Inspected<'_>, out: &mut Vec<Finding>) {
     for (at, route) in inspected.routing.routes.iter().enumerate() {
@@ -304,16 +315,31 @@ fn hidden(inspected: &Inspected<'_>, out: &mut Vec<Finding>) {
                 continue;
             }
             let Some(subset) = inspected.subset_of(at, entry) else { continue };
-            if let Some((namespace, rule)) = inspected.hidden_from(at, subset).into_iter().next() {
+            if let Some((namespaces, rule)) = blind(&inspected.hidden_from(at, subset)) {
                 out.push(
                     found(Severity::Block, Code::SubsetHidden)
                         .arg("subset", subset)
-                        .arg("namespace", namespace)
+                        .arg("namespace", namespaces)
                         .arg("object", rule)
                         .arg("v", subset),
                 );
             }
         }
+    }
+}
+
+/// Routes that seem to be the service's by a host that Istio does not expand.
+fn unexpanded(inspected: &Inspected<'_>, out: &mut Vec<Finding>) {
+    let service = &inspected.snapshot.service.at;
+    for (at, route) in inspected.routing.routes.iter().enumerate() {
+        let Some(host) = inspected.unexpanded(at) else { continue };
+        out.push(
+            found(Severity::Acknowledge, Code::HostNotExpanded)
+                .arg("object", &route.object)
+                .arg("host", host)
+                .arg("name", &service.name)
+                .arg("full", &inspected.host),
+        );
     }
 }
 

@@ -71,6 +71,8 @@ pub struct Spot {
     pub everything: bool,
     /// It (or its root) holds for requests in the mesh.
     pub for_mesh: bool,
+    /// It (and its root) holds for callers of every namespace and with every label.
+    pub for_others: bool,
 }
 
 /// Which part a route plays for the service.
@@ -211,7 +213,7 @@ fn default_of(inspected: &Inspected<'_>, winners: &Winners) -> Option<usize> {
     }
     // A route of another host sends only a part of itself here when it sends elsewhere, too.
     let mut others = bring(Place::Elsewhere);
-    others.retain(|at| inspected.has_host(*at));
+    others.retain(|at| inspected.has_host(*at) && inspected.unexpanded(*at).is_none());
     only(&free(&others)).filter(|at| routes[*at].foreign_percent() == 0)
 }
 
@@ -283,6 +285,14 @@ impl<'a> Inspected<'a> {
         self.route(at).hosts.iter().any(|host| !host.is_empty())
     }
 
+    /// The host by which a route in the mesh seems to be the service's, where it has no other that anybody asks for.
+    pub fn unexpanded(&self, at: usize) -> Option<&str> {
+        let hosts = &self.route(at).hosts;
+        let seems = |host: &String| super::hosts::is_unexpanded(host, &self.host);
+        let elsewhere = self.spots[at].place == Place::Elsewhere;
+        hosts.first().filter(|_| elsewhere && hosts.iter().all(seems)).map(String::as_str)
+    }
+
     /// True when the object that holds a route gives it no condition; a root that delegates to it may.
     pub fn is_free(&self, at: usize) -> bool {
         let (spot, spec) = (&self.spots[at], &self.holder(at).object.spec);
@@ -300,7 +310,7 @@ impl<'a> Inspected<'a> {
     pub fn choices(&self) -> Vec<&RouteId> {
         (0..self.spots.len())
             .filter(|at| self.route(*at).fixed.is_none() && self.reaches_service(*at))
-            .filter(|at| self.has_host(*at))
+            .filter(|at| self.has_host(*at) && self.unexpanded(*at).is_none())
             .map(|at| &self.route(at).id)
             .collect()
     }

@@ -36,6 +36,10 @@ impl Namer<'_> {
         let facts: &ServiceFacts = if self.is_own(destination, namespace) {
             &self.snapshot.service
         } else {
+            // `reviews.shop` looks like the service and is no Service to Istio.
+            if hosts::is_unexpanded(&destination.host, self.host) {
+                return Some(Lost::Host);
+            }
             match &self.other(destination, namespace)?.facts {
                 Some(facts) => facts,
                 None => return Some(Lost::Host),

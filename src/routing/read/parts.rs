@@ -1,15 +1,18 @@
 //! What becomes of a route's requests: versions, other hosts, and what the proxy answers by itself. Called for every
 //! route once its destinations are known, and once for the service as a whole.
 
+use crate::domain::ids::ObjectRef;
 use crate::domain::istio::{Fault, HttpRoute};
+use crate::domain::refusal::{Code, Finding, Severity};
 use crate::domain::routing::{
     Answer, Delay, Dest, Fixed, Lost, Outcome, Part, Rest, Route, RouteKind, Scope, Target, Why,
 };
 use crate::domain::service::Version;
 
 use super::super::lookup::ANY_OTHER;
+use super::findings::found;
 use super::targets::shares;
-use super::{Inspected, Place};
+use super::{Inspected, Place, destination_rule};
 
 /// Parts in a million: percentages of faults have four decimals.
 const MILLION: i64 = 1_000_000;
@@ -123,15 +126,10 @@ impl Inspected<'_> {
         if let Some(at) = self.default {
             return self.route(at).parts.clone();
         }
-        let own = |at: &usize| {
-            self.spots[*at].place == Place::Own
-                && self.spots[*at].kind == RouteKind::Http
-                && self.spots[*at].for_mesh
-        };
-        let mut own = (0..self.spots.len()).filter(own).peekable();
-        if own.peek().is_none() {
+        if !self.has_port_for(RouteKind::Http) || !self.holds_for_others() {
             return Vec::new();
         }
+        let mut own = (0..self.spots.len()).filter(|at| self.is_own_http(*at));
         match own.find(|at| self.route(*at).catch_all) {
             Some(at) => self.route(at).parts.clone(),
             None if self.troubles.is_empty() => {
@@ -139,6 +137,19 @@ impl Inspected<'_> {
             }
             None => Vec::new(),
         }
+    }
+
+    /// True for an http route of the service's own VirtualService that callers in the mesh use.
+    fn is_own_http(&self, at: usize) -> bool {
+        let spot = &self.spots[at];
+        spot.place == Place::Own && spot.kind == RouteKind::Http && spot.for_mesh
+    }
+
+    /// True when the service's own VirtualService has an http route for every caller. Of one whose routes are all for
+    /// some callers (`sourceLabels`, `sourceNamespace`), Istio has none for the others and leaves it out for them: pods
+    /// decide.
+    pub fn holds_for_others(&self) -> bool {
+        (0..self.spots.len()).any(|at| self.is_own_http(at) && self.spots[at].for_others)
     }
 
     /// The route that answers everything by itself, where no route is left to shift.
@@ -149,6 +160,45 @@ impl Inspected<'_> {
         })?;
         let fixed = matches!(self.route(at).fixed, Some(Fixed::Redirect | Fixed::DirectResponse));
         (self.default.is_none() && fixed).then(|| self.route(at))
+    }
+
+    /// The clients of a route for whom one of its subsets holds other pods than for its home, each with the
+    /// DestinationRule that says so: Istio takes the rule of the client's namespace first.
+    pub fn differing(&self, at: usize) -> Vec<(usize, ObjectRef)> {
+        let (home, spot) = (self.home(at), &self.spots[at]);
+        let subsets: Vec<&str> = (0..self.route(at).targets.len())
+            .filter(|entry| self.route(at).targets[*entry].percent > 0)
+            .filter_map(|entry| self.subset_of(at, entry))
+            .collect();
+        let rule_of = |client: usize| {
+            let rule = self.plain(client)?;
+            let differs = |subset: &&str| {
+                rule.subset(subset).is_some()
+                    && self.namer(client).selected(subset) != self.namer(home).selected(subset)
+            };
+            subsets.iter().any(differs).then(|| rule.from.first().copied()).flatten()
+        };
+        let others = spot.clients.iter().copied().filter(|client| *client != home);
+        others
+            .filter_map(|client| Some((client, destination_rule(self.snapshot, rule_of(client)?))))
+            .collect()
+    }
+
+    /// What must be known of callers for whom a route's subsets hold other pods; `None` where there are none.
+    pub fn differing_finding(&self, at: usize) -> Option<Finding> {
+        let all = self.differing(at);
+        let (_, rule) = all.first()?;
+        let shown = |client: usize| match self.clients[client] {
+            ANY_OTHER => "`*`".to_owned(),
+            name => format!("`{name}`"),
+        };
+        let list: Vec<String> = all.iter().map(|(client, _)| shown(*client)).collect();
+        Some(
+            found(Severity::Acknowledge, Code::SubsetDiffers)
+                .arg("list", list.join(", "))
+                .arg("object", rule)
+                .arg("route", &self.route(at).id),
+        )
     }
 
     /// For whom the default route's split holds.
@@ -182,8 +232,12 @@ impl Inspected<'_> {
             let rest = if own_for_others() { Rest::OtherRoutes } else { Rest::ByPods };
             return Some(scope(Some(only), Vec::new(), rest));
         }
-        let except: Vec<String> =
-            (0..self.clients.len()).filter(|client| !spot.clients.contains(client)).map(name).collect();
+        let other: Vec<usize> = self.differing(at).into_iter().map(|(client, _)| client).collect();
+        let away = |client: &usize| !spot.clients.contains(client) || other.contains(client);
+        let except: Vec<String> = (0..self.clients.len())
+            .filter(|client| away(client) && self.clients[*client] != ANY_OTHER)
+            .map(name)
+            .collect();
         // Of a service's own object, what is for another port has a route of its own, or none.
         let ports = route.port.is_some() && self.snapshot.service.ports.len() > 1;
         let rest = if spot.place == Place::Elsewhere {

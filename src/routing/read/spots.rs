@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use crate::domain::ids::RouteId;
-use crate::domain::istio::{HttpRoute, L4Match, VirtualService, WeightedDestination};
+use crate::domain::istio::{HttpMatch, HttpRoute, L4Match, VirtualService, WeightedDestination};
 use crate::domain::routing::{Fixed, Route, RouteKind};
 
 use super::super::lookup;
@@ -52,6 +52,7 @@ struct Found<'s> {
     catch_all: bool,
     everything: bool,
     for_mesh: bool,
+    for_others: bool,
     destinations: &'s [WeightedDestination],
     fixed: Option<Fixed>,
 }
@@ -121,6 +122,7 @@ impl Collector<'_, '_> {
                 catch_all: inner.catch_all && outer.catch_all,
                 everything: inner.everything && outer.everything,
                 for_mesh: inner.for_mesh && outer.for_mesh,
+                for_others: inner.for_others && outer.for_others,
                 ..inner
             };
             self.add(found, own, winners);
@@ -188,6 +190,7 @@ impl Collector<'_, '_> {
             place,
             everything: found.everything,
             for_mesh: found.for_mesh,
+            for_others: found.for_others,
         });
     }
 
@@ -278,6 +281,7 @@ fn of_http(route: &HttpRoute) -> Found<'_> {
                 bare.is_everything()
             }),
         for_mesh: route.r#match.is_empty() || route.r#match.iter().any(|entry| in_mesh(&entry.gateways)),
+        for_others: route.r#match.is_empty() || route.r#match.iter().any(HttpMatch::is_for_every_caller),
         destinations: &route.route,
         fixed,
     }
@@ -310,6 +314,8 @@ fn of_l4<'s>(
         catch_all: matches.is_empty() || matches.iter().any(free),
         everything: matches.is_empty() || matches.iter().any(bare),
         for_mesh: matches.is_empty() || matches.iter().any(in_mesh),
+        for_others: matches.is_empty()
+            || matches.iter().any(|entry| entry.source_labels.is_empty() && entry.source_namespace.is_none()),
         destinations,
         fixed: destinations.is_empty().then_some(Fixed::Empty),
     }

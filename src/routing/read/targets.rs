@@ -115,7 +115,8 @@ fn value(percentage: Option<&PercentValue>) -> f64 {
 }
 
 /// What Istio makes of weights: w/Σw in whole percents by largest remainder; a single destination gets
-/// everything whatever its weight; nothing at all when all of several are 0.
+/// everything whatever its weight; nothing at all when all of several are 0. Whoever gets something is shown with 1 %
+/// at least, taken from the largest: 0 % means that nothing is sent.
 pub fn shares(weights: &[i64]) -> Vec<u8> {
     if let [_] = weights {
         return vec![100];
@@ -136,6 +137,13 @@ pub fn shares(weights: &[i64]) -> Vec<u8> {
         }
         whole[at] += 1;
         left -= 1;
+    }
+    for at in 0..whole.len() {
+        let largest = (0..whole.len()).max_by_key(|at| whole[*at]).filter(|large| whole[*large] > 1);
+        if let Some(large) = largest.filter(|_| whole[at] == 0 && part(weights[at]) > 0) {
+            whole[large] -= 1;
+            whole[at] = 1;
+        }
     }
     whole
 }

@@ -1,8 +1,9 @@
 //! What is wrong with routing objects as they are.
 
+use sluice::domain::refusal::Severity;
 use sluice::domain::service::Shape;
 
-use super::support::{ALL_V1, SUBSETS, World, http, reviews, route, three, usual, vs};
+use super::support::{ALL_V1, SUBSETS, World, codes, http, reviews, route, set, three, usual, vs};
 
 /// Findings as `severity:code`, sorted by severity, gravest first.
 fn check(world: &World, expected: &str) {
@@ -76,7 +77,10 @@ spec:
   subsets: [{name: v2, labels: {version: v2}}]
 ";
     check(&usual().with(shadow), "block:subset_hidden info:cross_namespace");
-    check(&usual().with(&shadow.replace("name: v2,", "name: v1,")), "info:cross_namespace");
+    let same = shadow.replace("name: v2, labels: {version: v2}", "name: v1, labels: {version: v1}");
+    check(&usual().with(&same), "info:cross_namespace");
+    let other = shadow.replace("name: v2,", "name: v1,");
+    check(&usual().with(&other), "acknowledge:subset_differs info:cross_namespace");
     let selected = SUBSETS
         .replace("metadata: {name: reviews}", "metadata: {name: some}")
         .replace("host: reviews\n", "host: reviews\n  workloadSelector: {matchLabels: {app: web}}\n")
@@ -160,4 +164,17 @@ fn shapes_that_cannot_be_read_are_told() {
     check(&three().with(SUBSETS).with(&broken), "block:malformed_object info:spread_by_pods");
     let broken = SUBSETS.replace("host: reviews", "host: [a]");
     check(&three().with(&broken), "block:malformed_object info:spread_by_pods");
+}
+
+#[test]
+fn a_change_says_for_whom_the_subsets_hold_other_pods() {
+    let turned = "
+kind: DestinationRule
+metadata: {name: mine, namespace: client}
+spec:
+  host: reviews.shop.svc.cluster.local
+  subsets: [{name: v1, labels: {version: v2}}, {name: v2, labels: {version: v1}}]
+";
+    let planned = usual().with(turned).plan(&set("v1=90 v2=10")).unwrap();
+    assert_eq!(codes(&planned, Severity::Acknowledge), "subset_differs");
 }

@@ -24,8 +24,10 @@ fn the_share_is_the_part_of_the_sum() {
     check("v1:100 v2:!", "v1=100 v2=0");
     check("v1:! v2:!", "v1=0 v2=0");
     check("v1:0 v2:0", "v1=0 v2=0");
-    check("v1:999 v2:1", "v1=100 v2=0");
-    check("v1:995 v2:5", "v1=100 v2=0");
+    // What gets something is never shown as 0 %.
+    check("v1:999 v2:1", "v1=99 v2=1");
+    check("v1:995 v2:5", "v1=99 v2=1");
+    check("v1:9998 v2:1 v3:1", "v1=98 v2=1 v3=1");
     check("v1:994 v2:6", "v1=99 v2=1");
     check("v1:2147483647 v2:2147483647", "v1=50 v2=50");
     check("v1:-10 v2:10", "v1=0 v2=100");

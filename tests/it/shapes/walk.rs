@@ -263,7 +263,7 @@ impl<C: Chain> Walk<'_, C> {
         let wrong = unlike(&wanted.at, &answer);
         assert!(wrong.is_empty(), "{here}: {wrong:?}");
         for code in &wanted.acknowledged {
-            assert!(accepted.contains(code), "{here}: {accepted:?}");
+            assert!(accepted.contains(code), "{here}: {accepted:?} of {answer}");
         }
     }
 }

@@ -207,6 +207,7 @@ impl Judge<'_, '_> {
             }
         }
         out.extend(self.shadowed());
+        out.extend(self.after.default.and_then(|at| self.after.differing_finding(at)));
         let mirror = self.effect.mirror_after.as_ref();
         if mirror != self.effect.mirror_before.as_ref()
             && let Some((at, mirror)) = self.after.default.zip(mirror)
