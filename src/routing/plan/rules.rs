@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 
 use crate::domain::ids::ObjectRef;
 use crate::domain::refusal::{Code, Refusal};
-use crate::domain::routing::{Condition, Op, RouteKind, Rule, Subject};
+use crate::domain::routing::{Condition, Op, RouteKind, Rule, Subject, Weights};
 use crate::domain::service::Labels;
 use crate::domain::split::Split;
 
@@ -157,7 +157,9 @@ impl Planner<'_> {
         // A rule that was read as doing something else is sent back without targets: it goes on doing what it
         // does, also when that has become a choice among versions meanwhile (its subset was made).
         let kept = rule.to.is_empty() && rule.action.is_some();
-        if rule.to != now.to && !kept {
+        // A version with 0 % is named only where a subset for it is known, which the same change may have made.
+        let some = |to: &Weights| to.iter().filter(|(_, weight)| *weight > 0).cloned().collect::<Weights>();
+        if some(&rule.to) != some(&now.to) && !kept {
             rule_input::targets(rule, at)?;
             let field = |refusal: Refusal| refusal.field(format!("rules.{at}.to"));
             let split = Split::new(rule.to.clone()).map_err(field)?;

@@ -122,6 +122,24 @@ async fn an_allowance_is_believed_for_a_minute_and_a_denial_for_fifteen_seconds(
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_right_to_write_that_was_taken_away_is_believed_for_three_seconds() {
+    let scene = Scene::on(people).await;
+    let amy = identity(&scene, "amy").await;
+    let plan = shift(&scene.fresh("reviews").await.unwrap(), [30, 70]);
+    assert_eq!(scene.cluster.may_write(&amy, &plan).await, Ok(None));
+    let asked = reviews_sent(&scene);
+    assert_eq!(scene.cluster.may_write(&amy, &plan).await, Ok(None));
+    assert_eq!(reviews_sent(&scene), asked, "one press asks once");
+    scene.api.revoke("group:shop-team");
+    scene.clock.advance_ms(3_000);
+    assert!(scene.cluster.may_write(&amy, &plan).await.unwrap().is_some());
+    // A denial is not asked for again by every press.
+    let asked = reviews_sent(&scene);
+    assert!(scene.cluster.may_write(&amy, &plan).await.unwrap().is_some());
+    assert_eq!(reviews_sent(&scene), asked);
+}
+
+#[tokio::test(start_paused = true)]
 async fn no_answer_is_no_allowance_and_is_not_remembered() {
     let scene = Scene::on(people).await;
     let amy = identity(&scene, "amy").await;

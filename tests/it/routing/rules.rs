@@ -459,3 +459,33 @@ fn rules_keep_their_hands_off_weights_and_weights_off_rules() {
     assert_eq!(after["http"][1], before["http"][3]);
     assert_eq!(told(&json!({"http": Value::Null})), "");
 }
+
+#[test]
+fn a_new_rule_treats_its_requests_as_the_default_route_does() {
+    let treated = "
+kind: VirtualService
+metadata: {name: reviews}
+spec:
+  hosts: [reviews]
+  http:
+  - rewrite: {uri: /inner}
+    timeout: 2s
+    retries: {attempts: 5}
+    fault: {delay: {fixedDelay: 1s, percentage: {value: 1}}}
+    headers: {request: {set: {x-tenant: t1}}}
+    corsPolicy: {maxAge: 1h}
+    mirrors: [{destination: {host: reviews, subset: v3}}]
+    route: [{destination: {host: reviews, subset: v1}}]
+";
+    let world = three().with(SUBSETS).with(treated);
+    let planned = world.plan(&rules(vec![new(None, vec![vec![header("x-new", "zz")]], "v2=100")])).unwrap();
+    let list = world.after(&planned).spec(Kind::VirtualService, "reviews")["http"].clone();
+    for key in ["rewrite", "timeout", "retries", "fault", "headers", "corsPolicy"] {
+        assert!(!list[0][key].is_null(), "{key}");
+        assert_eq!(list[0][key], list[1][key], "{key}");
+    }
+    assert!(list[0]["mirrors"].is_null(), "the mirror is the default route's");
+    let path = Condition { on: Subject::Path, op: Op::Prefix, value: "/api".into() };
+    let refused = world.plan(&rules(vec![new(None, vec![vec![path]], "v2=100")])).unwrap_err();
+    assert_eq!(refused.code.to_string(), "rule_rewrites");
+}
