@@ -223,14 +223,14 @@ for (const lang of ['en', 'zh']) {
     await click('a[href^="/releases/new"]:visible');
     await page.locator('#version').waitFor();
     await click('#version');
-    await page.keyboard.type('v2');
+    await page.keyboard.type('v9');
     await click('#image');
     await page.keyboard.type('registry.example/bookinfo/details:1.19.0');
     await click('#reason');
     await page.keyboard.type(`REV-1 ${lang}`);
     await until(async () => await page.locator('#fix').count() === 0, 'nothing is missing', 15_000);
     const plan = await page.locator('#plan').innerText();
-    for (const kind of ['Deployment bookinfo/details-v2', 'VirtualService', 'DestinationRule']) assert.ok(plan.includes(kind), `${kind} in ${plan}`);
+    for (const kind of ['Deployment bookinfo/details-v9', 'VirtualService', 'DestinationRule']) assert.ok(plan.includes(kind), `${kind} in ${plan}`);
     assert.ok(await page.locator('#plan .writes li').count() >= 2, 'step by step');
     assert.ok(await page.locator('#plan details ins').count() > 0, 'with the first difference');
     await page.locator('#wiz-start').scrollIntoViewIfNeeded();
@@ -240,8 +240,8 @@ for (const lang of ['en', 'zh']) {
     assert.ok(clicks <= 7, `${clicks} clicks`);
     const id = page.url().match(/R-\d+/)[0];
     await api(app.url, 'POST', `/api/v1/releases/${id}/commands?wait=30`, { command: 'abort' });
-    await api(app.url, 'POST', `/api/v1/releases/${id}/commands?wait=30`, { command: 'delete_version', confirm: 'v2' });
-    await until(async () => !(await api(app.url, 'GET', '/api/v1/services/bookinfo/details')).body.versions.some((one) => one.name === 'v2'), 'v2 is deleted', 30_000);
+    await api(app.url, 'POST', `/api/v1/releases/${id}/commands?wait=30`, { command: 'delete_version', confirm: 'v9' });
+    await until(async () => !(await api(app.url, 'GET', '/api/v1/services/bookinfo/details')).body.versions.some((one) => one.name === 'v9'), 'v9 is deleted', 30_000);
   }, { lang, width: 1280 }));
 }
 
