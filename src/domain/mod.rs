@@ -18,6 +18,7 @@ pub mod routing;
 pub mod rule_changes;
 pub mod snapshot;
 
+pub mod check;
 pub mod command;
 pub mod plan;
 pub mod refusal;

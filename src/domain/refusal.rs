@@ -8,6 +8,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+pub use super::check::{Check, Finding, Severity};
+
 /// The values that a sentence is filled with, by placeholder name.
 pub type Args = Vec<(Cow<'static, str>, String)>;
 
@@ -236,7 +238,6 @@ codes! {
     PortByPods "port_by_pods" 422,
     /// A fault, redirect or direct response answers requests before any version sees them.
     AnsweredByProxy "answered_by_proxy" 422,
-    /// The revision that is restored names what no pod answers.
     RestoresFailing "restores_failing" 422,
     /// A take over leaves routes as they are, because other hosts have a share of them.
     RoutesStay "routes_stay" 422,
@@ -250,13 +251,9 @@ codes! {
     /// What did not exist at the revision, and is not ours to delete.
     StaysBehind "stays_behind" 200,
     AddsSubset "adds_subset" 200,
-    /// Somebody edited the object in fields that Sluice does not move.
     EditedBesides "edited_besides" 200,
-    /// A subset that Sluice added since the revision, and that goes with it.
     RemovesSubsets "removes_subsets" 200,
-    /// A subset that Sluice added since the revision, and that is in use or was edited.
     SubsetStays "subset_stays" 200,
-    /// A DestinationRule of the service's own takes the place of one that other services share.
     CopiesRule "copies_rule" 200,
     RulesFollow "rules_follow" 200,
     MirrorWrites "mirror_writes" 200,
@@ -383,56 +380,6 @@ impl<'de> Deserialize<'de> for Code {
     fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let key = Cow::<'de, str>::deserialize(from)?;
         Self::by_key(&key).ok_or_else(|| serde::de::Error::custom(format!("unknown code {key}")))
-    }
-}
-
-/// How much a check weighs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Severity {
-    /// Checked and in order.
-    Ok,
-    /// Good to know.
-    Info,
-    /// Refused until the person names the code in `ack`.
-    Acknowledge,
-    /// Refused.
-    Block,
-}
-
-impl Severity {
-    /// `ok`, `info`, `acknowledge` or `block`, as the API writes it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Ok => "ok",
-            Self::Info => "info",
-            Self::Acknowledge => "acknowledge",
-            Self::Block => "block",
-        }
-    }
-}
-
-/// One thing that was checked before a change, or found wrong (or notable) about a service.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Check {
-    pub code: Code,
-    pub severity: Severity,
-    pub args: Args,
-}
-
-/// What a check is called where nothing is being changed.
-pub type Finding = Check;
-
-impl Check {
-    pub fn new(severity: Severity, code: Code) -> Self {
-        Self { code, severity, args: Vec::new() }
-    }
-
-    /// Adds a value to say.
-    #[must_use]
-    pub fn arg(mut self, name: &'static str, value: impl ToString) -> Self {
-        self.args.push((Cow::Borrowed(name), value.to_string()));
-        self
     }
 }
 

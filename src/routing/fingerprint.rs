@@ -59,22 +59,6 @@ pub fn is_of_before(recorded: &str) -> bool {
 /// What callers find when they look the service's subsets up: for the namespaces that find something else than all
 /// others do, and for all others.
 fn lookups(inspected: &Inspected<'_>) -> Option<Value> {
-    found(inspected, Which::AllOfOwn)
-}
-
-/// What callers find for the subsets that routes name.
-pub fn looked_up(inspected: &Inspected<'_>) -> Option<Value> {
-    found(inspected, Which::Named)
-}
-
-/// Which subsets of the service's own rule count; of others those that are named.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Which {
-    AllOfOwn,
-    Named,
-}
-
-fn found(inspected: &Inspected<'_>, which: Which) -> Option<Value> {
     let named = named_subsets(inspected);
     let mut found: BTreeMap<&str, Value> = inspected
         .clients
@@ -83,9 +67,7 @@ fn found(inspected: &Inspected<'_>, which: Which) -> Option<Value> {
         .map(|(client, rules)| {
             (
                 *client,
-                json!(
-                    rules.iter().filter_map(|rule| seen(inspected, rule, &named, which)).collect::<Vec<_>>()
-                ),
+                json!(rules.iter().filter_map(|rule| seen(inspected, rule, &named)).collect::<Vec<_>>()),
             )
         })
         .collect();
@@ -96,8 +78,8 @@ fn found(inspected: &Inspected<'_>, which: Which) -> Option<Value> {
 
 /// What a rule says about the service: all subsets of the service's own rule, of a rule of several services those
 /// that this one's routes name.
-fn seen(inspected: &Inspected<'_>, rule: &Merged<'_>, named: &BTreeSet<&str>, which: Which) -> Option<Value> {
-    let own = which == Which::AllOfOwn && rule.from.iter().any(|at| is_own(inspected, *at));
+fn seen(inspected: &Inspected<'_>, rule: &Merged<'_>, named: &BTreeSet<&str>) -> Option<Value> {
+    let own = rule.from.iter().any(|at| is_own(inspected, *at));
     let mut subsets: BTreeMap<&str, &BTreeMap<Box<str>, Box<str>>> = BTreeMap::new();
     for subset in rule.subsets.iter().filter(|subset| own || named.contains(&*subset.name)) {
         subsets.entry(&subset.name).or_insert(&subset.labels);

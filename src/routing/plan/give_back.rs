@@ -9,9 +9,10 @@ use crate::domain::refusal::{Check, Code, Refusal, Severity};
 use crate::domain::service::Labels;
 use crate::domain::snapshot::Snapshot;
 
-use super::super::read::destination_rule;
+use super::super::read::{Inspected, destination_rule, inspect};
 use super::super::{hosts, json};
 use super::Planner;
+use super::drafts::with_spec;
 use super::switch_back::Then;
 
 impl Planner<'_> {
@@ -99,9 +100,23 @@ fn list_of(spec: &Value) -> &[Value] {
     spec["subsets"].as_array().map_or(&[], Vec::as_slice)
 }
 
-/// True when some route or mirror of the snapshot names a subset of this host.
-pub fn names_a_subset(snapshot: &Snapshot, host: &str) -> bool {
-    names_subset(snapshot, host, |_| true)
+/// True when callers would find something else for a subset that some route or mirror names if a rule were gone.
+pub fn decides(snapshot: &Snapshot, at: &ObjectRef, host: &str) -> bool {
+    let without = with_spec(snapshot, at, None);
+    let (with, without) = (inspect(snapshot), inspect(&without));
+    let rule = snapshot.destination_rules.iter().find(|held| held.object.at(at.kind) == *at);
+    let all = rule.into_iter().flat_map(|held| &held.object.spec.subsets);
+    let named: Vec<&Subset> =
+        all.filter(|subset| names_subset(snapshot, host, |name| name == &*subset.name)).collect();
+    let labels = |inspected: &Inspected<'_>, client: &str, name: &str| {
+        let at = inspected.clients.iter().position(|other| *other == client);
+        let rules = at.and_then(|at| inspected.effective.get(at)).into_iter().flatten();
+        rules.map(|rule| rule.subset(name).map(|subset| subset.labels.clone())).collect::<Vec<_>>()
+    };
+    let moved = |client: &str, subset: &Subset| {
+        labels(&with, client, &subset.name) != labels(&without, client, &subset.name)
+    };
+    with.clients.iter().any(|client| named.iter().any(|subset| moved(client, subset)))
 }
 
 /// True when some route or mirror of the snapshot names such a subset of this host.

@@ -14,13 +14,11 @@ use crate::domain::refusal::{Check, Code, Refusal, Severity};
 use crate::domain::routing::{Dest, Fixed, RouteKind};
 use crate::domain::snapshot::Snapshot;
 
-use super::super::fingerprint::looked_up;
 use super::super::read::{Inspected, inspect, scope};
 use super::super::{hosts, json};
 use super::Planner;
 use super::arrange::{Item, arrange};
-use super::drafts::with_spec;
-use super::give_back::names_a_subset;
+use super::give_back::decides;
 use super::mirror;
 
 /// What is known of the revision.
@@ -83,7 +81,7 @@ impl Planner<'_> {
             .cloned()
             .collect();
         for at in candidates {
-            let needed = names_a_subset(&after, &self.before.host) && decides(&after, &at);
+            let needed = decides(&after, &at, &self.before.host);
             if may_delete && self.is_only_ours(&at) && !needed {
                 self.drafts.remove(self.snapshot, &at)?;
             } else if self.made_here(&at) {
@@ -455,13 +453,6 @@ impl Planner<'_> {
         }
         Ok(())
     }
-}
-
-/// True when callers would find something else for the subsets that routes name if a DestinationRule were gone.
-fn decides(snapshot: &Snapshot, at: &ObjectRef) -> bool {
-    let without = with_spec(snapshot, at, None);
-    let (with, without) = (inspect(snapshot), inspect(&without));
-    looked_up(&with) != looked_up(&without)
 }
 
 fn list_of(spec: &Value, kind: RouteKind) -> &[Value] {

@@ -29,7 +29,7 @@ async fn a_subset_without_pods_comes_back_once_it_is_accepted() {
     });
     noticed(&house, 1).await;
     let then = house.api.get("VirtualService", "bookinfo", "reviews").unwrap()["spec"].clone();
-    house.change(weights(&[("v1", 45), ("v2", 55)]), &reviews, &["big_jump"]).await.unwrap();
+    house.change(weights(&[("v1", 45), ("v2", 55)]), &reviews, &["big_jump", "few_pods"]).await.unwrap();
     let refused = house.change(Wish::SwitchBack(1), &reviews, &[]).await.unwrap_err();
     assert_eq!(refused.refusal.code, Code::RestoresFailing);
     let preview = house.services.preview(&anna(), &reviews, &Wish::SwitchBack(1), &[]).await.unwrap();
@@ -53,8 +53,8 @@ async fn a_rule_that_was_there_loses_the_subsets_that_sluice_added() {
     house.edit_outside("DestinationRule", "bookinfo", "reviews", |object| object["spec"] = spec.clone());
     noticed(&house, 1).await;
     let start = house.services.overview(&anna(), &reviews, 60).await.unwrap().revision;
-    house.change(weights(&[("v1", 45), ("v2", 55)]), &reviews, &["big_jump"]).await.unwrap();
-    house.change(weights(&[("v1", 45), ("v3", 55)]), &reviews, &["big_jump"]).await.unwrap();
+    house.change(weights(&[("v1", 45), ("v2", 55)]), &reviews, &["big_jump", "few_pods"]).await.unwrap();
+    house.change(weights(&[("v1", 45), ("v3", 55)]), &reviews, &["big_jump", "few_pods"]).await.unwrap();
     let rule = || house.api.get("DestinationRule", "bookinfo", "reviews").unwrap()["spec"].clone();
     assert_eq!(rule()["subsets"].as_array().unwrap().len(), 3);
     house.change(Wish::SwitchBack(start), &reviews, &[]).await.unwrap();
