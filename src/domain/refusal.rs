@@ -41,7 +41,6 @@ codes! {
     BadJson "bad_json" 400,
     BadHost "bad_host" 400,
     BodyTooLarge "body_too_large" 413,
-    /// The body came too slowly, or ended early.
     BodyIncomplete "body_incomplete" 408,
     MediaType "unsupported_media_type" 415,
     BadQuery "bad_query" 400,
@@ -50,7 +49,6 @@ codes! {
     PreconditionRequired "precondition_required" 428,
     BadIfMatch "bad_if_match" 400,
     BadIdempotencyKey "bad_idempotency_key" 400,
-    /// The same key came with another request before.
     IdempotencyMismatch "idempotency_mismatch" 422,
 
     // Who asks.
@@ -88,7 +86,6 @@ codes! {
     WeightType "weight_type" 422,
     DuplicateVersion "duplicate_version" 422,
     Sum "sum" 422,
-    /// The same code as `Sum`, said as what is missing.
     SumMissing "sum" 422,
     ReasonRequired "reason_required" 422,
     ReasonTooLong "reason_too_long" 422,
@@ -137,7 +134,6 @@ codes! {
     NoHttp "no_http" 422,
     /// Every port that could be routed is encrypted by the callers.
     TlsPort "tls_port" 422,
-    /// UDP or SCTP.
     UdpPort "udp_port" 422,
     ForeignDestination "foreign_destination" 422,
     Malformed "malformed_object" 422,
@@ -155,7 +151,6 @@ codes! {
     TemplateForbidden "template_forbidden" 403,
     /// A release moves this service's traffic: nobody else does meanwhile.
     ReleaseOwnsService "release_owns_service" 409,
-    /// The command is not one for the phase that the release is in.
     ReleaseIllegal "release_illegal" 409,
     ReleaseStale "release_stale" 412,
     DraftStale "draft_stale" 412,
@@ -166,7 +161,6 @@ codes! {
     StepsFall "steps_fall" 422,
     StepsEnd "steps_end" 422,
     StrategyStep "strategy_step" 422,
-    /// Blue-green moves everything at once.
     BlueGreenShare "blue_green_share" 422,
     NoMirrorStep "no_mirror_step" 422,
     NoRulesStep "no_rules_step" 422,
@@ -180,15 +174,12 @@ codes! {
     WorkloadTaken "workload_taken" 422,
     NoWorkload "no_workload" 422,
     NotStateful "not_stateful" 422,
-    /// A third version has a share: a release moves between two.
     ThirdVersion "third_version" 422,
-    /// The first step gives the candidate less than it has.
     StepBelowNow "step_below_now" 422,
     /// A StatefulSet whose pods are replaced only when somebody deletes them.
     OnDelete "on_delete" 422,
     /// The workload is not as the release left it: there is no safe way back.
     WorkloadChanged "workload_changed" 409,
-    /// The version that would be gone back to is not there any more.
     StableGone "stable_gone" 409,
     StableLost "stable_lost" 409,
     AnalysisMissing "analysis_missing" 422,
@@ -203,11 +194,8 @@ codes! {
     PromqlTimeout "promql_timeout" 422,
     PromqlForbidden "promql_forbidden" 403,
     ConfirmMismatch "confirm_mismatch" 422,
-    /// Retire or delete: the version still has traffic.
     StillServing "still_serving" 409,
-    /// It still answered requests a moment ago.
     StillAnswers "still_answers" 422,
-    /// A person goes on although the analysis says no.
     AnalysisFailed "analysis_failed" 422,
     SecondPerson "second_person" 403,
     WorkloadConflict "workload_conflict" 409,
@@ -217,9 +205,7 @@ codes! {
     PodsScaled "pods_scaled" 409,
     ImageTag "image_tag" 200,
     LimitBelowNow "limit_below_now" 200,
-    /// A step is judged later than its window says: few requests reach the new version.
     LowRate "low_rate" 200,
-    /// A step that pauses itself before enough requests can have reached the new version.
     NeverEnough "never_enough" 200,
     NoMesh "no_mesh" 200,
 
@@ -300,11 +286,9 @@ codes! {
     ClusterTimeout "cluster_timeout" 503,
     ClusterBusy "cluster_busy" 503,
     ClusterForbids "cluster_forbids" 503,
-    /// 401 for Sluice itself.
     ClusterUnauthenticated "cluster_unauthenticated" 503,
     /// A credential plugin failed, or a file with credentials cannot be read.
     ClusterCredentials "cluster_credentials" 503,
-    /// The API server's certificate.
     ClusterUntrusted "cluster_untrusted" 503,
     ClusterRefused "cluster_refused" 422,
     Conflict "conflict" 409,
