@@ -164,6 +164,11 @@ impl Row {
         (self.op, self.value) = (one.op.as_str().to_owned(), one.value.clone());
     }
 
+    /// Its key, where that can be one.
+    fn number(&self) -> Option<u32> {
+        self.key.parse().ok().filter(|n| *n < 1_000_000)
+    }
+
     /// True while nothing says what the new version gets.
     pub fn is_empty(&self) -> bool {
         match self.kind.as_str() {
@@ -381,13 +386,17 @@ impl Fields {
         out
     }
 
+    /// The key of the next row that is added.
+    pub fn next_key(&self) -> u32 {
+        self.rows.iter().filter_map(Row::number).max().map_or(0, |n| n + 1)
+    }
+
     /// Gives every row a key that no other has.
     pub fn name_rows(&mut self) {
-        let number = |row: &Row| row.key.parse::<u32>().ok().filter(|n| *n < 1_000_000);
-        let mut next = self.rows.iter().filter_map(number).max().map_or(0, |n| n + 1);
+        let mut next = self.next_key();
         let mut used = std::collections::BTreeSet::new();
         for row in &mut self.rows {
-            let known = number(row).filter(|n| used.insert(*n));
+            let known = row.number().filter(|n| used.insert(*n));
             let key = known.unwrap_or_else(|| {
                 let fresh = next;
                 next += 1;
