@@ -129,20 +129,20 @@ mod tests {
     #[test]
     fn rules_are_new_changed_gone_or_moved() {
         let (a, b) = (rule(Some("a"), "ann", "v1"), rule(Some("b"), "bob", "v1"));
-        let changes = |before: &[Rule], after: &[Rule]| RuleChanges::between(before, after);
-        assert_eq!(changes(&[a.clone(), b.clone()], &[a.clone(), b.clone()]), None);
-        let new = changes(std::slice::from_ref(&a), &[a.clone(), b.clone()]).expect("one is new");
+        let between = |before: &[Rule], after: &[Rule]| RuleChanges::between(before, after);
+        assert_eq!(between(&[a.clone(), b.clone()], &[a.clone(), b.clone()]), None);
+        let new = between(std::slice::from_ref(&a), &[a.clone(), b.clone()]).expect("one is new");
         assert_eq!((new.added.len(), new.count(), new.moved), (1, 1, false));
-        let gone = changes(&[a.clone(), b.clone()], std::slice::from_ref(&b)).expect("one is gone");
+        let gone = between(&[a.clone(), b.clone()], std::slice::from_ref(&b)).expect("one is gone");
         assert_eq!((gone.removed, gone.moved), (vec![a.clone()], false));
-        let moved = changes(&[a.clone(), b.clone()], &[b.clone(), a.clone()]).expect("another order");
+        let moved = between(&[a.clone(), b.clone()], &[b.clone(), a.clone()]).expect("another order");
         assert_eq!((moved.count(), moved.moved), (0, true));
         let other = rule(Some("a"), "ann", "v2");
-        let changed = changes(std::slice::from_ref(&a), std::slice::from_ref(&other)).expect("it changed");
+        let changed = between(std::slice::from_ref(&a), std::slice::from_ref(&other)).expect("it changed");
         assert_eq!(changed.changed, [(a.clone(), other)]);
         // A name makes another route of the same rule.
         let named = Rule { id: Some("named".into()), name: Some("named".to_owned()), ..a.clone() };
-        assert_eq!(changes(&[a], &[named]).expect("it changed").changed.len(), 1);
+        assert_eq!(between(&[a], &[named]).expect("it changed").changed.len(), 1);
     }
 
     #[test]

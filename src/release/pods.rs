@@ -110,17 +110,14 @@ impl Machine<'_> {
         // The version that gets more comes first.
         let mut off: Vec<_> = sides.into_iter().filter(|(_, now, left)| now != left).collect();
         off.sort_by_key(|(_, now, left)| now > left);
-        match off.first() {
-            Some((side, _, replicas)) => {
-                self.act(ActionKind::Scale { side: *side, replicas: *replicas });
-                false
-            }
-            None => {
-                self.out.state.reassert = false;
-                self.out.state.pods_now = None;
-                self.note(Happened::Reasserted);
-                true
-            }
+        if let Some((side, _, replicas)) = off.first() {
+            self.act(ActionKind::Scale { side: *side, replicas: *replicas });
+            false
+        } else {
+            self.out.state.reassert = false;
+            self.out.state.pods_now = None;
+            self.note(Happened::Reasserted);
+            true
         }
     }
 }

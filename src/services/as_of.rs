@@ -47,7 +47,7 @@ impl Services {
             let hidden = objects.iter().any(|(_, spec)| spec.is_none());
             let mut rules = then.rules;
             if hidden {
-                rules.iter_mut().for_each(|rule| rule.hide());
+                rules.iter_mut().for_each(super::super::domain::routing::Rule::hide);
             }
             (rules, then.mirror)
         });

@@ -32,18 +32,15 @@ impl Services {
         let mut out = Vec::new();
         for (object, spec) in now.iter().filter(|(object, _)| plan.edits().any(|edit| edit.object == *object))
         {
-            let fields = match &recorded {
-                Some(recorded) => {
-                    let was = recorded.iter().find(|(other, _)| other == object).map(|(_, spec)| spec);
-                    was.map(|was| changed_fields(was, spec)).unwrap_or_default()
-                }
-                None => {
-                    let of = |list: &[(ObjectRef, i64)]| {
-                        list.iter().find(|(other, _)| other == object).map(|(_, generation)| *generation)
-                    };
-                    let edited = of(&seen).is_some_and(|seen| of(&standing).is_some_and(|now| now != seen));
-                    if edited { vec!["/spec".to_owned()] } else { Vec::new() }
-                }
+            let fields = if let Some(recorded) = &recorded {
+                let was = recorded.iter().find(|(other, _)| other == object).map(|(_, spec)| spec);
+                was.map(|was| changed_fields(was, spec)).unwrap_or_default()
+            } else {
+                let of = |list: &[(ObjectRef, i64)]| {
+                    list.iter().find(|(other, _)| other == object).map(|(_, generation)| *generation)
+                };
+                let edited = of(&seen).is_some_and(|seen| of(&standing).is_some_and(|now| now != seen));
+                if edited { vec!["/spec".to_owned()] } else { Vec::new() }
             };
             if fields.is_empty() {
                 continue;

@@ -40,7 +40,7 @@ impl Services {
         match self.inner.store.slots().await {
             Ok(all) => all.into_iter().for_each(|(at, slots)| self.inner.slots.book.put(at, slots)),
             Err(error) => {
-                tracing::warn!(%error, "the colours of versions cannot be read: they are given again")
+                tracing::warn!(%error, "the colours of versions cannot be read: they are given again");
             }
         }
     }

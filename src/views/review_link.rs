@@ -22,9 +22,8 @@ pub fn link(item: &Overview, typed: &Typed) -> Option<String> {
         address = address.with("rules", serde_json::to_string(rules).unwrap_or_default());
     }
     match typed.mirror.as_deref() {
-        None | Some("-") => {}
         Some("") if item.routing.mirror.is_some() => address = address.with("no_mirror", 1),
-        Some("") => {}
+        None | Some("-" | "") => {}
         Some(version) => {
             let percent = typed.mirror_percent.as_deref().unwrap_or_default();
             address = address.with("mirror", version).with("mirror_pct", percent);

@@ -70,23 +70,23 @@ fn condition(lang: Lang, condition: &Condition) -> String {
 }
 
 /// One line for each rule that is new, changed or gone, then what became of their order.
-pub fn changes(lang: Lang, changes: &RuleChanges) -> Vec<String> {
+pub fn changes(lang: Lang, all: &RuleChanges) -> Vec<String> {
     let said = |key: &str, one: &Rule| lang.t(key).with("rule", rule(lang, one)).to_string();
-    let added = changes.added.iter().map(|one| said("line.new", one));
-    let changed = changes.changed.iter().map(|(old, new)| {
+    let added = all.added.iter().map(|one| said("line.new", one));
+    let changed = all.changed.iter().map(|(old, new)| {
         let (old, new) = (rule(lang, old), rule(lang, new));
         if old == new {
             return lang.t("line.changed").with("rule", new).into();
         }
         lang.t("line.was").with("rule", new).with("old", old).into()
     });
-    let removed = changes.removed.iter().map(|one| said("line.removed", one));
+    let removed = all.removed.iter().map(|one| said("line.removed", one));
     let mut lines: Vec<String> = added.chain(changed).chain(removed).take(LISTED).collect();
-    let more = changes.count() - lines.len();
+    let more = all.count() - lines.len();
     if more > 0 {
         lines.push(lang.count("line.more", more).into());
     }
-    if changes.moved {
+    if all.moved {
         lines.push(lang.t("line.moved").into());
     }
     lines

@@ -42,6 +42,7 @@ struct Collector<'c, 'a> {
 }
 
 /// One route as it is found: where it is, and what about it depends on the way to it.
+#[expect(clippy::struct_excessive_bools, reason = "each says something else of the same conditions")]
 struct Found<'s> {
     vs: usize,
     root: usize,

@@ -102,7 +102,10 @@ impl Plan {
     }
 }
 
-fn what(creates: &[String], changes: &[String], deletes: &[String]) -> Vec<(&'static str, Vec<String>)> {
+/// Lists of objects, each with the word for what becomes of them.
+type What = Vec<(&'static str, Vec<String>)>;
+
+fn what(creates: &[String], changes: &[String], deletes: &[String]) -> What {
     let lists = [("creates", creates), ("changes", changes), ("deletes", deletes)];
     lists.into_iter().filter(|(_, list)| !list.is_empty()).map(|(word, list)| (word, list.to_vec())).collect()
 }
@@ -111,7 +114,7 @@ fn what(creates: &[String], changes: &[String], deletes: &[String]) -> Vec<(&'st
 fn writes(lang: Lang, planned: &Planned) -> Vec<Writes> {
     let steps = planned.spec.as_ref().map(|spec| spec.steps.as_slice()).unwrap_or_default();
     let objects = &planned.objects;
-    let mut runs: Vec<(Option<(usize, usize)>, Vec<(&'static str, Vec<String>)>)> = Vec::new();
+    let mut runs: Vec<(Option<(usize, usize)>, What)> = Vec::new();
     for one in &objects.steps {
         let what = what(&one.creates, &one.changes, &one.deletes);
         let number = one.step.map(|at| position(steps, at).0);

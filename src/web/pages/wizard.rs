@@ -298,9 +298,8 @@ impl Desk {
         value["service"] = serde_json::json!({"namespace": "a", "name": "a"});
         value["stable"] = "a".into();
         value["candidate"] = serde_json::json!({"from": "adopt", "version": "b"});
-        let spec = match serde_json::from_value::<Spec>(value.clone()) {
-            Ok(spec) => spec,
-            Err(_) => return validate::read(&value).err().unwrap_or_default(),
+        let Ok(spec) = serde_json::from_value::<Spec>(value.clone()) else {
+            return validate::read(&value).err().unwrap_or_default();
         };
         let template = OwnTemplate {
             name: fields.template_name.clone(),

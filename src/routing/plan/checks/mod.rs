@@ -325,7 +325,7 @@ impl Judge<'_, '_> {
                 continue;
             }
             let lost = route.targets.iter().filter(|target| target.percent > 0);
-            out.extend(lost.filter_map(|target| lost_finding(&self.after, Severity::Block, route, target)));
+            out.extend(lost.filter_map(|target| lost_finding(self.after, Severity::Block, route, target)));
             out.extend(answered(route, Severity::Acknowledge));
         }
         if !self.effect.kept.is_empty() {
