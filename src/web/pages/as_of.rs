@@ -13,6 +13,7 @@ use crate::web::auth::Who;
 use crate::web::caller::Caller;
 use crate::web::chrome::chrome;
 use crate::web::error::Failure;
+use crate::web::events::topic::Topic;
 use crate::web::respond;
 use crate::web::site::App;
 
@@ -33,7 +34,7 @@ pub async fn show(
         let found = form_urlencoded::parse(query.as_bytes()).find(|(key, _)| key == name);
         found.map(|(_, value)| value.trim().chars().take(200).collect::<String>()).unwrap_or_default()
     };
-    let chrome = chrome(&app, &caller, Some(&who), Nav::Audit, "notices");
+    let chrome = chrome(&app, &caller, Some(&who), Nav::Audit, &Topic::Notices.to_string());
     let now = AsOfFields::of(&chrome, "", chrome.now_ms);
     let mut fields = AsOfFields { service: of("service"), date: of("date"), time: of("time") };
     let asked = !fields.service.is_empty();

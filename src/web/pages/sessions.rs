@@ -11,6 +11,7 @@ use crate::web::auth::{Who, go_with, session};
 use crate::web::caller::Caller;
 use crate::web::chrome::chrome;
 use crate::web::error::Failure;
+use crate::web::events::topic::Topic;
 use crate::web::respond;
 use crate::web::site::App;
 
@@ -26,7 +27,7 @@ pub async fn list(
 ) -> Result<Response, Failure> {
     let (owners, cursor) = (owners(&mut query)?, query.take("cursor"));
     let page = app.services.sessions(&who.actor, &owners, cursor.as_deref(), ROWS).await?;
-    let chrome = chrome(&app, &caller, Some(&who), Nav::Nowhere, "notices");
+    let chrome = chrome(&app, &caller, Some(&who), Nav::Nowhere, &Topic::Notices.to_string());
     Ok(respond::html(&SessionsPage::of(chrome, &owners, &page, who.session.as_deref())))
 }
 
