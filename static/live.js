@@ -19,8 +19,12 @@
   for (const name of ['pointerup', 'pointercancel', 'dragend']) addEventListener(name, letGo, true);
   addEventListener('blur', letGo); // of the window: it never hears of a button that is let go elsewhere
 
+  // A bar of buttons is never older than the state: it comes even while it has the focus, which moves to the same button.
+  const isBar = el => 'bar' in el.dataset;
+  const used = el => el.contains(document.activeElement) && (!isBar(el) || el.querySelector('.htmx-request'));
+
   /** While somebody edits or presses, nothing comes or goes above: what they look at would move. */
-  const mustWait = el => el.contains(document.activeElement) || el.contains(pressed) || 'waits' in el.dataset && (sluice.dirty() || typing() || $('dialog[open]'));
+  const mustWait = el => used(el) || el.contains(pressed) || 'waits' in el.dataset && (sluice.dirty() || typing() || $('dialog[open]'));
 
   function put(id, html) {
     const old = document.getElementById(id);
@@ -31,11 +35,23 @@
     const fresh = holder.content.firstElementChild;
     if (!fresh || fresh.id !== id || hasField(fresh)) return;
     if (fresh.dataset.barred !== old.dataset.barred) return follow(); // all levers of the page come or go
-    const room = old.offsetHeight;
+    const ends = fresh.dataset.ended !== old.dataset.ended;
+    if (ends && $('dialog[open]')) { deferred.set(id, html); return; } // an open question is not closed by it
+    const room = old.offsetHeight, focused = old.contains(document.activeElement) && document.activeElement;
+    const open = old.querySelector('details[open]');
     old.replaceWith(fresh);
+    if (open && fresh.querySelector('details')) fresh.querySelector('details').open = true;
+    if (focused) heir(fresh, focused.id).focus({ preventScroll: true });
+    if (ends) follow().then(done => { if (!done) fresh.dataset.ended = old.dataset.ended; }); // cards come or go: once, whole
     if ('holds' in fresh.dataset) hold(fresh, room);
     htmx.process(fresh);
     fresh.dispatchEvent(new Event('sluice:live', { bubbles: true }));
+  }
+
+  /** The button of a bar that takes the focus: the one with the same id, else the first that is shown. */
+  function heir(bar, id) {
+    const all = [...bar?.querySelectorAll('a[href], button, summary') ?? []].filter(el => el.offsetParent);
+    return all.find(el => el.id === id) || all[0] || $('#main');
   }
 
   /** Keeps the room that a list above others has: what does not fit waits until somebody asks for it. */
@@ -52,14 +68,14 @@
 
   /** Takes this page as it is now, when nothing on it was edited. */
   async function follow() {
-    const before = newer.take(), at = newer.focus();
+    const before = newer.take(), at = newer.focus(), bar = document.activeElement.closest('[data-bar]')?.id;
     const answer = await fetch(location.pathname + location.search, { headers: { Accept: 'text/html' } }).catch(() => null);
     const text = answer?.ok && await answer.text();
     await newer.still();
     if (!text || sluice.dirty() || sluice.sending) return false;
     const focused = newer.focus() || at;
     const adopted = sluice.adopt(text, undefined, undefined, before);
-    if (adopted && focused && !focused.el.isConnected) newer.refocus(focused);
+    if (adopted && focused && !focused.el.isConnected && !newer.refocus(focused) && bar) heir(document.getElementById(bar), '').focus({ preventScroll: true });
     return adopted;
   }
 
@@ -149,6 +165,21 @@
     for (const [id, html] of [...deferred]) { deferred.delete(id); put(id, html); }
   }
   document.addEventListener('focusout', () => setTimeout(flush));
+  // A dialog that closes gives the focus back to what opened it, which may have been replaced in the meantime.
+  let opener = null;
+  document.addEventListener('click', event => {
+    const el = event.target.closest?.('[data-bar] [hx-target="#dialog"]');
+    if (el) opener = { id: el.id, bar: el.closest('[data-bar]').id };
+  }, true);
+  document.addEventListener('close', event => {
+    if (event.target.id !== 'dialog') return;
+    const from = opener;
+    opener = null;
+    setTimeout(() => {
+      if (from && document.activeElement === document.body && !$('dialog[open]')) heir(document.getElementById(from.bar), from.id).focus({ preventScroll: true });
+      flush();
+    });
+  }, true);
   document.addEventListener('click', event => {
     if (event.target.closest('[data-retry]')) open();
     if (event.target.closest('[data-more]')) {

@@ -102,6 +102,8 @@ pub struct Head {
     pub started: Option<Moment>,
     pub by: String,
     pub reason: String,
+    /// An open page fetches itself once when this changes: other cards are shown after the end.
+    pub ended: bool,
 }
 
 impl HtmlSafe for Head {}
@@ -215,6 +217,7 @@ impl Head {
             started: release.started_ms.map(|at| clock.moment(at, now_ms)),
             by: release.state.started_by.clone().unwrap_or_else(|| release.by.clone()),
             reason: release.reason.clone(),
+            ended: release.state.phase.is_final(),
         }
     }
 }

@@ -337,8 +337,11 @@ impl Line {
     async fn show_own(&mut self, id: ReleaseId) {
         let Ok(detail) = self.app.services.release(&self.who.actor, id).await else { return };
         let chrome = chrome(&self.app, &self.caller, Some(&self.who), Nav::Nowhere, "");
-        for (id, html) in live::release_own(&chrome, &detail) {
-            self.queue.push(event("frag", &json!({"id": id, "html": html})));
+        for part in live::release_own(&chrome, &detail) {
+            let Update::Frag { id, event, hash, .. } = frag(None, part) else { continue };
+            if self.has.insert(id, hash) != Some(hash) {
+                self.queue.push(event);
+            }
         }
     }
 

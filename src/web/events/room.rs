@@ -312,7 +312,8 @@ async fn release(app: &App, chrome: &Chrome, id: ReleaseId, news: &News, out: &m
     for part in live::release_shared(chrome, &detail) {
         out.push(frag(Some(&at), part));
     }
-    if told {
+    // After the end the page still says whether the old version is asked.
+    if told || news.figures && detail.release.state.phase.is_final() {
         out.push(Update::Release { service: at, id });
     }
 }
