@@ -28,7 +28,7 @@ mod validate;
 
 pub use fingerprint::is_of_before;
 pub use plan::checks;
-pub use plan::{applied, plan};
+pub use plan::{applied, plan, recorded};
 
 /// What counts as a big step, an unhealthy version and so on; from the configuration.
 #[derive(Clone, Debug, PartialEq)]

@@ -7,6 +7,7 @@ use crate::domain::plan::Effect;
 use crate::domain::refusal::Refusal;
 use crate::domain::release::{Phase, ReleaseId};
 use crate::domain::routing::Weights;
+use crate::domain::snapshot::Snapshot;
 use crate::routing::{self, ChangeStamp};
 use crate::store::{ReleaseFilter, RevisionOf};
 
@@ -31,6 +32,7 @@ impl Services {
         let mut known: Option<(ReleaseId, bool)> = None;
         let mut later: Option<ReleaseId> = None;
         let mut refused = None;
+        let mut whole = None;
         let mut tried = 0;
         // Revision 0 has no entry of its own: it is what the first change found.
         let origin = RevisionOf { revision: 0, release: None };
@@ -54,18 +56,38 @@ impl Services {
             if tried > TRIED {
                 break;
             }
-            match self.effect_of_restoring(item, revision).await? {
+            let present = match &whole {
+                Some(present) => present,
+                None => whole.insert(self.whole_of(item).await?),
+            };
+            match self.effect_of_restoring(at, present, revision).await? {
                 Some(Ok(effect)) if effect.is_nothing() => {}
                 Some(Ok(effect)) => return Ok(Some(Back { revision, effect })),
-                // The dialog says why it is not possible.
-                Some(Err(_)) if refused.is_none() => refused = Some(revision),
-                Some(Err(_)) | None => {}
+                Some(Err(refusal)) => {
+                    tracing::debug!(service = %at, revision, %refusal, "cannot be restored");
+                    if refused.is_none() {
+                        let after = self.weights_at(at, revision).await?.unwrap_or_default();
+                        let before = item.routing.declared().unwrap_or_default();
+                        let effect = Effect { before, after, ..Effect::default() };
+                        // The dialog says why it is not possible; what has these shares already is no way back.
+                        refused = (!effect.is_nothing()).then_some(Back { revision, effect });
+                    }
+                }
+                None => {}
             }
         }
-        let Some(revision) = refused else { return Ok(None) };
-        let after = self.weights_at(at, revision).await?.unwrap_or_default();
-        let before = item.routing.declared().unwrap_or_default();
-        Ok(Some(Back { revision, effect: Effect { before, after, ..Effect::default() } }))
+        Ok(refused)
+    }
+
+    /// The service with its routing objects whole, as a plan needs them: the watch cache does not keep them. As they
+    /// were recorded at its revision; read freshly where they were not.
+    async fn whole_of(&self, item: &Overview) -> Result<Snapshot, Refusal> {
+        let specs = self.inner.store.specs_at(item.at(), item.revision).await.map_err(unavailable)?;
+        let whole = specs.and_then(|specs| routing::recorded(&item.snapshot, &item.routing.objects, &specs));
+        match whole {
+            Some(whole) => Ok(whole),
+            None => Ok(self.look(item.at(), false).await?.snapshot),
+        }
     }
 
     /// The version that had the traffic before this course of changes began, while it has any of it: it keeps its
@@ -100,16 +122,17 @@ impl Services {
     /// What restoring a revision would do to a service as it was read; `None` = the history does not hold it.
     async fn effect_of_restoring(
         &self,
-        item: &Overview,
+        at: &ServiceRef,
+        present: &Snapshot,
         revision: Revision,
     ) -> Result<Option<Result<Effect, Refusal>>, Refusal> {
-        let specs = self.inner.store.specs_at(item.at(), revision).await.map_err(unavailable)?;
+        let specs = self.inner.store.specs_at(at, revision).await.map_err(unavailable)?;
         let Some(specs) = specs else { return Ok(None) };
         // Whether a version is gone decides if it is possible; which subsets go does not.
-        let weights = self.weights_at(item.at(), revision).await?;
+        let weights = self.weights_at(at, revision).await?;
         let command = Command::SwitchBack { revision, specs, weights, added: Vec::new() };
         let stamp = ChangeStamp { change: String::new(), revision: None, actor: String::new() };
-        let planned = routing::plan(&command, &item.snapshot, &self.inner.settings.policy, &stamp);
+        let planned = routing::plan(&command, present, &self.inner.settings.policy, &stamp);
         Ok(Some(planned.map(|planned| planned.effect)))
     }
 

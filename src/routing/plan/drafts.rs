@@ -139,6 +139,21 @@ pub fn with_spec(snapshot: &Snapshot, at: &ObjectRef, spec: Option<&Value>) -> S
     other
 }
 
+/// A snapshot made from the watch cache with the specs that the history recorded of these objects: enough for a plan
+/// that only says its effect. `None` where the spec of one of them is not recorded.
+pub fn recorded(
+    snapshot: &Snapshot,
+    objects: &[ObjectRef],
+    specs: &[(ObjectRef, Value)],
+) -> Option<Snapshot> {
+    let mut whole = snapshot.clone();
+    for at in objects {
+        let (_, spec) = specs.iter().find(|(object, _)| object == at)?;
+        place(&mut whole, at, Some(serde_json::json!({ "spec": spec })));
+    }
+    Some(whole)
+}
+
 /// Puts an object into the snapshot, or takes it out.
 fn place(snapshot: &mut Snapshot, at: &ObjectRef, json: Option<Value>) {
     match (at.kind, json.map(Arc::new)) {
