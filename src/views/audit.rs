@@ -109,6 +109,8 @@ pub struct HistoryRow {
     pub when: Moment,
     pub href: String,
     pub who: String,
+    /// What Sluice did by itself in somebody's name says so.
+    pub channel: Option<String>,
     pub what: String,
     pub change: String,
     pub result: Chip,
@@ -447,6 +449,7 @@ impl HistoryRow {
             when: chrome.moment(entry.intent.at_ms),
             href: format!("/audit/{}", entry.id),
             who: who(lang, entry),
+            channel: (entry.intent.channel == Channel::Automatic).then(|| channel(lang, entry)),
             what: what(lang, entry),
             change: change(lang, entry),
             result: result(lang, entry),
