@@ -66,8 +66,8 @@ pub fn answered(route: &Route, severity: Severity) -> Option<Finding> {
 pub fn scope(inspected: &Inspected<'_>, out: &mut Vec<Finding>) {
     let Some((scope, at)) = inspected.routing.scope.as_ref().zip(inspected.default) else { return };
     let object = &inspected.route(at).object;
-    let named =
-        |names: &[String]| names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+    // Plain names: an argument is text, and marks in it would be shown as they are.
+    let named = |names: &[String]| names.join(", ");
     let gateways: Vec<String> = scope.gateways.iter().filter(|gateway| *gateway != "mesh").cloned().collect();
     if inspected.spots[at].place == Place::Gateway {
         let check = found(Severity::Info, Code::SplitOfGateway).arg("list", named(&gateways));

@@ -189,8 +189,8 @@ impl Inspected<'_> {
         let all = self.differing(at);
         let (_, rule) = all.first()?;
         let shown = |client: usize| match self.clients[client] {
-            ANY_OTHER => "`*`".to_owned(),
-            name => format!("`{name}`"),
+            ANY_OTHER => "*".to_owned(),
+            name => name.to_owned(),
         };
         let list: Vec<String> = all.iter().map(|(client, _)| shown(*client)).collect();
         Some(

@@ -12,6 +12,7 @@ use super::extract::{At, Query, bad_query};
 use super::values::{Weights, moment};
 use super::words::{Instant, Name};
 use crate::domain::as_of;
+use crate::domain::refusal::{Code, Refusal};
 use crate::views::lang::Lang;
 use crate::web::auth::Who;
 use crate::web::caller::Caller;
@@ -113,7 +114,7 @@ pub async fn show(
             let at = text.parse::<Timestamp>().map(Timestamp::as_millisecond);
             let at = at.map_err(|_| bad_query("at", "a moment (2026-11-20T14:00:00Z) is expected"))?;
             if at > now_ms {
-                return Err(bad_query("at", "a moment that has passed is expected").into());
+                return Err(Refusal::new(Code::NotYet).field("at").into());
             }
             at
         }

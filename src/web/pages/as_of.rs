@@ -5,7 +5,7 @@ use axum::response::Response;
 use url::form_urlencoded;
 
 use crate::domain::ids::ServiceRef;
-use crate::domain::refusal::Refusal;
+use crate::domain::refusal::{Code, Refusal};
 use crate::views::as_of::{AsOfFields, AsOfPage};
 use crate::views::chrome::Nav;
 use crate::web::api::extract::bad_query;
@@ -63,7 +63,7 @@ fn read(fields: &AsOfFields, caller: &Caller, now_ms: i64) -> Result<(ServiceRef
     let at_ms = caller.clock.read_local(&format!("{}T{}", fields.date, fields.time));
     let at_ms = at_ms.ok_or_else(|| bad_query("time", "a date and a time are expected"))?;
     if at_ms > now_ms {
-        return Err(bad_query("time", "a moment that has passed is expected"));
+        return Err(Refusal::new(Code::NotYet).field("time"));
     }
     Ok((service, at_ms.saturating_add(WITHIN)))
 }

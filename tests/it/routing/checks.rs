@@ -162,6 +162,9 @@ fn callers_and_connections_are_told() {
         args(&three().with(SUBSETS).with(&gateway), &set("v1=90 v2=10"), "callers"),
         "who=mesh, istio-system/gw"
     );
+    let only = ALL_V1.replace("http:", "gateways: [istio-system/gw]\n  http:");
+    let only = three().with(SUBSETS).with(&only);
+    assert_eq!(args(&only, &set("v1=90 v2=10"), "callers_gateway"), "who=istio-system/gw");
     let tcp = three()
         .with(SUBSETS)
         .ports(&[(9000, sluice::domain::service::Protocol::Tcp)])

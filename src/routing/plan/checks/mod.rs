@@ -426,7 +426,9 @@ impl Judge<'_, '_> {
             {
                 out.push(info(Code::PerConnection).arg("protocol", by_connection.kind.as_str()));
             }
-            out.push(info(Code::CallersMesh).arg("who", route.gateways.join(", ")));
+            let mesh = route.gateways.iter().any(|gateway| gateway == "mesh");
+            let code = if mesh { Code::CallersMesh } else { Code::CallersGateway };
+            out.push(info(code).arg("who", route.gateways.join(", ")));
         }
         let after = self.effect.mirror_after.as_ref();
         if let Some(mirror) = after.filter(|_| after != self.effect.mirror_before.as_ref()) {
