@@ -60,6 +60,7 @@ mod tests {
 
     use super::*;
     use crate::domain::refusal::Code;
+    use crate::domain::release::state::ActionKind;
 
     fn entry(from: &str, to: &str, happened: serde_json::Value) -> Entry {
         let mark = json!({"id": 3, "from": from, "to": to, "step": 0, "happened": happened, "stable": "v1", "candidate": "v2"});
@@ -80,7 +81,8 @@ mod tests {
         for (code, ending) in [(Code::StillServing, Ending::Refused), (Code::ClusterTimeout, Ending::Failed)]
         {
             let refusal = serde_json::to_value(Refusal::new(code)).unwrap();
-            let happened = json!([{"what": "not_done", "action": {"kind": "measure"}, "refusal": refusal}]);
+            let action = serde_json::to_value(ActionKind::Measure).unwrap();
+            let happened = json!([{"what": "not_done", "action": action, "refusal": refusal}]);
             let Ok(read) = serde_json::from_value::<Vec<Happened>>(happened.clone()) else {
                 panic!("{happened}")
             };

@@ -135,6 +135,7 @@ fn streams() -> Doors {
 const OPERATIONS: &[(&str, Demand)] = &[
     ("listServices", READ),
     ("getService", BACK_PAGE),
+    ("getServiceAsOf", READ),
     ("getMe", READ),
     ("previewTraffic", READ),
     ("setTraffic", WRITE),

@@ -71,8 +71,11 @@ impl Planner<'_> {
     pub fn subset_as_then(&mut self, then: &Subset, client: usize) -> Result<String, Refusal> {
         let labels: Labels =
             then.labels.iter().map(|(key, value)| ((&**key).into(), (&**value).into())).collect();
-        let now = self.before.namer(client).defined(&then.name).map(|subset| subset.labels == then.labels);
-        if now == Some(true) {
+        // Who sees the rule that defines it is as it was, too.
+        let seen_by = |client: usize| {
+            self.before.namer(client).defined(&then.name).is_some_and(|subset| subset.labels == then.labels)
+        };
+        if seen_by(client) || (0..self.before.clients.len()).any(seen_by) {
             return Ok(then.name.to_string());
         }
         // Without a rule to put it in the name alone comes back, and its requests fail as they would have.

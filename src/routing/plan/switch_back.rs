@@ -246,8 +246,10 @@ impl Planner<'_> {
 
     /// A route that was removed since: as it was, with the subsets of today.
     fn returned(&mut self, old: Value, spot: usize, then: &Inspected<'_>) -> Result<Value, Refusal> {
-        let entries = self.entries_then(&old, spot, then, &[], 0)?;
-        let copies = self.mirror_then(&old, spot, then, 0)?;
+        let home = then.clients.get(then.home(spot));
+        let client = self.before.clients.iter().position(|now| Some(now) == home).unwrap_or(0);
+        let entries = self.entries_then(&old, spot, then, &[], client)?;
+        let copies = self.mirror_then(&old, spot, then, client)?;
         let mut back = old;
         if let Some(map) = back.as_object_mut() {
             if then.route(spot).fixed.is_none() {
@@ -318,7 +320,11 @@ impl Planner<'_> {
     ) -> Result<String, Refusal> {
         let home = then.namer(then.home(spot));
         let wanted = home.selected(subset);
-        let same = self.before.namer(client).selected(subset) == wanted;
+        // Who sees the rule that defines it is as it was, too: the name of then is the name of now.
+        let same = (0..self.before.clients.len()).any(|now| {
+            self.before.namer(now).defined(subset).is_some()
+                && self.before.namer(now).selected(subset) == wanted
+        });
         if heavy
             && matches!(to, Dest::Nobody { .. } | Dest::Missing { .. })
             && let Some(gone) = &self.gone
