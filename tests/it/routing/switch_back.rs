@@ -413,3 +413,35 @@ fn the_copy_of_a_rule_of_several_services_goes_where_that_one_has_what_routes_na
     assert_eq!(back.spec(Kind::VirtualService, "reviews"), then.spec(Kind::VirtualService, "reviews"));
     assert_eq!(back.read().fingerprint, then.read().fingerprint);
 }
+
+#[test]
+fn what_another_namespace_sees_keeps_its_name() {
+    let narrow = "
+kind: DestinationRule
+metadata: {name: reviews}
+spec: {host: reviews, exportTo: [client], subsets: [{name: v1, labels: {version: v1}}]}
+";
+    let own = "
+kind: VirtualService
+metadata: {name: reviews}
+spec:
+  hosts: [reviews]
+  http:
+  - match: [{headers: {x: {exact: '1'}}}]
+    route: [{destination: {host: reviews, subset: twin}, weight: 1}, {destination: {host: reviews, subset: v3}, weight: 1}]
+  - route: [{destination: {host: reviews}}, {destination: {host: reviews, subset: v1}, weight: 10}]
+";
+    let theirs = "
+kind: VirtualService
+metadata: {name: theirs, namespace: client}
+spec:
+  hosts: [reviews.shop.svc.cluster.local]
+  exportTo: ['.']
+  http: [{route: [{destination: {host: reviews.shop.svc.cluster.local, subset: v1}, weight: 84}]}]
+";
+    let world = three().with(narrow).with(own).with(theirs);
+    let there = world.after(&world.plan(&take_over("v1")).unwrap());
+    eprintln!("{}", there.spec(Kind::VirtualService, "theirs"));
+    let here = there.after(&there.plan(&back_to(&world)).unwrap());
+    assert_eq!(here.spec(Kind::VirtualService, "theirs"), world.spec(Kind::VirtualService, "theirs"));
+}
