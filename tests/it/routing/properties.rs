@@ -202,6 +202,10 @@ proptest! {
     fn take_over_and_back_is_where_one_was(world in world(), version in 0..3_usize) {
         let name = world.snapshot.versions[version % world.snapshot.versions.len()].name.clone();
         let Ok(planned) = world.plan(&take_over(name.as_str())) else { return Ok(()) };
+        // What is blocked is never written.
+        if !codes(&planned, Severity::Block).is_empty() {
+            return Ok(());
+        }
         let there = world.after(&planned);
         let back = Command::SwitchBack { revision: 1, specs: saved(&world.snapshot), weights: world.read().declared(), added: Vec::new() };
         let Ok(planned) = there.plan(&back) else { return Ok(()) };
