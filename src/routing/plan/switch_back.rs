@@ -318,6 +318,10 @@ impl Planner<'_> {
         client: usize,
         (then, spot): (&Inspected<'_>, usize),
     ) -> Result<String, Refusal> {
+        // The whole service, or another Service that stands for a version.
+        if subset.is_empty() {
+            return Ok(String::new());
+        }
         let home = then.namer(then.home(spot));
         let wanted = home.selected(subset);
         // Who sees the rule that defines it is as it was, too: the name of then is the name of now.
