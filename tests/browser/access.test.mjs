@@ -106,7 +106,7 @@ test('the API reference shows every operation of releases with a call, and the c
 
 test('46. an empty filter, nothing that needs attention and an empty history each say so, and offer a way on', { timeout: 30_000 }, () => on('/services?q=reviws', async (page) => {
   assert.match(await page.locator('#results').innerText(), /No service matches “reviws”[\s\S]*Did you mean[\s\S]*reviews/);
-  await page.locator('#rows').getByRole('link', { name: 'reviews' }).click();
+  await page.locator('#results').getByRole('link', { name: 'reviews' }).click();
   assert.equal(await page.locator('h1, #rows > tr').count() > 0, true);
   await page.goto(`${app.url}/services?show=attention&ns=weather`);
   assert.match(await page.locator('#results').innerText(), /Nothing needs attention/);
