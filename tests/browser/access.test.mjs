@@ -18,13 +18,13 @@ async function on(at, run, options) {
 }
 
 test('44. what somebody else moves: all figures, no enabled control, and who can help', { timeout: 30_000 }, () => on('/services/shop/checkout', async (page) => {
-  assert.match(await page.locator('#findings').innerText(), /Argo Rollouts moves the traffic of this service[\s\S]*Change the weight there/);
+  assert.match(await page.locator('#findings').innerText(), /Argo Rollouts shifts the traffic of this service[\s\S]*Change the weight there/);
   assert.equal(await page.locator('#t-observed [role=img]').count(), 1);
   assert.match(await page.locator('#weights').innerText(), /2\/2 ready[\s\S]*success[\s\S]*p95/);
   assert.equal(await page.locator('#weights input:not([type=hidden]):enabled, #weights button:enabled, #mv:enabled, #rules-card button:enabled, .head .acts button:enabled').count(), 0);
   const add = page.getByRole('button', { name: 'Add rule' });
   assert.ok(await add.isDisabled(), 'it keeps its place');
-  assert.match(await add.getAttribute('title'), /Argo Rollouts moves the traffic of this service/);
+  assert.match(await add.getAttribute('title'), /Argo Rollouts shifts the traffic of this service/);
   const answer = await api(app.url, 'PUT', '/api/v1/services/shop/checkout/traffic', { weights: { v1: 70, v2: 30 }, reason: 'all the same' }, { 'if-match': '"0"' });
   assert.deepEqual([answer.status, answer.body.code], [409, 'owned_by_controller']);
 }));
@@ -77,7 +77,7 @@ test('45. no answer from Sluice while applying: what was typed is kept and it sa
   await page.route('**/traffic/apply', (route) => route.abort());
   await page.locator('#apply-btn').click();
   await page.locator('.lost').waitFor();
-  assert.match(await page.locator('.lost').innerText(), /No answer from Sluice\.[\s\S]*not known whether the change was applied/);
+  assert.match(await page.locator('.lost').innerText(), /Sluice did not answer\.[\s\S]*not known whether the change was applied/);
   assert.equal(await page.locator('#why').inputValue(), 'just before the train went into the tunnel');
   await page.unroute('**/traffic/apply');
   await page.locator('#apply-btn').click();
@@ -106,7 +106,7 @@ test('the API reference shows every operation of releases with a call, and the c
 
 test('46. an empty filter, nothing that needs attention and an empty history each say so, and offer a way on', { timeout: 30_000 }, () => on('/services?q=reviws', async (page) => {
   assert.match(await page.locator('#results').innerText(), /No service matches “reviws”[\s\S]*Did you mean[\s\S]*reviews/);
-  await page.locator('#rows').getByRole('link', { name: 'reviews' }).click();
+  await page.locator('#results').getByRole('link', { name: 'reviews' }).click();
   assert.equal(await page.locator('h1, #rows > tr').count() > 0, true);
   await page.goto(`${app.url}/services?show=attention&ns=weather`);
   assert.match(await page.locator('#results').innerText(), /Nothing needs attention/);

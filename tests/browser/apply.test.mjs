@@ -63,7 +63,7 @@ test('17. the second to apply gets 409 and the panel with three bars, and nothin
   assert.ok([409, 412].includes((await answer).status()), `${(await answer).status()}`);
   await page.locator('#conflict [role=alert]').waitFor();
   assert.equal((await bars(page)).length, 3);
-  assert.match(await page.locator('#conflict').innerText(), /demo changed ratings while you were editing\. Nothing of yours was written\.[\s\S]*You saw[\s\S]*Now[\s\S]*Yours/);
+  assert.match(await page.locator('#conflict').innerText(), /demo changed ratings while you were editing\. Your change was not written\.[\s\S]*You saw[\s\S]*Now[\s\S]*Yours/);
   assert.ok(await page.evaluate(() => document.getElementById('conflict').contains(document.activeElement)), 'focus is at the panel');
   assert.equal(await number(page, 'v2').inputValue(), '30');
   assert.equal(await page.locator('#why').inputValue(), 'too late');

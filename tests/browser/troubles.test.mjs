@@ -223,8 +223,8 @@ for (const lang of ['en', 'zh']) {
       await page.locator('#apply-btn').click();
       const said = page.locator('#preview [role=alert]');
       await said.waitFor({ timeout: 30_000 });
-      assert.match(await said.innerText(), lang === 'en' ? /A part of the change is in the cluster, and it could not be undone[\s\S]*no new routes today/ : /变更[\s\S]*no new routes today/);
-      assert.doesNotMatch(await page.locator('#preview').innerText(), /Traffic has not changed|Nothing was changed|没有变化|没有做任何更改/);
+      assert.match(await said.innerText(), lang === 'en' ? /Part of the change is in the cluster and could not be undone[\s\S]*no new routes today/ : /变更的一部分已写入集群，且未能撤销[\s\S]*no new routes today/);
+      assert.doesNotMatch(await page.locator('#preview').innerText(), /Traffic has not changed|Nothing was changed|没有变化|未做任何修改/);
       await picture(page, `real-partly-${lang}`, { fullPage: true });
     } finally { allow('no-new-routes'); }
     await page.goto(`${on.app.url}/audit?result=partial`);
