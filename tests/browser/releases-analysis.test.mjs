@@ -39,7 +39,7 @@ test('29. no figures for three intervals: it holds, says undecided, and does not
     await picture(page, 'release-no-figures', { fullPage: true });
     // In the end it stands still and says why, without a reload; it never went on.
     await until(async () => /Paused automatically: analysis inconclusive/.test(await chip(page).innerText()), 'it pauses itself', 60_000);
-    await until(async () => /the analysis could not decide in time\. Traffic stays as it is/.test(await page.locator('#rel-banner').innerText()), 'and says why');
+    await until(async () => /the analysis was inconclusive\. Traffic stays as it is/.test(await page.locator('#rel-banner').innerText()), 'and says why');
     await picture(page, 'release-no-data', { fullPage: true });
   });
   assert.deepEqual(await declared(app.url, RATINGS), { v1: 70, v2: 30 });

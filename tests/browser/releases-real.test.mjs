@@ -31,8 +31,8 @@ for (const lang of ['en', 'zh']) {
     outside(50, 30, 20);
     await difference.waitFor({ timeout: 15_000 });
     assert.match(await chip(page).innerText(), lang === 'en' ? /Paused automatically: changed outside/ : /外部/);
-    assert.match(await page.locator('#rel-banner').innerText(), lang === 'en' ? /somebody else changed the routing\. Sluice does not write over it/ : /Sluice/);
-    assert.match(await difference.innerText(), lang === 'en' ? /Changed by kubectl-patch at \d\d:\d\d, not through Sluice/ : /kubectl-patch 于 \d\d:\d\d 修改，未经过 Sluice/);
+    assert.match(await page.locator('#rel-banner').innerText(), lang === 'en' ? /the routing was changed outside Sluice\. Sluice does not overwrite that change/ : /他人修改了路由。Sluice 不会覆盖该修改/);
+    assert.match(await difference.innerText(), lang === 'en' ? /Changed by kubectl-patch at \d\d:\d\d, not through Sluice/ : /kubectl-patch 于 \d\d:\d\d 在 Sluice 之外修改/);
     assert.match(await difference.innerText(), /VirtualService bookinfo\/reviews/);
     const lines = async () => [await difference.locator('del').allInnerTexts(), await difference.locator('ins').allInnerTexts()].map((all) => all.map((one) => one.trim()));
     assert.deepEqual(await lines(), [['weight: 70', 'weight: 0'], ['weight: 50', 'weight: 20']]);
@@ -50,7 +50,7 @@ for (const lang of ['en', 'zh']) {
     // Put back by hand: nothing differs, and it says so.
     outside(70, 30, 0);
     await until(async () => await difference.locator('del, ins').count() === 0, 'nothing differs', 15_000);
-    assert.match(await difference.innerText(), lang === 'en' ? /By now it is again as the release wrote it/ : /现在又与发布任务写入的内容一致/);
+    assert.match(await difference.innerText(), lang === 'en' ? /It now matches what the release wrote again/ : /当前又与发布任务写入的内容一致/);
     outside(10, 90, 0);
     await until(async () => await difference.locator('del').count() === 2, 'it differs again', 15_000);
     await difference.locator('p a').click();
@@ -134,7 +134,7 @@ test('44. vic sees a release with all its figures; every command keeps its place
   assert.equal((await release(id)).phase, 'paused');
   // It waits for somebody: the list of services says so to everybody who may see it.
   await page.goto(`${on.app.url}/services`);
-  assert.match(await page.locator('#attention').innerText(), new RegExp(`bookinfo / reviews: release ${id} waits for approval`));
+  assert.match(await page.locator('#attention').innerText(), new RegExp(`bookinfo / reviews: release ${id} has been waiting for approval since \\d\\d:\\d\\d, with 30% on v2\\.`));
   assert.match(await page.locator('#nav-active').innerText(), /^1/);
   await page.goto(on.app.url + REVIEWS);
   assert.match(await page.locator('main').innerText(), new RegExp(`${id} controls these weights|not change its traffic`));

@@ -157,10 +157,10 @@ test('32. retire is disabled with its reason until the release is done; a wrong 
     await page.locator('#rel-promote').click();
     await page.locator('#dialog[open] button.pri').click();
     await phase(id, 'succeeded');
-    await page.locator('#rel-after a').waitFor();
+    await page.locator('#rel-after a.btn').waitFor();
     assert.match(await page.locator('#rel-after').innerText(), /Deployment reviews-v1/);
     await picture(page, 'release-done', { fullPage: true });
-    await page.locator('#rel-after a').click();
+    await page.locator('#rel-after a.btn').click();
     await page.locator('#act-name').fill('reviews v2');
     await page.locator('#act-why').fill('v2 has proved itself');
     await page.locator('#dialog[open] button.bad').click();

@@ -92,8 +92,13 @@ test('a button that is replaced between pressing and letting go still does what 
   for (const browserFocuses of [true, false]) {
     await on('/services/bookinfo/reviews', async (page) => {
       const link = page.locator('a[hx-target="#dialog"]:visible').first();
-      await link.scrollIntoViewIfNeeded();
-      const box = await link.boundingBox();
+      await link.waitFor();
+      // In one go: a live update may replace it in between.
+      const box = await page.evaluate(() => {
+        const link = [...document.querySelectorAll('a[hx-target="#dialog"]')].find((el) => el.offsetParent);
+        link.scrollIntoView({ block: 'center', behavior: 'instant' });
+        return link.getBoundingClientRect().toJSON();
+      });
       if (!browserFocuses) await page.evaluate(() => addEventListener('mousedown', (event) => event.preventDefault(), true));
       await page.mouse.move(box.x + box.width / 2, box.y + box.height / 2);
       await page.mouse.down();
