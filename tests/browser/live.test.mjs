@@ -43,7 +43,7 @@ for (const lang of ['en', 'zh']) {
     try {
       await page.locator('#stale').waitFor({ timeout: 20_000 });
       assert.ok(Date.now() - cut < 15_500, `${Date.now() - cut} ms`);
-      assert.match(await page.locator('#stale .what').innerText(), lang === 'en' ? /^Not live\. What you see is from \d\d:\d\d:\d\d \(1\d s ago\)\.$/ : /^未连接，显示的是 \d\d:\d\d:\d\d 的数据（1\d 秒前）。$/);
+      assert.match(await page.locator('#stale .what').innerText(), lang === 'en' ? /^Not live\. This is the state at \d\d:\d\d:\d\d \(1\d s ago\)\.$/ : /^未连接，显示的是 \d\d:\d\d:\d\d 的数据（1\d 秒前）。$/);
       assert.match(await page.locator('#live').innerText(), lang === 'en' ? /Reconnecting/ : /重新连接|重连/);
       assert.match(await page.locator('#t-observed').evaluate((at) => getComputedStyle(at).filter), /grayscale/);
       assert.ok((await page.evaluate(() => globalThis.said)).some((text) => /Connection lost|连接/.test(text)));
