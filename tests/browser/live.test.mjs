@@ -43,7 +43,7 @@ for (const lang of ['en', 'zh']) {
     try {
       await page.locator('#stale').waitFor({ timeout: 20_000 });
       assert.ok(Date.now() - cut < 15_500, `${Date.now() - cut} ms`);
-      assert.match(await page.locator('#stale .what').innerText(), lang === 'en' ? /^Not live\. What you see is from \d\d:\d\d:\d\d \(1\d s ago\)\.$/ : /^未连接，显示的是 \d\d:\d\d:\d\d 的数据（1\d 秒前）。$/);
+      assert.match(await page.locator('#stale .what').innerText(), lang === 'en' ? /^Not live\. This is the state at \d\d:\d\d:\d\d \(1\d s ago\)\.$/ : /^未连接，显示的是 \d\d:\d\d:\d\d 的数据（1\d 秒前）。$/);
       assert.match(await page.locator('#live').innerText(), lang === 'en' ? /Reconnecting/ : /重新连接|重连/);
       assert.match(await page.locator('#t-observed').evaluate((at) => getComputedStyle(at).filter), /grayscale/);
       assert.ok((await page.evaluate(() => globalThis.said)).some((text) => /Connection lost|连接/.test(text)));
@@ -154,13 +154,17 @@ for (const [width, height] of [[1440, 1000], [390, 844]]) {
 }
 
 for (const [width, height] of [[1440, 1000], [390, 844]]) {
-  test(`39. what comes to need attention waits for a press: no row is pushed away (${width} px)`, { timeout: 60_000 }, async () => {
-    const { items } = (await api(app.url, 'GET', '/api/v1/releases?service=shop/pricing')).body;
+  test(`39. what comes to need attention waits for a press: no row is pushed away (${width} px)`, { timeout: 90_000 }, async (t) => {
+    // A demo of its own: by now the release of the shared one may have come to its approval, which needs attention too.
+    const app = await sluice();
+    t.after(() => app.stop());
+    let items = [];
+    await until(async () => { ({ items } = (await api(app.url, 'GET', '/api/v1/releases?service=shop/pricing')).body); return items.length > 0; }, 'the demo has its release', 20_000);
     const say = (command) => api(app.url, 'POST', `/api/v1/releases/${items[0].id}/commands`, { command });
     const page = await open(chromium, app.url, '/services', { width, height });
     // Others may come and go meanwhile: on a busy machine a split is not always met.
     const alarm = page.locator('#attention .row').filter({ hasText: 'shop / pricing: release' });
-    assert.equal(await alarm.count(), 0);
+    assert.deepEqual(await alarm.allInnerTexts(), []);
     const top = () => page.locator('#rows').evaluate((at) => at.getBoundingClientRect().top);
     const rows = await top();
     await watch(page);

@@ -37,7 +37,7 @@ const order = (page) => page.locator('#rules td b:first-child').allInnerTexts();
 
 test('23. the mirror shows its warning; the observed bar ignores mirrored requests', { timeout: 60_000 }, async () => {
   const page = await open(chromium, app.url, REVIEWS);
-  assert.match(await page.locator('section[aria-labelledby=h-mirror]').innerText(), /its writes are real/);
+  assert.match(await page.locator('section[aria-labelledby=h-mirror]').innerText(), /their writes are real/);
   await page.locator('#mv').selectOption('v3');
   await page.locator('#mp').fill('100');
   await page.locator('#mp').press('Tab');
@@ -132,7 +132,7 @@ test('22. changing weights leaves rules and mirror untouched; changing rules lea
 
   await page.getByRole('button', { name: 'Move rule 2 up' }).click();
   await page.getByRole('button', { name: 'Move rule 1 down' }).waitFor();
-  assert.equal(await said(page), 'The order of the match rules changes.');
+  assert.equal(await said(page), 'Match rule: rules in another order.');
   await apply(page, 'only rules');
   const third = await service(CATALOG);
   assert.deepEqual([third.declared, third.mirror], [second.declared, second.mirror]);
