@@ -209,12 +209,15 @@ const edits = [];
 document.addEventListener('htmx:before:swap', event => {
   const { ctx } = event.detail, now = newest.get(partOf(ctx));
   if (now && now !== ctx) return event.preventDefault(); // an answer to an older request
+  if (ctx.target?.id && !ctx.target.isConnected) ctx.target = document.getElementById(ctx.target.id); // an earlier answer replaced it
   ctx.focused = newer.focus();
   ctx.typed = ctx.before ? newer.since(ctx.before) : []; // also what an answer replaces beside its target
 });
 document.addEventListener('htmx:after:swap', event => {
   const { ctx } = event.detail;
-  if (ctx.typed?.length) sluice.keep(newer.put(ctx.typed));
+  // What is typed between the two swaps stays: only a field that was replaced takes its value from the old one.
+  const lost = (ctx.typed ?? []).filter(one => !one.el.isConnected);
+  if (lost.length) sluice.keep(newer.put(lost));
   if (ctx.focused && !ctx.focused.el.isConnected) newer.refocus(ctx.focused);
 });
 
@@ -316,10 +319,9 @@ function openFirst() {
   if (!field || !listIsFor(field.value.trim())) return;
   toOpen = null;
   if (!link) return;
-  link.focus();
   link.click();
 }
-for (const name of ['htmx:after:swap', 'htmx:after:history:update']) document.addEventListener(name, () => setTimeout(openFirst));
+document.addEventListener('htmx:after:swap', () => setTimeout(openFirst));
 document.addEventListener('input', () => { toOpen = null; });
 function inFilter(event, field) {
   if (event.key === 'Enter' && field.value.trim() !== '' && !event.isComposing) {

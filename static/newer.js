@@ -32,7 +32,7 @@ const newer = (() => {
   /** What was changed since; with `root`, only what an answer for that part of the page would replace. */
   function since(before, root = document) {
     const changed = el => before.values.has(keyOf(el)) && before.values.get(keyOf(el)) !== valueOf(el);
-    return fields(root).filter(changed).map(el => ({ key: keyOf(el), place: placeOf(el), value: valueOf(el) }));
+    return fields(root).filter(changed).map(el => ({ el, key: keyOf(el), place: placeOf(el), value: valueOf(el) }));
   }
 
   function find({ key, place }) {
