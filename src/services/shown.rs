@@ -111,7 +111,7 @@ impl Services {
     }
 
     /// True when the person may read every routing object of the service: what the cluster said of them may quote any.
-    async fn reads_routing(&self, who: &Identity, at: &ServiceRef) -> bool {
+    pub(super) async fn reads_routing(&self, who: &Identity, at: &ServiceRef) -> bool {
         let Some(snapshot) = self.inner.cache.snapshot(at) else { return who.unrestricted };
         let routing = self.inner.routings.of(&snapshot);
         for object in &routing.objects {
