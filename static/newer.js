@@ -81,9 +81,9 @@ const newer = (() => {
     return all.find(el => el.value === of.value) ?? all[0] ?? null;
   }
 
-  let pressed = null, composing = false;
+  let pressed = null, composing = false, typing = 0;
   const waiting = [];
-  const isStill = () => !pressed && !composing;
+  const isStill = () => !pressed && !composing && !typing;
   const wake = () => setTimeout(() => { if (isStill()) waiting.splice(0).forEach(go => go()); });
 
   function down(el, x, y) {
@@ -107,6 +107,14 @@ const newer = (() => {
   addEventListener('keydown', event => { if (event.key === ' ' && !event.repeat && event.target.matches?.('button')) down(event.target); }, true);
   addEventListener('keyup', event => { if (event.key === ' ') up(); }, true);
   addEventListener('blur', () => { pressed = null; wake(); });
+  // Between a key and its character: the character would go to the field that is being replaced.
+  const typed = () => { if (typing) { clearTimeout(typing); typing = 0; wake(); } };
+  addEventListener('keydown', event => {
+    if (event.key.length !== 1 || !event.target.matches?.('input, textarea')) return;
+    clearTimeout(typing);
+    typing = setTimeout(typed, 100);
+  }, true);
+  addEventListener('input', typed, true);
   addEventListener('compositionstart', () => { composing = true; }, true);
   addEventListener('compositionend', () => { composing = false; wake(); }, true);
 
