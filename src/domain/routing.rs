@@ -449,6 +449,14 @@ pub struct Mirror {
 }
 
 impl Mirror {
+    /// Takes out which host gets the copies: it stands in an object that the reader may not get.
+    pub fn hide(&mut self) {
+        if let Dest::Foreign { host, subset } = &mut self.to {
+            HIDDEN.clone_into(host);
+            *subset = None;
+        }
+    }
+
     /// The version that gets the copies, when it is one of the service's.
     pub fn version(&self) -> Option<&VersionName> {
         match &self.to {

@@ -102,10 +102,15 @@ impl RuleChanges {
 }
 
 impl Rule {
-    /// Takes out whom the rule is for: it stands in an object that the reader may not get.
+    /// Takes out what stands in an object that the reader may not get: whom the rule is for, its name, and who gets
+    /// its requests where that is no version of the service.
     pub fn hide(&mut self) {
         self.when.clear();
         self.opaque = vec![HIDDEN.to_owned()];
+        self.name = None;
+        if self.action.is_some() {
+            self.action = Some(HIDDEN.to_owned());
+        }
     }
 }
 

@@ -106,17 +106,23 @@ impl Machine<'_> {
         true
     }
 
-    /// How many pods the candidate's workload begins with.
+    /// How many pods the candidate's workload begins with. Where pods spread requests each of them takes a share at
+    /// once, so there are none before a step gives it some: an approval or an analysis that comes first is one.
     fn first_replicas(&self) -> Option<u32> {
+        if self.spec.strategy == Strategy::Replicas {
+            return match self.spec.steps.first() {
+                Some(Step::Replicas { candidate, .. }) => Some(*candidate),
+                _ => Some(0),
+            };
+        }
         let by_steps = self.spec.steps.iter().find_map(|step| match step {
             Step::Replicas { candidate, .. } => Some(*candidate),
             _ => None,
         });
-        let wished = match &self.spec.candidate {
-            Candidate::Image { replicas, .. } => *replicas,
-            Candidate::Adopt { .. } => None,
-        };
-        if self.spec.strategy == Strategy::Replicas { by_steps } else { wished.or(by_steps) }
+        match &self.spec.candidate {
+            Candidate::Image { replicas, .. } => replicas.or(by_steps),
+            Candidate::Adopt { .. } => by_steps,
+        }
     }
 
     /// Traffic as the step wants it.

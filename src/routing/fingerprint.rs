@@ -13,7 +13,6 @@ use sha2::{Digest, Sha256};
 use crate::domain::ids::Kind;
 use crate::domain::routing::{Dest, RouteKind};
 
-use super::hosts;
 use super::lookup::{ANY_OTHER, Merged};
 use super::read::{Inspected, Place};
 
@@ -79,7 +78,7 @@ fn lookups(inspected: &Inspected<'_>) -> Option<Value> {
 /// What a rule says about the service: all subsets of the service's own rule, of a rule of several services those
 /// that this one's routes name.
 fn seen(inspected: &Inspected<'_>, rule: &Merged<'_>, named: &BTreeSet<&str>) -> Option<Value> {
-    let own = rule.from.iter().any(|at| is_own(inspected, *at));
+    let own = rule.from.iter().any(|at| inspected.is_own_rule(*at));
     let mut subsets: BTreeMap<&str, &BTreeMap<Box<str>, Box<str>>> = BTreeMap::new();
     for subset in rule.subsets.iter().filter(|subset| own || named.contains(&*subset.name)) {
         subsets.entry(&subset.name).or_insert(&subset.labels);
@@ -89,13 +88,6 @@ fn seen(inspected: &Inspected<'_>, rule: &Merged<'_>, named: &BTreeSet<&str>) ->
         spec.workload_selector.as_ref().map(|selector| &selector.match_labels)
     });
     (!subsets.is_empty() || selector.is_some()).then(|| json!([selector, subsets]))
-}
-
-/// True for a rule whose host is the service's and no wildcard.
-fn is_own(inspected: &Inspected<'_>, at: usize) -> bool {
-    let object = &inspected.snapshot.destination_rules[at].object;
-    let domain = &*inspected.snapshot.mesh.cluster_domain;
-    hosts::is(&object.spec.host, &object.meta.namespace, domain, &inspected.host)
 }
 
 /// The subsets of the service that routes and mirrors name.

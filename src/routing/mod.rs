@@ -57,18 +57,7 @@ pub struct ChangeStamp {
 
 /// What these specs declared about the snapshot's service when its routing objects had them.
 pub fn read_specs(snapshot: &Snapshot, specs: &[(ObjectRef, Value)]) -> Routing {
-    let mut then = snapshot.clone();
-    then.virtual_services.clear();
-    then.destination_rules.clear();
-    for (at, spec) in specs {
-        let object = std::sync::Arc::new(serde_json::json!({"spec": spec}));
-        let meta = json::new_meta(at, 0);
-        match at.kind {
-            Kind::VirtualService => then.virtual_services.push(json::held(object, meta)),
-            Kind::DestinationRule => then.destination_rules.push(json::held(object, meta)),
-        }
-    }
-    read(&then)
+    read(&plan::with_specs(snapshot, specs))
 }
 
 /// What the objects declare about the snapshot's service. Needs the views only, never the JSON.

@@ -6,6 +6,7 @@ use crate::domain::as_of::AsOf;
 use crate::domain::audit::Ending;
 use crate::domain::ids::ServiceRef;
 use crate::domain::refusal::Refusal;
+use crate::domain::routing::{Mirror, Rule};
 use crate::routing;
 
 use super::Services;
@@ -45,11 +46,12 @@ impl Services {
         let rest = snapshot.zip(specs).map(|(snapshot, specs)| {
             let then = routing::read_specs(&snapshot, &specs);
             let hidden = objects.iter().any(|(_, spec)| spec.is_none());
-            let mut rules = then.rules;
+            let (mut rules, mut mirror) = (then.rules, then.mirror);
             if hidden {
-                rules.iter_mut().for_each(super::super::domain::routing::Rule::hide);
+                rules.iter_mut().for_each(Rule::hide);
+                mirror.iter_mut().for_each(Mirror::hide);
             }
-            (rules, then.mirror)
+            (rules, mirror)
         });
         let made = match made {
             Some(entry) => Some(self.shown(&who.identity, entry).await),

@@ -11,7 +11,6 @@ use crate::domain::audit::Filter;
 use crate::domain::ids::{Kind, Namespace, ServiceRef};
 use crate::domain::observed::{Hits, RouteHits};
 use crate::domain::overview::{Detail, Overview, ReleaseStory, Rights};
-use crate::domain::plan::Effect;
 use crate::domain::refusal::{Check, Code, Refusal, Severity};
 use crate::domain::routing::{Route, Routing, Rule};
 use crate::domain::snapshot::Snapshot;
@@ -105,16 +104,8 @@ impl Services {
         let missing =
             |refusal: Refusal| tracing::debug!(service = %at, %refusal, "the page goes out without it");
         let mut back = self.back_of(&overview).await.map_err(missing).ok().flatten();
-        if let Some(back) = &mut back
-            && !self.reads_routing(&who.identity, at).await
-        {
-            // Whom rules and mirrors are for stands in objects that this person may not get.
-            let weights = Effect {
-                before: std::mem::take(&mut back.effect.before),
-                after: std::mem::take(&mut back.effect.after),
-                ..Effect::default()
-            };
-            back.effect = weights;
+        if let Some(back) = &mut back {
+            self.hide_rules(&who.identity, at, &mut back.effect).await;
         }
         let origin = self.origin_of(at, overview.revision).await.map_err(missing).ok().flatten();
         let stable = self.stable_of(&overview).await.map_err(missing).ok().flatten();

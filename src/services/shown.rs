@@ -111,7 +111,7 @@ impl Services {
     }
 
     /// True when the person may read every routing object of the service: what the cluster said of them may quote any.
-    pub(super) async fn reads_routing(&self, who: &Identity, at: &ServiceRef) -> bool {
+    async fn reads_routing(&self, who: &Identity, at: &ServiceRef) -> bool {
         let Some(snapshot) = self.inner.cache.snapshot(at) else { return who.unrestricted };
         let routing = self.inner.routings.of(&snapshot);
         for object in &routing.objects {
@@ -137,9 +137,12 @@ impl Services {
         release
     }
 
-    /// Takes out of an effect whom rules are for, unless the person may read every routing object of the service.
+    /// Takes out of an effect what rules and mirrors hold, unless the person may read every routing object of the
+    /// service.
     pub(super) async fn hide_rules(&self, who: &Identity, at: &ServiceRef, effect: &mut Effect) {
-        if who.unrestricted || (effect.rules_before.is_empty() && effect.rules_after.is_empty()) {
+        let rules = effect.rules_before.iter().chain(&effect.rules_after).next().is_some();
+        let mirrors = effect.mirror_before.is_some() || effect.mirror_after.is_some();
+        if who.unrestricted || !(rules || mirrors) {
             return;
         }
         if !self.reads_routing(who, at).await {
@@ -147,6 +150,9 @@ impl Services {
                 rule.hide();
             }
             effect.rule_changes = effect.rule_changes.take().map(RuleChanges::without_conditions);
+            for mirror in effect.mirror_before.iter_mut().chain(&mut effect.mirror_after) {
+                mirror.hide();
+            }
         }
     }
 

@@ -7,7 +7,7 @@ use crate::cluster::Ask;
 use crate::domain::actor::Identity;
 use crate::domain::ids::{ObjectRef, RouteId};
 use crate::domain::refusal::Check;
-use crate::domain::routing::{Dest, HIDDEN, Mirror, Outcome, Part, Routing};
+use crate::domain::routing::{Dest, HIDDEN, Outcome, Part, Routing};
 use crate::domain::service::Version;
 
 use super::Services;
@@ -60,10 +60,7 @@ pub(super) fn without(routing: &mut Routing, unread: &[ObjectRef]) {
     for rule in &mut routing.rules {
         let Some((_, id)) = words.iter().find(|(real, _)| rule.id.as_ref() == Some(real)) else { continue };
         rule.id = Some(id.clone());
-        rule.name = None;
-        if rule.action.is_some() {
-            rule.action = Some(HIDDEN.to_owned());
-        }
+        rule.hide();
     }
     if whole {
         hide_parts(&mut routing.split);
@@ -71,9 +68,8 @@ pub(super) fn without(routing: &mut Routing, unread: &[ObjectRef]) {
             scope.hosts = vec![HIDDEN.to_owned()];
             hide_all(&mut scope.gateways);
         }
-        if let Some(Mirror { to: Dest::Foreign { host, subset }, .. }) = &mut routing.mirror {
-            HIDDEN.clone_into(host);
-            *subset = None;
+        if let Some(mirror) = &mut routing.mirror {
+            mirror.hide();
         }
     }
 }

@@ -7,7 +7,7 @@ use askama::filters::HtmlSafe;
 
 use crate::domain::ids::VersionName;
 use crate::domain::overview::Overview;
-use crate::domain::routing::{Outcome, Part};
+use crate::domain::routing::{HIDDEN, Outcome, Part};
 use crate::domain::version_slots::VersionSlots;
 
 use super::lang::Lang;
@@ -86,6 +86,7 @@ fn named(lang: Lang, to: &Outcome, slots: &Slots) -> (String, Option<u8>) {
             (format!("{subset} ({})", names.join(", ")), Some(STRANGER))
         }
         Outcome::Pods => (lang.t("split.pods").into(), Some(STRANGER)),
+        Outcome::Host(host) if host == HIDDEN => (lang.t("rules.act.hidden").into(), Some(STRANGER)),
         Outcome::Host(host) => (host_name(host).to_owned(), Some(STRANGER)),
         Outcome::Answer(answer) if answer.name.is_empty() => {
             let text = lang.t(&format!("split.{}", answer.why.as_str())).with("status", answer.status);

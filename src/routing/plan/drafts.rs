@@ -132,6 +132,33 @@ pub fn applied(snapshot: &Snapshot, plan: &Plan) -> Snapshot {
     after
 }
 
+/// The service as it was when its routing objects had these specs and there were no others, seen with the versions
+/// of today. Objects that are still there keep their age: of two for one host the older one acts.
+pub fn with_specs(snapshot: &Snapshot, specs: &[(ObjectRef, Value)]) -> Snapshot {
+    let mut then = Snapshot {
+        virtual_services: Vec::new(),
+        destination_rules: Vec::new(),
+        taken: Vec::new(),
+        ..snapshot.clone()
+    };
+    for (at, spec) in specs {
+        let json = Arc::new(serde_json::json!({ "spec": spec }));
+        match at.kind {
+            Kind::VirtualService => {
+                let now = snapshot.virtual_services.iter().find(|held| held.object.at(at.kind) == *at);
+                let meta = json::new_meta(at, now.map_or(0, |held| held.object.meta.created_ms));
+                then.virtual_services.push(json::held(json, meta));
+            }
+            Kind::DestinationRule => {
+                let now = snapshot.destination_rules.iter().find(|held| held.object.at(at.kind) == *at);
+                let meta = json::new_meta(at, now.map_or(0, |held| held.object.meta.created_ms));
+                then.destination_rules.push(json::held(json, meta));
+            }
+        }
+    }
+    then
+}
+
 /// The snapshot with another spec of an object, or without the object.
 pub fn with_spec(snapshot: &Snapshot, at: &ObjectRef, spec: Option<&Value>) -> Snapshot {
     let mut other = snapshot.clone();

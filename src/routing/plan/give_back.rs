@@ -36,7 +36,7 @@ impl Planner<'_> {
                 let unedited = known.added.iter().any(|(object, added)| *object == at && added == subset);
                 let used = names_subset(&after, &self.before.host, |other| other == name);
                 // Routes of other services may name a subset of a rule with a wildcard as host.
-                let ours = self.is_own_rule(position) && !self.drafts.changes(&at);
+                let ours = self.before.is_own_rule(position) && !self.drafts.changes(&at);
                 if may_delete && unedited && !used && ours {
                     going.push(subset.clone());
                 } else {

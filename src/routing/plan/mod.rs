@@ -14,7 +14,7 @@ use crate::domain::snapshot::Snapshot;
 use super::read::{Inspected, Scope, by_port, inspect, listed};
 use super::{ChangeStamp, Policy, json};
 
-pub use drafts::{applied, recorded, with_spec};
+pub use drafts::{applied, recorded, with_spec, with_specs};
 
 pub mod checks;
 

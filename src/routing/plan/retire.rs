@@ -67,7 +67,10 @@ impl Planner<'_> {
         let home = &self.snapshot.service.at.namespace;
         for at in 0..self.snapshot.destination_rules.len() {
             let object = destination_rule(self.snapshot, at);
-            if object.kind != Kind::DestinationRule || object.namespace != *home || !self.is_own_rule(at) {
+            if object.kind != Kind::DestinationRule
+                || object.namespace != *home
+                || !self.before.is_own_rule(at)
+            {
                 continue;
             }
             let namer = self.before.namer(0);

@@ -13,8 +13,8 @@ use crate::domain::refusal::{Check, Code, Refusal, Severity};
 use crate::domain::routing::Dest;
 use crate::domain::service::{Labels, Version};
 
+use super::super::json;
 use super::super::read::{destination_rule, is_by, scope, selected, within};
-use super::super::{hosts, json};
 use super::Planner;
 
 /// A subset that this plan adds.
@@ -190,14 +190,7 @@ impl Planner<'_> {
         let service = &self.snapshot.service.at.namespace;
         let first = *self.before.plain(0)?.from.first()?;
         let at = destination_rule(self.snapshot, first);
-        (at.namespace == *service && self.is_own_rule(first)).then_some(at)
-    }
-
-    /// True for a rule whose host is the service's and no wildcard.
-    pub fn is_own_rule(&self, at: usize) -> bool {
-        let object = &self.snapshot.destination_rules[at].object;
-        let domain = &*self.snapshot.mesh.cluster_domain;
-        hosts::is(&object.spec.host, &object.meta.namespace, domain, &self.before.host)
+        (at.namespace == *service && self.before.is_own_rule(first)).then_some(at)
     }
 
     /// Creates the service's DestinationRule with one subset a version. What its namespace used before (a rule of

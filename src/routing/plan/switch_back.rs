@@ -4,7 +4,6 @@
 //! (`give_back`). What was strange then is restored as it was; the checks say which requests will fail.
 
 use std::collections::HashSet;
-use std::sync::Arc;
 
 use serde_json::{Value, json};
 
@@ -12,12 +11,12 @@ use crate::domain::ids::{Kind, ObjectRef, VersionName};
 use crate::domain::plan::FIELD_MANAGER;
 use crate::domain::refusal::{Check, Code, Refusal, Severity};
 use crate::domain::routing::{Dest, Fixed, RouteKind};
-use crate::domain::snapshot::Snapshot;
 
 use super::super::read::{Inspected, inspect, scope};
 use super::super::{hosts, json};
 use super::Planner;
 use super::arrange::{Item, arrange};
+use super::drafts::with_specs;
 use super::give_back::decides;
 use super::mirror;
 
@@ -40,7 +39,7 @@ impl Planner<'_> {
             .iter()
             .find(|(name, weight)| *weight > 0 && !versions.iter().any(|version| version.name == *name));
         self.gone = gone.map(|(name, _)| name.clone());
-        let then = self.snapshot_of(specs);
+        let then = with_specs(self.snapshot, specs);
         let then = inspect(&then);
         let mut todo: Vec<ObjectRef> = Vec::new();
         for route in then.routing.routes.iter().chain(&self.before.routing.routes) {
@@ -105,35 +104,6 @@ impl Planner<'_> {
             entry["subresource"].as_str().is_none_or(str::is_empty) && entry["manager"] != FIELD_MANAGER
         });
         self.made_here(at) && !others
-    }
-
-    /// The service as it was, seen with the versions of today.
-    fn snapshot_of(&self, specs: &[(ObjectRef, Value)]) -> Snapshot {
-        let mut then = Snapshot {
-            virtual_services: Vec::new(),
-            destination_rules: Vec::new(),
-            taken: Vec::new(),
-            ..self.snapshot.clone()
-        };
-        for (at, spec) in specs {
-            let json = Arc::new(json!({ "spec": spec }));
-            let created = |found: Option<i64>| json::new_meta(at, found.unwrap_or(0));
-            match at.kind {
-                Kind::VirtualService => {
-                    let now =
-                        self.snapshot.virtual_services.iter().find(|held| held.object.at(at.kind) == *at);
-                    let meta = created(now.map(|held| held.object.meta.created_ms));
-                    then.virtual_services.push(json::held(json, meta));
-                }
-                Kind::DestinationRule => {
-                    let now =
-                        self.snapshot.destination_rules.iter().find(|held| held.object.at(at.kind) == *at);
-                    let meta = created(now.map(|held| held.object.meta.created_ms));
-                    then.destination_rules.push(json::held(json, meta));
-                }
-            }
-        }
-        then
     }
 
     /// Brings one list of an object back.

@@ -275,6 +275,13 @@ impl<'a> Inspected<'a> {
         Namer { snapshot: self.snapshot, host: &self.host, plain: self.plain(client), at_home: self.plain(0) }
     }
 
+    /// True for a DestinationRule of the snapshot whose host is the service's and no wildcard.
+    pub fn is_own_rule(&self, at: usize) -> bool {
+        let object = &self.snapshot.destination_rules[at].object;
+        let domain = &*self.snapshot.mesh.cluster_domain;
+        super::hosts::is(&object.spec.host, &object.meta.namespace, domain, &self.host)
+    }
+
     /// The DestinationRule that most workloads of a client namespace use.
     pub fn plain(&self, client: usize) -> Option<&Merged<'a>> {
         self.effective.get(client)?.iter().rfind(|rule| rule.for_everybody())

@@ -145,6 +145,9 @@ mod tests {
             (Code::AnsweredByProxy, false),
             (Code::RoutesStay, false),
             (Code::NoSidecar, false),
+            (Code::SubsetDiffers, false),
+            (Code::RestoresFailing, false),
+            (Code::StillAnswers, false),
         ];
         for code in Code::ALL {
             let implied = decided.iter().any(|(known, implied)| known == code && *implied);

@@ -142,3 +142,20 @@ fn a_stateful_set_that_somebody_scales_pauses_the_release_and_resuming_moves_its
             .any(|one| matches!(one.kind, ActionKind::Scale { side: Side::Stable, .. }))
     );
 }
+
+#[test]
+fn a_new_version_has_no_pods_before_the_approval_that_comes_first() {
+    let steps = vec![Step::Approval, Step::Replicas { candidate: 1, stable: Some(0) }];
+    let (mut life, mut cluster) = (Life::new(super::spec(Strategy::Replicas, steps)), Cluster::new());
+    life.see(Event::Told { command: Command::Start, by: "amy".into() });
+    turn(&mut life, &mut cluster, 20);
+    assert_eq!(life.state.pause_reason(), Some(PauseReason::Gate), "{:?}", life.state);
+    assert_eq!(
+        (cluster.candidate.pods.wanted, share(&life)),
+        (0, 0),
+        "each pod takes a share of the requests at once"
+    );
+    life.see(Event::Told { command: Command::Promote, by: "amy".into() });
+    turn(&mut life, &mut cluster, 60);
+    assert_eq!((life.state.phase, cluster.candidate.pods.wanted), (Phase::Succeeded, 1), "{:?}", life.state);
+}

@@ -281,8 +281,13 @@ async fn what_stands_in_an_object_that_one_may_not_get_is_not_in_the_service() {
             assert_eq!(seen.to_string().contains(word), may, "{word} for {token}: {seen}");
             let list = app.ask("GET", "/api/v1/services?namespace=bookinfo").token(token).send().await;
             assert_eq!(list.body.contains(word), may, "{word} for {token} in the list");
-            let shown = page(&app, token, "/services/bookinfo/details").await;
-            assert!(may || !shown.contains(word), "{word} for {token} on the page");
+            for path in ["/services/bookinfo/details", "/audit/as-of?service=bookinfo/details"] {
+                let shown = page(&app, token, path).await;
+                assert!(may || !shown.contains(word), "{word} for {token} on {path}");
+            }
+            let then = "/api/v1/services/bookinfo/details/as-of";
+            let then = app.ask("GET", then).token(token).send().await;
+            assert!(may || !then.body.contains(word), "{word} for {token} in {}", then.body);
         }
         assert_eq!(seen["routes"][0]["hosts"] == json!(["hidden"]), !may, "{seen}");
     }
