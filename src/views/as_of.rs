@@ -97,7 +97,8 @@ impl AsOfCard {
         let at = &found.service;
         let title = lang.t("as_of.title_of").with("service", at).with("time", time(found.at_ms));
         let split = found.weights.as_ref().filter(|weights| !weights.is_empty());
-        let slots = Slots::by_name(split.into_iter().flatten().map(|(name, _)| name));
+        let names = split.into_iter().flatten().map(|(name, _)| name);
+        let slots = Slots::remembered(chrome.slots.of(at), names);
         let mut card = Self {
             lang,
             title: title.into(),

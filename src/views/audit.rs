@@ -402,10 +402,9 @@ impl AuditRow {
     pub fn of(chrome: &Chrome, fields: &Fields, entry: &Entry, open: bool) -> Self {
         let lang = chrome.lang();
         let (before, after) = weights(entry);
-        let names = || before.into_iter().chain(after).flatten().map(|(name, _): &(VersionName, u8)| name);
+        let names = before.into_iter().chain(after).flatten().map(|(name, _): &(VersionName, u8)| name);
         let kept = entry.intent.service.as_ref().map(|at| chrome.slots.of(at)).unwrap_or_default();
-        let known = names().all(|name| kept.get(name.as_str()).is_some());
-        let slots = if known { Slots::kept(kept) } else { Slots::by_name(names()) };
+        let slots = Slots::remembered(kept, names);
         let bar = |weights: Option<&Weights>, key: &str| {
             let weights = weights.filter(|weights| !weights.is_empty())?;
             Some(Bar::whole(&lang.t(key).to_string(), weights, &slots).small())

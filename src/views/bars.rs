@@ -26,6 +26,12 @@ impl Slots {
         Self { slots: item.slots.clone(), count: item.snapshot.versions.len() }
     }
 
+    /// Those that are kept of versions which the history names; by their names where one of them is not kept.
+    pub fn remembered<'a>(kept: VersionSlots, names: impl Iterator<Item = &'a VersionName> + Clone) -> Self {
+        let known = names.clone().all(|name| kept.get(name.as_str()).is_some());
+        if known { Self::kept(kept) } else { Self::by_name(names) }
+    }
+
     /// Those that a service's versions had when the history was written, as they are kept.
     pub fn kept(slots: VersionSlots) -> Self {
         Self { count: slots.iter().count(), slots }
