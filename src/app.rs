@@ -148,9 +148,11 @@ impl Parts {
         announce(address, is_demo);
         web::listen::serve(listener, web::router(app.clone()), app.limits(), stop.clone()).await;
         stop.cancel();
-        for task in tasks {
+        for task in &tasks {
             task.abort();
         }
+        // Until the last of them has let go of what it was doing.
+        futures::future::join_all(tasks).await;
         services.finish().await;
         Ok(())
     }

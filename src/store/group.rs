@@ -21,7 +21,13 @@ use super::{StoreError, record};
 const MOST: usize = 64;
 
 /// Where writes queue.
-pub(super) struct Queue(UnboundedSender<Box<dyn Job>>);
+pub(super) struct Queue(UnboundedSender<Message>);
+
+enum Message {
+    Write(Box<dyn Job>),
+    /// Nothing more is written; the sender hears when the last write has ended.
+    End(oneshot::Sender<()>),
+}
 
 /// One write that waits.
 trait Job: Send {
@@ -93,23 +99,50 @@ impl Queue {
         F: for<'c> FnOnce(&'c mut SqliteConnection) -> BoxFuture<'c, Result<T, StoreError>> + Send + 'static,
     {
         let (answer, told) = oneshot::channel();
-        drop(self.0.send(Box::new(Work { job, answer })));
+        drop(self.0.send(Message::Write(Box::new(Work { job, answer }))));
         told
+    }
+
+    /// Ends the writer: what was put before is written, what is put later is not, and nothing of it touches the file
+    /// once this is over. A connection that a write still opened beside the pools (to see what another process did
+    /// to the file) would otherwise keep SQLite from copying its log back when the last one is closed.
+    pub async fn end(&self) {
+        let (answer, ended) = oneshot::channel();
+        if self.0.send(Message::End(answer)).is_ok() {
+            // An error only says that the writer has ended already.
+            let _ = ended.await;
+        }
     }
 }
 
-async fn serve(pool: SqlitePool, condition: Arc<Condition>, mut jobs: UnboundedReceiver<Box<dyn Job>>) {
-    while let Some(first) = jobs.recv().await {
-        let mut batch = vec![first];
-        while batch.len() < MOST
-            && let Ok(next) = jobs.try_recv()
-        {
-            batch.push(next);
+async fn serve(pool: SqlitePool, condition: Arc<Condition>, mut messages: UnboundedReceiver<Message>) {
+    let mut end = None;
+    while end.is_none()
+        && let Some(first) = messages.recv().await
+    {
+        let mut batch = Vec::new();
+        let mut next = Some(first);
+        while let Some(message) = next.take() {
+            match message {
+                Message::Write(job) => batch.push(job),
+                Message::End(answer) => end = Some(answer),
+            }
+            if batch.len() < MOST && end.is_none() {
+                next = messages.try_recv().ok();
+            }
+        }
+        if batch.is_empty() {
+            continue;
         }
         // A task of its own: a write that panics takes those beside it along, and none after them.
         if let Err(error) = tokio::spawn(commit(pool.clone(), condition.clone(), batch)).await {
             tracing::error!(%error, "a write panicked");
         }
+    }
+    // Before the answer: what was put meanwhile is dropped with it, and its caller hears of an interruption.
+    drop(messages);
+    if let Some(answer) = end {
+        let _ = answer.send(());
     }
 }
 

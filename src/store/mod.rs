@@ -202,6 +202,7 @@ impl Store {
             std::mem::forget(self.clone());
             return None;
         }
+        self.inner.queue.end().await;
         self.inner.readers.close().await;
         let mut writer = self.inner.writer.acquire().await.ok();
         let head = match &mut writer {

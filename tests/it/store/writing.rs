@@ -1,12 +1,14 @@
 //! Writing: durable before it returns, once, in order, whoever goes away.
 
 use std::future::Future;
+use std::process::Command;
 use std::task::{Context, Poll};
 
 use sluice::domain::audit::{Ending, Filter};
 use sluice::store::{Cause, Options, Revise, Store, StoreError, Trouble, verify};
 
 use super::{Home, change, intent, next, outcome};
+use sluice::demo::random::Random;
 
 #[tokio::test]
 async fn an_intent_is_seen_by_others_before_the_call_returns() {
@@ -175,4 +177,61 @@ async fn the_history_refuses_to_be_changed_by_sql() {
     assert_eq!(home.store.head().await.unwrap(), before);
     let report = verify::verify(&home.path(), None).await.unwrap();
     assert!(report.is_good(), "{report}");
+}
+
+/// Another process has touched the file, so the next write first reads all of it on a connection of its own: what is
+/// still being written when the store is given back ends before, and nothing keeps the log beside the file.
+#[tokio::test]
+async fn what_is_being_written_when_the_file_is_given_back_ends_before() {
+    for _ in 0..20 {
+        let home = Home::new().await;
+        home.store.intent(&intent(0)).await.unwrap();
+        // By another process: closing any handle of the file here would give up SQLite's own locks on it.
+        let touched = Command::new("touch").args(["-d", "@0"]).arg(home.path()).status().unwrap();
+        assert!(touched.success());
+        let mut context = Context::from_waker(std::task::Waker::noop());
+        let before = intent(1);
+        let mut put_before = Box::pin(home.store.intent(&before));
+        assert!(matches!(put_before.as_mut().poll(&mut context), Poll::Pending));
+        let (done, _) = tokio::join!(put_before, home.store.close());
+        done.expect("put before the end");
+        home.store.intent(&intent(2)).await.expect_err("nothing is written after the end");
+        assert!(!home.beside("sluice.db-wal").exists(), "rows are left beside the file");
+        let report = verify::verify(&home.path(), None).await.unwrap();
+        assert!(report.is_good() && report.rows == 2, "{report}");
+    }
+}
+
+/// Tasks that read and write are cut off at any moment, as the end of the program does it, and the file is given back.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn whatever_was_cut_off_the_file_is_given_back_alone() {
+    let rounds: u64 = std::env::var("SLUICE_TEST_CLOSES").ok().and_then(|n| n.parse().ok()).unwrap_or(30);
+    let mut random = Random::new(7);
+    for round in 0..rounds {
+        let home = Home::new().await;
+        let mut tasks = Vec::new();
+        for n in 0..12 {
+            let store = home.store.clone();
+            tasks.push(tokio::spawn(async move {
+                for more in 0_u32.. {
+                    let intent = intent(n * 1_000 + more);
+                    match n % 4 {
+                        0 => drop(store.intent(&intent).await),
+                        1 => drop(store.entries(&Filter::default(), None, 10).await),
+                        2 => drop(store.open_intents().await),
+                        _ => drop(store.verify_own().await),
+                    }
+                }
+            }));
+        }
+        tokio::time::sleep(std::time::Duration::from_micros(random.below(20_000))).await;
+        for task in &tasks {
+            task.abort();
+        }
+        home.store.close().await;
+        let left = std::fs::metadata(home.beside("sluice.db-wal")).map(|left| left.len());
+        assert!(left.is_err(), "round {round}: rows are left beside the file: {left:?} bytes");
+        let report = verify::verify(&home.path(), None).await.unwrap();
+        assert!(report.is_good(), "{report}");
+    }
 }

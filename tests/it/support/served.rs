@@ -146,7 +146,9 @@ impl Served {
     /// Ends it so, and starts it again on the same history, of which the file is all there is then.
     pub fn end_and_start(&mut self) {
         assert!(self.end(), "an orderly end");
-        assert!(!self.history().with_extension("db-wal").exists(), "rows are left beside the history's file");
+        let log = self.history().with_extension("db-wal");
+        let left = std::fs::metadata(&log).map(|left| left.len());
+        assert!(left.is_err(), "rows are left beside the history's file: {left:?} bytes");
         let (report, good) = verify(&self.history());
         assert!(good, "{report}");
         (self.child, self.url) = spawn(&self.arguments);
