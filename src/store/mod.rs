@@ -66,7 +66,7 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{ConnectOptions, SqliteConnection};
+use sqlx::{ConnectOptions, Connection, SqliteConnection};
 use tracing::Instrument;
 
 use crate::clock::Clock;
@@ -213,7 +213,35 @@ impl Store {
         let closed = self.inner.writer.close();
         drop(writer);
         closed.await;
+        self.copy_back().await;
         head.filter(|(seq, _)| *seq > 0).map(|(seq, hash)| Head { seq, hash: hex::encode(hash) })
+    }
+
+    /// SQLite copies its log back when the last connection is closed. One that is still being closed, or one of
+    /// another process, keeps it from that: then it is tried again, for a second.
+    async fn copy_back(&self) {
+        let log = schema::beside(&self.inner.path, "-wal");
+        let alone = SqliteConnectOptions::new()
+            .filename(&self.inner.path)
+            .create_if_missing(false)
+            .busy_timeout(Duration::from_millis(100))
+            .disable_statement_logging();
+        for _ in 0..12 {
+            if !log.exists() {
+                return;
+            }
+            tracing::info!("somebody else still reads the history: its log is copied back again");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            let copied = async {
+                let mut db = alone.connect().await?;
+                sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(&mut db).await?;
+                db.close().await
+            };
+            if let Err(error) = copied.await {
+                tracing::warn!(%error, "the log of the history is not copied back");
+            }
+        }
+        tracing::warn!("the newest rows of the history stay in the file beside it");
     }
 
     /// Why nothing can be written, and since when; `None` when the last write went well.

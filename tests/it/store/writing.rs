@@ -4,11 +4,13 @@ use std::future::Future;
 use std::process::Command;
 use std::task::{Context, Poll};
 
+use sluice::demo::random::Random;
 use sluice::domain::audit::{Ending, Filter};
 use sluice::store::{Cause, Options, Revise, Store, StoreError, Trouble, verify};
+use sqlx::Connection;
 
 use super::{Home, change, intent, next, outcome};
-use sluice::demo::random::Random;
+use crate::support::wait_for;
 
 #[tokio::test]
 async fn an_intent_is_seen_by_others_before_the_call_returns() {
@@ -234,4 +236,21 @@ async fn whatever_was_cut_off_the_file_is_given_back_alone() {
         let report = verify::verify(&home.path(), None).await.unwrap();
         assert!(report.is_good(), "{report}");
     }
+}
+
+#[tokio::test]
+async fn a_reader_of_another_process_only_delays_that_the_file_is_alone() {
+    let home = Home::new().await;
+    home.store.intent(&intent(0)).await.unwrap();
+    let mut reader = home.stranger().await;
+    sqlx::query("BEGIN").execute(&mut reader).await.unwrap();
+    let rows: i64 = sqlx::query_scalar("SELECT count(*) FROM audit").fetch_one(&mut reader).await.unwrap();
+    assert_eq!(rows, 1);
+    let leaves = async {
+        // The pools are closed, and the log is still there.
+        wait_for("the store is closed", async || home.store.head().await.is_err().then_some(())).await;
+        reader.close().await.unwrap();
+    };
+    tokio::join!(home.store.close(), leaves);
+    assert!(!home.beside("sluice.db-wal").exists(), "rows are left beside the file");
 }
