@@ -100,7 +100,7 @@ pub async fn prometheus_and_its_proxy_start_anew(cluster: &RealCluster) {
     wait_for("the figures are right again", right).await;
 
     // A new Envoy counts from nothing; what the old one counted after its last scrape is lost, never doubled.
-    steady.stop().await.assert_no_failure();
+    steady.stop().await.assert_routed();
     control(&format!("proxy/stop?name={}", load.from)).await;
     control(&format!("proxy/start?name={}", load.from)).await;
     town.until_routed(&load.from, "outbound|9080|v2|reviews.anew.svc.cluster.local").await;
@@ -111,7 +111,7 @@ pub async fn prometheus_and_its_proxy_start_anew(cluster: &RealCluster) {
         (fits && ledger.look(&town).await - before > 2_500.0).then_some(())
     })
     .await;
-    steady.stop().await.assert_no_failure();
+    steady.stop().await.assert_routed();
 }
 
 async fn told(town: &Town<'_>, sluice: &Served) -> bool {
