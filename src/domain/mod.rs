@@ -13,6 +13,7 @@ pub mod service;
 pub mod version_slots;
 pub mod versions;
 
+pub mod affix;
 pub mod observed;
 pub mod routing;
 pub mod rule_changes;

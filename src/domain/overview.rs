@@ -168,6 +168,8 @@ pub struct Moving {
     pub percent: u8,
     /// It paused itself, and somebody should look.
     pub trouble: bool,
+    /// It waits for an approval.
+    pub waits: bool,
 }
 
 impl Moving {
@@ -180,6 +182,7 @@ impl Moving {
             percent: release.share(),
             trouble: state.phase == Phase::Paused
                 && state.pause_reason().is_some_and(PauseReason::is_trouble),
+            waits: state.is_waiting(),
         }
     }
 }

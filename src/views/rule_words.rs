@@ -1,6 +1,7 @@
-//! Match rules and mirrors in one line each: `end-user = jason → v2`. The summary of a change, the button that
+//! Match rules and mirrors in one line each: `header end-user = jason → v2`. The summary of a change, the button that
 //! applies it, the note about it, the history and its exports say the same words.
 
+use crate::domain::affix::Affix;
 use crate::domain::audit::{Details, Entry};
 use crate::domain::plan::Effect;
 use crate::domain::routing::{Condition, HIDDEN, Mirror, Op, Rule, Subject};
@@ -30,9 +31,34 @@ pub fn rule(lang: Lang, rule: &Rule) -> String {
 }
 
 fn when(lang: Lang, rule: &Rule) -> String {
+    let text = ways(lang, &rule.when);
+    match rule.opaque.as_slice() {
+        [] => text,
+        [one] if one == HIDDEN => lang.t("line.hidden").into(),
+        fields => {
+            let key = if text.is_empty() { "line.only_opaque" } else { "line.opaque" };
+            lang.t(key).with("when", text).with("fields", fields_words(lang, fields)).into()
+        }
+    }
+}
+
+/// Fields of a match that Sluice keeps as they are, in words: *the port, the labels of the caller*.
+pub fn fields_words(lang: Lang, fields: &[String]) -> String {
+    let words: Vec<String> = fields.iter().map(|field| field_words(lang, field)).collect();
+    words.join(&lang.t("sum.list").to_string())
+}
+
+/// A field of a match that Sluice keeps as it is, in words: what it decides by. Its value is not known here.
+fn field_words(lang: Lang, field: &str) -> String {
+    let (kind, name) = field.split_once('.').unwrap_or((field, ""));
+    let key = format!("line.field.{kind}");
+    if lang.knows(&key) { lang.t(&key).with("name", name).into() } else { field.to_owned() }
+}
+
+/// Alternatives in words: `header end-user = jason or cookie tier = gold`.
+pub fn ways(lang: Lang, when: &[Vec<Condition>]) -> String {
     let and = lang.t("line.and").to_string();
-    let mut ways: Vec<String> = rule
-        .when
+    let mut ways: Vec<String> = when
         .iter()
         .filter(|all| !all.is_empty())
         .map(|all| all.iter().map(|one| condition(lang, one)).collect::<Vec<_>>().join(&and))
@@ -43,29 +69,28 @@ fn when(lang: Lang, rule: &Rule) -> String {
     if more > 0 {
         text = lang.t("line.or_more").with("when", text).with("n", more).into();
     }
-    match rule.opaque.as_slice() {
-        [] => text,
-        [one] if one == HIDDEN => lang.t("line.hidden").into(),
-        fields if text.is_empty() => fields.join(&and),
-        fields => format!("{text}{and}{}", fields.join(&and)),
-    }
+    text
 }
 
-/// One condition: `end-user ~ .*@gmail\.com`.
+/// One condition: `header end-user ending with @gmail.com`.
 fn condition(lang: Lang, condition: &Condition) -> String {
     let on = match &condition.on {
-        Subject::Header(name) => name.clone(),
+        Subject::Header(name) => lang.t("line.header").with("name", name).into(),
         Subject::Cookie(name) => lang.t("line.cookie").with("name", name).into(),
         Subject::Query(name) => format!("?{name}"),
         Subject::Path => lang.t("rules.in.path").into(),
         Subject::Method => lang.t("rules.in.method").into(),
     };
+    if let Some((affix, text)) = Affix::of(condition) {
+        let key = format!("line.{}", affix.as_str());
+        return lang.t(&key).with("on", on).with("value", cut(&text, VALUE)).into();
+    }
     let value = cut(&condition.value, VALUE);
     match condition.op {
         Op::Exact => format!("{on} = {value}"),
         Op::Regex => format!("{on} ~ {value}"),
-        Op::Prefix => format!("{on} {} {value}", lang.t("rules.op.prefix")),
-        Op::Present => format!("{on} {}", lang.t("rules.op.present")),
+        Op::Prefix => lang.t("line.prefix").with("on", on).with("value", value).into(),
+        Op::Present => lang.t("line.present").with("on", on).into(),
     }
 }
 
@@ -121,7 +146,7 @@ pub fn of_entry(lang: Lang, entry: &Entry) -> Vec<String> {
     rules.into_iter().chain(copies.map(|change| mirror(lang, change))).collect()
 }
 
-/// The lines of a change's summary: *Match rule: `end-user = jason → v2` (new).*
+/// The lines of a change's summary: *Match rule: `header end-user = jason → v2` (new).*
 pub fn sentences(lang: Lang, effect: &Effect) -> Vec<Text> {
     let rules = effect.rule_changes.iter().flat_map(|change| changes(lang, change));
     rules.map(|line| lang.t("line.sentence").with("line", line)).collect()

@@ -6,6 +6,7 @@
 use askama::Template;
 use askama::filters::HtmlSafe;
 
+use crate::domain::affix::Affix;
 use crate::domain::observed::Hits;
 use crate::domain::refusal::Refusal;
 use crate::domain::routing::{Condition, HIDDEN, Op, Rule, Subject};
@@ -47,7 +48,7 @@ pub struct RuleRow {
     /// Alternatives; within one, all conditions must hold.
     pub when: Vec<Vec<InWords>>,
     /// Fields that Sluice keeps but does not show in words.
-    pub opaque: Vec<String>,
+    pub opaque: Option<String>,
     pub to: Vec<(String, u8, u8)>,
     pub action: Option<String>,
     /// How many requests the rule took; `None` for one that is not written yet.
@@ -178,8 +179,9 @@ impl RulesCard {
             name: rule.name.clone(),
             when: rule.when.iter().map(|all| all.iter().map(|one| in_words(lang, one)).collect()).collect(),
             opaque: match rule.opaque.as_slice() {
-                [one] if one == HIDDEN => vec![lang.t("shown.not").into()],
-                named => named.to_vec(),
+                [] => None,
+                [one] if one == HIDDEN => Some(lang.t("shown.not").into()),
+                named => Some(super::rule_words::fields_words(lang, named)),
             },
             to: rule.to.iter().map(|(v, n)| (v.to_string(), card.slots.slot(v.as_str()), *n)).collect(),
             action: rule.action.as_deref().map(|action| action_words(lang, action)),
@@ -248,11 +250,15 @@ pub fn in_words(lang: Lang, condition: &Condition) -> InWords {
         Subject::Path => ("rules.in.path", ""),
         Subject::Method => ("rules.in.method", ""),
     };
-    InWords {
-        subject: lang.t(key).with("name", name).rich(),
-        op: lang.t(&format!("rules.op.{}", condition.op.as_str())).into(),
-        value: (condition.op != Op::Present).then(|| condition.value.clone()),
-    }
+    let (op, value) = match Affix::of(condition) {
+        Some((affix, text)) => (affix.as_str(), Some(text)),
+        None => {
+            let value = (condition.op != Op::Present).then(|| condition.value.clone());
+            (condition.op.as_str(), value)
+        }
+    };
+    let op = lang.t(&format!("rules.op.{op}")).into();
+    InWords { subject: lang.t(key).with("name", name).rich(), op, value }
 }
 
 impl RuleEditor {

@@ -20,7 +20,7 @@ pub fn state(lang: Lang, item: &Overview) -> Chip {
     }
 }
 
-/// *v1 100%*, *by pods*, *end-user = jason → v2 (removed)*: what a service has after an effect, in short.
+/// *v1 100%*, *by pods*, *header end-user = jason → v2 (removed)*: what a service has after an effect, in short.
 pub fn result(lang: Lang, effect: &Effect) -> String {
     if effect.after.is_empty() && !effect.before.is_empty() {
         return lang.t("split.pods").into();
@@ -64,7 +64,13 @@ pub fn notice(clock: Clockface, story: &ReleaseStory) -> Notice {
     let paused = state.paused.as_ref().filter(|_| state.phase == Phase::Paused);
     let text: Text = match paused {
         Some(paused) => {
-            let key = if failing.is_empty() || !moving.trouble { "paused" } else { "paused_why" };
+            let key = if state.is_waiting() {
+                "waits"
+            } else if failing.is_empty() || !moving.trouble {
+                "paused"
+            } else {
+                "paused_why"
+            };
             sentence(&format!("service.release.{key}"))
                 .with("strategy", strategy)
                 .with("n", release.share())

@@ -54,6 +54,11 @@ fn listed<'a>(lang: Lang, name: &str, value: &'a str) -> std::borrow::Cow<'a, st
             let words: Vec<String> = value.split(", ").map(|word| metric(lang, word)).collect();
             words.join(&lang.t("sum.list").to_string()).into()
         }
+        // Words of the API, in a refusal that a page shows.
+        "phase" | "command" => {
+            let key = format!("release.{}.{value}", if name == "phase" { name } else { "word" });
+            if lang.knows(&key) { lang.t(&key).to_string().into() } else { value.into() }
+        }
         _ => value.into(),
     }
 }

@@ -102,6 +102,33 @@ impl Release {
         if self.spec.strategy == Strategy::Replicas { self.share_of_pods() } else { state.aim.percent }
     }
 
+    /// The step that begins when a person ends the wait of now: the one after an approval, a hold or an analysis, else
+    /// the one under way. Steps that change nothing are passed over, as the machine does. `None` = none is left.
+    pub fn next_step(&self) -> Option<&Step> {
+        let (steps, state) = (&self.spec.steps, &self.state);
+        let is_wait =
+            |step: &Step| matches!(step, Step::Hold { .. } | Step::Analysis { .. } | Step::Approval);
+        let from = state.step + usize::from(steps.get(state.step).is_some_and(is_wait));
+        let idle = |step: &&Step| match step {
+            Step::Weight { percent } => *percent == state.aim.percent,
+            Step::Rules { when } => *when == state.aim.when,
+            Step::Mirror { percent } => *percent == state.aim.mirror,
+            _ => false,
+        };
+        steps.get(from..)?.iter().find(|step| !idle(step))
+    }
+
+    /// Pods of both versions once a step of this kind is done, where requests follow the pods.
+    pub fn pods_after(&self, candidate: u32, stable: Option<u32>) -> PodNumbers {
+        let state = &self.state;
+        let had = state.stable_replicas.unwrap_or(0);
+        if self.spec.candidate.is_in_place() {
+            return PodNumbers { candidate, stable: had.saturating_sub(candidate) };
+        }
+        let now = state.pods_now.or(state.pods).map_or(had, |pods| pods.stable);
+        PodNumbers { candidate, stable: stable.unwrap_or(now) }
+    }
+
     /// Without a mesh requests follow the pods: those that were seen last, else those that the steps so far have given
     /// each version.
     pub fn share_of_pods(&self) -> u8 {

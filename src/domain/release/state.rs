@@ -397,6 +397,12 @@ impl State {
             || self.pause_reason() == Some(PauseReason::Gate)
     }
 
+    /// True when an approval is all that it waits for: trouble is named first.
+    pub fn is_waiting(&self) -> bool {
+        let trouble = self.pause_reason().is_some_and(PauseReason::is_trouble);
+        self.phase == Phase::Paused && self.awaits_approval() && !trouble
+    }
+
     /// What can be said to it now: the one table behind every door.
     pub fn may(&self, word: Word) -> bool {
         let trouble = self.pause_reason().is_some_and(PauseReason::is_trouble);

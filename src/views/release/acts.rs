@@ -6,7 +6,7 @@ use askama::filters::HtmlSafe;
 
 use super::after::deletes;
 use super::buttons::{next_share, why_not};
-use super::{Given, said, slots};
+use super::{Given, coming, said, slots};
 use crate::domain::ids::{Revision, VersionName};
 use crate::domain::refusal::{Check, Code, Refusal, Severity};
 use crate::domain::release::{PauseReason, Phase, Step, Strategy, Verdict, Word};
@@ -128,7 +128,7 @@ impl Ask {
                 .with("last", last_step(lang, given))
         };
         let share = match word {
-            Word::Promote => next,
+            Word::Promote => coming::share(given, key),
             Word::PromoteAll => Some(100),
             Word::Abort if !state.phase.is_before() => Some(0),
             _ => None,
@@ -171,7 +171,7 @@ impl Ask {
             effect: if word == Word::SwitchBack {
                 back.map(|back| back_effect(lang, given, back)).unwrap_or_default()
             } else {
-                vec![of("effect").rich()]
+                coming::effect(lang, given, key, word, || of("effect"))
             },
             bar,
             deletes: removed.map(|version| deletes(lang, given, version)).unwrap_or_default(),

@@ -74,7 +74,10 @@ impl After {
             (Some(_), _) => of("later").with("w", short(release.candidate().as_str())).rich(),
         };
         let at = release.at();
-        let answers = answers(given, version).filter(|_| why.is_none()).map(|check| {
+        let busy = answers(given, version);
+        // "Has no traffic" is not said beside "answered 100 % of the last minute".
+        let text = if busy.is_some() && went_back && why.is_none() { of("text_busy").rich() } else { text };
+        let answers = busy.filter(|_| why.is_none()).map(|check| {
             (text::check(lang, &check).text.rich(), service_path(at.namespace.as_str(), &at.name))
         });
         let button = match why {

@@ -64,13 +64,13 @@ pub enum How {
     No(String),
 }
 
-/// The share that the next step gives, where it gives one.
+/// The share that the very next step gives, where it gives one: a step of another kind that comes first is not
+/// passed over.
 pub fn next_share(release: &Release) -> Option<u8> {
-    let coming = release.spec.steps.get(release.state.step..).unwrap_or_default();
-    coming.iter().find_map(|step| match step {
-        Step::Weight { percent } if *percent > release.share() => Some(*percent),
+    match release.next_step()? {
+        Step::Weight { percent } => Some(*percent),
         _ => None,
-    })
+    }
 }
 
 impl Actions {
@@ -206,7 +206,7 @@ pub fn why_not(lang: Lang, given: Given<'_>, word: Word) -> Option<String> {
     (!state.may(word)).then(|| {
         let refusal = Refusal::new(Code::ReleaseIllegal)
             .arg("command", said::word(lang, word))
-            .arg("phase", said::phase(lang, state.phase));
+            .arg("phase", said::state_word(lang, state));
         text::refusal(lang, &refusal).text.to_string()
     })
 }

@@ -44,6 +44,8 @@ pub struct Chart {
     /// Height of the limit.
     pub limit_y: Option<String>,
     pub limit: String,
+    /// True when the latest measurement is beyond the limit: only then it is drawn in the colour of trouble.
+    pub beyond: bool,
     pub range: String,
     pub from: String,
     pub to: String,
@@ -209,6 +211,7 @@ impl Chart {
             stable_line: line(|one| one.beside),
             limit_y: bound.filter(|value| value.is_finite()).map(|value| format!("{:.1}", y(value))),
             limit: words,
+            beyond: latest.is_some_and(|one| one.verdict == Verdict::Fail),
             range: if shown.is_empty() {
                 String::new()
             } else {

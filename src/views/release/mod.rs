@@ -10,6 +10,7 @@ pub use crate::domain::release::stages;
 mod after;
 mod buttons;
 mod charts;
+mod coming;
 mod log;
 mod now;
 mod outside;
@@ -24,7 +25,9 @@ use askama::filters::HtmlSafe;
 use crate::domain::ids::VersionName;
 use crate::domain::overview::{Difference, Overview, Rights};
 use crate::domain::refusal::Refusal;
-use crate::domain::release::{Judgement, PauseReason, Phase, Release, Strategy, TimelineEntry, Word};
+use crate::domain::release::{
+    Happened, Judgement, PauseReason, Phase, Release, Strategy, TimelineEntry, Word,
+};
 use crate::domain::routing::Weights;
 
 use super::bars::{Slots, in_words, short};
@@ -241,6 +244,34 @@ fn since(lang: Lang, given: Given<'_>) -> Option<Notice> {
     Some(Notice { link: Some(link), ..Notice::new(Tone::Info, text.with("who", by).rich()) })
 }
 
+/// Who aborted the release, where a person did.
+fn aborted_by(clock: Clockface, given: Given<'_>) -> Option<Notice> {
+    let release = given.release;
+    if release.state.phase != Phase::RolledBack || said::failed_itself(release) {
+        return None;
+    }
+    // Newest first: what turned it back last counts.
+    let turned = given.timeline.iter().find_map(|entry| {
+        let found = entry.happened.iter().rev().find(|one| match one {
+            Happened::Told { word } => {
+                matches!(word, Word::Abort | Word::Rollback | Word::SwitchBack)
+            }
+            Happened::AbortedItself { .. } => true,
+            _ => false,
+        })?;
+        Some((entry, found))
+    });
+    let (entry, Happened::Told { word: Word::Abort }) = turned? else { return None };
+    let key = match release.spec.strategy {
+        Strategy::Replicas if release.spec.candidate.is_in_place() => "release.aborted_by_in_place",
+        Strategy::Replicas => "release.aborted_by_pods",
+        _ => "release.aborted_by",
+    };
+    let text = clock.lang.t(key).with("who", &entry.by).with("time", clock.hour(entry.at_ms));
+    let text = text.with("v", short(release.spec.stable.as_str()));
+    Some(Notice { icon: "back", ..Notice::new(Tone::Info, text.rich()) })
+}
+
 impl Banner {
     fn of(clock: Clockface, given: Given<'_>) -> Self {
         let (lang, release) = (clock.lang, given.release);
@@ -280,6 +311,7 @@ impl Banner {
             let text = lang.t(key).with("v", short(release.spec.stable.as_str()));
             notices.push(Notice::new(Tone::Bad, text.rich()));
         }
+        notices.extend(aborted_by(clock, given));
         if state.phase == Phase::Superseded {
             notices.push(Notice::new(Tone::Info, lang.t("release.superseded").rich()));
         }

@@ -19,6 +19,8 @@ pub struct Now {
     pub share_label: String,
     pub share: String,
     pub observed: String,
+    /// What the new version gets besides its share: requests by a rule, copies.
+    pub besides: Vec<String>,
     pub timer: Timer,
     pub analysis: Option<(String, String)>,
 }
@@ -82,6 +84,12 @@ impl Now {
             share_label: lang.t("release.now.on").with("v", &candidate).into(),
             share: format!("{}%", release.share()),
             observed,
+            // At the end the record has the split; rule and copies are gone by then.
+            besides: if release.state.phase.is_final() {
+                Vec::new()
+            } else {
+                said::besides(lang, &candidate, &release.state.aim)
+            },
             timer: Timer::of(clock, now_ms, given),
             analysis,
         }

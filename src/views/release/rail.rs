@@ -5,7 +5,7 @@ use askama::filters::HtmlSafe;
 
 use super::stages::{StageOf, stages};
 use super::{Given, said};
-use crate::domain::release::state::Side;
+use crate::domain::release::state::{ActionKind, Side};
 use crate::domain::release::{Happened, PauseReason, Phase, Step};
 use crate::views::bars::short;
 use crate::views::lang::Lang;
@@ -113,11 +113,22 @@ impl Rail {
                 mark,
                 word: mark.word(lang),
                 title: lang.t("release.rail.retire").with("v", short(spec.stable.as_str())).into(),
-                text: lang.t("release.rail.by_hand").into(),
+                text: match retired_ms(given) {
+                    Some(at_ms) => lang.t("release.rail.done_at").with("time", clock.second(at_ms)).into(),
+                    None if mark == Mark::Done => String::new(),
+                    None => lang.t("release.rail.by_hand").into(),
+                },
             });
         }
         Self { lang, items }
     }
+}
+
+/// When the old version was deleted, milliseconds since 1970.
+fn retired_ms(given: Given<'_>) -> Option<i64> {
+    let gone = ActionKind::Remove { side: Side::Stable };
+    let gone = |one: &Happened| matches!(one, Happened::Done { action } if *action == gone);
+    given.timeline.iter().find(|entry| entry.happened.iter().any(gone)).map(|entry| entry.at_ms)
 }
 
 fn ready(lang: Lang, given: Given<'_>) -> Option<String> {
@@ -153,7 +164,9 @@ fn title(lang: Lang, given: Given<'_>, stage: &StageOf) -> String {
     let mut letters = title.chars();
     // A version's name keeps its case; a sentence begins with a capital.
     match letters.next() {
-        Some(first) if stage.aim.is_none() => first.to_uppercase().chain(letters).collect(),
+        Some(first) if !matches!(named, Some(Step::Weight { .. } | Step::Replicas { .. })) => {
+            first.to_uppercase().chain(letters).collect()
+        }
         _ => title,
     }
 }

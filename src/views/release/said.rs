@@ -2,14 +2,16 @@
 //! The list, the page, the history and the dialogs say the same.
 
 use crate::domain::overview::Moving;
-use crate::domain::release::state::{ActionKind, Side};
-use crate::domain::release::{Happened, Metric, PauseReason, Phase, Release, Step, Verdict, Word, Wording};
+use crate::domain::release::state::{ActionKind, Aim, Side};
+use crate::domain::release::{
+    Happened, Metric, OnFailure, PauseReason, Phase, Release, State, Step, Verdict, Word, Wording,
+};
 use crate::views::bars::short;
 use crate::views::chrome::{Chip, Tone};
 use crate::views::figures::duration;
 use crate::views::lang::{Lang, Text};
-use crate::views::text;
 use crate::views::time::{Clockface, span};
+use crate::views::{rule_words, text};
 
 /// `/releases/R-1042`.
 pub fn path(release: &Release) -> String {
@@ -46,6 +48,14 @@ pub fn pause(lang: Lang, reason: PauseReason) -> String {
     lang.t(&format!("release.pause.{}", reason.as_str())).into()
 }
 
+/// The state in the word that its chip has, for a sentence: *Waiting for approval*, not *Paused*.
+pub fn state_word(lang: Lang, state: &State) -> String {
+    if state.is_waiting() {
+        return lang.t("release.waiting").into();
+    }
+    phase(lang, state.phase)
+}
+
 /// How a release stands, as a chip. `clock` says times in the person's zone.
 pub fn state(clock: Clockface, release: &Release) -> Chip {
     let lang = clock.lang;
@@ -76,9 +86,7 @@ pub fn state(clock: Clockface, release: &Release) -> Chip {
             Chip::new(Tone::Ok, "ok", lang.t(key))
         }
         Phase::Paused => match state.pause_reason() {
-            Some(PauseReason::Gate | PauseReason::StepsChanged) => {
-                Chip::new(Tone::Warn, "user", lang.t("release.waiting"))
-            }
+            _ if state.is_waiting() => Chip::new(Tone::Warn, "user", lang.t("release.waiting")),
             Some(reason) if reason.is_trouble() => {
                 let text = lang.t("release.paused_itself").with("why", pause(lang, reason));
                 Chip::new(Tone::Bad, "pause", text)
@@ -104,21 +112,27 @@ pub fn state(clock: Clockface, release: &Release) -> Chip {
 /// A release as the state of the service that it moves: *Canary 25%*, *Paused · 25%*.
 pub fn moving(lang: Lang, release: Moving) -> Chip {
     let (tone, icon, key) = match release.phase {
+        Phase::Paused if release.waits => (Tone::Warn, "user", "release.stands"),
         Phase::Paused if release.trouble => (Tone::Bad, "pause", "release.stands"),
         Phase::Paused => (Tone::Warn, "pause", "release.stands"),
         Phase::Aborting => (Tone::Warn, "back", "release.stands"),
         _ => (Tone::Info, "run", "release.moves"),
     };
+    let word = if release.waits { lang.t("release.waiting").into() } else { phase(lang, release.phase) };
     let text = lang
         .t(key)
-        .with("phase", phase(lang, release.phase))
+        .with("phase", word)
         .with("strategy", strategy(lang, release.strategy.as_str()))
         .with("n", release.percent);
     Chip::new(tone, icon, text)
 }
 
-/// True when the analysis, not a person, ended it.
+/// True when the analysis, not a person, ended it: with the policy *pause* a failure only pauses, and whatever ended
+/// the release was a command.
 pub fn failed_itself(release: &Release) -> bool {
+    if release.spec.policies.on_failure == OnFailure::Pause {
+        return false;
+    }
     let most = release.spec.analysis.as_ref().map_or(u32::MAX, |analysis| analysis.failures);
     release.state.latest == Some(Verdict::Fail) && release.state.failures >= most
 }
@@ -154,9 +168,18 @@ pub fn step(lang: Lang, of: &impl Wording, step: &Step) -> Text {
     match step {
         Step::Weight { percent } => lang.t("release.step.weight").with("v", v).with("n", percent),
         Step::Replicas { candidate, .. } if of.in_place() => lang.count("release.step.batch", candidate),
-        Step::Replicas { candidate, .. } => lang.count("release.step.replicas", candidate).with("v", v),
+        Step::Replicas { candidate, stable } => {
+            let of_old = |n: &u32| {
+                lang.count("release.step.replicas", n).with("v", short(of.stable().as_str())).to_string()
+            };
+            let mine = lang.count("release.step.replicas", candidate).with("v", v).to_string();
+            let both: Vec<String> = std::iter::once(mine).chain(stable.as_ref().map(of_old)).collect();
+            Text::quoted(both.join(&lang.t("sum.comma").to_string()))
+        }
         Step::Rules { when } if when.is_empty() => lang.t("release.step.rules_off").with("v", v),
-        Step::Rules { .. } => lang.t("release.step.rules").with("v", v),
+        Step::Rules { when } => {
+            lang.t("release.step.rules").with("v", v).with("when", rule_words::ways(lang, when))
+        }
         Step::Mirror { percent: 0 } => lang.t("release.step.mirror_off").with("v", v),
         Step::Mirror { percent } => lang.t("release.step.mirror").with("v", v).with("n", percent),
         Step::Hold { seconds } => lang.t("release.step.hold").with("span", long_span(lang, *seconds)),
@@ -224,10 +247,16 @@ pub fn action(lang: Lang, of: &impl Wording, action: &ActionKind, stage: Stage) 
         ActionKind::Batch { updated, number } => {
             lang.count(&format!("{group}.batch"), updated).with("batch", number)
         }
-        ActionKind::Traffic { aim } if aim.mirror > 0 => {
-            t("traffic_mirror").with("v", v).with("n", aim.percent).with("m", aim.mirror)
+        ActionKind::Traffic { aim } => {
+            let percent = (aim.percent > 0 || !is_beside(aim))
+                .then(|| t("traffic").with("v", &v).with("n", aim.percent));
+            let mirror = (aim.mirror > 0).then(|| t("mirror").with("v", &v).with("n", aim.mirror));
+            let rule = (!aim.when.is_empty())
+                .then(|| t("rules").with("v", &v).with("when", rule_words::ways(lang, &aim.when)));
+            let parts: Vec<String> =
+                [rule, mirror, percent].into_iter().flatten().map(String::from).collect();
+            Text::quoted(parts.join(&lang.t("release.then").to_string()))
         }
-        ActionKind::Traffic { aim } => t("traffic").with("v", v).with("n", aim.percent),
         ActionKind::SwitchBack { revision } => t("switch_back").with("n", revision),
         ActionKind::Restore => t("restore"),
         ActionKind::Heal => t("heal"),
@@ -235,6 +264,21 @@ pub fn action(lang: Lang, of: &impl Wording, action: &ActionKind, stage: Stage) 
         ActionKind::Measure => t("measure"),
         ActionKind::Remove { side: which } => t("remove").with("v", side(of, *which)),
     }
+}
+
+/// True when the new version gets requests by a rule or copies, besides its share.
+fn is_beside(aim: &Aim) -> bool {
+    !aim.when.is_empty() || aim.mirror > 0
+}
+
+/// What the new version gets besides its share, as it was last written: the rule, then the copies. One sentence each.
+pub fn besides(lang: Lang, v: &str, aim: &Aim) -> Vec<String> {
+    let rule = (!aim.when.is_empty()).then(|| {
+        lang.t("release.now.rules").with("v", v).with("when", rule_words::ways(lang, &aim.when)).into()
+    });
+    let copies =
+        (aim.mirror > 0).then(|| lang.t("release.now.mirror").with("v", v).with("n", aim.mirror).into());
+    rule.into_iter().chain(copies).collect()
 }
 
 /// One line of the events: icon, tone and sentence. `None` for what only the machine cares about.

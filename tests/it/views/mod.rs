@@ -2,5 +2,6 @@
 
 mod pages;
 mod placeholders;
+mod release_words;
 mod rule_form;
 mod words;

@@ -1,0 +1,158 @@
+//! What the page of a release says of rules, mirrors, its state and its end.
+
+use serde_json::{Value, json};
+
+use sluice::domain::actor::Channel;
+use sluice::domain::overview::Rights;
+use sluice::domain::release::state::{ActionKind, Side};
+use sluice::domain::release::{
+    Happened, OnFailure, PauseReason, Paused, Phase, Release, ReleaseId, State, TimelineEntry, Verdict, Word,
+};
+use sluice::views::lang::Lang;
+use sluice::views::release::{Given, ReleasePage, said};
+use sluice::views::time::Clockface;
+
+fn release(strategy: &str, steps: &Value) -> Release {
+    let spec = json!({
+        "service": {"namespace": "shop", "name": "cart"}, "strategy": strategy, "stable": "v1",
+        "candidate": {"from": "adopt", "version": "v2"}, "steps": steps,
+    });
+    let mut state = State::new();
+    state.phase = Phase::Running;
+    Release {
+        id: ReleaseId(1),
+        spec: serde_json::from_value(spec).unwrap(),
+        state,
+        seq: 1,
+        created_ms: 0,
+        changed_ms: 0,
+        started_ms: Some(0),
+        ended_ms: None,
+        by: "demo".to_owned(),
+        reason: String::new(),
+    }
+}
+
+fn entry(by: &str, happened: Vec<Happened>) -> TimelineEntry {
+    TimelineEntry {
+        seq: 1,
+        at_ms: 1_000,
+        by: by.to_owned(),
+        channel: Channel::Browser,
+        from: Phase::Running,
+        to: Phase::Running,
+        step: 0,
+        happened,
+        reason: String::new(),
+        entry: None,
+    }
+}
+
+/// A part of the page, by its id.
+fn part(lang: Lang, release: &Release, timeline: &[TimelineEntry], id: &str) -> String {
+    let clock = Clockface::new(lang, None);
+    let rights = Rights { change: None };
+    let given = Given {
+        release,
+        timeline,
+        judgements: &[],
+        overview: None,
+        rights: &rights,
+        denied: &[],
+        outside: None,
+    };
+    let parts = ReleasePage::shared(clock, 5_000, given).into_iter().chain(ReleasePage::own(clock, given));
+    let found = parts.into_iter().find(|(name, _)| name == id);
+    found.unwrap_or_else(|| panic!("{id} is not there")).1
+}
+
+#[test]
+fn an_ab_test_says_everywhere_which_requests_match() {
+    let jason = json!([[{"on": {"in": "header", "name": "end-user"}, "op": "exact", "value": "jason"}]]);
+    let steps = json!([{"kind": "rules", "when": jason}, {"kind": "weight", "percent": 100}]);
+    let mut ab = release("ab_test", &steps);
+    ab.state.aim.when = serde_json::from_value(jason).unwrap();
+    let aim = ab.state.aim.clone();
+    let timeline = [entry("release", vec![Happened::Done { action: ActionKind::Traffic { aim } }])];
+    for (lang, words) in [
+        (Lang::En, "equests with header end-user = jason go to v2"),
+        (Lang::Zh, "带有请求头 end-user = jason 的请求"),
+    ] {
+        for id in ["rel-now", "rel-steps", "rel-log"] {
+            let text = part(lang, &ab, &timeline, id);
+            assert!(text.contains(words), "{id}: {text}");
+        }
+    }
+    assert!(!part(Lang::En, &ab, &timeline, "rel-log").contains("set to 0%"));
+}
+
+#[test]
+fn a_mirror_is_said_beside_the_share() {
+    let steps = json!([{"kind": "mirror", "percent": 10}, {"kind": "weight", "percent": 100}]);
+    let mut mirror = release("mirror", &steps);
+    mirror.state.aim.mirror = 10;
+    let aim = mirror.state.aim.clone();
+    let timeline = [entry("release", vec![Happened::Done { action: ActionKind::Traffic { aim } }])];
+    let now = part(Lang::En, &mirror, &timeline, "rel-now");
+    assert!(now.contains("10% of requests are mirrored to v2."), "{now}");
+    assert!(part(Lang::Zh, &mirror, &timeline, "rel-now").contains("10% 的请求镜像到 v2。"));
+    let log = part(Lang::En, &mirror, &timeline, "rel-log");
+    assert!(log.contains("10% of requests mirrored to v2") && !log.contains("0%, with"), "{log}");
+}
+
+#[test]
+fn a_release_that_waits_for_approval_is_not_called_paused() {
+    let mut waits = release("canary", &json!([{"kind": "approval"}, {"kind": "weight", "percent": 100}]));
+    waits.state.phase = Phase::Paused;
+    let paused = |reason| Paused { reason, since_ms: 0, left_ms: None, phase: Phase::Running, detail: None };
+    waits.state.paused = Some(paused(PauseReason::Gate));
+    for (lang, word, other) in [(Lang::En, "Waiting for approval", "“Paused”"), (Lang::Zh, "等待", "已暂停")]
+    {
+        let chip = said::state(Clockface::new(lang, None), &waits).text;
+        assert_eq!(said::state_word(lang, &waits.state), chip);
+        assert!(chip.contains(word), "{chip}");
+        // The button of a pause is there, and says why it cannot be pressed.
+        let bar = part(lang, &waits, &[], "rel-actions");
+        assert!(bar.contains(&chip) && !bar.contains(other), "{bar}");
+    }
+    waits.state.paused = Some(paused(PauseReason::User));
+    assert_eq!(said::state_word(Lang::En, &waits.state), "Paused");
+}
+
+#[test]
+fn an_abort_by_hand_names_the_person_and_one_by_the_analysis_does_not() {
+    let mut back = release("canary", &json!([{"kind": "weight", "percent": 100}]));
+    back.state.phase = Phase::RolledBack;
+    (back.state.latest, back.state.failures) = (Some(Verdict::Fail), u32::MAX);
+    back.spec.policies.on_failure = OnFailure::Pause;
+    let by_hand = [
+        entry("lin.wei", vec![Happened::Told { word: Word::Abort }]),
+        entry("release", vec![Happened::Paused { reason: PauseReason::Failed }]),
+    ];
+    let banner = part(Lang::En, &back, &by_hand, "rel-banner");
+    assert!(banner.contains("lin.wei aborted the release at"), "{banner}");
+    assert!(!banner.contains("The analysis failed"), "{banner}");
+    assert!(part(Lang::Zh, &back, &by_hand, "rel-banner").contains("lin.wei 于"));
+    back.spec.policies.on_failure = OnFailure::Abort;
+    let itself = [entry("release", vec![Happened::AbortedItself { reason: PauseReason::Failed }])];
+    let banner = part(Lang::En, &back, &itself, "rel-banner");
+    assert!(banner.contains("The analysis failed") && !banner.contains("aborted the release"), "{banner}");
+}
+
+#[test]
+fn the_old_version_has_its_tick_once_it_is_retired() {
+    let mut done = release("canary", &json!([{"kind": "weight", "percent": 100}]));
+    done.state.phase = Phase::Succeeded;
+    done.state.step = 1;
+    let open = part(Lang::En, &done, &[], "rel-steps");
+    assert!(open.contains("Retire v1") && open.contains("manually"), "{open}");
+    done.state.removed = vec![Side::Stable];
+    let gone = [entry("release", vec![Happened::Done { action: ActionKind::Remove { side: Side::Stable } }])];
+    let retired = part(Lang::En, &done, &gone, "rel-steps");
+    assert!(!retired.contains("manually"), "{retired}");
+    let last = retired.rsplit("<li").next().unwrap();
+    assert!(
+        last.contains("Retire v1") && last.contains("class=\"done\"") && last.contains("done 0"),
+        "{last}"
+    );
+}
