@@ -286,7 +286,7 @@ async fn the_page_shows_the_release_and_its_buttons_do_what_they_say() {
     let expected = json!({"id": id, "phase": "paused", "percent": 30});
     assert_eq!((&moved["items"][0]["name"], &moved["items"][0]["release"]), (&json!("reviews"), &expected));
     let services = app.get("/services?show=releasing").await;
-    assert!(services.body.contains("Paused · 30%"), "{}", services.body);
+    assert!(services.body.contains("Waiting for approval · 30%"), "{}", services.body);
     assert!(
         services.body.contains(&format!("href=\"/releases/{id}\""))
             && !services.body.contains("row-bookinfo.details")
