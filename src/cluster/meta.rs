@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::domain::istio::{Anything, Meta};
-use crate::domain::owner::{Marks, Reference, Writers};
+use crate::domain::owner::{Marks, Owner, Reference, Writers};
 
 use super::words::Words;
 
@@ -76,8 +76,8 @@ impl ManagedJson {
 }
 
 impl MetaJson {
-    /// The domain's view.
-    pub fn read(&self, words: &Words, writers: &Writers) -> Meta {
+    /// Who else writes the object; `None` when only people's tools do.
+    pub fn owner(&self, writers: &Writers) -> Option<Owner> {
         let nothing = BTreeMap::new();
         let managed = self.managed_fields.as_deref().unwrap_or_default();
         let owners: Vec<Reference<'_>> =
@@ -87,12 +87,17 @@ impl MetaJson {
             .filter(|entry| entry.writes_spec())
             .filter_map(|entry| entry.manager.as_deref())
             .collect();
-        let owner = writers.owner_of(&Marks {
+        writers.owner_of(&Marks {
             labels: self.labels.as_ref().unwrap_or(&nothing),
             annotations: self.annotations.as_ref().unwrap_or(&nothing),
             owners: &owners,
             managers: &managers,
-        });
+        })
+    }
+
+    /// The domain's view.
+    pub fn read(&self, words: &Words, writers: &Writers) -> Meta {
+        let managed = self.managed_fields.as_deref().unwrap_or_default();
         Meta {
             namespace: words.get(self.namespace.as_deref().unwrap_or_default()),
             name: words.get(self.name.as_deref().unwrap_or_default()),
@@ -100,7 +105,7 @@ impl MetaJson {
             resource_version: self.resource_version.clone().unwrap_or_default(),
             generation: self.generation.unwrap_or_default(),
             created_ms: self.creation_timestamp.as_deref().map_or(0, millis),
-            owner,
+            owner: self.owner(writers),
             manager: latest(managed).map(|manager| words.get(manager)),
             deleting: self.deletion_timestamp.is_some(),
         }

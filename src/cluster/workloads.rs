@@ -6,10 +6,12 @@ use http::Method;
 use serde_json::{Value, json};
 
 use crate::domain::ids::Namespace;
+use crate::domain::owner::Owner;
 use crate::domain::service::WorkloadKind;
 
 use super::error::ClusterError;
 use super::kinds::Watched;
+use super::meta::MetaJson;
 use super::wire::{self, Call, query};
 use super::{Cluster, FIELD_MANAGER, within};
 
@@ -53,6 +55,12 @@ impl Cluster {
             Err(ClusterError::NotFound(_)) => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    /// Who else writes a workload, by what it says of itself; `None` when only people's tools do.
+    pub fn workload_owner(&self, object: &Value) -> Option<Owner> {
+        let metadata: MetaJson = serde_json::from_value(object["metadata"].clone()).ok()?;
+        metadata.owner(self.writers())
     }
 
     /// Makes a workload that is not there.

@@ -23,6 +23,7 @@ pub mod check;
 pub mod command;
 pub mod plan;
 pub mod refusal;
+pub mod removal;
 
 pub mod class;
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::actor::Channel;
-use super::audit::{Action, Ending, Entry};
+use super::audit::{Action, Ending, Entry, WorkloadRecord};
 use super::ids::{Namespace, ObjectRef, Revision, ServiceRef, VersionName};
 use super::observed::{Hits, Observed};
 use super::plan::{Effect, Planned};
@@ -240,6 +240,8 @@ pub struct Detail {
     pub stable: Option<VersionName>,
     /// The release that moves the service now, else the one that went back and left it as it is.
     pub release: Option<Box<ReleaseStory>>,
+    /// Of each version whether it can be retired.
+    pub retire: Vec<Retirement>,
     /// The newest entries of this service, newest first, at most 10.
     pub history: Vec<Entry>,
     /// How often each rule was taken; `None` where the source of figures cannot tell.
@@ -255,6 +257,14 @@ pub struct Back {
     pub revision: Revision,
     /// What restoring it would do now.
     pub effect: Effect,
+}
+
+/// Whether a version can be retired by the person who asks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Retirement {
+    pub version: VersionName,
+    /// For how many seconds at least it has had no requests (`None` = there are no figures); else why it stays.
+    pub state: Result<Option<u32>, Refusal>,
 }
 
 /// A release as its service's page tells of it.
@@ -386,6 +396,8 @@ pub struct Preview {
     pub diffs: Vec<(ObjectRef, Vec<DiffLine>)>,
     /// Requests a second of the service now, when known.
     pub rate: Option<f64>,
+    /// Workloads that are deleted, when a version is retired.
+    pub deletes: Vec<WorkloadRecord>,
     /// The same change as a call: method, path, body.
     pub call: (&'static str, String, Value),
 }
@@ -403,6 +415,8 @@ pub struct Applied {
     /// The revision to switch back to.
     pub back: Option<Revision>,
     pub progress: Option<Progress>,
+    /// Workloads that were deleted, when a version was retired.
+    pub deleted: Vec<WorkloadRecord>,
 }
 
 /// Somebody else was faster: three splits side by side.

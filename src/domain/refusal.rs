@@ -197,6 +197,15 @@ codes! {
     ConfirmMismatch "confirm_mismatch" 422,
     StillServing "still_serving" 409,
     StillAnswers "still_answers" 422,
+    /// A match rule sends requests to the version.
+    StillMatched "still_matched" 409,
+    StillMirrored "still_mirrored" 409,
+    /// Nothing is declared: ready pods get requests.
+    StillByPods "still_by_pods" 409,
+    /// The service has no other version.
+    LastVersion "last_version" 409,
+    /// Another tool or controller makes the workload, and would make it again.
+    WorkloadManaged "workload_managed" 409,
     AnalysisFailed "analysis_failed" 422,
     SecondPerson "second_person" 403,
     WorkloadConflict "workload_conflict" 409,

@@ -14,7 +14,7 @@ use tokio::time::{Instant, timeout};
 use super::mapping;
 use super::source::{Latency, MetricsError, Notice, Source};
 use crate::clock::Clock;
-use crate::domain::ids::Namespace;
+use crate::domain::ids::{Namespace, VersionName};
 use crate::domain::observed::{Observed, RouteHits, Sample};
 use crate::domain::snapshot::Snapshot;
 
@@ -39,6 +39,10 @@ const REMEMBERED: u64 = 10_000;
 const WINDOWS: [u32; 3] = [60, 300, 3600];
 /// The windows with which something young is looked at, longest first, so that all who look share them.
 const SINCE: [u32; 7] = [300, 120, 60, 45, 30, 20, 10];
+/// The longest window in which a version without requests is looked for, seconds.
+const LONGEST_QUIET: u32 = 3_600;
+/// The shorter ones, in the order in which they are tried.
+const QUIET: [u32; 7] = [60, 120, 300, 600, 900, 1_200, 1_800];
 /// The windows over which samples of a low rate are counted, longest first.
 const COUNTED: [u32; 18] =
     [21_600, 14_400, 7_200, 3_600, 2_700, 1_800, 1_200, 900, 600, 450, 300, 240, 180, 150, 120, 90, 75, 60];
@@ -177,6 +181,30 @@ impl Metrics {
             return Ok(mapping::observed(snapshot, services, window_s, reading.at_ms));
         }
         Ok(None)
+    }
+
+    /// For how many seconds at least a version has had no requests; `None` = it has had some within the last minute,
+    /// or there are no figures of its service. The longest window first: what is idle mostly has been for long.
+    pub async fn quiet(&self, snapshot: &Snapshot, version: &VersionName) -> Option<u32> {
+        let namespace = &snapshot.service.at.namespace;
+        let requests = |seen: Observed| seen.of(version.as_str()).map_or(0.0, |seen| seen.requests);
+        let reading = self.reading(namespace, LONGEST_QUIET).await.ok()?;
+        let services = reading.result.as_ref().ok()?;
+        let seen = mapping::observed(snapshot, services, LONGEST_QUIET, reading.at_ms)?;
+        if requests(seen) <= 0.0 {
+            return Some(LONGEST_QUIET);
+        }
+        let mut quiet = None;
+        for window_s in QUIET {
+            let reading = self.reading(namespace, window_s).await.ok()?;
+            let services = reading.result.as_ref().ok()?;
+            let seen = mapping::observed(snapshot, services, window_s, reading.at_ms);
+            if seen.map_or(0.0, requests) > 0.0 {
+                break;
+            }
+            quiet = Some(window_s);
+        }
+        quiet
     }
 
     /// What was last read of a namespace, without asking the source; `None` = nothing yet.

@@ -7,6 +7,7 @@ use crate::domain::actor::Person;
 use crate::domain::refusal::{Code, Refusal};
 use crate::domain::release::state::{ActionKind, Side};
 use crate::domain::release::{Command, Happened, PauseReason, Phase, Stage, State, Step, validate};
+use crate::domain::removal;
 
 impl Machine<'_> {
     pub(super) fn told(&mut self, command: &Command, by: &Person, ack: &[String]) -> Result<(), Refusal> {
@@ -271,10 +272,7 @@ impl Machine<'_> {
             Side::Stable => &self.spec.stable,
             Side::Candidate => self.spec.candidate.version(),
         };
-        let expected = format!("{} {version}", self.spec.service.name);
-        if confirm.trim() != expected {
-            return Err(Refusal::new(Code::ConfirmMismatch).field("confirm").arg("expected", expected));
-        }
+        removal::confirmed(&self.spec.service.name, version, confirm)?;
         if self.spec.candidate.is_in_place() {
             // One workload is both versions: there is nothing that could go alone.
             return Err(Refusal::new(Code::NoWorkload).arg("v", version));

@@ -25,6 +25,7 @@ pub enum Wish {
     Set(TrafficChange),
     TakeOver(VersionName),
     SwitchBack(Revision),
-    /// Take a version without traffic out of the routing. Only releases ask for it.
+    /// Take a version without traffic out of the routing. Its workloads go with it when a person asks; a release
+    /// deletes them by an action of its own.
     Retire(VersionName),
 }

@@ -117,6 +117,7 @@ impl Services {
             None => None,
         };
         let hits = self.hits(&overview);
+        let retire = self.retirements(&who.identity, &overview).await;
         let notices = self.notices();
         Ok(Detail {
             overview,
@@ -125,6 +126,7 @@ impl Services {
             origin,
             stable,
             release,
+            retire,
             history,
             hits,
             notices,

@@ -7,6 +7,8 @@ pub mod ask;
 
 mod besides;
 mod change;
+mod objects;
+mod retire;
 pub mod traffic;
 pub use change::check_reason;
 

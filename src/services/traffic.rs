@@ -14,6 +14,7 @@ use crate::domain::ids::{ObjectRef, Revision, ServiceRef};
 use crate::domain::overview::{Applied, Happening, LastChange, Moving, Preview, Refused, Stale};
 use crate::domain::plan::{Planned, Standing};
 use crate::domain::refusal::{Check, Code, Refusal, Severity};
+use crate::domain::removal;
 use crate::domain::routing::Weights;
 use crate::routing;
 use crate::store::Revise;
@@ -23,6 +24,7 @@ use super::ask::{ChangeAsk, Wish};
 use super::change::{Decided, Look, check_reason};
 use super::once::unavailable;
 use super::refused_attempts::Noted;
+use super::retire::Removal;
 
 /// From the first request to the last: nobody waits for a change longer than 20 s.
 pub(super) const WHOLE_CHANGE: std::time::Duration = std::time::Duration::from_secs(18);
@@ -39,12 +41,14 @@ impl Services {
     ) -> Result<Preview, Refused> {
         self.must_see(who, at).await?;
         let look = self.known_look(&who.identity, self.look(at, false).await?).await?;
+        let removal = self.removal_of(&who.identity, at, &look, wish, false).await?;
         let Decided { mut planned, mut checks, observed, .. } =
             self.decide(who, at, wish, &look, "preview").await?;
+        checks.extend(removal.iter().flat_map(|removal| removal.checks.clone()));
         if let Some(Moving { id, .. }) = self.release_of(at) {
             checks.push(Check::new(Severity::Block, Code::ReleaseOwnsService).arg("id", id));
-            checks.sort_by_key(|check| std::cmp::Reverse(check.severity));
         }
+        checks.sort_by_key(|check| std::cmp::Reverse(check.severity));
         let blocked = checks.iter().any(|check| check.severity == Severity::Block);
         if !blocked && !planned.plan.is_empty() {
             checks.push(match self.inner.cluster.dry_run(&planned.plan).await {
@@ -56,7 +60,8 @@ impl Services {
             });
             checks.sort_by_key(|check| std::cmp::Reverse(check.severity));
         }
-        let refusal = if planned.plan.is_empty() {
+        let deletes = removal.as_ref().map(Removal::records).unwrap_or_default();
+        let refusal = if planned.plan.is_empty() && deletes.is_empty() {
             Some(Refusal::new(Code::NothingAsked))
         } else {
             Refusal::of_checks(&checks, ack)
@@ -74,6 +79,7 @@ impl Services {
             refusal,
             diffs,
             rate: observed.map(|observed| observed.rate()),
+            deletes,
         })
     }
 
@@ -146,12 +152,19 @@ impl Services {
         if ask.preview_id.as_ref().is_some_and(|id| *id != ask.wish.preview_id(&at, look.revision)) {
             return Err(self.refuse(intent, Refusal::new(Code::PreviewMismatch)).await);
         }
-        let decided = match self.decide(who, &at, &ask.wish, &look, &intent.change).await {
+        let removal = match self.removal_of(&who.identity, &at, &look, &ask.wish, own.is_some()).await {
+            Ok(removal) => removal,
+            Err(refusal) if refusal.field.is_some() => return Err(refusal.into()),
+            Err(refusal) => return Err(self.refuse(intent, refusal).await),
+        };
+        let mut decided = match self.decide(who, &at, &ask.wish, &look, &intent.change).await {
             Ok(decided) => decided,
             // A value that cannot be: nothing was attempted, so there is nothing to record.
             Err(refusal) if refusal.field.is_some() => return Err(refusal.into()),
             Err(refusal) => return Err(self.refuse(intent, refusal).await),
         };
+        decided.checks.extend(removal.iter().flat_map(|removal| removal.checks.clone()));
+        decided.checks.sort_by_key(|check| std::cmp::Reverse(check.severity));
         let effect = &decided.planned.effect;
         intent.details.route.clone_from(&effect.route);
         intent.details.after = Some(effect.after.clone());
@@ -159,7 +172,8 @@ impl Services {
         intent.details.mirror = effect.mirror_change().map(Box::new);
         intent.details.checks.clone_from(&decided.checks);
         intent.details.to_revision = decided.to_revision;
-        if decided.planned.plan.is_empty() {
+        let deletes = removal.as_ref().is_some_and(|removal| !removal.records().is_empty());
+        if decided.planned.plan.is_empty() && !deletes {
             return Err(Refusal::new(Code::NothingAsked).into());
         }
         if let (Some(acting), Some(id)) = (way_back, intent.details.release.as_ref().map(|mark| mark.id))
@@ -178,7 +192,16 @@ impl Services {
             return Err(Refused { stale, ..refused });
         }
         intent.details.accepted_ms = Some(self.inner.clock.now_ms());
-        Box::pin(self.write(who, &at, intent, &ask, &look, decided)).await
+        let Some(removal) = removal else {
+            return Box::pin(self.write(who, &at, intent, &ask, &look, decided)).await;
+        };
+        let (later, effect) = (self.removal_intent(&intent, &removal), decided.planned.effect.clone());
+        let applied = if decided.planned.plan.is_empty() {
+            None
+        } else {
+            Some(Box::pin(self.write(who, &at, intent, &ask, &look, decided)).await?)
+        };
+        Box::pin(self.delete_removed(who, &look, later, &removal, (applied, &effect))).await
     }
 
     /// From here on the cluster is touched: intent first, outcome last.
@@ -243,6 +266,7 @@ impl Services {
                 after: decided.planned.effect.after.clone(),
                 kept: decided.planned.effect.kept.clone(),
                 back: Some(look.revision),
+                deleted: Vec::new(),
                 entry,
             }),
             Some(refusal) => {
@@ -438,7 +462,11 @@ fn call_of(
         Wish::TakeOver(version) => {
             ("POST", format!("{path}/takeover"), json!({"version": version, "ack": ack, "reason": "…"}))
         }
-        Wish::Retire(version) => ("POST", format!("{path}/retire"), json!({"version": version})),
+        Wish::Retire(version) => {
+            let confirm = removal::confirmation(&at.name, version);
+            let body = json!({"version": version, "confirm": confirm, "ack": ack, "reason": "…"});
+            ("POST", format!("{path}/retire"), body)
+        }
         Wish::SwitchBack(revision) => {
             ("POST", format!("{path}/switch-back"), json!({"revision": revision, "reason": "…"}))
         }

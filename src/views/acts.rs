@@ -1,19 +1,22 @@
-//! Take over and switch back: each a dialog on the service page and, at the same address, a page of its own
+//! Take over, switch back and retire: each a dialog on the service page and, at the same address, a page of its own
 //! (no JavaScript, deep links, refusals). Both render the same struct.
 
 use askama::Template;
 use askama::filters::HtmlSafe;
 
 use crate::domain::audit::Ending;
-use crate::domain::ids::Revision;
+use crate::domain::ids::{Kind as ObjectKind, Revision, VersionName};
 use crate::domain::overview::{Detail, Preview, Stale};
+use crate::domain::plan::Edit;
 use crate::domain::refusal::{Refusal, Severity};
+use crate::domain::removal;
 
 use super::bars::{Bar, Slots};
 use super::chrome::{Chrome, Notice, Tone};
-use super::lang::{Lang, Rich};
+use super::lang::{Lang, Rich, Text};
 use super::pending::{CheckItem, Conflict, Place, broke};
 use super::query::{Address, service_path};
+use super::removal::Confirm;
 use super::text;
 
 /// A question with its effect, what must be accepted, a reason, and two buttons.
@@ -37,9 +40,14 @@ pub struct Act {
     pub bar: Option<Bar>,
     /// Blocks and acknowledgements, then what is good to know.
     pub checks: Vec<CheckItem>,
+    /// Workloads and other things that go.
+    pub deletes: Vec<String>,
+    /// What must be typed before something is deleted.
+    pub confirm: Option<Confirm>,
     pub problem: Option<Notice>,
     pub reason: String,
     pub reason_error: Option<String>,
+    pub cancel: String,
     pub button: String,
     /// False when a check blocks it.
     pub possible: bool,
@@ -52,14 +60,26 @@ impl HtmlSafe for Act {}
 pub enum Kind {
     TakeOver,
     SwitchBack,
+    /// Deletes: what it takes away cannot be switched back to.
+    Retire,
 }
 
 impl Kind {
+    /// True where a reason is required, and *Cancel* has the focus.
+    fn is_careful(self) -> bool {
+        self != Self::SwitchBack
+    }
+
+    fn class(self) -> &'static str {
+        if self == Self::Retire { "bad solid" } else { "pri" }
+    }
+
     /// The last segment of the address.
     fn segment(self) -> &'static str {
         match self {
             Self::TakeOver => "takeover",
             Self::SwitchBack => "switch-back",
+            Self::Retire => "retire",
         }
     }
 }
@@ -86,14 +106,17 @@ pub struct Asked<'a> {
     /// What became of the cluster when it was tried, and under which request; `None` = it was not tried yet.
     pub tried: Option<(Ending, &'a str)>,
     pub reason: String,
+    /// What was typed to confirm it.
+    pub confirm: String,
     pub acknowledged: &'a [String],
     pub request_id: String,
 }
 
-/// Which version takes over, or which revision comes back.
+/// Which version takes over, which revision comes back, or which version goes.
 pub enum Target<'a> {
     Version(&'a str),
     Revision(Revision),
+    Retired(&'a VersionName),
 }
 
 impl Act {
@@ -107,7 +130,7 @@ impl Act {
         let planned = asked.preview.map(|preview| &preview.planned.effect);
         let after = lang.t("traffic.next").to_string();
         let bar = planned
-            .filter(|effect| !effect.after.is_empty())
+            .filter(|effect| !effect.after.is_empty() && !matches!(target, Target::Retired(_)))
             .map(|effect| Bar::whole(&after, &effect.after, &slots));
         let (kind, field, value, title, button, mut effect) = match target {
             Target::Version(version) => {
@@ -119,6 +142,14 @@ impl Act {
                 let title = lang.t("act.take.title").with("v", version);
                 let button = lang.t("act.take.button").with("v", version);
                 (Kind::TakeOver, "version", (*version).to_owned(), title, button, vec![text.rich()])
+            }
+            Target::Retired(version) => {
+                let of = |part: &str| {
+                    lang.t(&format!("act.retire.{part}")).with("name", &at.name).with("v", version)
+                };
+                let mut effect = vec![of("effect").rich()];
+                effect.extend(quiet(lang, detail, version).map(|text| text.rich()));
+                (Kind::Retire, "version", version.to_string(), of("title"), of("button"), effect)
             }
             Target::Revision(revision) => {
                 let text = lang.t("act.back.effect").with("service", service).with("n", revision);
@@ -144,6 +175,29 @@ impl Act {
         } else if let Some(planned) = planned.filter(|planned| planned.rules_followed > 0) {
             effect.push(lang.count("act.take.rules", planned.rules_followed).rich());
         }
+        let confirm = match target {
+            Target::Retired(version) => Some(Confirm {
+                expected: removal::confirmation(&at.name, version),
+                typed: asked.confirm.clone(),
+                error: asked
+                    .refusal
+                    .filter(|no| no.field.as_deref() == Some("confirm"))
+                    .map(|no| text::refusal(lang, no).text.to_string()),
+            }),
+            _ => None,
+        };
+        let deletes = match target {
+            Target::Retired(version) => {
+                let plan = asked.preview.map(|preview| &preview.planned.plan);
+                let rule = |edit: &Edit| edit.object.kind == ObjectKind::DestinationRule;
+                super::removal::deletes(lang, item, version, plan.is_some_and(|plan| plan.edits().any(rule)))
+            }
+            _ => Vec::new(),
+        };
+        let cancel = match target {
+            Target::Retired(version) => lang.t("act.retire.cancel").with("v", version),
+            _ => lang.t("act.cancel"),
+        };
         let reason_error = asked
             .refusal
             .filter(|no| no.field.as_deref() == Some("reason"))
@@ -151,7 +205,9 @@ impl Act {
         let all = asked.preview.map(|preview| preview.checks.as_slice());
         let all = all.or(asked.refusal.map(|no| no.checks.as_slice())).unwrap_or_default();
         let listed = |refusal: &&Refusal| !all.iter().any(|check| check.code == refusal.code);
-        let problem = asked.refusal.filter(listed).filter(|_| reason_error.is_none());
+        let problem = asked.refusal.filter(listed).filter(|_| {
+            reason_error.is_none() && confirm.as_ref().is_none_or(|confirm| confirm.error.is_none())
+        });
         let problem = problem.map(|no| match asked.tried {
             // Everything was read anew: the effect above the buttons is that on what is there now.
             Some((_, request)) if asked.stale.is_some() => {
@@ -178,12 +234,22 @@ impl Act {
             possible: !all.iter().any(|check| check.severity == Severity::Block)
                 && (asked.preview.is_some() || asked.refusal.is_none()),
             checks: all.iter().map(|check| CheckItem::of(lang, check, asked.acknowledged)).collect(),
+            deletes,
+            confirm,
             problem,
             reason: asked.reason.clone(),
             reason_error,
+            cancel: cancel.into(),
             button: button.into(),
         }
     }
+}
+
+/// For how long a version has had no requests, or that there are no figures.
+fn quiet(lang: Lang, detail: &Detail, version: &VersionName) -> Option<Text> {
+    let found = detail.retire.iter().find(|one| one.version == *version)?;
+    let quiet = found.state.as_ref().ok()?;
+    Some(super::versions::quiet(lang, version.as_str(), *quiet))
 }
 
 impl ActPage {

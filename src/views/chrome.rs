@@ -283,4 +283,9 @@ impl Toast {
         let text = lang.t(key).with("split", split).with("n", revision);
         Self { text: text.into(), link: back }
     }
+
+    /// After a version was retired.
+    pub fn retired(lang: Lang, version: &str) -> Self {
+        Self { text: lang.t("release.after.retire_gone").with("v", version).into(), link: None }
+    }
 }

@@ -160,6 +160,7 @@ impl ServicePage {
                 parts,
                 now: &weights,
                 stable: detail.stable.as_ref(),
+                retire: &detail.retire,
                 typed: &typed.weights,
                 wrong: wrong.filter(|_| refused_field.starts_with("weights")),
             },

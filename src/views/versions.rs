@@ -8,13 +8,13 @@ use askama::filters::HtmlSafe;
 
 use crate::domain::ids::VersionName;
 use crate::domain::observed::Observed;
-use crate::domain::overview::Overview;
+use crate::domain::overview::{Overview, Retirement};
 use crate::domain::routing::{Outcome, Part};
 use crate::domain::service::Version;
 
 use super::bars::Slots;
 use super::figures::{POOR, duration, success_rate};
-use super::lang::Lang;
+use super::lang::{Lang, Text};
 
 /// The values that one press sets.
 pub const PRESETS: [u8; 7] = [0, 1, 5, 10, 25, 50, 100];
@@ -41,6 +41,7 @@ pub struct VersionRow {
     pub can_change: bool,
     pub why_not: String,
     pub take_over: TakeOver,
+    pub retire: RetireItem,
     /// True when this version's number was refused.
     pub wrong: bool,
     /// A share of the requests is meant for it and fails: how much, and why.
@@ -88,6 +89,53 @@ pub struct TakeOver {
 
 impl HtmlSafe for TakeOver {}
 
+/// *Retire* for one version: for how long it has had no requests, and where the button leads; or why it stays.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RetireItem {
+    /// It is not known whether it can go: no item.
+    Absent,
+    Free {
+        quiet: String,
+        href: String,
+    },
+    No(String),
+}
+
+/// For how long a version has had no requests, or that there are no figures.
+pub fn quiet(lang: Lang, version: &str, quiet_s: Option<u32>) -> Text {
+    let text = match quiet_s {
+        None => lang.t("weights.quiet_unknown"),
+        Some(s) if s >= 3_600 => lang.t("weights.quiet_hour"),
+        Some(s) => lang.t("weights.quiet").with("n", s / 60),
+    };
+    text.with("v", version)
+}
+
+impl RetireItem {
+    fn of(lang: Lang, controls: &Controls<'_>, version: &str) -> Self {
+        if !controls.can_change {
+            return Self::No(controls.why_not.to_owned());
+        }
+        let Some(found) = controls.retire.iter().find(|one| one.version.as_str() == version) else {
+            return Self::Absent;
+        };
+        match &found.state {
+            Ok(quiet_s) => {
+                let address = super::query::Address::new(format!("{}/traffic/retire", controls.path));
+                Self::Free {
+                    quiet: quiet(lang, version, *quiet_s).into(),
+                    href: address.with("version", version).to_string(),
+                }
+            }
+            Err(refusal) => {
+                let said = super::text::refusal(lang, refusal);
+                let next = said.next.map(|next| format!(" {next}")).unwrap_or_default();
+                Self::No(format!("{}{next}", said.text))
+            }
+        }
+    }
+}
+
 /// Whether a version can take over all traffic.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Lever {
@@ -121,6 +169,8 @@ pub struct Controls<'a> {
     pub now: &'a [(VersionName, u8)],
     /// The version that had the traffic before this course of changes; `None` = the one with the largest share.
     pub stable: Option<&'a VersionName>,
+    /// Whether each version can be retired.
+    pub retire: &'a [Retirement],
     /// What stands in the fields, where it differs from now.
     pub typed: &'a [(String, String)],
     /// The version whose number was refused.
@@ -166,6 +216,7 @@ impl VersionRow {
                     can_change: controls.can_change,
                     why_not: controls.why_not.to_owned(),
                     take_over: TakeOver::of(lang, controls.path, version, &present),
+                    retire: RetireItem::of(lang, controls, version.name.as_str()),
                     wrong: controls.wrong == Some(version.name.as_str()),
                     fails: fails(lang, controls.parts, version.name.as_str()),
                 }

@@ -92,6 +92,8 @@ fn pages() -> Doors {
         .post("/services/{namespace}/{name}/traffic/takeover", WRITE, acts::take_over)
         .get("/services/{namespace}/{name}/traffic/switch-back", BACK_PAGE, acts::ask_switch_back)
         .post("/services/{namespace}/{name}/traffic/switch-back", BACK, acts::switch_back)
+        .get("/services/{namespace}/{name}/traffic/retire", READ, acts::ask_retire)
+        .post("/services/{namespace}/{name}/traffic/retire", WRITE, acts::retire)
         .post("/services/{namespace}/{name}/rules/edit", READ, rules::edit)
         .get("/releases", READ, releases::list)
         .post("/releases", WRITE, wizard::start)
@@ -141,6 +143,7 @@ const OPERATIONS: &[(&str, Demand)] = &[
     ("setTraffic", WRITE),
     ("takeOver", WRITE),
     ("switchBack", BACK),
+    ("retireVersion", WRITE),
     ("listReleases", READ),
     ("createRelease", WRITE.waiting()),
     ("planRelease", READ),

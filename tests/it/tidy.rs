@@ -244,7 +244,7 @@ fn the_cluster_is_written_in_one_place_after_a_row_of_the_history() {
     // A Lease of Sluice's own is nobody's object, and no entry of the history.
     senders.retain(|path| path != "src/cluster/leases.rs");
     assert_eq!(senders, ["src/cluster/workloads.rs", "src/cluster/write.rs"], "what writes to the cluster");
-    assert_eq!(callers, ["src/services/releases/objects.rs", "src/services/traffic.rs"], "who asks `apply`");
+    assert_eq!(callers, ["src/services/objects.rs", "src/services/traffic.rs"], "who asks `apply`");
     for path in senders {
         let code = code_of(&fs::read_to_string(root().join(&path)).expect("readable"));
         for word in words_after(&code, "    pub async fn ") {

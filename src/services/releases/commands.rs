@@ -7,10 +7,12 @@ use crate::domain::ids::ServiceRef;
 use crate::domain::overview::Happening;
 use crate::domain::refusal::{Code, Refusal};
 use crate::domain::release::{Command, Happened, Release, ReleaseId, Spec, State, Word};
+use crate::domain::removal;
 use crate::release::Event;
 use crate::services::Services;
 use crate::services::change::check_reason;
 use crate::services::once::unavailable;
+use crate::services::retire::still_answers;
 use crate::store::Held;
 
 use super::driver::By;
@@ -193,14 +195,15 @@ impl Services {
             _ => return None,
         };
         // What is not possible, or not confirmed, is said first.
-        if !release.state.may(command.word()) || confirm.trim() != format!("{} {version}", release.at().name)
+        if !release.state.may(command.word())
+            || removal::confirmed(&release.at().name, version, confirm).is_err()
         {
             return None;
         }
         let snapshot = self.inner.cache.snapshot(release.at())?;
-        let observed = self.inner.metrics.observed(&snapshot, 60).await.ok().flatten()?;
-        let percent = observed.answered_percent(version.as_str())?;
-        Some(Refusal::new(Code::StillAnswers).arg("v", version).arg("n", percent))
+        let observed = self.inner.metrics.observed(&snapshot, 60).await.ok().flatten();
+        let check = still_answers(observed.as_ref(), version)?;
+        Some(Refusal { args: check.args, ..Refusal::new(check.code) })
     }
 
     /// Why a release cannot be started again: what it begins from is not there any more.

@@ -32,7 +32,9 @@ pub use templates::TEMPLATES;
 pub use webhooks::{Webhook, signature};
 
 pub(super) use driver::drive;
+pub(super) use traffic::of_refusal;
 pub(super) use webhooks::deliver;
+pub(super) use workloads::of_cluster;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicI64};

@@ -8,7 +8,7 @@ use crate::cluster::{Ask, asks_of};
 use crate::domain::actor::Identity;
 use crate::domain::audit::{Action as Act, Ending, Entry, Filter, Written};
 use crate::domain::command::{Command as Traffic, TrafficChange};
-use crate::domain::ids::{Kind, ObjectRef, ServiceRef, VersionName};
+use crate::domain::ids::{Kind, ObjectRef, ServiceRef};
 use crate::domain::plan::Plan;
 use crate::domain::refusal::Refusal;
 use crate::domain::release::state::{Action, ActionKind, Aim, Side};
@@ -24,6 +24,7 @@ use crate::routing::{self, ChangeStamp, Policy};
 use crate::services::Services;
 use crate::services::change::Look;
 use crate::services::once::unavailable;
+use crate::services::retire::workloads_of;
 
 use super::workloads::source_of;
 
@@ -272,7 +273,7 @@ impl Services {
                     let retire = Traffic::Retire { version: version.clone() };
                     asks.extend(self.planned(&retire, look).unwrap_or_else(|| all_of(look, &[])));
                 }
-                for source in workloads_of(look, version) {
+                for source in workloads_of(&look.snapshot, version) {
                     asks.push(on(source, "delete", spec));
                 }
             }
@@ -348,16 +349,11 @@ fn on(source: &Workload, verb: &'static str, spec: &Spec) -> Ask {
     Ask::workload(verb, source.kind, spec.service.namespace.clone()).named(&source.name)
 }
 
-fn workloads_of<'a>(look: &'a Look, version: &VersionName) -> &'a [Workload] {
-    let known = look.snapshot.versions.iter().find(|known| known.name == *version);
-    known.map_or(&[], |version| &version.workloads)
-}
-
 /// What the steps do to workloads and pods.
 fn workloads_forward(spec: &Spec, state: &State, look: &Look) -> Vec<Ask> {
     let Ok((_, stable)) = source_of(&look.snapshot, &spec.stable) else {
         // Nothing to copy: at most what is there of the new version is changed.
-        let mine = workloads_of(look, spec.candidate.version()).iter();
+        let mine = workloads_of(&look.snapshot, spec.candidate.version()).iter();
         return mine.map(|source| on(source, "update", spec)).collect();
     };
     let mut asks = Vec::new();
@@ -388,7 +384,9 @@ fn workloads_forward(spec: &Spec, state: &State, look: &Look) -> Vec<Ask> {
             }
         }
         Candidate::Adopt { version } if stepped => {
-            asks.extend(workloads_of(look, version).iter().map(|source| on(source, "update", spec)));
+            asks.extend(
+                workloads_of(&look.snapshot, version).iter().map(|source| on(source, "update", spec)),
+            );
         }
         Candidate::Adopt { .. } => {}
     }
@@ -404,5 +402,7 @@ fn workloads_back(spec: &Spec, state: &State, look: &Look) -> Vec<Ask> {
         return Vec::new();
     }
     let both = [&spec.stable, spec.candidate.version()].into_iter();
-    both.flat_map(|version| workloads_of(look, version)).map(|source| on(source, "update", spec)).collect()
+    both.flat_map(|version| workloads_of(&look.snapshot, version))
+        .map(|source| on(source, "update", spec))
+        .collect()
 }

@@ -142,7 +142,7 @@ fn of_refused(refused: Refused) -> Trouble {
 }
 
 /// What a refusal means for a release.
-pub(super) fn of_refusal(refusal: &Refusal) -> Trouble {
+pub(in crate::services) fn of_refusal(refusal: &Refusal) -> Trouble {
     // Without the list of checks: what decided is enough to be kept with the state.
     let refusal = Refusal { checks: Vec::new(), ..refusal.clone() };
     match refusal.code.class() {

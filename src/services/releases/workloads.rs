@@ -8,12 +8,14 @@ use crate::domain::ids::{Namespace, VersionName};
 use crate::domain::refusal::{Code, Refusal};
 use crate::domain::release::Candidate;
 use crate::domain::release::state::{Action, ActionKind, Side};
+use crate::domain::removal;
 use crate::domain::service::{Version, Workload, WorkloadKind};
 use crate::domain::snapshot::Snapshot;
 use crate::release::Trouble;
 use crate::release::workload::{self, Copy, RELEASE_ANNOTATION};
 use crate::services::Services;
 use crate::services::ask::Wish;
+use crate::services::retire::workloads_of;
 use crate::store::Held;
 
 use super::objects::Write;
@@ -100,28 +102,18 @@ impl Services {
         let release = &held.release;
         let version = name_of(held, side).clone();
         let look = self.look(release.at(), false).await.map_err(|refusal| of_refusal(&refusal))?;
-        let declared = look.routing.declared();
-        let share = |weights: &crate::domain::routing::Weights| {
-            weights.iter().find(|(name, _)| *name == version).map_or(0, |(_, weight)| *weight)
-        };
-        let left = match &declared {
-            Some(weights) => share(weights),
-            None => {
-                u8::from(look.snapshot.versions.iter().any(|known| known.name == version && known.ready > 0))
-            }
-        };
+        let left = removal::share_of(&look.snapshot, &look.routing, &version);
         if left > 0 {
             let refusal = Refusal::new(Code::StillServing).arg("v", &version).arg("n", left);
             return Err(Trouble::Refused(refusal));
         }
         // Before the routing: what cannot be finished is not begun.
         own_alone(look.snapshot.versions.iter().find(|known| known.name == version))?;
-        if declared.is_some() {
+        if look.routing.declared().is_some() {
             self.write_traffic(held, action, Wish::Retire(version.clone())).await?;
         }
         let at = &look.snapshot.service.at.namespace;
-        let known = look.snapshot.versions.iter().find(|known| known.name == version);
-        for source in known.map_or(&[][..], |version| &version.workloads) {
+        for source in workloads_of(&look.snapshot, &version) {
             let Some(now) = self.read_workload(source.kind, at, &source.name).await? else { continue };
             let write = Write { act: "delete", kind: source.kind.into(), before: Some(&now), after: None };
             self.write_object(held, action, write).await?;
@@ -139,21 +131,12 @@ impl Services {
     }
 }
 
-pub(super) fn of_cluster(error: ClusterError) -> Trouble {
+pub(in crate::services) fn of_cluster(error: ClusterError) -> Trouble {
     of_refusal(&error.refusal())
 }
 
-/// Refused where a workload has pods of another version, too: what is done to it is done to those.
 fn own_alone(version: Option<&Version>) -> Result<(), Trouble> {
-    let shared = version.into_iter().flat_map(|version| {
-        version.workloads.iter().filter(|workload| workload.shared).map(move |workload| (version, workload))
-    });
-    match shared.into_iter().next() {
-        None => Ok(()),
-        Some((version, workload)) => Err(Trouble::Refused(
-            Refusal::new(Code::WorkloadShared).arg("v", &version.name).arg("object", &workload.name),
-        )),
-    }
+    removal::shared(version).map_or(Ok(()), |refusal| Err(Trouble::Refused(refusal)))
 }
 
 pub(super) fn no_workload(version: &VersionName) -> Refusal {
@@ -162,11 +145,7 @@ pub(super) fn no_workload(version: &VersionName) -> Refusal {
 
 /// The name of the workload that would be made is another's.
 pub(super) fn workload_taken(kind: WorkloadKind, at: &Namespace, name: &str) -> Refusal {
-    let kind = match kind {
-        WorkloadKind::Deployment => "Deployment",
-        WorkloadKind::StatefulSet => "StatefulSet",
-    };
-    Refusal::new(Code::WorkloadTaken).arg("object", format!("{kind} {at}/{name}"))
+    Refusal::new(Code::WorkloadTaken).arg("object", format!("{} {at}/{name}", kind.as_str()))
 }
 
 fn name_of(held: &Held, side: Side) -> &VersionName {

@@ -10,11 +10,13 @@ use super::{Given, coming, said, slots};
 use crate::domain::ids::{Revision, VersionName};
 use crate::domain::refusal::{Check, Code, Refusal, Severity};
 use crate::domain::release::{PauseReason, Phase, Step, Strategy, Verdict, Word};
+use crate::domain::removal;
 use crate::domain::routing::Weights;
 use crate::views::bars::{Bar, in_words, short};
 use crate::views::chrome::{Chrome, Notice, Tone};
 use crate::views::lang::{Lang, Rich};
 use crate::views::pending::CheckItem;
+use crate::views::removal::Confirm;
 use crate::views::text;
 
 /// A question.
@@ -51,14 +53,6 @@ pub struct Ask {
 }
 
 impl HtmlSafe for Ask {}
-
-/// What must be typed exactly.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Confirm {
-    pub expected: String,
-    pub typed: String,
-    pub error: Option<String>,
-}
 
 /// Why, in the person's words.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -182,7 +176,7 @@ impl Ask {
                 .then(|| (typed.revisions.to_vec(), typed.revision.to_owned())),
             revision_error: field("revision"),
             confirm: removed.map(|version| Confirm {
-                expected: format!("{} {version}", release.at().name),
+                expected: removal::confirmation(&release.at().name, version),
                 typed: typed.confirm.to_owned(),
                 error: field("confirm"),
             }),

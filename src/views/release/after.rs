@@ -11,10 +11,10 @@ use crate::domain::ids::{Kind, VersionName};
 use crate::domain::refusal::{Code, Refusal};
 use crate::domain::release::state::Side;
 use crate::domain::release::{Phase, Strategy, Word};
-use crate::domain::service::WorkloadKind;
 use crate::views::bars::short;
 use crate::views::lang::{Lang, Rich};
 use crate::views::query::service_path;
+use crate::views::removal;
 use crate::views::text;
 
 /// The card.
@@ -101,34 +101,10 @@ impl After {
     }
 }
 
-/// What goes with a version: workloads with their pods, the subset, rules and copies.
+/// What goes with a version of a release.
 pub fn deletes(lang: Lang, given: Given<'_>, version: &VersionName) -> Vec<String> {
     let Some(item) = given.overview else { return Vec::new() };
-    let mut out = Vec::new();
-    let found = item.snapshot.versions.iter().find(|one| one.name == *version);
-    for workload in found.iter().flat_map(|one| &one.workloads) {
-        let kind = match workload.kind {
-            WorkloadKind::Deployment => "Deployment",
-            WorkloadKind::StatefulSet => "StatefulSet",
-        };
-        let what = format!("{kind} {}", workload.name);
-        out.push(lang.count("release.after.workload", workload.wanted).with("what", what).into());
-    }
-    let subsets = item.routing.objects.iter().any(|object| object.kind == Kind::DestinationRule);
-    if subsets && given.release.spec.strategy != Strategy::Replicas {
-        out.push(lang.t("release.after.subset").with("v", short(version.as_str())).into());
-    }
-    let rules = item
-        .routing
-        .rules
-        .iter()
-        .filter(|rule| rule.to.iter().any(|(to, n)| to == version && *n > 0))
-        .count();
-    if rules > 0 {
-        out.push(lang.count("release.after.rules", rules).into());
-    }
-    if item.routing.mirror.as_ref().is_some_and(|mirror| mirror.version() == Some(version)) {
-        out.push(lang.t("release.after.mirror").into());
-    }
-    out
+    let rule = item.routing.objects.iter().any(|object| object.kind == Kind::DestinationRule);
+    let subset = rule && given.release.spec.strategy != Strategy::Replicas;
+    removal::deletes(lang, item, version, subset)
 }

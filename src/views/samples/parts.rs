@@ -34,6 +34,17 @@ pub fn add(pages: &mut Vec<Page>, lang: Lang, theme: Theme) {
     let unknown = Refusal::new(Code::UnknownVersion).arg("v", HOSTILE);
     let hostile = Asked { refusal: Some(&unknown), reason: HOSTILE.to_owned(), ..Asked::default() };
     push(pages, "take-over-hostile", &ActPage::of(frame(&here), &one, &Target::Version(HOSTILE), &hostile));
+    let mut gone =
+        preview(weights(&[("v1", 0), ("v2", 100)]), weights(&[("v2", 100)]), checks()[2..].to_vec());
+    gone.checks.insert(0, Check::new(Severity::Acknowledge, Code::StillAnswers).arg("v", "v1").arg("n", 3));
+    let v1 = VersionName::from("v1");
+    let here = format!("{path}/traffic/retire?version=v1");
+    let asked = || Asked { preview: Some(&gone), request_id: "r4".to_owned(), ..Asked::default() };
+    push(pages, "retire", &ActPage::of(frame(&here), &one, &Target::Retired(&v1), &asked()));
+    push(pages, "fragment-retire", &Act::of(&frame(&here), &one, &Target::Retired(&v1), &asked()));
+    let mismatch = Refusal::new(Code::ConfirmMismatch).field("confirm").arg("expected", "reviews v1");
+    let typed = Asked { refusal: Some(&mismatch), confirm: HOSTILE.to_owned(), ..asked() };
+    push(pages, "retire-mismatch", &ActPage::of(frame(&here), &one, &Target::Retired(&v1), &typed));
     let back = preview(
         weights(&[("v1", 30), ("v2", 70)]),
         weights(&[("v1", 90), ("v2", 10)]),

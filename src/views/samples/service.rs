@@ -6,13 +6,14 @@ use crate::domain::audit::Ending;
 use crate::domain::ids::{Kind, ObjectRef, VersionName};
 use crate::domain::observed::Hits;
 use crate::domain::overview::{
-    Back, Detail, DiffLine, LastChange, Overview, Preview, Rights, Sign, Stale, State,
+    Back, Detail, DiffLine, LastChange, Overview, Preview, Retirement, Rights, Sign, Stale, State,
 };
 use crate::domain::plan::{Effect, Plan, Planned, Standing};
 use crate::domain::progress::{Progress, SoFar, Steps};
 use crate::domain::refusal::{Check, Code, Refusal, Severity};
 use crate::domain::routing::{Op, Weights};
 use crate::domain::rule_changes::RuleChanges;
+use crate::domain::service::Version;
 use crate::domain::split::Split;
 
 use super::super::bars::Slots;
@@ -44,10 +45,26 @@ pub fn detail(overview: Overview) -> Detail {
         origin,
         stable: None,
         release: None,
+        retire: retirements(&overview),
         hits,
         notices: Vec::new(),
         overview,
     }
+}
+
+/// The first version can go, the last has no figures, and what is between them still has traffic.
+fn retirements(overview: &Overview) -> Vec<Retirement> {
+    let versions = &overview.snapshot.versions;
+    let state = |at: usize, version: &VersionName| match at {
+        0 => Ok(Some(720)),
+        at if at + 1 == versions.len() => Ok(None),
+        _ => Err(Refusal::new(Code::StillServing).arg("v", version).arg("n", 40)),
+    };
+    let one = |(at, version): (usize, &Version)| Retirement {
+        version: version.name.clone(),
+        state: state(at, &version.name),
+    };
+    versions.iter().enumerate().map(one).collect()
 }
 
 /// A preview of new weights with checks of every severity.
@@ -82,6 +99,7 @@ pub fn preview(before: Weights, after: Weights, checks: Vec<Check>) -> Preview {
             ],
         )],
         rate: Some(42.1),
+        deletes: Vec::new(),
         call: (
             "PUT",
             "/api/v1/services/bookinfo/reviews/traffic".to_owned(),

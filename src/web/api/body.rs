@@ -5,6 +5,7 @@ use super::json::Node;
 use crate::domain::command::{MirrorWish, TrafficChange};
 use crate::domain::ids::{RouteId, ServiceRef, VersionName};
 use crate::domain::refusal::{Code, Refusal};
+use crate::domain::removal;
 use crate::domain::routing::{
     Condition, MAX_ALTERNATIVES, MAX_CONDITIONS, MAX_RULES, Op, Rule, Subject, Weights,
 };
@@ -64,6 +65,20 @@ pub fn take_over(body: Node) -> Result<Change, Refusal> {
     let (reason, ack) = why(&mut fields)?;
     fields.finish()?;
     Ok(Change { wish: Wish::TakeOver(version), reason, ack })
+}
+
+/// Reads the body of `POST …/retire`. What was typed must be exactly `SERVICE VERSION`.
+pub fn retire(body: Node, at: &ServiceRef) -> Result<Change, Refusal> {
+    let mut fields = Fields::of(body, "")?;
+    let version = match fields.text("version")? {
+        Some(name) => version(&name, "version")?,
+        None => return Err(wrong("version", "it is missing")),
+    };
+    let confirm = fields.text("confirm")?.unwrap_or_default();
+    let (reason, ack) = why(&mut fields)?;
+    fields.finish()?;
+    removal::confirmed(&at.name, &version, &confirm)?;
+    Ok(Change { wish: Wish::Retire(version), reason, ack })
 }
 
 /// Reads the body of `POST …/switch-back`.

@@ -1,4 +1,4 @@
-//! Changes of traffic: preview, set, take over, switch back. Conditions, keys and dry runs are read here;
+//! Changes of traffic: preview, set, take over, switch back, retire. Conditions, keys and dry runs are read here;
 //! every decision is made by `services::traffic`.
 
 use axum::extract::State;
@@ -6,7 +6,7 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 
 use super::body::{self, Change};
-use super::document::{SwitchBackBody, TakeOverBody, TrafficBody};
+use super::document::{RetireBody, SwitchBackBody, TakeOverBody, TrafficBody};
 use super::effect::{Applied, Preview};
 use super::extract::{At, JsonBody, Query, idempotency_key, if_match, request_hash};
 use super::services::tag;
@@ -169,6 +169,41 @@ pub async fn switch_back(
     run(app, who, caller, at, query, call, body, change, expected).await
 }
 
+/// Retires a version without traffic: takes it out of the routing and deletes its workloads. Nothing leads back.
+#[utoipa::path(
+    post,
+    path = "/api/v1/services/{namespace}/{name}/traffic/retire",
+    operation_id = "retireVersion",
+    tag = "traffic",
+    params(
+        ("namespace" = inline(Name), Path, description = "The service's namespace.", example = "bookinfo"),
+        ("name" = inline(Name), Path, description = "The service's name.", example = "reviews"),
+        ("If-Match" = inline(Option<Tag>), Header, description = "The revision that you saw, in quotes."),
+        ("Idempotency-Key" = inline(Option<Key>), Header, description = "Sent again with the same request, the first answer is given again (24 hours)."),
+        ("dry_run" = Option<bool>, Query, description = "`true` answers what would be answered, with the preview, and writes nothing."),
+    ),
+    request_body(content = RetireBody, example = json!({"version": "v1", "confirm": "reviews v1", "reason": "CHG-1042"})),
+    responses((
+        status = 200,
+        description = "Deleted (or, with `dry_run=true`, the preview).",
+        body = super::document::Changed,
+        headers(("ETag" = String, description = "The new revision, in quotes."))
+    ))
+)]
+pub async fn retire(
+    State(app): State<App>,
+    who: Who,
+    caller: Caller,
+    At(at): At,
+    query: Query,
+    call: Call,
+    body: JsonBody,
+) -> Result<Response, Failure> {
+    let expected = if_match(&call.headers)?;
+    let change = body::retire(body.node.clone(), &at)?;
+    run(app, who, caller, at, query, call, body, change, expected).await
+}
+
 /// What a write needs of its request besides the body.
 #[derive(Clone, Debug)]
 pub struct Call {
@@ -195,7 +230,7 @@ impl<S: Sync> axum::extract::FromRequestParts<S> for Call {
     }
 }
 
-#[expect(clippy::too_many_arguments, reason = "the three handlers hand on everything that they took")]
+#[expect(clippy::too_many_arguments, reason = "the handlers hand on everything that they took")]
 async fn run(
     app: App,
     who: Who,

@@ -69,6 +69,22 @@ pub struct TakeOverBody {
     pub ack: Option<Vec<String>>,
 }
 
+/// A version without traffic goes: what the routing says of it, and its workloads.
+#[derive(ToSchema)]
+pub struct RetireBody {
+    #[schema(example = "v1")]
+    pub version: String,
+    /// The service and the version, to confirm: `reviews v1`.
+    #[schema(max_length = 512, example = "reviews v1")]
+    pub confirm: String,
+    /// Kept in the history.
+    #[schema(min_length = 1, max_length = 2000, example = "v2 has replaced it")]
+    pub reason: String,
+    /// Codes of checks that you accept.
+    #[schema(max_items = 64, example = json!(["still_answers"]))]
+    pub ack: Option<Vec<String>>,
+}
+
 /// Back to an earlier revision.
 #[derive(ToSchema)]
 pub struct SwitchBackBody {
@@ -116,6 +132,7 @@ pub fn build() -> (Router<App>, OpenApi) {
         .routes(routes!(changes::set))
         .routes(routes!(changes::take_over))
         .routes(routes!(changes::switch_back))
+        .routes(routes!(changes::retire))
         .routes(routes!(releases::list, releases::create))
         .routes(routes!(releases::plan))
         .routes(routes!(release_drafts::list, release_drafts::create))

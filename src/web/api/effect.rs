@@ -6,6 +6,7 @@ use utoipa::ToSchema;
 use super::progress::Progress;
 use super::shape::{LastChange, Route};
 use super::values::{Check, Weights, moment};
+use crate::domain::audit::WorkloadRecord;
 use crate::domain::ids::ObjectRef;
 use crate::domain::overview::{self, DiffLine, Difference, Sign};
 use crate::domain::plan::Effect;
@@ -31,6 +32,8 @@ pub struct Preview {
     pub port: Option<u32>,
     /// Other routes that split this service's requests and keep their split.
     pub kept: Vec<Route>,
+    /// Workloads that are deleted, when a version is retired.
+    pub deletes: Vec<DeletedWorkload>,
     /// The code that would refuse the change as it was asked for now; null = nothing stands in the way.
     #[schema(required = true, value_type = Option<String>)]
     pub refused_by: Option<&'static str>,
@@ -86,6 +89,27 @@ pub struct OutsideEdit {
     pub edits: Vec<Edit>,
 }
 
+/// A workload that goes with its pods.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct DeletedWorkload {
+    #[schema(example = "Deployment")]
+    pub kind: String,
+    pub namespace: String,
+    #[schema(example = "reviews-v1")]
+    pub name: String,
+}
+
+impl DeletedWorkload {
+    fn all(records: &[WorkloadRecord]) -> Vec<Self> {
+        let one = |record: &WorkloadRecord| Self {
+            kind: record.kind.clone(),
+            namespace: record.namespace.to_string(),
+            name: record.name.clone(),
+        };
+        records.iter().map(one).collect()
+    }
+}
+
 /// The effect of a change in words.
 pub fn summary(lang: Lang, effect: &Effect) -> String {
     text::effect(lang, effect).iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
@@ -103,6 +127,7 @@ impl Preview {
             after: Weights(effect.after.clone()),
             port: effect.port,
             kept: effect.kept.iter().map(Route::of).collect(),
+            deletes: DeletedWorkload::all(&preview.deletes),
             refused_by: preview.refusal.as_ref().map(|refusal| refusal.code.as_str()),
         }
     }
@@ -132,6 +157,8 @@ pub struct Applied {
     /// The revision to switch back to.
     #[schema(required = true)]
     pub back: Option<u64>,
+    /// Workloads that were deleted, when a version was retired.
+    pub deleted: Vec<DeletedWorkload>,
     /// How far it has come; `progress` of the service tells later when requests were seen to follow.
     #[schema(required = true)]
     pub progress: Option<Progress>,
@@ -146,6 +173,7 @@ impl Applied {
             after: Weights(applied.after.clone()),
             kept: applied.kept.iter().map(Route::of).collect(),
             back: applied.back,
+            deleted: DeletedWorkload::all(&applied.deleted),
             progress: applied.progress.as_ref().map(Progress::of),
         }
     }

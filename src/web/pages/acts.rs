@@ -1,14 +1,15 @@
-//! Take over and switch back: a dialog on the service's page, and a page of its own at the same address.
+//! Take over, switch back and retire: a dialog on the service's page, and a page of its own at the same address.
 
 use axum::extract::{RawQuery, State};
 use axum::response::Response;
 use url::form_urlencoded;
 
-use super::apply::{done, make};
+use super::apply::{done, make, retired};
 use super::service::{Visit, key};
 use crate::domain::ids::{Revision, ServiceRef, VersionName};
 use crate::domain::overview::{Detail, Preview, Refused, Stale};
 use crate::domain::refusal::{Code, Refusal};
+use crate::domain::removal;
 use crate::services::ask::{ChangeAsk, Wish};
 use crate::views::acts::{Act, ActPage, Asked, Target};
 use crate::web::api::changes::permit_preview;
@@ -68,17 +69,54 @@ pub async fn switch_back(
     Visit { app, who, caller, at }.act(wish, &form).await
 }
 
+/// `GET …/traffic/retire?version=`.
+pub async fn ask_retire(
+    State(app): State<App>,
+    who: Who,
+    caller: Caller,
+    At(at): At,
+    RawQuery(query): RawQuery,
+) -> Result<Response, Failure> {
+    let wish = Wish::Retire(version_of(&parameter(query.as_deref(), "version"))?);
+    Visit { app, who, caller, at }.question(wish).await
+}
+
+/// `POST …/traffic/retire`: nothing is done before the service and the version were typed.
+pub async fn retire(
+    State(app): State<App>,
+    who: Who,
+    caller: Caller,
+    At(at): At,
+    form: Form,
+) -> Result<Response, Failure> {
+    let version = version_of(form.text("version"))?;
+    let confirmed = removal::confirmed(&at.name, &version, form.text("confirm"));
+    let visit = Visit { app, who, caller, at };
+    match confirmed {
+        Ok(()) => visit.act(Wish::Retire(version), &form).await,
+        Err(refusal) => {
+            let status = refusal.code.status();
+            let ack = form.acknowledged();
+            visit.asked_again(&Wish::Retire(version), &form, &ack, refusal.into(), status).await
+        }
+    }
+}
+
 fn parameter(query: Option<&str>, name: &str) -> String {
     let found = form_urlencoded::parse(query.unwrap_or_default().as_bytes()).find(|(key, _)| key == name);
     found.map(|(_, value)| value.into_owned()).unwrap_or_default()
 }
 
 fn take_over_of(version: &str) -> Result<Wish, Refusal> {
+    version_of(version).map(Wish::TakeOver)
+}
+
+fn version_of(version: &str) -> Result<VersionName, Refusal> {
     let unknown = |_| {
         let shown: String = version.chars().take(80).collect();
         Refusal::new(Code::UnknownVersion).field("version").arg("v", shown)
     };
-    VersionName::parse(version).map(Wish::TakeOver).map_err(unknown)
+    VersionName::parse(version).map_err(unknown)
 }
 
 fn switch_back_of(revision: &str, at: &ServiceRef) -> Result<Wish, Refusal> {
@@ -127,7 +165,12 @@ impl Visit {
             preview_id: text("preview_id"),
         };
         let refused = match make(self, form, ask).await {
-            Ok(revision) => return Ok(done(&self.at, revision)),
+            Ok(revision) => {
+                return Ok(match &wish {
+                    Wish::Retire(version) => retired(&self.at, version),
+                    _ => done(&self.at, revision),
+                });
+            }
             Err(refused) => *refused,
         };
         if refused.refusal.code == Code::ServiceNotFound {
@@ -154,6 +197,7 @@ impl Visit {
             stale: stale.as_ref(),
             tried: Some((refused.ending, &*self.caller.request_id)),
             reason: form.text("reason").to_owned(),
+            confirm: form.text("confirm").to_owned(),
             acknowledged: ack,
             request_id: key(),
         };
@@ -164,8 +208,9 @@ impl Visit {
         let target = match wish {
             Wish::TakeOver(version) => Target::Version(version.as_str()),
             Wish::SwitchBack(revision) => Target::Revision(*revision),
+            Wish::Retire(version) => Target::Retired(version),
             // Never asked for here; a page without a target would be a lie.
-            Wish::Set(_) | Wish::Retire(_) => {
+            Wish::Set(_) => {
                 return axum::response::IntoResponse::into_response(Failure::from(Code::NotFound));
             }
         };

@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 
 use super::draft::Draft;
 use super::service::Visit;
-use crate::domain::ids::{Revision, ServiceRef};
+use crate::domain::ids::{Revision, ServiceRef, VersionName};
 use crate::domain::overview::Refused;
 use crate::domain::refusal::{Code, Refusal};
 use crate::services::ask::ChangeAsk;
@@ -110,6 +110,12 @@ pub async fn begin(app: &App, who: &Who, key: &str, hash: &str) -> Result<Once, 
 
 fn boxed(refusal: Refusal) -> Box<Refused> {
     Box::new(refusal.into())
+}
+
+/// To the service's page, which says that the version was retired.
+pub fn retired(at: &ServiceRef, version: &VersionName) -> Response {
+    let path = service_path(at.namespace.as_str(), &at.name);
+    Redirect::to(&Address::new(path).with("retired", version).to_string()).into_response()
 }
 
 /// To the service's page, which says that the change was written.

@@ -7,7 +7,7 @@ use url::form_urlencoded;
 use super::draft::Draft;
 use super::services::window;
 use crate::domain::audit::{Ending, Entry, Filter};
-use crate::domain::ids::{Revision, ServiceRef};
+use crate::domain::ids::{Revision, ServiceRef, VersionName};
 use crate::domain::overview::{Detail, Preview, Refused, Stale};
 use crate::domain::refusal::{Code, Refusal};
 use crate::domain::routing::Weights;
@@ -89,9 +89,18 @@ pub async fn show(
     if let Some(entry) = visit.made(applied).await {
         chrome.toast = Some(visit.toast(&detail, &entry));
     }
+    if let Some(version) = VersionName::parse(&of("retired")).ok().filter(|name| gone(&detail, name)) {
+        chrome.toast = Some(Toast::retired(visit.caller.lang(), version.as_str()));
+    }
     let progress = live::progress(&chrome, &detail.overview, applied);
     let outcome = Outcome { case: came.case(), refusal: came.refusal(), request_id: key(), progress };
     Ok(respond::html(&ServicePage::of(chrome, &detail, typed, outcome)))
+}
+
+/// True when nothing runs of a version any more: the address alone does not say it.
+fn gone(detail: &Detail, version: &VersionName) -> bool {
+    let mut known = detail.overview.snapshot.versions.iter();
+    known.all(|known| known.name != *version || known.workloads.is_empty())
 }
 
 /// `POST …/traffic/preview`: the pending panel, or without JavaScript the whole page.

@@ -18,6 +18,7 @@ pub mod releases_real;
 mod releases_refused;
 mod releases_trouble;
 mod restoring;
+mod retire;
 mod standstill;
 mod traffic;
 mod troubles;

@@ -53,6 +53,8 @@ async fn every_route_judges_every_person() {
             let elsewhere = filled(&route.path).replace("/bookinfo/reviews", "/weather/forecast");
             let body = if route.path.ends_with("takeover") {
                 json!({"version": "v2", "reason": "x"})
+            } else if route.path.ends_with("retire") {
+                json!({"version": "v1", "confirm": "forecast v1", "reason": "x"})
             } else if route.path.ends_with("switch-back") {
                 json!({"revision": 0})
             } else {

@@ -156,6 +156,8 @@ fn every_route_declares_its_places_and_every_way_back_has_its_own() {
         ("GET", "/releases/{id}", Pool::BackPage),
         ("POST", "/api/v1/services/{namespace}/{name}/traffic/switch-back", Pool::Back),
         ("POST", "/api/v1/services/{namespace}/{name}/traffic/takeover", Pool::Normal),
+        ("POST", "/services/{namespace}/{name}/traffic/retire", Pool::Normal),
+        ("POST", "/api/v1/services/{namespace}/{name}/traffic/retire", Pool::Normal),
         ("GET", "/api/v1/services/{namespace}/{name}", Pool::BackPage),
         ("GET", "/api/v1/releases/{id}", Pool::BackPage),
         ("POST", "/api/v1/releases/{id}/commands", Pool::Command),

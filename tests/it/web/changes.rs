@@ -114,6 +114,39 @@ async fn take_over_and_switch_back_are_there_and_back_again() {
 }
 
 #[tokio::test]
+async fn a_version_is_retired_once_by_the_revision_that_was_seen() {
+    let app = TestApp::open().await;
+    let path = format!("{TRAFFIC}/retire");
+    let body = json!({"version": "v3", "confirm": "reviews v3", "reason": "never used"});
+    let there = || app.demo.api.get("Deployment", "bookinfo", "reviews-v3").is_some();
+    let would = app.ask("POST", &format!("{path}?dry_run=true")).json(&body).send().await;
+    assert_eq!(
+        (would.status, &would.json()["deletes"][0]["name"]),
+        (200, &json!("reviews-v3")),
+        "{}",
+        would.body
+    );
+    let stale = app.ask("POST", &path).header("if-match", "\"7\"").json(&body).send().await;
+    assert_eq!(stale.problem(), (412, "stale_revision".into()));
+    assert!(there(), "a dry run and a stale request delete nothing");
+    let ask = || app.ask("POST", &path).header("if-match", "\"0\"").header("idempotency-key", "once");
+    let done = ask().json(&body).send().await;
+    assert_eq!(
+        (done.status, &done.json()["deleted"][0]["kind"]),
+        (200, &json!("Deployment")),
+        "{}",
+        done.body
+    );
+    assert_eq!(done.json()["back"], json!(null));
+    assert!(!there());
+    let again = ask().json(&body).send().await;
+    assert_eq!((again.status, again.header("idempotency-replayed"), &again.body), (200, "true", &done.body));
+    let serving = json!({"version": "v1", "confirm": "reviews v1", "reason": "x", "ack": ["still_answers"]});
+    let serving = app.ask("POST", &path).json(&serving).send().await;
+    assert_eq!(serving.problem(), (409, "still_serving".into()));
+}
+
+#[tokio::test]
 async fn changes_are_counted_per_person_but_going_back_never_waits() {
     let settings = Web { max_changes_per_minute: std::num::NonZeroU32::new(1), ..Web::open() };
     let app = TestApp::start(settings, |_| {}).await;

@@ -194,6 +194,33 @@ async fn take_over_and_switch_back_have_a_page_each() {
 }
 
 #[tokio::test]
+async fn a_version_is_retired_after_its_name_was_typed() {
+    let browser = Browser::new().await;
+    let service = browser.app.get(PATH).await;
+    assert!(service.body.contains("traffic/retire?version=v3"), "offered for a version without traffic");
+    assert!(!service.body.contains("traffic/retire?version=v1"), "not for the one that has it");
+    let page = browser.app.get(&format!("{PATH}/traffic/retire?version=v3")).await;
+    assert!(page.status == 200 && page.body.contains("Deployment reviews-v3"), "{}", page.body);
+    let wrong = [("version", "v3"), ("confirm", "reviews v2"), ("reason", "never used")];
+    let wrong = browser.post("traffic/retire", &wrong).await;
+    assert_eq!(wrong.status, 422);
+    assert!(
+        wrong.body.contains("id=\"act-name-error\"") && wrong.body.contains("never used"),
+        "{}",
+        wrong.body
+    );
+    let done = [("version", "v3"), ("confirm", "reviews v3"), ("reason", "never used")];
+    let done = browser.post("traffic/retire", &done).await;
+    assert_eq!(
+        (done.status, done.header("location")),
+        (303, "/services/bookinfo/reviews?retired=v3"),
+        "{}",
+        done.body
+    );
+    assert!(browser.app.demo.api.get("Deployment", "bookinfo", "reviews-v3").is_none());
+}
+
+#[tokio::test]
 async fn restore_shows_an_earlier_split_as_a_pending_change() {
     let browser = Browser::new().await;
     let revision = browser.app.set_reviews(0, 30, 70).await;

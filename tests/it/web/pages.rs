@@ -69,6 +69,8 @@ async fn nothing_foreign_becomes_markup() {
         format!("/audit?q={evil}&actor={evil}&service={evil}&from={evil}"),
         format!("/services/bookinfo/reviews/traffic/takeover?version={evil}"),
         format!("/services/bookinfo/reviews/traffic/switch-back?revision={evil}"),
+        format!("/services/bookinfo/reviews/traffic/retire?version={evil}"),
+        format!("/services/bookinfo/reviews?retired={evil}"),
         format!("/nowhere/{evil}"),
         format!("/services/{evil}/x"),
     ] {
@@ -101,6 +103,7 @@ async fn no_page_holds_inline_script_or_style() {
         "/services/bookinfo/reviews",
         "/services/bookinfo/reviews?applied=1",
         "/services/bookinfo/reviews/traffic/takeover?version=v2",
+        "/services/bookinfo/reviews/traffic/retire?version=v3",
         "/audit",
         "/audit/1",
         "/api/docs",

@@ -133,6 +133,7 @@ fn row(method: &Method, path: &str) -> Option<(Needs, Value)> {
             | "/services/{namespace}/{name}/as-of"
             | "/services/{namespace}/{name}/traffic/takeover"
             | "/services/{namespace}/{name}/traffic/switch-back"
+            | "/services/{namespace}/{name}/traffic/retire"
             | "/releases/{id}"
             | "/releases/{id}/timeline"
             | "/releases/{id}/judgements"
@@ -149,6 +150,10 @@ fn row(method: &Method, path: &str) -> Option<(Needs, Value)> {
         ("POST", "/services/{namespace}/{name}/traffic/apply") => (Needs::Far, fields),
         ("POST", "/services/{namespace}/{name}/traffic/takeover") => {
             (Needs::Far, json!({"version": "v2", "reason": "r"}))
+        }
+        // It has traffic: whoever may delete it gets that answer, and the next one finds it.
+        ("POST", "/services/{namespace}/{name}/traffic/retire") => {
+            (Needs::Workloads, json!({"version": "v1", "confirm": "reviews v1", "reason": "r"}))
         }
         ("POST", "/services/{namespace}/{name}/traffic/switch-back") if api.is_none() => {
             (Needs::Far, json!({"revision": "1"}))
@@ -286,7 +291,7 @@ async fn walk(app: &TestApp, release: &str, pick: impl Fn(&str) -> bool) {
         let path = super::super::frame::filled(&route.path.replace("{id}", &id))
             .replace("/d1", &format!("/{}", draft["id"].as_str().unwrap()));
         let path = match (&route.method, path.starts_with("/services/"), path.rsplit('/').next()) {
-            (&Method::GET, true, Some("takeover")) => format!("{path}?version=v2"),
+            (&Method::GET, true, Some("takeover" | "retire")) => format!("{path}?version=v2"),
             (&Method::GET, true, Some("switch-back")) => format!("{path}?revision=0"),
             _ => path,
         };

@@ -5,6 +5,7 @@ mod approvals;
 mod escalations;
 mod matrix;
 mod real;
+mod retire;
 mod shown;
 
 use serde_json::{Value, json};

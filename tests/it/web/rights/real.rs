@@ -141,6 +141,14 @@ async fn commands_are_judged_by_the_rights_that_the_real_cluster_gives() {
         denied.body["items"].as_array().unwrap().iter().filter_map(|row| row["actor"].as_str()).collect();
     assert!(actors.contains(&"amy") && actors.contains(&"vic"), "{actors:?}");
 
+    // A version without traffic goes from the service's page, by the same rights.
+    let retire = json!({"version": "v3", "confirm": "reviews v3", "reason": "old", "ack": ["no_metrics"]});
+    for (who, status) in [("amy", 403), ("vic", 403), ("admin", 200)] {
+        let answer = scene.call(who, "POST", &format!("{traffic}/retire"), Some(retire.clone()), "").await;
+        assert_eq!(answer.status, status, "{who}: {:?}", answer.body);
+        assert_eq!(workloads.get_opt("reviews-v3").await.unwrap().is_some(), status == 403, "{who}");
+    }
+
     // What the history shows.
     let path = "/api/v1/audit?service=bookinfo/reviews&action=set_traffic&result=applied";
     let row = scene.call("vic", "GET", path, None, "").await.body["items"][0]["id"].clone();

@@ -1,0 +1,79 @@
+//! Whether a version can be taken away from a service: the rules that a release and a person share. Pure; called by
+//! `services` before anything is written, and again for what the page says beforehand.
+
+use super::ids::VersionName;
+use super::refusal::{Code, Refusal};
+use super::routing::{Dest, Routing};
+use super::service::Version;
+use super::snapshot::Snapshot;
+
+/// Percent of the requests that a version has: as declared, or 1 while it has ready pods and nothing is declared.
+pub fn share_of(snapshot: &Snapshot, routing: &Routing, version: &VersionName) -> u8 {
+    match routing.declared() {
+        Some(weights) => weights.iter().find(|(name, _)| name == version).map_or(0, |(_, weight)| *weight),
+        None => u8::from(known(snapshot, version).is_some_and(|known| known.ready > 0)),
+    }
+}
+
+/// Refused where a workload has pods of another version, too: what is done to it is done to those.
+pub fn shared(version: Option<&Version>) -> Option<Refusal> {
+    let version = version?;
+    let workload = version.workloads.iter().find(|workload| workload.shared)?;
+    Some(Refusal::new(Code::WorkloadShared).arg("v", &version.name).arg("object", &workload.name))
+}
+
+/// Why a person cannot take a version away now: it has requests by weight, by a match rule or by the mirror, it is the
+/// only one, or nothing of it can be deleted by itself. `None` = it can go.
+pub fn why_kept(snapshot: &Snapshot, routing: &Routing, version: &VersionName) -> Option<Refusal> {
+    let Some(there) = known(snapshot, version) else {
+        return Some(Refusal::new(Code::UnknownVersion).field("version").arg("v", version));
+    };
+    let no = |code: Code| Some(Refusal::new(code).arg("v", version));
+    if snapshot.versions.len() == 1 {
+        return no(Code::LastVersion);
+    }
+    if routing.declared().is_none() && there.ready > 0 {
+        return no(Code::StillByPods);
+    }
+    let serving = |n: u32| Some(Refusal::new(Code::StillServing).arg("v", version).arg("n", n));
+    let share = share_of(snapshot, routing, version);
+    if share > 0 {
+        return serving(share.into());
+    }
+    if routing.rules.iter().any(|rule| rule.to.iter().any(|(to, weight)| to == version && *weight > 0)) {
+        return no(Code::StillMatched);
+    }
+    if routing.mirror.as_ref().is_some_and(|mirror| mirror.version() == Some(version)) {
+        return no(Code::StillMirrored);
+    }
+    let own = Dest::Version(version.clone());
+    let elsewhere = routing.routes.iter().map(|route| {
+        let own = route.targets.iter().filter(|target| target.to == own);
+        own.map(|target| u32::from(target.percent)).sum::<u32>()
+    });
+    if let Some(n) = elsewhere.max().filter(|n| *n > 0) {
+        return serving(n);
+    }
+    if there.workloads.is_empty() {
+        return no(Code::NoWorkload);
+    }
+    shared(Some(there))
+}
+
+/// The text that has to be typed before a version is deleted: `reviews v1`.
+pub fn confirmation(service: &str, version: &VersionName) -> String {
+    format!("{service} {version}")
+}
+
+/// Refused unless exactly that was typed.
+pub fn confirmed(service: &str, version: &VersionName, typed: &str) -> Result<(), Refusal> {
+    let expected = confirmation(service, version);
+    if typed.trim() == expected {
+        return Ok(());
+    }
+    Err(Refusal::new(Code::ConfirmMismatch).field("confirm").arg("expected", expected))
+}
+
+fn known<'a>(snapshot: &'a Snapshot, version: &VersionName) -> Option<&'a Version> {
+    snapshot.versions.iter().find(|known| known.name == *version)
+}

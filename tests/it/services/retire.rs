@@ -1,0 +1,183 @@
+//! A person retires a version: what goes, what stands in the way, and what is left when something fails on the way.
+
+use serde_json::json;
+use sluice::demo::api::{On, Times, Trouble, Verb};
+use sluice::domain::audit::{Action, Ending, Written};
+use sluice::domain::command::{MirrorWish, TrafficChange};
+use sluice::domain::ids::{ServiceRef, VersionName};
+use sluice::domain::overview::Refused;
+use sluice::domain::refusal::{Code, Severity};
+use sluice::domain::routing::{Condition, Op, Rule, Subject};
+use sluice::services::Settings;
+use sluice::services::ask::Wish;
+
+use super::releases_trouble::said;
+use crate::support::house::{House, anna, at, weights};
+
+fn retire(version: &str) -> Wish {
+    Wish::Retire(VersionName::from(version))
+}
+
+fn there(house: &House, name: &str) -> bool {
+    house.api.get("Deployment", "bookinfo", name).is_some()
+}
+
+/// Subsets of the DestinationRule and the text of the route.
+fn routing(house: &House) -> String {
+    let rule = house.api.get("DestinationRule", "bookinfo", "reviews").unwrap();
+    let route = house.api.get("VirtualService", "bookinfo", "reviews").unwrap();
+    format!("{}{}", rule["spec"], route["spec"])
+}
+
+async fn refused(house: &House, version: &str, service: &ServiceRef, ack: &[&str]) -> Refused {
+    let before =
+        house.api.log().iter().filter(|line| matches!(line.method.as_str(), "PUT" | "DELETE")).count();
+    let refused = house.change(retire(version), service, ack).await.unwrap_err();
+    let after =
+        house.api.log().iter().filter(|line| matches!(line.method.as_str(), "PUT" | "DELETE")).count();
+    assert_eq!(before, after, "{:?}: nothing is written", refused.refusal.code);
+    refused
+}
+
+#[tokio::test]
+async fn a_version_without_traffic_leaves_the_routing_and_its_workload_is_deleted() {
+    let house = House::alive(None, Settings::default()).await;
+    let reviews = at("bookinfo", "reviews");
+    let preview = house.services.preview(&anna(), &reviews, &retire("v3"), &[]).await.unwrap();
+    let names: Vec<&str> = preview.deletes.iter().map(|one| one.name.as_str()).collect();
+    assert_eq!((names, preview.refusal), (vec!["reviews-v3"], None));
+    assert_eq!(preview.diffs.len(), 2, "the route and its subset");
+    assert_eq!(preview.call.1, "/api/v1/services/bookinfo/reviews/traffic/retire");
+    assert!(
+        there(&house, "reviews-v3") && house.history(&reviews).await.is_empty(),
+        "a preview writes nothing"
+    );
+
+    let done = house.change_on(retire("v3"), &reviews, &[], Some(0)).await.unwrap();
+    assert_eq!((done.revision, done.back), (1, None), "nothing leads back");
+    assert_eq!(done.deleted.len(), 1);
+    assert!(!there(&house, "reviews-v3") && there(&house, "reviews-v1") && there(&house, "reviews-v2"));
+    assert!(!routing(&house).contains("\"v3\""), "{}", routing(&house));
+    let history = house.history(&reviews).await;
+    let rows: Vec<_> = history.iter().map(|row| (row.intent.action, row.intent.reason.as_str())).collect();
+    assert_eq!(rows, [(Action::Workload, "REV-231"), (Action::SetTraffic, "REV-231")]);
+    let row = house.store.entry(history[0].id).await.unwrap().unwrap();
+    assert_eq!(row.intent.details.workloads[0].act, "delete");
+    let outcome = row.outcome.unwrap();
+    assert_eq!((outcome.ending, outcome.details.workloads[0].written), (Ending::Applied, Written::Yes));
+    assert_eq!(row.intent.actor, "anna");
+}
+
+#[tokio::test]
+async fn a_version_that_requests_can_reach_stays_and_the_reason_is_known_beforehand() {
+    let house = House::new().await;
+    let reviews = at("bookinfo", "reviews");
+    let rule = Rule {
+        id: None,
+        name: Some("testers".into()),
+        when: vec![vec![Condition {
+            on: Subject::Header("x-user".into()),
+            op: Op::Exact,
+            value: "tester".into(),
+        }]],
+        opaque: Vec::new(),
+        to: vec![("v2".into(), 100)],
+        action: None,
+    };
+    let change = TrafficChange {
+        rules: Some(vec![rule]),
+        mirror: Some(Some(MirrorWish { version: "v3".into(), percent: 5.0 })),
+        ..TrafficChange::default()
+    };
+    house.change(Wish::Set(change), &reviews, &["mirror_writes"]).await.unwrap();
+    let details = at("bookinfo", "details");
+    let detail = house.services.detail(&anna(), &reviews, 60).await.unwrap();
+    let before = |version: &str| {
+        let found = detail.retire.iter().find(|one| one.version.as_str() == version).unwrap();
+        found.state.clone().unwrap_err().code
+    };
+    for (version, code) in
+        [("v1", Code::StillServing), ("v2", Code::StillMatched), ("v3", Code::StillMirrored)]
+    {
+        assert_eq!(refused(&house, version, &reviews, &[]).await.refusal.code, code, "{version}");
+        assert_eq!(before(version), code, "{version}: on the page");
+    }
+    assert_eq!(refused(&house, "v1", &details, &[]).await.refusal.code, Code::StillByPods);
+    let page = at("bookinfo", "productpage");
+    assert_eq!(refused(&house, "v1", &page, &[]).await.refusal.code, Code::LastVersion);
+    let unknown = refused(&house, "v9", &reviews, &[]).await;
+    assert_eq!(unknown.refusal.code, Code::UnknownVersion);
+    assert_eq!(unknown.entry, None, "a version that is not there is no attempt");
+    let history = house.history(&reviews).await;
+    let refusals = history.iter().filter(|row| row.outcome.as_ref().unwrap().ending == Ending::Refused);
+    assert_eq!(refusals.count(), 3, "each attempt is a row");
+}
+
+#[tokio::test]
+async fn a_service_without_declared_weights_loses_a_version_without_ready_pods() {
+    let house = House::alive(None, Settings::default()).await;
+    let details = at("bookinfo", "details");
+    let done = house.change(retire("v2"), &details, &[]).await.unwrap();
+    assert_eq!((done.revision, done.deleted.len()), (0, 1), "there was no routing to change");
+    assert!(!there(&house, "details-v2") && there(&house, "details-v1"));
+    assert_eq!(house.history(&details).await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_workload_that_another_tool_manages_is_not_deleted() {
+    let house = House::new().await;
+    let reviews = at("bookinfo", "reviews");
+    house.edit_outside("Deployment", "bookinfo", "reviews-v3", |object| {
+        object["metadata"]["annotations"] =
+            json!({"argocd.argoproj.io/tracking-id": "shop:apps/Deployment:bookinfo/reviews-v3"});
+    });
+    house.edit_outside("Deployment", "bookinfo", "reviews-v2", |object| {
+        object["metadata"]["ownerReferences"] = json!([{"apiVersion": "example.org/v1", "kind": "App",
+            "name": "reviews", "uid": "u-1", "controller": true}]);
+    });
+    for version in ["v2", "v3"] {
+        let no = refused(&house, version, &reviews, &["gitops", "other_writer"]).await.refusal;
+        assert_eq!(no.code, Code::WorkloadManaged, "{version}");
+        assert!(no.checks.iter().any(|check| check.severity == Severity::Block), "{version}");
+    }
+}
+
+#[tokio::test]
+async fn a_version_that_answered_within_the_last_minute_goes_only_when_that_is_accepted() {
+    let house = House::alive(Some(said(0)), Settings::default()).await;
+    let reviews = at("bookinfo", "reviews");
+    house.change(weights(&[("v1", 0), ("v2", 100)]), &reviews, &["big_jump", "few_pods"]).await.unwrap();
+    let detail = house.services.detail(&anna(), &reviews, 60).await.unwrap();
+    let v1 = detail.retire.iter().find(|one| one.version.as_str() == "v1").unwrap();
+    assert_eq!(v1.state.clone().unwrap_err().code, Code::StillAnswers);
+    assert_eq!(refused(&house, "v1", &reviews, &[]).await.refusal.code, Code::StillAnswers);
+    house.change(retire("v1"), &reviews, &["still_answers"]).await.unwrap();
+    assert!(!there(&house, "reviews-v1"));
+    let quiet = detail.retire.iter().find(|one| one.version.as_str() == "v3").unwrap();
+    assert_eq!(quiet.state, Ok(Some(3_600)), "no requests in the longest window");
+}
+
+#[tokio::test]
+async fn a_release_that_moves_the_service_keeps_its_versions() {
+    let house = House::alive(None, Settings::default()).await;
+    let id = house.start(super::releases::wish(|_| ())).await.id;
+    house.until_paused(id, sluice::domain::release::PauseReason::Gate).await;
+    let no = house.change(retire("v3"), &at("bookinfo", "reviews"), &[]).await.unwrap_err();
+    assert_eq!(no.refusal.code, Code::ReleaseOwnsService);
+    assert!(there(&house, "reviews-v3"));
+}
+
+#[tokio::test]
+async fn what_fails_after_the_routing_is_said_and_done_when_asked_again() {
+    let house = House::alive(None, Settings::default()).await;
+    let reviews = at("bookinfo", "reviews");
+    house.api.trouble(On::verb(Verb::Delete).of("deployments"), Trouble::Forbid, Times::Next(1));
+    let broke = house.change(retire("v3"), &reviews, &[]).await.unwrap_err();
+    assert_eq!((broke.refusal.code, broke.ending), (Code::ClusterForbids, Ending::Partial));
+    assert!(there(&house, "reviews-v3") && !routing(&house).contains("\"v3\""));
+    let row = house.history(&reviews).await.into_iter().next().unwrap();
+    assert_eq!(broke.entry, Some(row.id));
+    let done = house.change(retire("v3"), &reviews, &[]).await.unwrap();
+    assert_eq!((done.revision, done.deleted.len()), (1, 1), "the routing is as it was left");
+    assert!(!there(&house, "reviews-v3"));
+}
