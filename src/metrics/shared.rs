@@ -39,10 +39,10 @@ const REMEMBERED: u64 = 10_000;
 const WINDOWS: [u32; 3] = [60, 300, 3600];
 /// The windows with which something young is looked at, longest first, so that all who look share them.
 const SINCE: [u32; 7] = [300, 120, 60, 45, 30, 20, 10];
-/// The longest window in which a version without requests is looked for, seconds.
-const LONGEST_QUIET: u32 = 3_600;
-/// The shorter ones, in the order in which they are tried.
-const QUIET: [u32; 7] = [60, 120, 300, 600, 900, 1_200, 1_800];
+/// The windows in which a version without requests is looked for, seconds.
+const QUIET: [u32; 9] = [60, 120, 300, 600, 900, 1_200, 1_800, 3_600, 7_200];
+/// By so much more than a shorter one a window counts, where it counts anything besides: sources extrapolate.
+const MORE: f64 = 1.05;
 /// The windows over which samples of a low rate are counted, longest first.
 const COUNTED: [u32; 18] =
     [21_600, 14_400, 7_200, 3_600, 2_700, 1_800, 1_200, 900, 600, 450, 300, 240, 180, 150, 120, 90, 75, 60];
@@ -184,25 +184,33 @@ impl Metrics {
     }
 
     /// For how many seconds at least a version has had no requests; `None` = it has had some within the last minute,
-    /// or there are no figures of its service. The longest window first: what is idle mostly has been for long.
+    /// or there are no figures of that time. A window is believed only where the next longer one has more requests of
+    /// the service: they were counted before it. The longest first: what is idle mostly has been for long.
     pub async fn quiet(&self, snapshot: &Snapshot, version: &VersionName) -> Option<u32> {
-        let namespace = &snapshot.service.at.namespace;
-        let requests = |seen: Observed| seen.of(version.as_str()).map_or(0.0, |seen| seen.requests);
-        let reading = self.reading(namespace, LONGEST_QUIET).await.ok()?;
-        let services = reading.result.as_ref().ok()?;
-        let seen = mapping::observed(snapshot, services, LONGEST_QUIET, reading.at_ms)?;
-        if requests(seen) <= 0.0 {
-            return Some(LONGEST_QUIET);
-        }
-        let mut quiet = None;
-        for window_s in QUIET {
-            let reading = self.reading(namespace, window_s).await.ok()?;
+        let counts = async |window_s: u32| {
+            let reading = self.reading(&snapshot.service.at.namespace, window_s).await.ok()?;
             let services = reading.result.as_ref().ok()?;
             let seen = mapping::observed(snapshot, services, window_s, reading.at_ms);
-            if seen.map_or(0.0, requests) > 0.0 {
+            let own = seen.as_ref().and_then(|seen| Some(seen.of(version.as_str())?.requests));
+            Some((seen.map_or(0.0, |seen| seen.requests()), own.unwrap_or(0.0)))
+        };
+        let [.., longest, beyond] = QUIET;
+        let (all, own) = counts(longest).await?;
+        if own <= 0.0 && counts(beyond).await?.0 > all * MORE {
+            return Some(longest);
+        }
+        let (mut quiet, mut shorter) = (None, None);
+        for window_s in QUIET {
+            let (all, own) = counts(window_s).await?;
+            if let Some((before_s, before)) = shorter
+                && all > before * MORE
+            {
+                quiet = Some(before_s);
+            }
+            if own > 0.0 {
                 break;
             }
-            quiet = Some(window_s);
+            shorter = Some((window_s, all));
         }
         quiet
     }

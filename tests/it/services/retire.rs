@@ -1,13 +1,18 @@
 //! A person retires a version: what goes, what stands in the way, and what is left when something fails on the way.
 
+use std::sync::Arc;
+
+use futures::future::BoxFuture;
 use serde_json::json;
 use sluice::demo::api::{On, Times, Trouble, Verb};
 use sluice::domain::audit::{Action, Ending, Written};
 use sluice::domain::command::{MirrorWish, TrafficChange};
-use sluice::domain::ids::{ServiceRef, VersionName};
+use sluice::domain::ids::{Namespace, ServiceRef, VersionName};
+use sluice::domain::observed::Sample;
 use sluice::domain::overview::Refused;
 use sluice::domain::refusal::{Code, Severity};
 use sluice::domain::routing::{Condition, Op, Rule, Subject};
+use sluice::metrics::{MetricsError, Source};
 use sluice::services::Settings;
 use sluice::services::ask::Wish;
 
@@ -153,8 +158,51 @@ async fn a_version_that_answered_within_the_last_minute_goes_only_when_that_is_a
     assert_eq!(refused(&house, "v1", &reviews, &[]).await.refusal.code, Code::StillAnswers);
     house.change(retire("v1"), &reviews, &["still_answers"]).await.unwrap();
     assert!(!there(&house, "reviews-v1"));
-    let quiet = detail.retire.iter().find(|one| one.version.as_str() == "v3").unwrap();
-    assert_eq!(quiet.state, Ok(Some(3_600)), "no requests in the longest window");
+    let v3 = detail.retire.iter().find(|one| one.version.as_str() == "v3").unwrap();
+    assert_eq!(v3.state, Ok(None), "no window says more than the shortest: since when is not known");
+}
+
+/// Counts for `age_s` seconds now: ten requests a second to v1, and one a second to v3 until `last_s` seconds ago.
+struct Young {
+    age_s: u32,
+    last_s: u32,
+}
+
+impl Source for Young {
+    fn namespace<'a>(
+        &'a self,
+        _: &'a Namespace,
+        window_s: u32,
+    ) -> BoxFuture<'a, Result<Vec<Sample>, MetricsError>> {
+        let seen_s = window_s.min(self.age_s);
+        let of = |version: &str, requests: u32| Sample {
+            service: "reviews".into(),
+            workload: format!("reviews-{version}").into(),
+            version: version.into(),
+            requests: f64::from(requests),
+            errors: 0.0,
+            p95_ms: None,
+        };
+        let samples = vec![of("v1", 10 * seen_s), of("v3", seen_s.saturating_sub(self.last_s))];
+        Box::pin(async move { Ok(samples) })
+    }
+}
+
+#[tokio::test]
+async fn how_long_a_version_has_had_no_requests_is_never_longer_than_they_were_counted() {
+    for (age_s, last_s, quiet) in [
+        (90, 90, Some(60)),
+        (86_400, 86_400, Some(3_600)),
+        (86_400, 720, Some(600)),
+        (86_400, 61, Some(60)),
+        (1_000, 86_400, Some(900)),
+        (30, 86_400, None),
+    ] {
+        let house = House::alive(Some(Arc::new(Young { age_s, last_s })), Settings::default()).await;
+        let detail = house.services.detail(&anna(), &at("bookinfo", "reviews"), 60).await.unwrap();
+        let v3 = detail.retire.iter().find(|one| one.version.as_str() == "v3").unwrap();
+        assert_eq!(v3.state, Ok(quiet), "counted for {age_s} s, last request {last_s} s ago");
+    }
 }
 
 #[tokio::test]
