@@ -3,6 +3,7 @@
 
 use serde_json::Value;
 
+use crate::cluster::FIELD_MANAGER;
 use crate::domain::ids::{ObjectRef, ServiceRef};
 use crate::domain::plan::Plan;
 use crate::domain::refusal::{Check, Code, Refusal, Severity};
@@ -45,7 +46,10 @@ impl Services {
             if fields.is_empty() {
                 continue;
             }
-            let manager = meta_of(&look.snapshot, object).and_then(|meta| meta.manager.as_deref());
+            // An edit that only takes a field away leaves Sluice as the last manager; that says nothing of who it was.
+            let manager = meta_of(&look.snapshot, object)
+                .and_then(|meta| meta.manager.as_deref())
+                .filter(|manager| *manager != FIELD_MANAGER);
             let check = Check::new(Severity::Info, Code::EditedBesides).arg("object", object);
             out.push(check.arg("who", manager.unwrap_or("-")).arg("list", fields.join(", ")));
         }

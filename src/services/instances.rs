@@ -1,7 +1,7 @@
 //! Other Sluices on the same cluster: each sees the other's changes as edits from outside, so people must know.
 //! Nothing is refused. Known by the Leases that all of them renew in one namespace (`cluster::leases`); one that is
 //! not renewed any more is forgotten. One that renews none (on a laptop) is known by what it writes: a change that
-//! is not in our history and was made under Sluice's own field manager.
+//! is not in our history, under Sluice's own field manager.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -11,8 +11,7 @@ use jiff::Timestamp;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
-use crate::cluster::{FIELD_MANAGER, InstanceLease};
-use crate::domain::audit::EditRecord;
+use crate::cluster::InstanceLease;
 use crate::domain::ids::{Namespace, ObjectRef};
 use crate::domain::overview::Happening;
 use crate::domain::refusal::{Check, Code, Severity};
@@ -80,14 +79,9 @@ impl Others {
         (came, went)
     }
 
-    /// Takes note of a change from outside, if it was made by another Sluice; true when it was.
-    pub fn see_write(&self, managers: &[String], edits: &[EditRecord], now_ms: i64) -> bool {
-        let Some(edit) = edits.first().filter(|_| managers.iter().any(|name| name == FIELD_MANAGER)) else {
-            return false;
-        };
-        let object = edit.object.clone();
+    /// Takes note of an object that another Sluice wrote.
+    pub fn see_write(&self, object: ObjectRef, now_ms: i64) {
         *self.wrote.lock().unwrap_or_else(PoisonError::into_inner) = Some((object, now_ms));
-        true
     }
 
     fn last_write(&self, now_ms: i64) -> Option<ObjectRef> {

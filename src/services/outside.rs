@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
-use crate::cluster::Fate;
+use crate::cluster::{FIELD_MANAGER, Fate};
 use crate::domain::actor::Channel;
 use crate::domain::audit::{Action, Details, EditRecord, Ending, Intent, Outcome, Written};
 use crate::domain::ids::{Kind, ObjectRef, Revision, ServiceRef};
@@ -192,10 +192,12 @@ impl Services {
             self.inner.outside.learn_from(at, snapshot, routing);
             return Ok(revision);
         }
-        let managers = managers_of(snapshot, &others);
+        let elsewhere = self.written_elsewhere(snapshot, &others).await?;
+        let managers = managers_of(snapshot, &others, &elsewhere);
         let now = self.inner.clock.now_ms();
-        if self.inner.others.see_write(&managers, &others, now) {
-            tracing::warn!(service = %at, "another Sluice, or this one before its database was restored, made a change");
+        if let Some(object) = elsewhere.into_iter().next() {
+            tracing::warn!(service = %at, %object, "another Sluice, or this one before its database was restored, made a change");
+            self.inner.others.see_write(object, now);
         }
         let intent = Intent {
             change: uuid::Uuid::now_v7().to_string(),
@@ -296,12 +298,14 @@ fn seen(
     }
 }
 
-/// Who wrote the objects that differ, by their field managers; each named once.
-fn managers_of(snapshot: &Snapshot, edits: &[EditRecord]) -> Vec<String> {
+/// Who wrote the objects that differ, by their field managers; each named once. An edit that only takes something away
+/// leaves no manager: the last one is then Sluice's own, which is named only where another Sluice wrote.
+fn managers_of(snapshot: &Snapshot, edits: &[EditRecord], elsewhere: &[ObjectRef]) -> Vec<String> {
     let mut out: Vec<String> = Vec::new();
     for edit in edits {
         let manager = meta_of(snapshot, &edit.object).and_then(|meta| meta.manager.as_deref());
         if let Some(manager) = manager
+            && (manager != FIELD_MANAGER || elsewhere.contains(&edit.object))
             && !out.iter().any(|name| name == manager)
         {
             out.push(manager.to_owned());

@@ -8,6 +8,7 @@ use std::collections::HashMap;
 
 use serde_json::Value;
 
+use crate::cluster::FIELD_MANAGER;
 use crate::domain::audit::{Action, Details, EditRecord, Ending, Entry, Filter, Intent, Outcome};
 use crate::domain::ids::{Kind, ObjectRef, Revision, ServiceRef};
 use crate::domain::overview::Happening;
@@ -20,6 +21,7 @@ use crate::store::Revise;
 
 use super::Services;
 use super::once::unavailable;
+use super::outside::meta_of;
 
 /// Rows that belong to one change: its own, and one for each service that shares the object.
 const ROWS_OF_CHANGE: usize = 20;
@@ -65,6 +67,35 @@ impl Services {
             }
         }
         Ok(None)
+    }
+
+    /// The objects among these that name a change which this history does not have: another Sluice wrote them, or this
+    /// one before its database was restored. An object that names a change of ours was written by somebody else
+    /// since when it is not what that change made of it.
+    pub(super) async fn written_elsewhere(
+        &self,
+        snapshot: &Snapshot,
+        edits: &[EditRecord],
+    ) -> Result<Vec<ObjectRef>, Refusal> {
+        let mut found = Vec::new();
+        for edit in edits {
+            let manager = meta_of(snapshot, &edit.object).and_then(|meta| meta.manager.as_deref());
+            if manager == Some(FIELD_MANAGER)
+                && let Some(change) = change_on(snapshot, &edit.object)
+                && !self.has_change(&change).await?
+            {
+                found.push(edit.object.clone());
+            }
+        }
+        Ok(found)
+    }
+
+    /// True when the history has a row of this change.
+    async fn has_change(&self, change: &str) -> Result<bool, Refusal> {
+        let filter = Filter { text: Some(change.to_owned()), ..Filter::default() };
+        let page = self.inner.store.entries(&filter, None, ROWS_OF_CHANGE).await.map_err(unavailable)?;
+        // A row that cannot be read any more may be the one.
+        Ok(!page.damaged.is_empty() || page.items.iter().any(|entry| entry.intent.change == change))
     }
 
     /// The change behind the edits, when all of them were made here.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use sluice::clock::Clock;
+use sluice::domain::audit::Action;
 use sluice::domain::ids::Namespace;
 use sluice::services::Settings;
 use sluice::services::instances::Instance;
@@ -90,4 +91,71 @@ async fn a_sluice_that_renews_no_lease_is_known_by_what_it_writes() {
     };
     wait_for("the second sees the edit", async || edits(&second).await).await;
     assert_eq!(told(&second), None, "a person with kubectl is no Sluice");
+}
+
+#[tokio::test]
+async fn somebody_who_only_takes_a_field_away_after_us_is_no_other_sluice() {
+    let clock = Clock::manual(START_MS);
+    let house = House::by_clock(clock.clone(), None).await;
+    let reviews = at("bookinfo", "reviews");
+    let edit = async |revision: u64| {
+        wait_for("the edit is in the history", async || {
+            let history = house.history(&reviews).await;
+            history.into_iter().find(|entry| {
+                let outcome = entry.outcome.as_ref().and_then(|outcome| outcome.revision);
+                entry.intent.action == Action::OutsideEdit && outcome == Some(revision)
+            })
+        })
+        .await
+    };
+    clock.advance_ms(2_000);
+    house.edit_outside("VirtualService", "bookinfo", "reviews", |object| {
+        object["spec"]["exportTo"] = json!(["bookinfo"]);
+    });
+    assert_eq!(edit(1).await.intent.actor, "kubectl-edit");
+    clock.advance_ms(2_000);
+    let acks = ["big_jump", "few_pods"];
+    house.change(weights(&[("v1", 30), ("v2", 70), ("v3", 0)]), &reviews, &acks).await.unwrap();
+    clock.advance_ms(2_000);
+    // What is only taken away moves no time in managedFields: the last manager there is Sluice.
+    house.edit_outside("VirtualService", "bookinfo", "reviews", |object| {
+        object["spec"].as_object_mut().unwrap().remove("exportTo");
+    });
+    let entry = edit(3).await;
+    let managers = &entry.intent.details.managers;
+    assert!(!managers.iter().any(|name| name == "sluice"), "{managers:?}");
+    assert_ne!(entry.intent.actor, "sluice");
+    assert_eq!(wrote(&house), None);
+}
+
+#[tokio::test]
+async fn our_own_write_of_a_shared_rule_is_ours_after_a_kill() {
+    let clock = Clock::manual(START_MS);
+    let house = House::by_clock(clock.clone(), None).await;
+    house.edit_outside("VirtualService", "bookinfo", "reviews", |object| {
+        object["spec"]["hosts"] =
+            json!(["reviews.bookinfo.svc.cluster.local", "details.bookinfo.svc.cluster.local"]);
+    });
+    let (reviews, details) = (at("bookinfo", "reviews"), at("bookinfo", "details"));
+    wait_for("both know the edit", async || {
+        let both = (house.history(&details).await.len(), house.history(&reviews).await.len());
+        (both == (1, 1)).then_some(())
+    })
+    .await;
+    clock.advance_ms(2_000);
+    let ours = house.change(weights(&[("v1", 90), ("v2", 10)]), &reviews, &["host_shared"]).await.unwrap();
+    let house = house.crash_and_restart().await;
+    let entry = wait_for("the other service has the change", async || {
+        house.history(&details).await.into_iter().find(|entry| entry.intent.change == ours.entry.intent.change)
+    })
+    .await;
+    assert_eq!(entry.intent.action, Action::SetTraffic);
+    assert_eq!(wrote(&house), None);
+}
+
+/// The object that another Sluice is said to have written.
+fn wrote(house: &House) -> Option<String> {
+    let notices = house.services.notices();
+    let wrote = notices.iter().find(|notice| notice.code.as_str() == "another_sluice_wrote")?;
+    Some(wrote.args[0].1.clone())
 }
