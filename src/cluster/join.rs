@@ -104,6 +104,7 @@ pub(super) fn service_facts(row: &ServiceRow) -> ServiceFacts {
         ports: row.ports.to_vec(),
         selector: row.selector.to_labels(),
         deleting: row.deleting,
+        export_to: row.export_to.clone(),
     }
 }
 

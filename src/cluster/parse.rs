@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 
 use crate::domain::istio::Object;
 use crate::domain::owner::Writers;
-use crate::domain::service::{Port, Protocol, Shape, WorkloadKind};
+use crate::domain::service::{EXPORT_TO, Port, Protocol, Shape, WorkloadKind, exported_to};
 use crate::domain::versions::{OwnerKind, PodOwner};
 
 use super::json::{
@@ -74,6 +74,7 @@ fn service(object: Thing<'_, ServiceSpec<'_>, Nothing>, words: &Words) -> Servic
         ports: spec.ports.iter().filter_map(port).collect(),
         selector: spec.selector.kept(words),
         deleting: metadata.deletion_timestamp.some().is_some(),
+        export_to: exported_to(metadata.annotations.get(EXPORT_TO).unwrap_or_default()),
     }
 }
 

@@ -70,6 +70,7 @@ pub(super) struct ServiceRow {
     pub ports: Box<[Port]>,
     pub selector: LabelSet,
     pub deleting: bool,
+    pub export_to: Box<[Box<str>]>,
 }
 
 impl ServiceRow {

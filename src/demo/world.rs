@@ -15,7 +15,9 @@ use super::api::ApiServer;
 use super::pods;
 use crate::domain::ids::{Kind, ObjectRef, ServiceRef};
 use crate::domain::istio::{DestinationRule, HttpMatch, HttpRoute, StringMatch, VirtualService};
-use crate::domain::service::{Labels, Port, Protocol, Shape};
+use crate::domain::service::{
+    EXPORT_TO, Labels, Port, Protocol, Shape, exported_to, is_known_in,
+};
 
 /// Everything that decides where a request goes.
 #[derive(Debug, Default)]
@@ -36,6 +38,8 @@ pub struct Service {
     pub at: ServiceRef,
     pub shape: Shape,
     pub ports: Vec<Port>,
+    /// The namespaces whose proxies know it; none = all.
+    pub export_to: Box<[Box<str>]>,
     /// Ready ones only.
     pub endpoints: Vec<Arc<Endpoint>>,
 }
@@ -191,7 +195,14 @@ impl World {
             let protocol = Protocol::of_port(number, transport, app_protocol, name);
             Some(Port { name: name.map(Into::into), number, protocol })
         });
-        let service = Service { at: at.clone(), shape, ports: ports.collect(), endpoints: Vec::new() };
+        let annotation = object["metadata"]["annotations"][EXPORT_TO].as_str().unwrap_or_default();
+        let service = Service {
+            at: at.clone(),
+            shape,
+            ports: ports.collect(),
+            export_to: exported_to(annotation),
+            endpoints: Vec::new(),
+        };
         self.services.insert(at, service);
     }
 
@@ -225,6 +236,11 @@ impl World {
 }
 
 impl Service {
+    /// True when proxies of this namespace know it.
+    pub fn is_known_in(&self, client: &str) -> bool {
+        is_known_in(&self.export_to, self.at.namespace.as_str(), client)
+    }
+
     pub fn port(&self, number: u16) -> Option<&Port> {
         self.ports.iter().find(|port| port.number == number)
     }

@@ -81,7 +81,7 @@ impl Lane {
 #[derive(Clone, Debug, PartialEq)]
 pub struct MirrorWish {
     pub version: VersionName,
-    /// Above 0, at most 100.
+    /// In steps of 0.0001, above 0, at most 100.
     pub percent: f64,
 }
 

@@ -207,10 +207,11 @@ pub fn barriers(findings: &[Finding]) -> impl Iterator<Item = &Finding> {
 }
 
 /// Findings that every plan answers with a refusal.
-const BARRIERS: [Code; 9] = [
+const BARRIERS: [Code; 10] = [
     Code::NoIstio,
     Code::Headless,
     Code::ExternalName,
+    Code::ServiceNotExported,
     Code::DelegateMissing,
     Code::DelegateInvalid,
     Code::HostConflict,

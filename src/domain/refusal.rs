@@ -260,6 +260,10 @@ codes! {
     SplitOfNamespaces "split_of_namespaces" 200,
     SplitWithout "split_without" 200,
     SplitOfPort "split_of_port" 200,
+    /// The Service's annotation keeps it from proxies of other namespaces.
+    ServiceExported "service_exported" 200,
+    /// No proxy knows the Service.
+    ServiceNotExported "service_not_exported" 422,
     /// A host that a person takes for the service, and Istio does not.
     HostNotExpanded "host_not_expanded" 422,
     /// Callers in some namespaces use another DestinationRule, in which a subset holds other pods.

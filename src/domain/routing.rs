@@ -253,14 +253,17 @@ pub enum Rest {
     Nobody,
     ByPods,
     OtherRoutes,
+    /// Their proxies do not know the Service: the mesh's policy for what is outside of it decides.
+    Unknown,
 }
 
 impl Rest {
-    /// `nobody`, `spread_by_pods` or `other_routes`.
+    /// `nobody`, `spread_by_pods`, `other_routes` or `unknown`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Nobody => "nobody",
             Self::ByPods => "spread_by_pods",
+            Self::Unknown => "unknown",
             Self::OtherRoutes => "other_routes",
         }
     }
@@ -444,11 +447,32 @@ impl Op {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Mirror {
     pub to: Dest,
-    /// Above 0, at most 100.
+    /// In steps of 0.0001, above 0, at most 100.
     pub percent: f64,
 }
 
+/// Envoy counts the share of copies in millionths, which Istio gets by cutting the rest off: of less than one, nothing
+/// is copied.
+const PARTS_OF_PERCENT: f64 = 10_000.0;
+
 impl Mirror {
+    /// The share that Envoy makes of a percentage in an object.
+    pub fn made_of(percent: f64) -> f64 {
+        (percent.min(100.0) * PARTS_OF_PERCENT).trunc() / PARTS_OF_PERCENT
+    }
+
+    /// A share that is asked for, where Envoy can have it: from 0.0001 to 100, at most four decimal places.
+    pub fn possible(percent: f64) -> Option<f64> {
+        let whole = (percent * PARTS_OF_PERCENT).round() / PARTS_OF_PERCENT;
+        let fits = (1.0 / PARTS_OF_PERCENT..=100.0).contains(&percent) && (whole - percent).abs() < 1e-9;
+        fits.then_some(whole)
+    }
+
+    /// The number to write so that Envoy's share is this one: binary fractions may lie just below a millionth.
+    pub fn written(percent: f64) -> f64 {
+        if Self::made_of(percent) < percent { percent.next_up() } else { percent }
+    }
+
     /// Takes out which host gets the copies: it stands in an object that the reader may not get.
     pub fn hide(&mut self) {
         if let Dest::Foreign { host, subset } = &mut self.to {

@@ -21,6 +21,49 @@ pub struct ServiceFacts {
     pub selector: Labels,
     /// It is going: something still holds it back.
     pub deleting: bool,
+    /// The namespaces whose proxies know it, as its annotation `networking.istio.io/exportTo` lists them; none = all.
+    pub export_to: Box<[Box<str>]>,
+}
+
+/// The annotation of a Service that says whose proxies know it.
+pub const EXPORT_TO: &str = "networking.istio.io/exportTo";
+
+/// Reads the annotation [`EXPORT_TO`] as Istio does.
+pub fn exported_to(annotation: &str) -> Box<[Box<str>]> {
+    if annotation.is_empty() {
+        return Box::default();
+    }
+    annotation.split(',').map(|to| to.trim().into()).collect()
+}
+
+/// True when proxies of the namespace `client` know a Service of the namespace `own` that is exported to these.
+pub fn is_known_in(export_to: &[Box<str>], own: &str, client: &str) -> bool {
+    let has = |to: &str| export_to.iter().any(|one| **one == *to);
+    export_to.is_empty()
+        || has("*")
+        || !has("~") && (has(".") && client == own || !client.is_empty() && has(client))
+}
+
+impl ServiceFacts {
+    /// True when proxies of this namespace know the Service.
+    pub fn is_known_in(&self, client: &str) -> bool {
+        is_known_in(&self.export_to, self.at.namespace.as_str(), client)
+    }
+
+    /// The namespaces whose proxies know it; `None` = all.
+    pub fn known_in(&self) -> Option<Vec<String>> {
+        let own = self.at.namespace.as_str();
+        // No namespace has an empty name: it stands for all that nobody names.
+        if self.is_known_in("") {
+            return None;
+        }
+        let names = self.export_to.iter().map(|to| if &**to == "." { own } else { &**to });
+        let mut known: Vec<String> =
+            names.filter(|name| self.is_known_in(name)).map(str::to_owned).collect();
+        known.sort_unstable();
+        known.dedup();
+        Some(known)
+    }
 }
 
 /// How a Service spreads connections.

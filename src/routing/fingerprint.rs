@@ -174,6 +174,7 @@ mod tests {
                 ports: Vec::new(),
                 selector: Labels::new(),
                 deleting: false,
+                export_to: Box::default(),
             },
             versions: Vec::new(),
             virtual_services: vec![json::held(json, json::new_meta(&object, 0))],

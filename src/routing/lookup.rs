@@ -268,7 +268,7 @@ pub fn claimants(snapshot: &Snapshot, host: &str, client: &str) -> Vec<(usize, R
 }
 
 /// Every namespace from which the lookups may differ: those that the objects live in or name, the
-/// service's, the root's, those of gateways, and one that stands for all others.
+/// service's, the root's, those of gateways, those that know the Service, and one that stands for all others.
 pub fn client_namespaces<'a>(snapshot: &'a Snapshot) -> Vec<&'a str> {
     let mut all: BTreeSet<&'a str> = BTreeSet::new();
     all.insert(&snapshot.mesh.root_namespace);
@@ -283,6 +283,7 @@ pub fn client_namespaces<'a>(snapshot: &'a Snapshot) -> Vec<&'a str> {
         all.insert(&held.object.meta.namespace);
         all.extend(named(&held.object.spec.export_to));
     }
+    all.extend(named(&snapshot.service.export_to));
     let service = snapshot.service.at.namespace.as_str();
     all.remove(service);
     all.remove(ANY_OTHER);

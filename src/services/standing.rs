@@ -29,10 +29,11 @@ const BREAKING: [Code; 12] = [
 ];
 
 /// Findings that take away the levers.
-const UNROUTABLE: [Code; 6] = [
+const UNROUTABLE: [Code; 7] = [
     Code::NoIstio,
     Code::Headless,
     Code::ExternalName,
+    Code::ServiceNotExported,
     Code::NoWorkloads,
     Code::OwnedByController,
     Code::NoSidecar,

@@ -262,8 +262,8 @@ fn mirror_effect(lang: Lang, before: Option<&Mirror>, after: Option<&Mirror>) ->
     }
 }
 
-/// A percentage without needless decimals: `10`, `0.5`.
+/// A percentage without needless decimals, in steps of a millionth: `10`, `0.5`, `0.0001`.
 pub fn percent(value: f64) -> String {
-    let rounded = (value * 100.0).round() / 100.0;
+    let rounded = (value * 10_000.0).round() / 10_000.0;
     format!("{rounded}")
 }

@@ -1,7 +1,7 @@
 //! TCP and TLS: weights are drawn once a connection.
 
 use super::super::random::Random;
-use super::super::world::World;
+use super::super::world::{Service, World};
 use super::matching::concerns_l4;
 use super::{Caller, End, Proxy, Request, Routed, hosts, pick, plain};
 use crate::domain::istio::{L4Match, WeightedDestination};
@@ -13,7 +13,8 @@ pub fn connect(world: &World, from: &Caller, host: &str, port: u16, random: &mut
     let request = Request { authority: host, port, method: "", path: "", query: &[], headers: &headers };
     let service = hosts::service_of(world, host, &from.namespace).filter(|s| s.port(port).is_some());
     let mut routed = plain(service, &request, random);
-    let Some(service) = service.filter(|_| from.proxy == Proxy::Sidecar) else { return routed };
+    let by_mesh = |service: &&Service| from.proxy == Proxy::Sidecar && service.is_known_in(&from.namespace);
+    let Some(service) = service.filter(by_mesh) else { return routed };
     let full = hosts::full_name(&service.at);
     let tls = service.port(port).is_some_and(|port| port.protocol == Protocol::Tls);
     for rules in hosts::for_sidecar(world, &full, &from.namespace) {

@@ -135,6 +135,10 @@ pub fn route(world: &World, from: &Caller, request: &Request<'_>, random: &mut R
                     ended(None, request, End::NO_CLUSTER)
                 };
             };
+            if !service.is_known_in(&from.namespace) {
+                // The proxy passes on what it does not know, and Kubernetes chooses the pod.
+                return plain(Some(service), request, random);
+            }
             let host = hosts::full_name(&service.at);
             for rules in hosts::for_sidecar(world, &host, &from.namespace) {
                 let routes = delegates::routes(world, rules, from, request.port);

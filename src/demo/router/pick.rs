@@ -38,7 +38,8 @@ pub fn endpoint<'a>(
     listener: u16,
     random: &mut Random,
 ) -> (Option<&'a Service>, End) {
-    let Some(service) = hosts::destination(world, &destination.host, namespace) else {
+    let known = |service: &&Service| service.is_known_in(&from.namespace);
+    let Some(service) = hosts::destination(world, &destination.host, namespace).filter(known) else {
         return (None, End::NO_CLUSTER);
     };
     let asked = destination.port.as_ref().and_then(|port| port.number);

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use crate::domain::command::MirrorWish;
 use crate::domain::ids::ObjectRef;
 use crate::domain::refusal::{Code, Refusal};
-use crate::domain::routing::RouteKind;
+use crate::domain::routing::{Mirror, RouteKind};
 use crate::domain::service::Labels;
 
 use super::super::json;
@@ -35,13 +35,13 @@ impl Planner<'_> {
             }
             return Ok(());
         };
-        if !(wish.percent > 0.0 && wish.percent <= 100.0) {
+        let Some(percent) = Mirror::possible(wish.percent) else {
             return Err(Refusal::new(Code::MirrorPercent).field("mirror.percent").arg("n", wish.percent));
-        }
+        };
         if self.version(&wish.version).is_none() {
             return Err(Refusal::new(Code::UnknownVersion).field("mirror.version").arg("v", &wish.version));
         }
-        let same_percent = now.as_ref().is_some_and(|now| same(now.percent, wish.percent));
+        let same_percent = now.as_ref().is_some_and(|now| same(now.percent, percent));
         if same_percent && now.as_ref().and_then(|now| now.version()) == Some(&wish.version) {
             return Ok(());
         }
@@ -63,10 +63,10 @@ impl Planner<'_> {
             match own.and_then(|at| list.get_mut(at)) {
                 Some(entry) => {
                     json::set_subset(entry, Some(&subset));
-                    set_percentage(entry.as_object_mut(), "percentage", wish.percent);
+                    set_percentage(entry.as_object_mut(), "percentage", percent);
                 }
                 None => list.push(
-                    json!({ "destination": destination, "percentage": { "value": number(wish.percent) } }),
+                    json!({ "destination": destination, "percentage": { "value": number(percent) } }),
                 ),
             }
             self.http_route(object, index)?.insert("mirrors".to_owned(), Value::Array(list));
@@ -84,7 +84,7 @@ impl Planner<'_> {
             for field in PERCENT.iter().filter(|field| **field != "mirrorPercentage") {
                 route.remove(*field);
             }
-            set_percentage(Some(route), "mirrorPercentage", wish.percent);
+            set_percentage(Some(route), "mirrorPercentage", percent);
         }
         Ok(())
     }
@@ -114,5 +114,5 @@ fn set_percentage(into: Option<&mut Map<String, Value>>, field: &str, percent: f
 fn number(percent: f64) -> Value {
     #[expect(clippy::cast_possible_truncation, reason = "between 0 and 100")]
     #[expect(clippy::cast_sign_loss, reason = "between 0 and 100")]
-    if percent.fract() == 0.0 { json!(percent as u8) } else { json!(percent) }
+    if percent.fract() == 0.0 { json!(percent as u8) } else { json!(Mirror::written(percent)) }
 }

@@ -9,6 +9,7 @@ use crate::domain::plan::{Effect, Planned, Standing};
 use crate::domain::refusal::{Check, Code, Refusal};
 use crate::domain::routing::{Route, RouteKind, Routing, Weights};
 use crate::domain::rule_changes::RuleChanges;
+use crate::domain::service::EXPORT_TO;
 use crate::domain::snapshot::Snapshot;
 
 use super::read::{Inspected, Scope, by_port, inspect, listed};
@@ -176,6 +177,9 @@ impl Planner<'_> {
 
     /// Which of several routes is meant, when none of them stands for all.
     fn choose(&self) -> Refusal {
+        if self.snapshot.service.known_in().is_some_and(|known| known.is_empty()) {
+            return Refusal::new(Code::ServiceNotExported).arg("annotation", EXPORT_TO);
+        }
         let choices = self.before.choices();
         if self.before.claimed_in_mesh || choices.is_empty() {
             return self.no_default();

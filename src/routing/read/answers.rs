@@ -4,6 +4,7 @@
 use crate::domain::ids::{Namespace, ObjectRef};
 use crate::domain::refusal::{Code, Finding, Severity};
 use crate::domain::routing::{Dest, Lost, Outcome, Part, Route, Target};
+use crate::domain::service::EXPORT_TO;
 
 use super::super::hosts;
 use super::findings::found;
@@ -64,6 +65,15 @@ pub fn answered(route: &Route, severity: Severity) -> Option<Finding> {
 
 /// For whom the declared split does not hold.
 pub fn scope(inspected: &Inspected<'_>, out: &mut Vec<Finding>) {
+    let known = inspected.snapshot.service.known_in();
+    match known.as_deref() {
+        Some([]) => out.push(found(Severity::Block, Code::ServiceNotExported).arg("annotation", EXPORT_TO)),
+        Some(known) => {
+            let check = found(Severity::Info, Code::ServiceExported).arg("list", known.join(", "));
+            out.push(check.arg("annotation", EXPORT_TO));
+        }
+        None => {}
+    }
     let Some((scope, at)) = inspected.routing.scope.as_ref().zip(inspected.default) else { return };
     let object = &inspected.route(at).object;
     // Plain names: an argument is text, and marks in it would be shown as they are.
@@ -72,10 +82,10 @@ pub fn scope(inspected: &Inspected<'_>, out: &mut Vec<Finding>) {
     if inspected.spots[at].place == Place::Gateway {
         let check = found(Severity::Info, Code::SplitOfGateway).arg("list", named(&gateways));
         out.push(check.arg("object", object));
-    } else if let Some(only) = &scope.namespaces {
+    } else if let Some(only) = scope.namespaces.as_ref().filter(|only| known.as_ref() != Some(*only)) {
         let check = found(Severity::Info, Code::SplitOfNamespaces).arg("list", named(only));
         out.push(check.arg("object", object));
-    } else {
+    } else if scope.namespaces.is_none() {
         let differ: Vec<&str> =
             inspected.differing(at).into_iter().map(|(client, _)| inspected.clients[client]).collect();
         let others: Vec<String> =

@@ -99,6 +99,9 @@ fn shape(inspected: &Inspected<'_>, out: &mut Vec<Finding>) {
         } else if inspected.claimed_in_mesh && !unrouted && inspected.holds_for_others() {
             let object = inspected.routing.routes.first().map(|route| route.object.to_string());
             found(Severity::Acknowledge, Code::NoDefaultRoute).arg("object", object.unwrap_or_default())
+        } else if snapshot.service.known_in().is_some_and(|known| known.is_empty()) {
+            // No route acts; why is found with the scope.
+            return;
         } else if choices.is_empty() || inspected.claimed_in_mesh {
             by_pods(&snapshot.versions)
         } else {

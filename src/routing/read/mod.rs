@@ -144,7 +144,9 @@ fn winners(snapshot: &Snapshot, host: &str, clients: &[&str]) -> Winners {
     // The service's own namespace decides what is shown, then "all others", which stands last.
     let order = std::iter::once(0).chain((last > 0).then_some(last)).chain(1..last);
     for client in order {
-        let Some(namespace) = clients.get(client) else { continue };
+        // A proxy that does not know the Service has no route for it.
+        let knows = |namespace: &&&str| snapshot.service.is_known_in(namespace);
+        let Some(namespace) = clients.get(client).filter(knows) else { continue };
         let claimants = lookup::claimants(snapshot, host, namespace);
         let mut pick = |speaks: &dyn Fn(&VirtualService) -> bool, l4: bool| {
             let mut speakers = claimants.iter().filter(|(at, _)| speaks(spec(*at)));

@@ -229,7 +229,13 @@ impl Inspected<'_> {
         if !everybody(at) {
             let only: Vec<String> =
                 spot.clients.iter().copied().filter(|at| self.clients[*at] != ANY_OTHER).map(name).collect();
-            let rest = if own_for_others() { Rest::OtherRoutes } else { Rest::ByPods };
+            let rest = if own_for_others() {
+                Rest::OtherRoutes
+            } else if self.snapshot.service.is_known_in(ANY_OTHER) {
+                Rest::ByPods
+            } else {
+                Rest::Unknown
+            };
             return Some(scope(Some(only), Vec::new(), rest));
         }
         let other: Vec<usize> = self.differing(at).into_iter().map(|(client, _)| client).collect();

@@ -215,7 +215,8 @@ impl Collector<'_, '_> {
         let own = if found.kind == RouteKind::Http { &winners.http } else { &winners.l4 };
         let sees = |client: &&usize| {
             let namespace = self.into.clients[**client];
-            lookup::reach(&root.spec.export_to, &root.meta.namespace, namespace).is_some()
+            self.into.snapshot.service.is_known_in(namespace)
+                && lookup::reach(&root.spec.export_to, &root.meta.namespace, namespace).is_some()
         };
         let all: Vec<usize> = (0..self.into.clients.len()).collect();
         let mut list: Vec<usize> = match place {

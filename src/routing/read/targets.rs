@@ -83,7 +83,7 @@ impl<'a> Namer<'a> {
     /// The mirror that is shown for a route, and its position in `mirrors` (`None` = the single form):
     /// the first that copies to the service, else the first.
     pub fn mirror(&self, route: &HttpRoute, namespace: &str) -> Option<(Option<usize>, Mirror)> {
-        let on = |percent: f64| percent > 0.0 && percent.is_finite();
+        let on = |percent: f64| percent > 0.0;
         if let Some(to) = &route.mirror {
             let percent = percent_of(route);
             return on(percent).then(|| (None, Mirror { to: self.dest(to, namespace), percent }));
@@ -104,14 +104,14 @@ impl<'a> Namer<'a> {
 /// The percentage of a single `mirror`: absent = 100.
 fn percent_of(route: &HttpRoute) -> f64 {
     match (&route.mirror_percentage, route.mirror_percent.or(route.mirror_percent_snake)) {
-        (Some(percentage), _) => percentage.value.min(100.0),
-        (None, Some(percent)) => percent.min(100.0),
+        (Some(percentage), _) => Mirror::made_of(percentage.value),
+        (None, Some(percent)) => Mirror::made_of(percent),
         (None, None) => 100.0,
     }
 }
 
 fn value(percentage: Option<&PercentValue>) -> f64 {
-    percentage.map_or(100.0, |percentage| percentage.value.min(100.0))
+    percentage.map_or(100.0, |percentage| Mirror::made_of(percentage.value))
 }
 
 /// What Istio makes of weights: w/Σw in whole percents by largest remainder; a single destination gets

@@ -107,6 +107,7 @@ impl Service {
             ports: vec![Port { name: Some("http".into()), number: 9080, protocol: Protocol::Http }],
             selector: std::iter::once(("app".into(), name.into())).collect(),
             deleting: false,
+            export_to: Box::default(),
         };
         let snapshot = Snapshot {
             taken: Vec::new(),

@@ -239,6 +239,7 @@ impl Wish {
                 | Code::NoIstio
                 | Code::Headless
                 | Code::ExternalName
+                | Code::ServiceNotExported
                 | Code::NoWorkloads
                 | Code::NoWorkload
                 | Code::NotStateful

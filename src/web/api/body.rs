@@ -7,6 +7,7 @@ use crate::domain::ids::{RouteId, ServiceRef, VersionName};
 use crate::domain::refusal::{Code, Refusal};
 use crate::domain::removal;
 use crate::domain::routing::{
+    Mirror,
     Condition, MAX_ALTERNATIVES, MAX_CONDITIONS, MAX_RULES, Op, Rule, Subject, Weights,
 };
 use crate::domain::split::{MAX_VERSIONS, Split};
@@ -167,10 +168,9 @@ fn mirror(node: Node) -> Result<Option<MirrorWish>, Refusal> {
         None => return Err(wrong("mirror.percent", "it is missing")),
     };
     fields.finish()?;
-    if percent > 0.0 && percent <= 100.0 {
-        Ok(Some(MirrorWish { version, percent }))
-    } else {
-        Err(Refusal::new(Code::MirrorPercent).field("mirror.percent").arg("n", percent))
+    match Mirror::possible(percent) {
+        Some(percent) => Ok(Some(MirrorWish { version, percent })),
+        None => Err(Refusal::new(Code::MirrorPercent).field("mirror.percent").arg("n", percent)),
     }
 }
 

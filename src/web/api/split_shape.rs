@@ -23,8 +23,8 @@ pub struct Scope {
     pub namespaces: Option<Vec<String>>,
     /// Namespaces whose callers follow other routes.
     pub except: Vec<String>,
-    /// What becomes of callers in the mesh for whom it does not hold: `nobody` (there are none), `spread_by_pods`
-    /// or `other_routes`.
+    /// What becomes of callers in the mesh for whom it does not hold: `nobody` (there are none), `spread_by_pods`,
+    /// `other_routes`, or `unknown` (their proxies do not know the Service).
     #[schema(value_type = String, example = "nobody")]
     pub rest: &'static str,
     /// Traffic of the service's ports that no route takes: it is spread by pods, whatever is declared. A port whose

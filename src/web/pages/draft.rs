@@ -8,7 +8,7 @@ use crate::domain::command::{MirrorWish, TrafficChange};
 use crate::domain::ids::{Revision, RouteId, VersionName};
 use crate::domain::overview::Overview;
 use crate::domain::refusal::{Code, Refusal};
-use crate::domain::routing::{MAX_ALTERNATIVES, MAX_CONDITIONS, MAX_RULES, Rule, Weights};
+use crate::domain::routing::{MAX_ALTERNATIVES, MAX_CONDITIONS, MAX_RULES, Mirror, Rule, Weights};
 use crate::domain::split::{MAX_VERSIONS, Split};
 use crate::services::ask::Wish;
 use crate::views::service::{Typed, now};
@@ -164,13 +164,10 @@ fn wish_mirror(change: &mut TrafficChange, typed: &Typed, item: &Overview) -> Re
     let text = typed.mirror_percent.as_deref().unwrap_or_default().trim();
     let bad = || Refusal::new(Code::MirrorPercent).field("mirror").arg("n", text);
     let percent = match declared {
-        // The page shows a rounded number; what was not touched stays exactly as it is.
+        // What was not touched stays exactly as it is.
         Some(mirror) if text::percent(mirror.percent) == text => mirror.percent,
-        _ => text.parse::<f64>().map_err(|_| bad())?,
+        _ => text.parse().ok().and_then(Mirror::possible).ok_or_else(bad)?,
     };
-    if !(percent > 0.0 && percent <= 100.0) {
-        return Err(bad());
-    }
     let same = declared.is_some_and(|mirror| {
         mirror.version() == Some(&version) && mirror.percent.total_cmp(&percent).is_eq()
     });

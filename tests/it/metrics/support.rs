@@ -179,6 +179,7 @@ pub fn service(name: &str, versions: &[(&str, &[&str])]) -> Snapshot {
             ports: Vec::new(),
             selector: BTreeMap::new(),
             deleting: false,
+            export_to: Box::default(),
         },
         versions: versions.iter().map(version).collect(),
         virtual_services: Vec::new(),

@@ -42,6 +42,11 @@ fn every_form_is_read() {
             "v3 7",
         ),
         ("    mirrors: []\n", "-"),
+        // Istio cuts off what is less than a millionth.
+        ("    mirror: {host: reviews, subset: v2}\n    mirrorPercentage: {value: 0.0001}\n", "v2 0.0001"),
+        ("    mirror: {host: reviews, subset: v2}\n    mirrorPercentage: {value: 0.00009}\n", "-"),
+        ("    mirror: {host: reviews, subset: v2}\n    mirrorPercentage: {value: 0.00019}\n", "v2 0.0001"),
+        ("    mirrors: [{destination: {host: reviews, subset: v3}, percentage: {value: 0.00001}}]\n", "-"),
         ("    mirrors: [{destination: {host: reviews, subset: v3}, percentage: {value: 0}}]\n", "-"),
     ] {
         assert_eq!(shown(&with(fields)), expected, "{fields}");
@@ -128,6 +133,11 @@ fn bad_wishes_are_refused() {
         (("v2", 0.0), "mirror_percent"),
         (("v2", -1.0), "mirror_percent"),
         (("v2", 100.5), "mirror_percent"),
+        // Envoy has no such share.
+        (("v2", 0.000_099), "mirror_percent"),
+        (("v2", 0.000_15), "mirror_percent"),
+        (("v2", f64::MIN_POSITIVE), "mirror_percent"),
+        (("v2", 33.333_33), "mirror_percent"),
         (("v2", f64::NAN), "mirror_percent"),
         (("v2", f64::INFINITY), "mirror_percent"),
         (("v9", 10.0), "unknown_version"),
@@ -163,4 +173,22 @@ fn a_missing_subset_is_added_for_copies_too() {
     assert_eq!(shown(&world.after(&planned)), "v3 10");
     // Where nothing exists, a route is made for it.
     assert_eq!(shown(&three().after(&three().plan(&mirror(Some(("v3", 10.0)))).expect("a plan"))), "v3 10");
+}
+
+/// Istio's own arithmetic: `uint32(value * 10000)` of a million.
+#[test]
+fn every_share_that_envoy_can_have_is_written_so_that_envoy_has_it() {
+    let written = |percent: f64| {
+        let planned = usual().plan(&mirror(Some(("v2", percent)))).expect("a plan");
+        let edit = planned.plan.edits().next().expect("an edit");
+        let after = edit.after.clone().expect("an object");
+        after.pointer("/spec/http/0/mirrorPercentage/value").and_then(serde_json::Value::as_f64).unwrap()
+    };
+    for millionths in (1..=40_u32).chain([2_999, 5_700, 8_200, 11_000, 290_001, 333_333, 999_999, 1_000_000]) {
+        let value = written(f64::from(millionths) / 10_000.0);
+        #[expect(clippy::cast_possible_truncation, reason = "as Istio does")]
+        #[expect(clippy::cast_sign_loss, reason = "above 0")]
+        let envoy = (value * 10_000.0) as u32;
+        assert_eq!(envoy, millionths, "{value}");
+    }
 }

@@ -24,6 +24,7 @@ impl World {
             ports: ports.iter().map(port).collect(),
             selector: labels(selector),
             deleting: false,
+            export_to: Box::default(),
         };
         self.snapshot.others.push(OtherService { at, facts: Some(facts) });
         self

@@ -38,6 +38,7 @@ pub fn reviews() -> World {
                 ports: vec![port],
                 selector: labels("app=reviews"),
                 deleting: false,
+                export_to: Box::default(),
             },
             versions: Vec::new(),
             virtual_services: Vec::new(),

@@ -288,6 +288,7 @@ shapes! {
     roles
     strangeback wideown
     aborted nohost siblings wrongport
+    exportedhere exportedother exportednone
     everypath halfhost lanesonly otherrules unexpanded
     dnstcp httponly httpontcp knative kruise postgres tlsport unnamed
 }

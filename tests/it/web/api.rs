@@ -79,6 +79,13 @@ async fn what_is_no_json_of_ours_is_refused_with_its_field() {
     .await;
     refused(
         &app,
+        &with("mirror", json!({"version": "v2", "percent": 0.00009})),
+        "mirror_percent",
+        "mirror.percent",
+    )
+    .await;
+    refused(
+        &app,
         &with("mirror", json!({"version": "v2", "percent": 101})),
         "mirror_percent",
         "mirror.percent",

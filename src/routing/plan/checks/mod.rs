@@ -121,6 +121,8 @@ impl Judge<'_, '_> {
             Code::NoIstio,
             Code::Headless,
             Code::ExternalName,
+            Code::ServiceNotExported,
+            Code::ServiceExported,
             Code::NoSidecar,
             Code::DelegateMissing,
             Code::DelegateInvalid,
