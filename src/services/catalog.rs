@@ -105,7 +105,7 @@ impl Services {
             |refusal: Refusal| tracing::debug!(service = %at, %refusal, "the page goes out without it");
         let mut back = self.back_of(&overview).await.map_err(missing).ok().flatten();
         if let Some(back) = &mut back {
-            self.hide_rules(&who.identity, at, &mut back.effect).await;
+            self.hide_effect(&who.identity, at, &mut back.effect).await;
         }
         let origin = self.origin_of(at, overview.revision).await.map_err(missing).ok().flatten();
         let stable = self.stable_of(&overview).await.map_err(missing).ok().flatten();

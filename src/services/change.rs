@@ -264,7 +264,10 @@ impl Services {
             }
         }
         let stamp = ChangeStamp { change: String::new(), revision: None, actor: who.identity.user.clone() };
-        let planned = routing::plan(&command, &look.snapshot, &self.inner.settings.policy, &stamp)?;
+        let planned = match routing::plan(&command, &look.snapshot, &self.inner.settings.policy, &stamp) {
+            Ok(planned) => planned,
+            Err(refusal) => return Err(self.shown_refusal(&who.identity, at, refusal).await),
+        };
         let weights = crate::domain::split::Split::new(planned.effect.after.clone()).ok();
         // Whom a rule is for stands in an object.
         let rules = (readable && planned.effect.rules_before != planned.effect.rules_after)

@@ -10,16 +10,17 @@ use crate::cluster::Ask;
 use crate::domain::actor::Identity;
 use crate::domain::audit::{Details, EditRecord, Entry, WorkloadRecord};
 use crate::domain::ids::{Namespace, ObjectRef, ServiceRef};
-use crate::domain::overview::{DiffLine, ListPage, Overview};
+use crate::domain::overview::{Applied, DiffLine, ListPage, Overview, Preview, Refused};
 use crate::domain::plan::Effect;
 use crate::domain::refusal::Refusal;
 use crate::domain::release::{Happened, Release, TimelineEntry};
 use crate::domain::routing::Routing;
-use crate::domain::rule_changes::RuleChanges;
 use crate::domain::service::WorkloadKind;
 
+use super::Services;
 use super::beyond::known_entry;
-use super::{Services, unread};
+use super::change::Look;
+use super::unread::Unread;
 
 impl Services {
     /// True when the person may read this routing object.
@@ -62,6 +63,16 @@ impl Services {
         if hidden {
             // What the cluster said of an object may quote it.
             details_of(&mut entry).for_each(unquote);
+        }
+        if let Some(at) = entry.intent.service.clone().filter(|_| names_things(&entry)) {
+            let unread = match self.unread_at(who, &at).await {
+                // An object of the row that is no part of the routing any more.
+                None if hidden => Some(Unread::everything()),
+                unread => unread,
+            };
+            if let Some(unread) = unread {
+                details_of(&mut entry).for_each(|details| unread.details(details));
+            }
         }
         entry
     }
@@ -124,35 +135,57 @@ impl Services {
 
     /// The release as this person may read it.
     pub(super) async fn shown_release(&self, who: &Identity, mut release: Release) -> Release {
-        let state = &release.state;
-        let detail = state.paused.as_ref().and_then(|paused| paused.detail.as_ref());
-        let quotes = [state.needs.as_ref(), detail].into_iter().flatten().any(Refusal::quotes);
-        if quotes && !self.reads_routing(who, &release.spec.service).await {
-            let state = &mut release.state;
-            state.needs = state.needs.take().map(Refusal::without_quotes);
+        let state = &mut release.state;
+        let said =
+            state.needs.is_some() || state.paused.as_ref().is_some_and(|paused| paused.detail.is_some());
+        if said && let Some(unread) = self.unread_at(who, &release.spec.service).await {
+            let shown = |refusal: Refusal| unread.refusal(refusal.without_quotes());
+            state.needs = state.needs.take().map(shown);
             if let Some(paused) = &mut state.paused {
-                paused.detail = paused.detail.take().map(Refusal::without_quotes);
+                paused.detail = paused.detail.take().map(shown);
             }
         }
         release
     }
 
-    /// Takes out of an effect what rules and mirrors hold, unless the person may read every routing object of the
-    /// service.
-    pub(super) async fn hide_rules(&self, who: &Identity, at: &ServiceRef, effect: &mut Effect) {
-        let rules = effect.rules_before.iter().chain(&effect.rules_after).next().is_some();
-        let mirrors = effect.mirror_before.is_some() || effect.mirror_after.is_some();
-        if who.unrestricted || !(rules || mirrors) {
-            return;
+    /// A preview as this person may read it. `look` is what it stands on.
+    pub(super) async fn shown_preview(&self, who: &Identity, look: &Look, mut preview: Preview) -> Preview {
+        preview.diffs = self.shown_diffs(who, preview.diffs).await;
+        if let Some(unread) = self.unread_of(who, &look.snapshot, &look.routing).await {
+            unread.effect(&mut preview.planned.effect);
+            unread.checks(&mut preview.planned.checks);
+            unread.checks(&mut preview.checks);
+            preview.refusal = preview.refusal.map(|refusal| unread.refusal(refusal));
         }
-        if !self.reads_routing(who, at).await {
-            for rule in effect.rules_before.iter_mut().chain(&mut effect.rules_after) {
-                rule.hide();
+        preview
+    }
+
+    /// What became of a change, as this person may read it.
+    pub(super) async fn shown_answer(
+        &self,
+        who: &Identity,
+        at: &ServiceRef,
+        answer: Result<Applied, Refused>,
+    ) -> Result<Applied, Refused> {
+        match answer {
+            Ok(mut applied) => {
+                if let Some(unread) = self.unread_at(who, at).await {
+                    unread.routes(&mut applied.kept);
+                }
+                applied.entry = self.shown(who, applied.entry).await;
+                Ok(applied)
             }
-            effect.rule_changes = effect.rule_changes.take().map(RuleChanges::without_conditions);
-            for mirror in effect.mirror_before.iter_mut().chain(&mut effect.mirror_after) {
-                mirror.hide();
+            Err(refused) => {
+                let refusal = self.shown_refusal(who, at, refused.refusal).await;
+                Err(Refused { refusal, ..refused })
             }
+        }
+    }
+
+    /// Takes out of an effect what the person may not read.
+    pub(super) async fn hide_effect(&self, who: &Identity, at: &ServiceRef, effect: &mut Effect) {
+        if let Some(unread) = self.unread_at(who, at).await {
+            unread.effect(effect);
         }
     }
 
@@ -163,10 +196,13 @@ impl Services {
         at: &ServiceRef,
         entries: Vec<TimelineEntry>,
     ) -> Vec<TimelineEntry> {
-        if self.reads_routing(who, at).await {
-            return entries;
-        }
-        entries.into_iter().map(TimelineEntry::without_quotes).collect()
+        let Some(unread) = self.unread_at(who, at).await else { return entries };
+        let shown = |entry: TimelineEntry| {
+            let entry = entry.without_quotes();
+            let happened = entry.happened.into_iter().map(|one| unread.happened(one)).collect();
+            TimelineEntry { happened, ..entry }
+        };
+        entries.into_iter().map(shown).collect()
     }
 
     async fn reads_rules(&self, who: &Identity, item: &Overview) -> bool {
@@ -216,14 +252,11 @@ impl Services {
             }
             item.routing = Arc::new(routing);
         }
-        let unread = self.unreadable(who, &item.routing.objects).await;
-        if !unread.is_empty() {
+        if let Some(unread) = self.unread_of(who, &item.snapshot, &item.routing).await {
             let mut routing = Routing::clone(&item.routing);
-            let read = Arc::clone(&item.routing);
-            let versions = &item.snapshot.versions;
-            unread::findings_without(&mut item.findings, &read, versions, &unread);
-            unread::findings_without(&mut routing.findings, &read, versions, &unread);
-            unread::without(&mut routing, &unread);
+            unread.checks(&mut item.findings);
+            unread.checks(&mut routing.findings);
+            unread.routing(&mut routing);
             item.routing = Arc::new(routing);
         }
         item
@@ -239,6 +272,15 @@ fn details_of(entry: &mut Entry) -> impl Iterator<Item = &mut Details> {
 fn names_rules(entry: &Entry) -> bool {
     let late = entry.outcome.as_ref().map(|outcome| &outcome.details);
     late.into_iter().chain([&entry.intent.details]).any(|details| details.rules.is_some())
+}
+
+/// True when the entry says something that may name what an object holds.
+fn names_things(entry: &Entry) -> bool {
+    let late = entry.outcome.as_ref().map(|outcome| &outcome.details);
+    late.into_iter().chain([&entry.intent.details]).any(|details| {
+        let said = !details.checks.is_empty() || details.refusal.is_some() || details.release.is_some();
+        said || details.route.is_some() || details.mirror.is_some()
+    })
 }
 
 /// True when the entry holds the cluster's own words.

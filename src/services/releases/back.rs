@@ -43,7 +43,10 @@ impl Services {
     /// What a switch back of this release would give its service now, or why it is not possible. Writes nothing.
     pub async fn way_back(&self, who: &Actor, id: ReleaseId) -> Result<WayBack, Refusal> {
         let held = self.held_release(who, id).await?;
-        self.way_back_of(who, &held).await
+        match self.way_back_of(who, &held).await {
+            Ok(back) => Ok(back),
+            Err(refusal) => Err(self.shown_refusal(&who.identity, held.release.at(), refusal).await),
+        }
     }
 
     /// The service's revision before a release began; `None` where it wrote no routing object.

@@ -114,6 +114,19 @@ impl Services {
         id: ReleaseId,
         ask: CommandAsk<'_>,
     ) -> Result<Release, Refusal> {
+        let at = self.held_release(who, id).await?.release.at().clone();
+        match self.take_command(who, id, ask).await {
+            Ok(release) => Ok(self.shown_release(&who.identity, release).await),
+            Err(refusal) => Err(self.shown_refusal(&who.identity, &at, refusal).await),
+        }
+    }
+
+    async fn take_command(
+        &self,
+        who: &Actor,
+        id: ReleaseId,
+        ask: CommandAsk<'_>,
+    ) -> Result<Release, Refusal> {
         let CommandAsk { command, ack, expected, reason, request_id } = ask;
         let held = self.held_release(who, id).await?;
         let at = held.release.at().clone();
@@ -140,7 +153,7 @@ impl Services {
         }
         if matches!(command, Command::Start) {
             // What was true when it was made may not be any more.
-            let plan = self.plan_release(who, &held.release.spec).await?;
+            let plan = self.whole_plan(who, &held.release.spec).await?;
             if let Some(refusal) = plan.refusals.into_iter().next() {
                 return Err(self.refuse(intent, refusal).await.refusal);
             }

@@ -41,6 +41,18 @@ pub struct ReleasePlan {
 impl Services {
     /// What a wish would do, and everything that stands in its way.
     pub async fn plan_release(&self, who: &Actor, spec: &Spec) -> Result<ReleasePlan, Refusal> {
+        let mut plan = self.whole_plan(who, spec).await?;
+        plan.objects.diffs = self.shown_diffs(&who.identity, std::mem::take(&mut plan.objects.diffs)).await;
+        if let Some(unread) = self.unread_at(&who.identity, &spec.service).await {
+            unread.checks(&mut plan.checks);
+            unread.checks(&mut plan.accepts);
+            plan.refusals = plan.refusals.into_iter().map(|refusal| unread.refusal(refusal)).collect();
+        }
+        Ok(plan)
+    }
+
+    /// The same with all that it names, for the history.
+    pub(super) async fn whole_plan(&self, who: &Actor, spec: &Spec) -> Result<ReleasePlan, Refusal> {
         self.must_see(who, &spec.service).await?;
         let mut plan = ReleasePlan { refusals: validate::validate(spec), ..ReleasePlan::default() };
         plan.shares = shares(spec);
@@ -60,8 +72,7 @@ impl Services {
         plan.accepts = accepts;
         // The steps themselves say how far it jumps; how few pods would answer is said.
         plan.checks.extend(known.into_iter().filter(|check| check.code == Code::FewPods));
-        let mut objects = objects_of(&imagined(spec), &look, &self.inner.settings.policy);
-        objects.diffs = self.shown_diffs(&who.identity, std::mem::take(&mut objects.diffs)).await;
+        let objects = objects_of(&imagined(spec), &look, &self.inner.settings.policy);
         plan.creates = objects.all(|step| &step.creates);
         plan.changes = objects.all(|step| &step.changes);
         plan.changes.retain(|name| !plan.creates.contains(name));

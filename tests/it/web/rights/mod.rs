@@ -4,6 +4,7 @@
 mod approvals;
 mod escalations;
 mod matrix;
+mod names;
 mod real;
 mod retire;
 mod shown;
