@@ -117,6 +117,8 @@ codes! {
     NoReadyPods "no_ready_pods" 422,
     NoSubset "no_subset" 422,
     SubsetHidden "subset_hidden" 422,
+    /// A DestinationRule of the service would hide one with a wildcard and a workloadSelector.
+    SelectorShadowed "selector_shadowed" 422,
     /// Only a DestinationRule with a workloadSelector, for other clients, defines the subset.
     SubsetSelector "subset_selector" 422,
     SubsetShared "subset_shared" 422,

@@ -33,6 +33,12 @@ impl Merged<'_> {
         self.subsets.iter().find(|subset| &*subset.name == name).copied()
     }
 
+    /// The labels of the clients that it is for, as `app=shop`; empty = all of them.
+    pub fn clients(&self) -> String {
+        let labels = self.selector.into_iter().flatten().map(|(key, value)| format!("{key}={value}"));
+        labels.collect::<Vec<_>>().join(",")
+    }
+
     /// True for the rule of all clients, false for one that only some workloads use.
     pub fn for_everybody(&self) -> bool {
         self.selector.is_none()

@@ -14,6 +14,7 @@ use crate::domain::routing::Dest;
 use crate::domain::service::{Labels, Version};
 
 use super::super::json;
+use super::super::lookup::Merged;
 use super::super::read::{destination_rule, is_by, scope, selected, within};
 use super::Planner;
 
@@ -198,6 +199,16 @@ impl Planner<'_> {
     /// hosts, so it is taken over as it is.
     fn create_rule(&mut self, needed: &VersionName, scope: &Labels) -> Result<(), Refusal> {
         let at = self.free_object_name(Kind::DestinationRule);
+        // Of two hosts the closer one counts, for the workloads that a wildcard's rule selects, too: they would lose it.
+        let wide = |rule: &&Merged<'_>| {
+            !rule.for_everybody() && !rule.from.iter().any(|at| self.before.is_own_rule(*at))
+        };
+        let selective = self.before.effective.first().into_iter().flatten().find(wide);
+        if let Some(first) = selective.and_then(|rule| rule.from.first()) {
+            return Err(Refusal::new(Code::SelectorShadowed)
+                .arg("object", destination_rule(self.snapshot, *first))
+                .arg("host", &self.before.host));
+        }
         let shadowed: Vec<ObjectRef> = self
             .before
             .plain(0)

@@ -11,6 +11,7 @@ use crate::domain::service::Version;
 
 use super::super::lookup::ANY_OTHER;
 use super::findings::found;
+use super::selection::selected;
 use super::targets::shares;
 use super::{Inspected, Place, destination_rule};
 
@@ -184,15 +185,39 @@ impl Inspected<'_> {
             .collect()
     }
 
+    /// Workloads that a rule of their own (`workloadSelector`) gives other pods for a subset of a route, and that rule.
+    fn differing_workloads(&self, at: usize) -> Vec<(String, ObjectRef)> {
+        let (home, route, mut out) = (self.home(at), self.route(at), Vec::new());
+        let heavy = (0..route.targets.len()).filter(|entry| route.targets[*entry].percent > 0);
+        let subsets: Vec<&str> = heavy.filter_map(|entry| self.subset_of(at, entry)).collect();
+        for client in &self.spots[at].clients {
+            for rule in self.effective[*client].iter().filter(|rule| !rule.for_everybody()) {
+                let differs = |name: &&str| {
+                    let subset = rule.subset(name);
+                    subset.is_some_and(|own| {
+                        selected(own, &self.snapshot.versions) != self.namer(home).selected(name)
+                    })
+                };
+                if let Some(first) = rule.from.first().filter(|_| subsets.iter().any(differs)) {
+                    let who = format!("{} ({})", self.clients[*client], rule.clients());
+                    out.push((who, destination_rule(self.snapshot, *first)));
+                }
+            }
+        }
+        out
+    }
+
     /// What must be known of callers for whom a route's subsets hold other pods; `None` where there are none.
     pub fn differing_finding(&self, at: usize) -> Option<Finding> {
-        let all = self.differing(at);
-        let (_, rule) = all.first()?;
         let shown = |client: usize| match self.clients[client] {
             ANY_OTHER => "*".to_owned(),
             name => name.to_owned(),
         };
-        let list: Vec<String> = all.iter().map(|(client, _)| shown(*client)).collect();
+        let mut all: Vec<(String, ObjectRef)> =
+            self.differing(at).into_iter().map(|(client, rule)| (shown(client), rule)).collect();
+        all.extend(self.differing_workloads(at));
+        let (_, rule) = all.first()?;
+        let list: Vec<&str> = all.iter().map(|(who, _)| who.as_str()).collect();
         Some(
             found(Severity::Acknowledge, Code::SubsetDiffers)
                 .arg("list", list.join(", "))

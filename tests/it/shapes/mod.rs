@@ -284,7 +284,7 @@ shapes! {
     h3shared
     h4replicasets
     h5track
-    h6selector
+    h6selector wideselector
     roles
     strangeback wideown
     aborted nohost siblings wrongport
