@@ -19,7 +19,7 @@ const LOOKED_AT: usize = 200;
 /// Of how many of them it is worked out what restoring them would do.
 const TRIED: usize = 8;
 /// The longest course of changes that is followed to its beginning, revisions.
-const COURSE: usize = 50;
+const COURSE: u32 = 50;
 /// How long the page of a service tells of a release that went back, unless something else happens before.
 const SHOWN_MS: i64 = 24 * 3_600_000;
 
@@ -97,8 +97,8 @@ impl Services {
         let has =
             |version: &VersionName| declared.iter().any(|(name, weight)| name == version && *weight > 0);
         let mut first = None;
-        for revision in (0..=item.revision).rev().take(COURSE) {
-            let Some(weights) = self.weights_at(item.at(), revision).await? else { continue };
+        let course = self.inner.store.weights_to(item.at(), item.revision, COURSE).await;
+        for weights in course.map_err(unavailable)? {
             let Some((version, weight)) = weights.iter().rev().max_by_key(|(_, weight)| *weight) else {
                 break;
             };

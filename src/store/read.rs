@@ -264,6 +264,38 @@ impl Store {
         Ok(sound(self.load(&mut db, &rows, With::Objects).await?))
     }
 
+    /// What [`Self::weights_at`] says of the newest `limit` revisions up to one, newest first; a revision of which the
+    /// history says nothing is left out.
+    pub async fn weights_to(
+        &self,
+        service: &ServiceRef,
+        newest: Revision,
+        limit: u32,
+    ) -> Result<Vec<Weights>, StoreError> {
+        let mut db = self.inner.readers.acquire().await?;
+        // The one above says what the newest found, where that one itself does not say it.
+        let rows = sqlx::query_scalar(
+            "SELECT seq FROM audit WHERE service = ?1 AND revision <= ?2 ORDER BY revision DESC LIMIT ?3",
+        );
+        let above = newest.saturating_add(1).cast_signed();
+        let rows = rows.bind(service.to_string()).bind(above).bind(limit.saturating_add(1));
+        let rows: Vec<i64> = rows.fetch_all(&mut *db).await?;
+        let entries = sound(self.load(&mut db, &rows, With::Columns).await?);
+        let of = |revision: Revision| {
+            let is = |entry: &&Entry| {
+                entry.outcome.as_ref().and_then(|outcome| outcome.revision) == Some(revision)
+            };
+            entries.iter().find(is)
+        };
+        let after = |entry: &Entry| state::weights_after(&entry.intent, entry.outcome.as_ref()?);
+        let at = |revision: Revision| {
+            let found = || of(revision.saturating_add(1))?.intent.details.before.clone();
+            of(revision).and_then(after).or_else(found)
+        };
+        let most = usize::try_from(limit).unwrap_or(usize::MAX);
+        Ok((0..=newest).rev().take(most).filter_map(at).collect())
+    }
+
     /// The declared weights of a service at a revision, where the history says them.
     pub async fn weights_at(
         &self,

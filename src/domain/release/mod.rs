@@ -24,6 +24,8 @@ use serde::{Deserialize, Serialize};
 
 use super::ids::{ServiceRef, VersionName};
 use super::refusal::{Code, Refusal};
+use super::routing::Weights;
+use super::service::Version;
 
 pub use analysis::{
     Analysis, Counts, Direction, Judgement, LATENCY_FLOOR_MS, Limit, Metric, MetricJudgement, Verdict,
@@ -127,6 +129,24 @@ impl Release {
         }
         let now = state.pods_now.or(state.pods).map_or(had, |pods| pods.stable);
         PodNumbers { candidate, stable: stable.unwrap_or(now) }
+    }
+
+    /// What each version gets by its pods, as these versions of the service have them; `None` where neither is there.
+    pub fn split_by_pods(&self, versions: &[Version]) -> Option<Weights> {
+        let (stable, candidate) = (&self.spec.stable, self.candidate());
+        let of = |name: &VersionName| {
+            let version = versions.iter().find(|version| version.name == *name)?;
+            let wanted = version.workloads.iter().map(|workload| u64::from(workload.wanted)).sum();
+            // One workload is both versions where its pods are replaced.
+            Some(if self.spec.candidate.is_in_place() { u64::from(version.total) } else { wanted })
+        };
+        let (has, had) = (of(candidate), of(stable));
+        if has.is_none() && had.is_none() {
+            return None;
+        }
+        let (has, had) = (has.unwrap_or(0), had.unwrap_or(0));
+        let share = u8::try_from((has * 100 / (had + has).max(1)).min(100)).unwrap_or(100);
+        Some(vec![(stable.clone(), 100 - share), (candidate.clone(), share)])
     }
 
     /// Without a mesh requests follow the pods: those that were seen last, else those that the steps so far have given

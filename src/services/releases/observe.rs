@@ -71,11 +71,7 @@ impl Services {
             let both = (release.spec.stable.clone(), release.candidate().clone());
             return vec![(both.0, 100 - share), (both.1, share)];
         }
-        let of = |version: &VersionName| u64::from(pods(&snapshot, version).wanted);
-        let (stable, candidate) = (&release.spec.stable, release.candidate());
-        let share = of(candidate) * 100 / (of(stable) + of(candidate)).max(1);
-        let share = u8::try_from(share.min(100)).unwrap_or(100);
-        vec![(stable.clone(), 100 - share), (candidate.clone(), share)]
+        release.split_by_pods(&snapshot.versions).unwrap_or_default()
     }
 
     /// Takes one look at the figures.

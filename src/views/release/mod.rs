@@ -228,7 +228,12 @@ impl Head {
 /// What became of the service after the end, where that is something else than the release left.
 fn since(lang: Lang, given: Given<'_>) -> Option<Notice> {
     let (item, state) = (given.overview?, &given.release.state);
-    let now = item.routing.declared()?;
+    let by_pods = given.release.spec.strategy == Strategy::Replicas;
+    let now = if by_pods {
+        given.release.split_by_pods(&item.snapshot.versions)?
+    } else {
+        item.routing.declared()?
+    };
     let of = |weights: &Weights, name: &VersionName| {
         weights.iter().find(|(known, _)| known == name).map_or(0, |(_, weight)| *weight)
     };
@@ -238,7 +243,9 @@ fn since(lang: Lang, given: Given<'_>) -> Option<Notice> {
         return None;
     }
     let by = item.last.as_ref().map_or("?", |last| last.by.as_str());
-    let text = lang.t("release.since").with("split", in_words(&now)).with("n", item.revision);
+    // Pods have no revision, and nothing says who scaled them.
+    let key = if by_pods { "release.since_pods" } else { "release.since" };
+    let text = lang.t(key).with("split", in_words(&now)).with("n", item.revision);
     let at = given.release.at();
     let link = (service_path(at.namespace.as_str(), &at.name), lang.t("release.see_service").to_string());
     Some(Notice { link: Some(link), ..Notice::new(Tone::Info, text.with("who", by).rich()) })

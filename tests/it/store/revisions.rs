@@ -80,6 +80,18 @@ async fn each_revision_can_be_restored_also_the_one_before_the_first() {
     for (revision, expected) in [(0, weights(100, 0)), (1, weights(30, 70)), (3, None), (9, None)] {
         assert_eq!(store.weights_at(&reviews(), revision).await.unwrap(), expected, "revision {revision}");
     }
+    // The same of many at once.
+    for (newest, limit) in [(0, 50), (1, 50), (2, 50), (3, 50), (3, 2), (2, 1), (9, 50), (9, 7)] {
+        let mut each = Vec::new();
+        for revision in (0..=newest).rev().take(usize::try_from(limit).unwrap()) {
+            each.extend(store.weights_at(&reviews(), revision).await.unwrap());
+        }
+        assert_eq!(store.weights_to(&reviews(), newest, limit).await.unwrap(), each, "{limit} to {newest}");
+    }
+    assert_eq!(
+        store.weights_to(&ServiceRef::new("shop", "other"), 5, 50).await.unwrap(),
+        Vec::<sluice::domain::routing::Weights>::new()
+    );
 }
 
 #[tokio::test]

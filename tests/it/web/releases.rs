@@ -451,3 +451,36 @@ async fn a_release_that_is_done_goes_back_in_one_press_and_says_the_result_befor
     let again = say(&app, &id, &json!({"command": "switch_back"})).await;
     assert_eq!(again.problem(), (409, "release_illegal".into()));
 }
+
+#[tokio::test]
+async fn the_page_of_an_ended_release_by_pods_says_when_the_pods_are_others_since_then() {
+    let app = TestApp::open().await;
+    let mut spec = wish();
+    spec["strategy"] = json!("replicas");
+    spec["steps"] = json!([{"kind": "replicas", "candidate": 1}, {"kind": "approval"},
+        {"kind": "replicas", "candidate": 2}]);
+    let made = app.ask("POST", API).json(&json!({"spec": spec, "reason": "REV-231"})).send().await;
+    assert_eq!(made.status, 200, "{}", made.body);
+    let id = made.json()["id"].as_str().unwrap().to_owned();
+    wait_for("it waits for approval", async || {
+        let release = app.get(&format!("{API}/{id}")).await.json();
+        (release["paused"]["reason"] == "gate").then_some(())
+    })
+    .await;
+    say(&app, &id, &json!({"command": "abort"})).await;
+    let done = app.get(&format!("{API}/{id}?wait=20")).await.json();
+    assert_eq!(done["phase"], json!("rolled_back"), "{done}");
+    let page = async |lang: &str| {
+        let ask = app.ask("GET", &format!("/releases/{id}")).header("cookie", &format!("lang={lang}"));
+        ask.send().await.body
+    };
+    assert!(!page("en").await.contains("Changed since then"), "{}", page("en").await);
+    let mut scaled = app.demo.api.get("Deployment", "bookinfo", "reviews-v2").unwrap();
+    scaled["spec"]["replicas"] = json!(3);
+    app.demo.api.put_as(scaled, "kubectl").unwrap();
+    wait_for("the page says so", async || page("en").await.contains("Changed since then").then_some(()))
+        .await;
+    let says = page("en").await;
+    assert!(says.contains("v1 25%") && says.contains("v2 75%"), "{says}");
+    assert!(page("zh").await.contains("此后已有变更"), "{}", page("zh").await);
+}
