@@ -15,9 +15,7 @@ use super::api::ApiServer;
 use super::pods;
 use crate::domain::ids::{Kind, ObjectRef, ServiceRef};
 use crate::domain::istio::{DestinationRule, HttpMatch, HttpRoute, StringMatch, VirtualService};
-use crate::domain::service::{
-    EXPORT_TO, Labels, Port, Protocol, Shape, exported_to, is_known_in,
-};
+use crate::domain::service::{EXPORT_TO, Labels, Port, Protocol, Shape, exported_to, is_known_in};
 
 /// Everything that decides where a request goes.
 #[derive(Debug, Default)]

@@ -58,8 +58,7 @@ impl ServiceFacts {
             return None;
         }
         let names = self.export_to.iter().map(|to| if &**to == "." { own } else { &**to });
-        let mut known: Vec<String> =
-            names.filter(|name| self.is_known_in(name)).map(str::to_owned).collect();
+        let mut known: Vec<String> = names.filter(|name| self.is_known_in(name)).map(str::to_owned).collect();
         known.sort_unstable();
         known.dedup();
         Some(known)

@@ -102,11 +102,18 @@ pub fn unknown_services(snapshot: &Snapshot, specs: &[(ObjectRef, Value)]) -> Ve
 /// The specs of all objects that say something about the service: what the history keeps and what
 /// switch back restores. Objects whose JSON was not read are left out.
 pub fn saved(snapshot: &Snapshot) -> Vec<(ObjectRef, Value)> {
-    let spec = |at: ObjectRef| {
-        let json = json_of(snapshot, &at)?;
-        Some((at, json.get("spec").cloned().unwrap_or(Value::Null)))
-    };
-    read(snapshot).objects.into_iter().filter_map(spec).collect()
+    saved_of(snapshot, &read(snapshot).objects)
+}
+
+/// The same of a snapshot that was read already: these are the objects.
+pub fn saved_of(snapshot: &Snapshot, objects: &[ObjectRef]) -> Vec<(ObjectRef, Value)> {
+    let spec = |at: &ObjectRef| Some((at.clone(), spec_of(snapshot, at)?.clone()));
+    objects.iter().filter_map(spec).collect()
+}
+
+/// The spec of an object of the snapshot, where its JSON was read.
+pub fn spec_of<'s>(snapshot: &'s Snapshot, at: &ObjectRef) -> Option<&'s Value> {
+    json_of(snapshot, at).map(|json| json.get("spec").unwrap_or(&Value::Null))
 }
 
 /// The same once a plan is written that leaves these objects.

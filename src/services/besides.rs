@@ -26,12 +26,27 @@ impl Services {
         look: &Look,
         plan: &Plan,
     ) -> Result<Vec<Check>, Refusal> {
+        let written = self.inner.outside.written(at);
+        // What stands at the version that was written last is as it was written. The specs may be large.
+        let as_written = |object: &ObjectRef| {
+            let version = meta_of(&look.snapshot, object).map(|meta| &meta.resource_version);
+            let of = |(other, wrote): &(ObjectRef, String)| {
+                other == object && version.is_some_and(|now| **now == **wrote)
+            };
+            written.iter().any(of)
+        };
+        let edited = plan.edits().map(|edit| &edit.object).filter(|object| !as_written(object));
+        let edited: Vec<&ObjectRef> = edited.collect();
+        if edited.is_empty() {
+            return Ok(Vec::new());
+        }
         let recorded = self.inner.store.specs_at(at, look.revision).await.map_err(unavailable)?;
         let seen = self.inner.outside.generations(at);
-        let now = routing::saved(&look.snapshot);
         let standing = generations(&look.snapshot, &look.routing);
         let mut out = Vec::new();
-        for (object, spec) in now.iter().filter(|(object, _)| plan.edits().any(|edit| edit.object == *object))
+        let now = look.routing.objects.iter().filter(|object| edited.contains(object));
+        for (object, spec) in
+            now.filter_map(|object| Some((object, routing::spec_of(&look.snapshot, object)?)))
         {
             let fields = if let Some(recorded) = &recorded {
                 let was = recorded.iter().find(|(other, _)| other == object).map(|(_, spec)| spec);

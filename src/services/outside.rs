@@ -31,12 +31,20 @@ struct Seen {
     weights: Option<Weights>,
     /// The generation of each routing object, where it was read: tells later which of them was edited.
     generations: Vec<(ObjectRef, i64)>,
+    /// The objects that the last recorded change wrote, at the version at which they were stored.
+    written: Vec<(ObjectRef, String)>,
 }
 
 impl Known {
     /// Remembers a state of which only this much is known.
-    pub fn learn(&self, at: &ServiceRef, fingerprint: &str, weights: Option<Weights>) {
-        let seen = Seen { fingerprint: fingerprint.into(), weights, generations: Vec::new() };
+    pub fn learn(
+        &self,
+        at: &ServiceRef,
+        fingerprint: &str,
+        weights: Option<Weights>,
+        written: Vec<(ObjectRef, String)>,
+    ) {
+        let seen = Seen { fingerprint: fingerprint.into(), weights, generations: Vec::new(), written };
         self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(at.clone(), seen);
     }
 
@@ -45,6 +53,7 @@ impl Known {
             fingerprint: routing.fingerprint.as_str().into(),
             weights: routing.declared(),
             generations: generations(snapshot, routing),
+            written: self.written(at),
         };
         self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(at.clone(), seen);
     }
@@ -81,6 +90,11 @@ impl Known {
         self.seen(at).map(|seen| seen.generations).unwrap_or_default()
     }
 
+    /// The objects that the last recorded change wrote, at the version at which they were stored.
+    pub fn written(&self, at: &ServiceRef) -> Vec<(ObjectRef, String)> {
+        self.seen(at).map(|seen| seen.written).unwrap_or_default()
+    }
+
     /// Forgets a service that is gone.
     pub fn forget(&self, at: &ServiceRef) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(at);
@@ -112,7 +126,7 @@ impl Services {
     pub(super) async fn learn_from_history(&self) -> Result<(), Refusal> {
         for (at, state) in self.inner.store.states().await.map_err(unavailable)? {
             if let Some(fingerprint) = state.fingerprint {
-                self.inner.outside.learn(&at, &fingerprint, state.weights);
+                self.inner.outside.learn(&at, &fingerprint, state.weights, Vec::new());
             }
         }
         Ok(())
@@ -157,7 +171,7 @@ impl Services {
                 && now.is_some_and(|now| known.as_ref().is_some_and(|seen| seen.generations.contains(&now)))
         };
         let before = recorded.clone().unwrap_or_default();
-        let specs = routing::saved(snapshot);
+        let specs = routing::saved_of(snapshot, &routing.objects);
         let mut edits = Vec::new();
         for (object, spec) in &specs {
             let was = before.iter().find(|(other, _)| other == object).map(|(_, spec)| spec);

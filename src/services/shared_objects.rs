@@ -121,7 +121,7 @@ impl Services {
         (OwnChange { entry, edits }, known): (OwnChange, bool),
     ) -> Result<Option<Revision>, Refusal> {
         let now = self.inner.clock.now_ms();
-        let specs = routing::saved(snapshot);
+        let specs = routing::saved_of(snapshot, &routing.objects);
         let made = entry.intent;
         let intent = Intent {
             // The id of the change is what its rows have in common.

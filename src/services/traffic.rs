@@ -41,9 +41,15 @@ impl Services {
     ) -> Result<Preview, Refused> {
         self.must_see(who, at).await?;
         let look = self.known_look(&who.identity, self.look(at, false).await?).await?;
-        let removal = self.removal_of(&who.identity, at, &look, wish, false).await?;
-        let Decided { mut planned, mut checks, observed, .. } =
-            self.decide(who, at, wish, &look, "preview").await?;
+        let both = async {
+            let removal = self.removal_of(&who.identity, at, &look, wish, false).await?;
+            Ok((removal, self.decide(who, at, wish, &look, "preview").await?))
+        };
+        let (removal, decided) = match both.await {
+            Ok(both) => both,
+            Err(refusal) => return Err(self.shown_refusal(&who.identity, at, refusal).await.into()),
+        };
+        let Decided { planned, mut checks, observed, .. } = decided;
         checks.extend(removal.iter().flat_map(|removal| removal.checks.clone()));
         if let Some(Moving { id, .. }) = self.release_of(at) {
             checks.push(Check::new(Severity::Block, Code::ReleaseOwnsService).arg("id", id));
@@ -68,9 +74,7 @@ impl Services {
         };
         let diffs =
             planned.plan.edits().map(|edit| (edit.object.clone(), routing::diff::yaml(edit))).collect();
-        let diffs = self.shown_diffs(&who.identity, diffs).await;
-        self.hide_rules(&who.identity, at, &mut planned.effect).await;
-        Ok(Preview {
+        let preview = Preview {
             base: look.revision,
             preview_id: wish.preview_id(at, look.revision),
             call: call_of(at, wish, &planned.effect.after, &checks),
@@ -80,18 +84,20 @@ impl Services {
             diffs,
             rate: observed.map(|observed| observed.rate()),
             deletes,
-        })
+        };
+        Ok(self.shown_preview(&who.identity, &look, preview).await)
     }
 
     /// Makes a change, or says why not and what became of the cluster. Every attempt that was understood
     /// leaves exactly one entry in the history.
     pub async fn apply(&self, who: &Actor, ask: ChangeAsk) -> Result<Applied, Refused> {
-        let (this, who) = (self.clone(), who.clone());
+        let (this, reader, at) = (self.clone(), who.identity.clone(), ask.service.clone());
+        let who = who.clone();
         let deadline = tokio::time::Instant::now() + WHOLE_CHANGE;
         let change = async move { Box::pin(this.change(&who, ask, None, None)).await };
         let task = self.inner.under_way.spawn(until(deadline, Box::pin(change)));
         match task.await {
-            Ok(answer) => answer,
+            Ok(answer) => self.shown_answer(&reader, &at, answer).await,
             Err(error) => {
                 tracing::error!(%error, "a change ended abnormally; its intent stays open until the next start");
                 Err(Refused { ending: Ending::Unknown, ..Refused::from(Code::OutcomeUnknown) })
@@ -218,7 +224,7 @@ impl Services {
         intent.details.edits = plan.edits().map(EditRecord::planned).collect();
         let known = self.inner.store.has_specs_at(at, look.revision).await.map_err(unavailable)?;
         if !known {
-            intent.details.specs_before = Some(routing::saved(&look.snapshot));
+            intent.details.specs_before = Some(routing::saved_of(&look.snapshot, &look.routing.objects));
         }
         let id = self.inner.store.intent(&intent).await.map_err(unavailable)?;
         let written = self.inner.cluster.apply(plan, &intent.change, &self.inner.cache).await;
@@ -254,7 +260,12 @@ impl Services {
             }
         };
         if let (Some(fingerprint), true) = (fingerprint, entry_revision(&entry).is_some()) {
-            self.inner.outside.learn(at, &fingerprint, Some(decided.planned.effect.after.clone()));
+            let version =
+                |edit: &EditRecord| Some((edit.object.clone(), edit.resource_version_after.clone()?));
+            let stored = outcome.details.edits.iter().filter(|_| outcome.ending == Ending::Applied);
+            let stored = stored.filter_map(version).collect();
+            let weights = Some(decided.planned.effect.after.clone());
+            self.inner.outside.learn(at, &fingerprint, weights, stored);
         }
         let progress = self.follow(at, &entry);
         self.tell(at, &entry);

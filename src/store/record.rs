@@ -20,8 +20,8 @@ pub enum Revise {
 impl Store {
     /// Records what is about to be attempted. Durable when this returns; the number names it.
     pub async fn intent(&self, intent: &Intent) -> Result<i64, StoreError> {
-        let entry = Entry { id: 0, intent: intent.clone(), outcome: None };
-        let texts = row::encode(Kind::Intent, None, Some(&entry.intent), None)?;
+        let mut entry = Entry { id: 0, intent: intent.clone(), outcome: None };
+        let texts = row::encode(Kind::Intent, None, Some(&mut entry.intent), None)?;
         self.write(move |db| {
             Box::pin(async move {
                 let seq = append(db, Kind::Intent, None, &entry, texts).await?;
@@ -111,9 +111,9 @@ pub(super) async fn finish(
             _ => None,
         };
     }
-    let own_intent = (kind == Kind::Single).then_some(&entry.intent);
-    let change = entry.intent.change.as_str();
-    let texts = row::encode(kind, of.map(|of| (of, change)), own_intent, entry.outcome.as_ref())?;
+    let change = entry.intent.change.clone();
+    let own_intent = (kind == Kind::Single).then_some(&mut entry.intent);
+    let texts = row::encode(kind, of.map(|of| (of, change.as_str())), own_intent, entry.outcome.as_mut())?;
     let seq = append(db, kind, of, &entry, texts).await?;
     entry.id = seq;
     if let (Some(service), Some(outcome)) = (&entry.intent.service, &entry.outcome)

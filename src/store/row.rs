@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::domain::{
-    audit::{Details, EditRecord, Entry, Intent, Outcome},
-    ids::ObjectRef,
+    audit::{Details, EditRecord, Entry, Intent, Outcome, Written},
+    ids::{self, ObjectRef},
 };
 
 use super::StoreError;
@@ -79,29 +79,122 @@ pub(super) struct Encoded {
     pub objects: Option<String>,
 }
 
-/// Writes a row's texts.
+/// Writes a row's texts. The objects are taken out for a while: they may be large, and are never copied here.
 pub(super) fn encode(
     kind: Kind,
     of: Option<(i64, &str)>,
-    intent: Option<&Intent>,
-    outcome: Option<&Outcome>,
+    mut intent: Option<&mut Intent>,
+    mut outcome: Option<&mut Outcome>,
 ) -> Result<Encoded, StoreError> {
-    let (mut intent, mut outcome) = (intent.cloned(), outcome.cloned());
     let objects = Objects {
         intent: intent.as_mut().and_then(|intent| take_heavy(&mut intent.details)),
         outcome: outcome.as_mut().and_then(|outcome| take_heavy(&mut outcome.details)),
     };
-    let objects =
-        if objects.intent.is_none() && objects.outcome.is_none() { None } else { Some(canonical(&objects)?) };
+    let text = objects.text()?;
     let body = Body {
         kind,
         of: of.map(|(of, _)| of),
         change: of.map(|(_, change)| change.to_owned()),
-        intent,
-        outcome,
-        objects: objects.as_deref().map(chain::digest),
+        intent: intent.as_deref().cloned(),
+        outcome: outcome.as_deref().cloned(),
+        objects: text.as_deref().map(chain::digest),
     };
-    Ok(Encoded { body: canonical(&body)?, objects })
+    let body = canonical(&body)?;
+    if let (Some(intent), Some(heavy)) = (intent, objects.intent) {
+        give_heavy(&mut intent.details, heavy);
+    }
+    if let (Some(outcome), Some(heavy)) = (outcome, objects.outcome) {
+        give_heavy(&mut outcome.details, heavy);
+    }
+    Ok(Encoded { body, objects: text })
+}
+
+/// The objects as they are written: what [`canonical`] would make of them, without a copy. Every field is in the order
+/// of its name.
+#[derive(Serialize)]
+struct ObjectsText<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    intent: Option<HeavyText<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    outcome: Option<HeavyText<'a>>,
+}
+
+#[derive(Serialize)]
+struct HeavyText<'a> {
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    edits: Vec<EditText<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    specs: Vec<(ObjectText<'a>, &'a Value)>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    specs_before: Option<Vec<(ObjectText<'a>, &'a Value)>>,
+}
+
+#[derive(Serialize)]
+struct EditText<'a> {
+    after: &'a Option<Value>,
+    before: &'a Option<Value>,
+    object: ObjectText<'a>,
+    resource_version_after: &'a Option<String>,
+    resource_version_before: &'a Option<String>,
+    written: Written,
+}
+
+#[derive(Serialize)]
+struct ObjectText<'a> {
+    kind: ids::Kind,
+    name: &'a str,
+    namespace: &'a str,
+}
+
+impl Objects {
+    fn text(&self) -> Result<Option<String>, StoreError> {
+        if self.intent.is_none() && self.outcome.is_none() {
+            return Ok(None);
+        }
+        let text = ObjectsText {
+            intent: self.intent.as_ref().map(Heavy::text),
+            outcome: self.outcome.as_ref().map(Heavy::text),
+        };
+        Ok(Some(serde_json::to_string(&text)?))
+    }
+}
+
+impl Heavy {
+    fn text(&self) -> HeavyText<'_> {
+        let edit = |edit: &'_ EditRecord| -> EditText<'_> {
+            // Whoever adds a field to a record has to add it here.
+            let EditRecord {
+                object,
+                before,
+                after,
+                resource_version_before,
+                resource_version_after,
+                written,
+            } = edit;
+            EditText {
+                after,
+                before,
+                object: named(object),
+                resource_version_after,
+                resource_version_before,
+                written: *written,
+            }
+        };
+        HeavyText {
+            edits: self.edits.iter().map(edit).collect(),
+            specs: specs_of(&self.specs),
+            specs_before: self.specs_before.as_deref().map(specs_of),
+        }
+    }
+}
+
+fn specs_of(specs: &[(ObjectRef, Value)]) -> Vec<(ObjectText<'_>, &Value)> {
+    specs.iter().map(|(object, spec)| (named(object), spec)).collect()
+}
+
+fn named(object: &ObjectRef) -> ObjectText<'_> {
+    let ObjectRef { kind, namespace, name } = object;
+    ObjectText { kind: *kind, name, namespace: namespace.as_str() }
 }
 
 /// JSON with the keys of every object in order, and no spaces: one text for one value.
@@ -169,5 +262,47 @@ impl Columns {
             about: outcome.and(entry.intent.details.about),
             text: outcome.map(|_| text::searchable(entry)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn objects_are_written_as_every_other_text_of_the_history() {
+        let at = |kind, name: &str| ObjectRef::new(kind, "shop", name);
+        let spec = json!({"z": [{"b": 1.5, "a": null}], "hosts": ["é\"\n"], "a": {"y": true, "x": 0.0001}});
+        let edit = |before: Option<&Value>, after: Option<&Value>, written| EditRecord {
+            object: at(ids::Kind::VirtualService, "reviews"),
+            before: before.cloned(),
+            after: after.cloned(),
+            resource_version_before: Some("7".to_owned()),
+            resource_version_after: None,
+            written,
+        };
+        let heavy = Heavy {
+            edits: vec![edit(Some(&spec), None, Written::Yes), edit(None, Some(&spec), Written::Unknown)],
+            specs: vec![
+                (at(ids::Kind::DestinationRule, "reviews"), spec.clone()),
+                (at(ids::Kind::VirtualService, "x"), Value::Null),
+            ],
+            specs_before: Some(Vec::new()),
+        };
+        let of = |intent: Option<&Heavy>, outcome: Option<&Heavy>| {
+            let again = |heavy: &Heavy| Heavy {
+                edits: heavy.edits.clone(),
+                specs: heavy.specs.clone(),
+                specs_before: heavy.specs_before.clone(),
+            };
+            Objects { intent: intent.map(again), outcome: outcome.map(again) }
+        };
+        let light = Heavy { edits: Vec::new(), ..Heavy::default() };
+        for objects in [of(Some(&heavy), None), of(None, Some(&heavy)), of(Some(&heavy), Some(&light))] {
+            assert_eq!(objects.text().unwrap().unwrap(), canonical(&objects).unwrap());
+        }
+        assert_eq!(of(None, None).text().unwrap(), None);
     }
 }

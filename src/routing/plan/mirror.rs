@@ -65,9 +65,8 @@ impl Planner<'_> {
                     json::set_subset(entry, Some(&subset));
                     set_percentage(entry.as_object_mut(), "percentage", percent);
                 }
-                None => list.push(
-                    json!({ "destination": destination, "percentage": { "value": number(percent) } }),
-                ),
+                None => list
+                    .push(json!({ "destination": destination, "percentage": { "value": number(percent) } })),
             }
             self.http_route(object, index)?.insert("mirrors".to_owned(), Value::Array(list));
             return Ok(());

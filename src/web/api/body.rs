@@ -7,8 +7,7 @@ use crate::domain::ids::{RouteId, ServiceRef, VersionName};
 use crate::domain::refusal::{Code, Refusal};
 use crate::domain::removal;
 use crate::domain::routing::{
-    Mirror,
-    Condition, MAX_ALTERNATIVES, MAX_CONDITIONS, MAX_RULES, Op, Rule, Subject, Weights,
+    Condition, MAX_ALTERNATIVES, MAX_CONDITIONS, MAX_RULES, Mirror, Op, Rule, Subject, Weights,
 };
 use crate::domain::split::{MAX_VERSIONS, Split};
 use crate::services::ask::Wish;

@@ -184,7 +184,8 @@ fn every_share_that_envoy_can_have_is_written_so_that_envoy_has_it() {
         let after = edit.after.clone().expect("an object");
         after.pointer("/spec/http/0/mirrorPercentage/value").and_then(serde_json::Value::as_f64).unwrap()
     };
-    for millionths in (1..=40_u32).chain([2_999, 5_700, 8_200, 11_000, 290_001, 333_333, 999_999, 1_000_000]) {
+    for millionths in (1..=40_u32).chain([2_999, 5_700, 8_200, 11_000, 290_001, 333_333, 999_999, 1_000_000])
+    {
         let value = written(f64::from(millionths) / 10_000.0);
         #[expect(clippy::cast_possible_truncation, reason = "as Istio does")]
         #[expect(clippy::cast_sign_loss, reason = "above 0")]

@@ -146,7 +146,11 @@ async fn our_own_write_of_a_shared_rule_is_ours_after_a_kill() {
     let ours = house.change(weights(&[("v1", 90), ("v2", 10)]), &reviews, &["host_shared"]).await.unwrap();
     let house = house.crash_and_restart().await;
     let entry = wait_for("the other service has the change", async || {
-        house.history(&details).await.into_iter().find(|entry| entry.intent.change == ours.entry.intent.change)
+        house
+            .history(&details)
+            .await
+            .into_iter()
+            .find(|entry| entry.intent.change == ours.entry.intent.change)
     })
     .await;
     assert_eq!(entry.intent.action, Action::SetTraffic);
