@@ -161,30 +161,24 @@ impl Objects {
 
 impl Heavy {
     fn text(&self) -> HeavyText<'_> {
-        let edit = |edit: &'_ EditRecord| -> EditText<'_> {
-            // Whoever adds a field to a record has to add it here.
-            let EditRecord {
-                object,
-                before,
-                after,
-                resource_version_before,
-                resource_version_after,
-                written,
-            } = edit;
-            EditText {
-                after,
-                before,
-                object: named(object),
-                resource_version_after,
-                resource_version_before,
-                written: *written,
-            }
-        };
         HeavyText {
-            edits: self.edits.iter().map(edit).collect(),
+            edits: self.edits.iter().map(edit_of).collect(),
             specs: specs_of(&self.specs),
             specs_before: self.specs_before.as_deref().map(specs_of),
         }
+    }
+}
+
+fn edit_of(edit: &EditRecord) -> EditText<'_> {
+    // Whoever adds a field to a record has to add it here.
+    let EditRecord { object, before, after, resource_version_before, resource_version_after, written } = edit;
+    EditText {
+        after,
+        before,
+        object: named(object),
+        resource_version_after,
+        resource_version_before,
+        written: *written,
     }
 }
 
