@@ -340,15 +340,20 @@ function sayWhyNot(form) {
   const first = $$('#preview input[name=ack], dialog[open] input[name=ack]').find(box => !box.checked)
     ?? $$('input, textarea, select', form).find(field => !field.validity.valid);
   if (why) sluice.announce(why.textContent);
+  else if (first && !first.validity.valid) {
+    sluice.announce(`${first.labels[0]?.textContent.trim() ?? ''}: ${first.validationMessage}`);
+    first.reportValidity();
+  }
   first?.focus();
   first?.scrollIntoView({ block: 'nearest' });
 }
 document.addEventListener('keydown', event => {
   if (event.key === 'Enter' && (event.ctrlKey || event.metaKey)) {
     const form = event.target.form || event.target.closest('form');
-    const apply = form && (form.id === 'weights' ? $('#apply-btn') : $('button.pri', form));
+    const apply = form && (form.id === 'weights' ? $('#apply-btn') : $('button.pri, footer button.bad.solid', form));
     if (!apply || !form.matches('[data-send]')) return;
-    if (apply.getAttribute('aria-disabled') === 'true' && !sluice.sending) sayWhyNot(form); else apply.click();
+    const lacks = !form.noValidate && !apply.formNoValidate && !form.checkValidity();
+    if ((apply.getAttribute('aria-disabled') === 'true' && !sluice.sending) || lacks) sayWhyNot(form); else apply.click();
     return;
   }
   if (event.key === 'Escape') $$('details.menu[open]').forEach(menu => { menu.open = false; $('summary', menu).focus(); });

@@ -367,5 +367,33 @@ fn shares(spec: &Spec) -> Vec<(u64, u8)> {
             _ => {}
         }
     }
+    // The last hold is held, too: the release ends after it.
+    let last = out.last().copied().unwrap_or_default();
+    if at > last.0 {
+        out.push((at, last.1));
+    }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_last_hold_is_a_part_of_the_plan() {
+        let hold = json!({"kind": "hold", "seconds": 5});
+        let weight = |percent: u8| json!({"kind": "weight", "percent": percent});
+        let of = |steps: serde_json::Value| {
+            let spec = json!({
+                "service": {"namespace": "shop", "name": "cart"}, "strategy": "canary", "stable": "v1",
+                "candidate": {"from": "adopt", "version": "v2"}, "steps": steps,
+            });
+            shares(&serde_json::from_value(spec).unwrap())
+        };
+        let held = of(json!([weight(10), hold, weight(50), hold, weight(100), hold]));
+        assert_eq!(held, [(0, 0), (0, 10), (5, 50), (10, 100), (15, 100)]);
+        assert_eq!(of(json!([weight(10), hold, weight(100)])), [(0, 0), (0, 10), (5, 100)]);
+    }
 }

@@ -1,6 +1,8 @@
 //! What a release will write: every object that a step makes, changes or deletes, step by step, and the difference
 //! of the first write. Pure: a wish held against the service as it stands.
 
+use std::sync::Arc;
+
 use crate::domain::ids::ObjectRef;
 use crate::domain::overview::DiffLine;
 use crate::domain::release::state::Aim;
@@ -10,7 +12,7 @@ use crate::routing::{self, ChangeStamp, Policy};
 use crate::services::change::Look;
 
 use super::traffic::change_of;
-use super::workloads::source_of;
+use super::workloads::{key_of, source_of};
 
 /// Pods of a StatefulSet that are named one by one; more are named from the first to the last.
 const NAMED_PODS: u32 = 6;
@@ -41,7 +43,9 @@ pub(super) fn objects_of(release: &Release, look: &Look, policy: &Policy) -> Obj
     let mut routes: Vec<String> = Vec::new();
     let mut first = StepObjects::default();
     if mesh {
-        for aim in [Aim::default(), first_aim(spec.steps.as_slice())] {
+        let deployed = with_candidate(release, look);
+        let then = deployed.as_ref().unwrap_or(look);
+        for (aim, look) in [(Aim::default(), look), (first_aim(spec.steps.as_slice()), then)] {
             let Some((edits, diffs)) = edits_of(release, look, &aim, policy) else { continue };
             let begins = aim == Aim::default();
             for (object, creates) in edits {
@@ -111,6 +115,36 @@ fn push(steps: &mut Vec<StepObjects>, one: StepObjects) {
     if !one.creates.is_empty() || !one.changes.is_empty() || !one.deletes.is_empty() {
         steps.push(one);
     }
+}
+
+/// The service as it will be when the first step begins: with the version that the release makes, as a copy of the
+/// stable one whose pods are ready. `None` where it is there already, or where none is made.
+fn with_candidate(release: &Release, look: &Look) -> Option<Look> {
+    let (spec, name) = (&release.spec, release.candidate());
+    let versions = &look.snapshot.versions;
+    let missing = spec.candidate.is_made()
+        && !name.as_str().is_empty()
+        && !versions.iter().any(|version| version.name == *name);
+    let mut made = versions.iter().find(|version| missing && version.name == spec.stable)?.clone();
+    let key: Arc<str> = key_of(&made).into();
+    let value: Arc<str> = name.as_str().into();
+    made.name = name.clone();
+    made.subset_labels.insert(key.clone(), value.clone());
+    for group in &mut made.pods {
+        let own = std::iter::once((key.clone(), value.clone()));
+        group.labels = group.labels.iter().cloned().chain(own).collect();
+        group.total = group.total.max(1);
+        group.ready = group.total;
+    }
+    made.total = made.total.max(1);
+    made.ready = made.total;
+    for workload in &mut made.workloads {
+        workload.name =
+            crate::release::workload::name_of(&workload.name, &spec.stable, name).as_str().into();
+    }
+    let mut snapshot = look.snapshot.clone();
+    snapshot.versions.push(made);
+    Some(Look { snapshot, routing: look.routing.clone(), revision: look.revision })
 }
 
 /// The first traffic that a step asks for.

@@ -86,15 +86,17 @@ impl Charts {
         let (lang, spec) = (clock.lang, &given.release.spec);
         let analysis = spec.analysis.as_ref()?;
         let then = match spec.policies.on_failure {
-            OnFailure::Pause => lang.t("release.chart.then_pause"),
-            OnFailure::Abort => lang.t("release.chart.then_abort").with("v", short(spec.stable.as_str())),
+            OnFailure::Pause => lang.count("release.chart.then_pause", analysis.failures),
+            OnFailure::Abort => {
+                let text = lang.count("release.chart.then_abort", analysis.failures);
+                text.with("v", short(spec.stable.as_str()))
+            }
         };
         let hint = lang
-            .t("release.chart.hint")
+            .count("release.chart.hint", analysis.failures)
             .with("v", short(spec.candidate.version().as_str()))
             .with("w", short(spec.stable.as_str()))
             .with("span", said::long_span(lang, u64::from(analysis.interval_s)))
-            .with("n", analysis.failures)
             .with("then", then);
         let charts = analysis
             .metrics
@@ -279,8 +281,7 @@ impl Numbers {
                 interval,
                 limit: limit(lang, given, metric),
                 ticks_text: lang
-                    .t("release.chart.ticks")
-                    .with("n", ticks.len())
+                    .count("release.chart.ticks", ticks.len())
                     .with("failed", failed)
                     .into(),
                 ticks,

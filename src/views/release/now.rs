@@ -70,9 +70,8 @@ impl Now {
                 Some(look) => {
                     let requests = look.seen.candidate.map_or(0.0, |counts| counts.requests);
                     let word = said::verdict(lang, look.verdict).text;
-                    lang.t("release.now.latest")
+                    lang.count("release.now.latest", crate::views::figures::thousands(requests))
                         .with("verdict", word)
-                        .with("n", crate::views::figures::thousands(requests))
                         .into()
                 }
             };

@@ -6,6 +6,7 @@ use crate::domain::observed::VersionTraffic;
 use crate::domain::overview::Overview;
 use crate::domain::refusal::Severity;
 use crate::domain::release::{OwnTemplate, Step, Strategy, Template, TemplateRights};
+use crate::domain::service::WorkloadKind;
 use crate::views::bars::in_words;
 use crate::views::chrome::{Notice, Tone};
 use crate::views::figures::{duration, success_rate};
@@ -164,7 +165,10 @@ impl Choices {
                 .rights
                 .and_then(|rights| rights.add.as_ref())
                 .map(|no| text::refusal(lang, no).text.rich()),
-            can_batch: fields.strategy == Strategy::Replicas.as_str(),
+            can_batch: fields.strategy == Strategy::Replicas.as_str()
+                && found.is_some_and(|one| {
+                    one.workloads.iter().any(|workload| workload.kind == WorkloadKind::StatefulSet)
+                }),
             figures: known.figures,
         }
     }
@@ -202,12 +206,16 @@ fn template_label(lang: Lang, template: Template, strategy: Strategy, pods: u32)
             Step::Mirror { percent: 0 } | Step::Hold { .. } | Step::Analysis { .. } => continue,
             Step::Mirror { percent } => lang.t("wizard.template_of.mirror").with("n", percent).into(),
             Step::Rules { .. } => lang.t("wizard.template_of.rules").into(),
-            Step::Approval if strategy == Strategy::BlueGreen => lang.t("wizard.template_of.approval").into(),
+            Step::Approval if matches!(strategy, Strategy::BlueGreen | Strategy::Replicas) => lang.t("wizard.template_of.approval").into(),
             Step::Approval => continue,
         });
     }
-    let unit =
-        if strategy == Strategy::Replicas { "wizard.template_of.pods" } else { "wizard.template_of.share" };
+    let single = words.last().is_some_and(|last| last == "1");
+    let unit = match strategy {
+        Strategy::Replicas if single => "wizard.template_of.pods.one",
+        Strategy::Replicas => "wizard.template_of.pods.many",
+        _ => "wizard.template_of.share",
+    };
     let list = words.join(lang.t("wizard.template_of.and").to_string().as_str());
     let name = lang.t(&format!("wizard.template.{}", template.as_str())).to_string();
     lang.t(unit).with("name", name).with("list", list).into()

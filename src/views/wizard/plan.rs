@@ -63,7 +63,9 @@ impl Plan {
         let version =
             if version.is_empty() { lang.t("wizard.new_version").to_string() } else { version.clone() };
         let whole = planned.shares.last().map_or(0, |(at, _)| *at);
-        let words: Vec<String> = planned.shares.iter().map(|(_, share)| format!("{share}%")).collect();
+        let mut held: Vec<u8> = planned.shares.iter().map(|(_, share)| *share).collect();
+        held.dedup();
+        let words: Vec<String> = held.iter().map(|share| format!("{share}%")).collect();
         let chart_text = lang
             .t("wizard.plan.chart")
             .with("v", &version)
