@@ -139,8 +139,7 @@ fn with_candidate(release: &Release, look: &Look) -> Option<Look> {
     made.total = made.total.max(1);
     made.ready = made.total;
     for workload in &mut made.workloads {
-        workload.name =
-            crate::release::workload::name_of(&workload.name, &spec.stable, name).as_str().into();
+        workload.name = crate::release::workload::name_of(&workload.name, &spec.stable, name).as_str().into();
     }
     let mut snapshot = look.snapshot.clone();
     snapshot.versions.push(made);

@@ -280,10 +280,7 @@ impl Numbers {
                 candidate: say(one.and_then(|one| one.value)),
                 interval,
                 limit: limit(lang, given, metric),
-                ticks_text: lang
-                    .count("release.chart.ticks", ticks.len())
-                    .with("failed", failed)
-                    .into(),
+                ticks_text: lang.count("release.chart.ticks", ticks.len()).with("failed", failed).into(),
                 ticks,
                 verdict: one.map(|one| said::verdict(lang, one.verdict)),
                 why: one.map_or_else(String::new, |one| {

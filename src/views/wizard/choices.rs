@@ -206,7 +206,9 @@ fn template_label(lang: Lang, template: Template, strategy: Strategy, pods: u32)
             Step::Mirror { percent: 0 } | Step::Hold { .. } | Step::Analysis { .. } => continue,
             Step::Mirror { percent } => lang.t("wizard.template_of.mirror").with("n", percent).into(),
             Step::Rules { .. } => lang.t("wizard.template_of.rules").into(),
-            Step::Approval if matches!(strategy, Strategy::BlueGreen | Strategy::Replicas) => lang.t("wizard.template_of.approval").into(),
+            Step::Approval if matches!(strategy, Strategy::BlueGreen | Strategy::Replicas) => {
+                lang.t("wizard.template_of.approval").into()
+            }
             Step::Approval => continue,
         });
     }
