@@ -9,7 +9,7 @@ use crate::domain::release::{Phase, ReleaseId};
 use crate::domain::routing::Weights;
 use crate::domain::snapshot::Snapshot;
 use crate::routing::{self, ChangeStamp};
-use crate::store::{ReleaseFilter, RevisionOf};
+use crate::store::RevisionOf;
 
 use super::Services;
 use super::once::unavailable;
@@ -147,12 +147,11 @@ impl Services {
     /// The release that moves a service now; else the latest one, while it is the last that happened to the service
     /// and ended by going back.
     pub(super) async fn story_of(&self, item: &Overview) -> Result<Option<Box<ReleaseStory>>, Refusal> {
-        let filter = ReleaseFilter { service: Some(item.at().clone()), ..ReleaseFilter::default() };
         let latest = match item.release {
-            Some(moving) => self.inner.store.release(moving.id).await.map_err(unavailable)?,
-            None => self.inner.store.releases(&filter, 1).await.map_err(unavailable)?.pop(),
+            Some(moving) => self.inner.store.release(moving.id).await,
+            None => self.inner.store.latest_release_of(item.at()).await,
         };
-        let Some(release) = latest.map(|held| held.release) else { return Ok(None) };
+        let Some(release) = latest.map_err(unavailable)?.map(|held| held.release) else { return Ok(None) };
         let tells = release.state.phase.owns_service()
             || (release.state.phase == Phase::RolledBack
                 && !release.state.switch_back

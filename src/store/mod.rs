@@ -52,7 +52,7 @@ pub use once::Begin;
 pub use read::{Count, Loaded, Page, RevisionOf};
 pub use record::Revise;
 pub use releases::past_release;
-pub use releases::{Held, Message, ReleaseFilter, Step, Stored};
+pub use releases::{Held, Message, Place, ReleaseFilter, Step, Stored};
 pub use schema::{LEAST_SQLITE, check_sqlite};
 pub use session_file::{list_sessions, revoke_sessions};
 pub use sessions::{NewSession, OpenSession, Revocation, Sessions, SignIn};

@@ -79,6 +79,7 @@ fn known() -> Vec<Migration> {
         file(8, "probe", include_str!("../../migrations/sqlite/0008_probe.sql")),
         file(9, "routine", include_str!("../../migrations/sqlite/0009_routine.sql")),
         file(10, "slots", include_str!("../../migrations/sqlite/0010_slots.sql")),
+        file(11, "release_place", include_str!("../../migrations/sqlite/0011_release_place.sql")),
     ]
 }
 

@@ -12,7 +12,7 @@ use askama::filters::HtmlSafe;
 
 use crate::domain::overview::{ListAsk, ListPage, Overview, Show, Sort, State};
 use crate::domain::refusal::Severity;
-use crate::domain::release::{PauseReason, Phase, Release};
+use crate::domain::release::{Phase, Release};
 use crate::domain::service::Version;
 
 use super::bars::{Bar, Slots, declared_bar, short};
@@ -298,7 +298,7 @@ impl Alarm {
         let key = match (state.phase, reason) {
             (Phase::NeedsAttention, _) => "needs",
             (Phase::PendingApproval, _) => "second",
-            (_, Some(PauseReason::Gate | PauseReason::StepsChanged)) => "gate",
+            _ if state.is_waiting() => "gate",
             (_, Some(reason)) if reason.is_trouble() => "itself",
             _ => "paused",
         };

@@ -12,7 +12,7 @@ use crate::domain::refusal::{Code, Refusal};
 use crate::domain::release::{Judgement, PauseReason, Phase, Release, ReleaseId, TimelineEntry, Word};
 use crate::services::Services;
 use crate::services::once::unavailable;
-use crate::store::{Held, ReleaseFilter};
+use crate::store::{Held, Place, ReleaseFilter};
 
 /// Which releases are meant.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -38,7 +38,8 @@ pub enum ReleaseShow {
     Done,
 }
 
-/// One page of releases, newest first.
+/// One page of releases: those that wait for a person first, then those in progress, then those that were not
+/// started, then those that ended; the newest of each first.
 #[derive(Clone, Debug, Default)]
 pub struct ReleasePage {
     pub items: Vec<Release>,
@@ -81,9 +82,9 @@ impl Services {
         let of = |pick: &dyn Fn(Phase) -> bool| -> Vec<&'static str> {
             Phase::ALL.into_iter().filter(|phase| pick(*phase)).map(Phase::as_str).collect()
         };
-        let before = match &ask.cursor {
+        let after = match &ask.cursor {
             Some(cursor) => {
-                Some(cursor.parse::<i64>().map_err(|_| Refusal::new(Code::BadCursor).field("cursor"))?)
+                Some(cursor.parse().map(Place).map_err(|_| Refusal::new(Code::BadCursor).field("cursor"))?)
             }
             None => None,
         };
@@ -108,14 +109,12 @@ impl Services {
                 _ => Vec::new(),
             },
             namespaces,
-            before,
+            after,
             text: ask.text.clone(),
         };
         let limit = if ask.limit == 0 { 100 } else { ask.limit.clamp(1, 500) };
-        let mut items = self.inner.store.releases(&filter, limit + 1).await.map_err(unavailable)?;
-        let more = items.len() > limit;
-        items.truncate(limit);
-        let next = items.last().filter(|_| more).map(|held| held.release.id.0.to_string());
+        let (items, next) = self.inner.store.releases(&filter, limit).await.map_err(unavailable)?;
+        let next = next.map(|place| place.0.to_string());
         let mut shown = Vec::with_capacity(items.len());
         for held in items {
             shown.push(self.shown_release(&who.identity, held.release).await);

@@ -127,7 +127,7 @@ impl Services {
             phases: super::WAITING.iter().map(|phase| phase.as_str()).collect(),
             ..ReleaseFilter::default()
         };
-        for held in self.inner.store.releases(&filter, 200).await.map_err(unavailable)? {
+        for held in self.inner.store.releases(&filter, 200).await.map_err(unavailable)?.0 {
             self.inner.releases.wait(&held.release);
         }
         for held in self.inner.store.live_releases().await.map_err(unavailable)? {

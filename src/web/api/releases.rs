@@ -27,7 +27,9 @@ use crate::web::gate::Place;
 use crate::web::respond;
 use crate::web::site::App;
 
-/// The releases that you may see, newest first.
+/// The releases that you may see: those that wait for a person first, then those in progress, then those that were not
+/// started, then those that ended; the newest of each first. One whose state changes while you page may be listed
+/// twice or left out: begin again, or follow the events.
 #[utoipa::path(
     get,
     path = "/api/v1/releases",

@@ -5,6 +5,7 @@ mod door_cases;
 mod opening;
 mod other_version;
 mod pages;
+mod release_order;
 mod revisions;
 mod search;
 mod sessions;

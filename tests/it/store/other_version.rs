@@ -39,7 +39,7 @@ fn told(phase: Phase) -> TimelineEntry {
     }
 }
 
-async fn made(store: &Store) -> Held {
+pub(super) async fn made(store: &Store) -> Held {
     let release = Release {
         id: ReleaseId(0),
         spec: read(&wish()).unwrap(),
@@ -109,7 +109,7 @@ async fn a_release_with_words_of_a_newer_version_is_left_alone_and_the_others_go
         first.release.id.0
     );
     tamper(&home.path(), &sql).await;
-    let all = home.store.releases(&ReleaseFilter::default(), 10).await.unwrap();
+    let (all, _) = home.store.releases(&ReleaseFilter::default(), 10).await.unwrap();
     assert_eq!(all.iter().map(|held| held.release.id).collect::<Vec<_>>(), [second.release.id]);
     assert!(home.store.release(first.release.id).await.is_err());
 }
