@@ -237,6 +237,8 @@ pub struct Detail {
     /// What was declared before the first change from here (empty = requests were spread by pods), where revision 0
     /// can be restored and is not the present one.
     pub origin: Option<Weights>,
+    /// Revisions of `history`, and 0, whose restoring would change nothing.
+    pub unchanged: Vec<Revision>,
     /// The version that had the traffic before this course of changes began; `None` = the one with the largest share.
     pub stable: Option<VersionName>,
     /// The release that moves the service now, else the one that went back and left it as it is.

@@ -3,19 +3,35 @@
 use super::actor::Channel;
 use super::audit::{Action, Details, Ending, Entry};
 use super::refusal::Refusal;
-use super::release::Happened;
+use super::release::{Happened, PauseReason, Verdict};
 
-/// How a transition of a release ended: refused or failed when one of its actions was not done.
+/// How a transition of a release ended: refused or failed when one of its actions was not done, failed when the
+/// analysis failed.
 pub fn ending_of(happened: &[Happened]) -> (Ending, Option<Refusal>) {
     let failed = happened.iter().find_map(|one| match one {
         Happened::NotDone { refusal, .. } => Some(refusal.clone()),
         _ => None,
     });
     match failed {
+        None if happened.iter().any(is_failed_analysis) => (Ending::Failed, None),
         None => (Ending::Applied, None),
         Some(refusal) if refusal.code.status() < 500 => (Ending::Refused, Some(refusal)),
         Some(refusal) => (Ending::Failed, Some(refusal)),
     }
+}
+
+/// True for a measurement that failed and for what came of it.
+fn is_failed_analysis(happened: &Happened) -> bool {
+    matches!(
+        happened,
+        Happened::Judged { verdict: Verdict::Fail, .. }
+            | Happened::Paused { reason: PauseReason::Failed }
+            | Happened::AbortedItself { .. }
+    )
+}
+
+fn is_not_done(happened: &Happened) -> bool {
+    matches!(happened, Happened::NotDone { .. })
 }
 
 impl Entry {
@@ -27,10 +43,8 @@ impl Entry {
         self.intent.action == Action::Release
             && self.intent.channel == Channel::Automatic
             && outcome.ending == Ending::Applied
-            && mark.is_some_and(|mark| {
-                let (ending, _) = ending_of(&mark.happened);
-                mark.from == mark.to && ending == Ending::Applied
-            })
+            // An earlier version recorded a measurement that failed as applied, and as routine.
+            && mark.is_some_and(|mark| mark.from == mark.to && !mark.happened.iter().any(is_not_done))
     }
 
     /// The entry with the result that its events say: versions before this one recorded an action that was not done
@@ -92,6 +106,24 @@ mod tests {
             let outcome = old.settled().outcome.unwrap();
             assert_eq!((outcome.ending, outcome.details.refusal.map(|no| no.code)), (ending, Some(code)));
         }
+    }
+
+    #[test]
+    fn an_analysis_that_failed_and_what_came_of_it_is_a_failed_entry() {
+        for (to, happened) in [
+            ("running", json!([{"what": "judged", "verdict": "fail", "failures": 1}])),
+            (
+                "paused",
+                json!([{"what": "judged", "verdict": "fail", "failures": 2}, {"what": "paused", "reason": "failed"}]),
+            ),
+            ("aborting", json!([{"what": "aborted_itself", "reason": "failed"}])),
+        ] {
+            let settled = entry("running", to, happened).settled();
+            assert!(!settled.is_routine(), "a failure is never left out");
+            assert_eq!(settled.outcome.unwrap().ending, Ending::Failed);
+        }
+        let pass = entry("running", "running", json!([{"what": "judged", "verdict": "pass", "failures": 0}]));
+        assert_eq!(pass.settled().outcome.unwrap().ending, Ending::Applied);
     }
 
     #[test]

@@ -27,6 +27,10 @@ use super::traffic::last_of;
 
 /// The window in which the hits of rules are counted, seconds.
 const HITS_S: u32 = 300;
+/// Rows of the history on the page of a service.
+const HISTORY_ROWS: usize = 10;
+/// How many are read for them.
+const HISTORY_READ: usize = 50;
 /// How many readings are kept: a few screens' worth.
 const KEPT: usize = 2_048;
 
@@ -92,9 +96,13 @@ impl Services {
         }
         let overview = self.overview(who, at, window_s).await?;
         let change = self.change_right(&who.identity, at).await.unwrap_or_else(Some);
-        let filter = Filter { service: Some(at.clone()), ..Filter::default() };
-        let history = match self.entries(who, &filter, None, 10).await {
-            Ok(page) => page.items,
+        // What a release records by itself is on its page; here it would crowd the changes out.
+        let filter = Filter { service: Some(at.clone()), changes_only: true, ..Filter::default() };
+        let history = match self.entries(who, &filter, None, HISTORY_READ).await {
+            Ok(page) => {
+                // Rows of an earlier version are not known to be routine before they are read.
+                page.items.into_iter().filter(|entry| !entry.is_routine()).take(HISTORY_ROWS).collect()
+            }
             Err(refusal) => {
                 tracing::debug!(service = %at, %refusal, "the page goes out without history");
                 Vec::new()
@@ -108,6 +116,8 @@ impl Services {
             self.hide_effect(&who.identity, at, &mut back.effect).await;
         }
         let origin = self.origin_of(at, overview.revision).await.map_err(missing).ok().flatten();
+        let unchanged = self.unchanged_by(&overview, &history, origin.as_ref()).await.map_err(missing);
+        let unchanged = unchanged.unwrap_or_default();
         let stable = self.stable_of(&overview).await.map_err(missing).ok().flatten();
         let release = match self.story_of(&overview).await.map_err(missing).ok().flatten() {
             Some(story) => Some(Box::new(ReleaseStory {
@@ -124,6 +134,7 @@ impl Services {
             rights: Rights { change },
             back,
             origin,
+            unchanged,
             stable,
             release,
             retire,

@@ -1,9 +1,10 @@
 //! Where *switch back* on a service's page leads, and what the page says of the service's releases. Reads only.
 
+use crate::domain::audit::Entry;
 use crate::domain::command::Command;
 use crate::domain::ids::{Revision, ServiceRef, VersionName};
 use crate::domain::overview::{Back, Overview, ReleaseStory};
-use crate::domain::plan::Effect;
+use crate::domain::plan::{Effect, deltas};
 use crate::domain::refusal::Refusal;
 use crate::domain::release::{Phase, ReleaseId};
 use crate::domain::routing::Weights;
@@ -142,6 +143,41 @@ impl Services {
             return Ok(None);
         }
         Ok(Some(self.weights_at(at, 0).await?.unwrap_or_default()))
+    }
+
+    /// Of the revisions of a history, and of revision 0 where `origin` is what it had, those whose restoring would
+    /// change nothing. Only those with the present shares are looked at: the others change at least these.
+    pub(super) async fn unchanged_by(
+        &self,
+        item: &Overview,
+        history: &[Entry],
+        origin: Option<&Weights>,
+    ) -> Result<Vec<Revision>, Refusal> {
+        let declared = item.routing.declared().unwrap_or_default();
+        let equal =
+            |weights: Option<&Weights>| weights.is_some_and(|weights| deltas(weights, &declared).is_empty());
+        let recorded = |entry: &Entry| {
+            let outcome = entry.outcome.as_ref()?;
+            let weights = outcome.details.after.as_ref().or(entry.intent.details.after.as_ref());
+            outcome.revision.filter(|_| equal(weights))
+        };
+        let mut asked: Vec<Revision> = history.iter().filter_map(recorded).collect();
+        asked.extend(equal(origin).then_some(0));
+        asked.retain(|revision| *revision != item.revision);
+        let (mut out, mut present) = (Vec::new(), None);
+        for revision in asked {
+            let present = match &present {
+                Some(present) => present,
+                None => present.insert(self.whole_of(item).await?),
+            };
+            let effect = self.effect_of_restoring(item.at(), present, revision).await?;
+            out.extend(
+                effect
+                    .is_some_and(|planned| planned.is_ok_and(|effect| effect.is_nothing()))
+                    .then_some(revision),
+            );
+        }
+        Ok(out)
     }
 
     /// The release that moves a service now; else the latest one, while it is the last that happened to the service

@@ -3,10 +3,10 @@
 
 use sqlx::SqliteConnection;
 
-use crate::domain::audit::{Entry, Filter};
+use crate::domain::audit::{Action, Ending, Entry, Filter};
 
 use super::text::{self, Question};
-use super::{StoreError, keys};
+use super::{StoreError, corrected, keys};
 
 /// A filter, ready to be asked.
 #[derive(Clone, Debug)]
@@ -19,6 +19,16 @@ pub(super) struct Search {
     /// The rows that can be meant: `low..high`.
     low: i64,
     high: i64,
+    /// Rows that were recorded as applied and count as what is asked for.
+    corrected: Option<Corrected>,
+}
+
+/// Where rows with a corrected result are listed.
+#[derive(Clone, Debug)]
+struct Corrected {
+    ending: Ending,
+    keys: Vec<i64>,
+    question: Option<Question>,
 }
 
 /// One key: a range of the index.
@@ -26,6 +36,7 @@ const UNDER_ONE_KEY: &str = "
     SELECT seq FROM listing
     WHERE key = ?1 AND seq >= ?2 AND seq < ?3 AND at_ms >= ?4 AND at_ms < ?5
       AND (?7 = 0 OR NOT EXISTS (SELECT 1 FROM routine r WHERE r.seq = listing.seq))
+      AND (?8 = 0 OR NOT EXISTS (SELECT 1 FROM corrected c WHERE c.seq = listing.seq))
     ORDER BY seq DESC LIMIT ?6";
 
 /// Several keys: first the newest row under each; only keys among whose newest rows the page can lie are
@@ -36,6 +47,7 @@ const UNDER_KEYS: &str = "
             SELECT l.seq FROM listing l
             WHERE l.key = j.value AND l.seq >= ?2 AND l.seq < ?3 AND l.at_ms >= ?4 AND l.at_ms < ?5
               AND (?7 = 0 OR NOT EXISTS (SELECT 1 FROM routine r WHERE r.seq = l.seq))
+      AND (?8 = 0 OR NOT EXISTS (SELECT 1 FROM corrected c WHERE c.seq = l.seq))
             ORDER BY l.seq DESC LIMIT 1)
         FROM json_each(?1) j),
     lowest (seq) AS MATERIALIZED (
@@ -45,11 +57,13 @@ const UNDER_KEYS: &str = "
     WHERE h.seq >= (SELECT seq FROM lowest)
       AND l.key = h.key AND l.seq <= h.seq AND l.at_ms >= ?4 AND l.at_ms < ?5
       AND (?7 = 0 OR NOT EXISTS (SELECT 1 FROM routine r WHERE r.seq = l.seq))
+      AND (?8 = 0 OR NOT EXISTS (SELECT 1 FROM corrected c WHERE c.seq = l.seq))
       AND l.seq >= coalesce((
             SELECT f.seq FROM listing f
             WHERE f.key = h.key AND f.seq >= (SELECT seq FROM lowest) AND f.seq <= h.seq
               AND f.at_ms >= ?4 AND f.at_ms < ?5
               AND (?7 = 0 OR NOT EXISTS (SELECT 1 FROM routine r WHERE r.seq = f.seq))
+      AND (?8 = 0 OR NOT EXISTS (SELECT 1 FROM corrected c WHERE c.seq = f.seq))
             ORDER BY f.seq DESC LIMIT 1 OFFSET ?6 - 1), (SELECT seq FROM lowest))
     ORDER BY l.seq DESC LIMIT ?6";
 
@@ -57,6 +71,7 @@ const WITH_TEXT: &str = "
     SELECT t.rowid FROM audit_text t CROSS JOIN audit a ON a.seq = t.rowid
     WHERE t.audit_text MATCH ?1 AND t.rowid >= ?2 AND t.rowid < ?3 AND a.at_ms >= ?4 AND a.at_ms < ?5
       AND (?7 = 0 OR NOT EXISTS (SELECT 1 FROM routine r WHERE r.seq = a.seq))
+      AND (?9 = 0 OR NOT EXISTS (SELECT 1 FROM corrected c WHERE c.seq = a.seq))
       AND NOT EXISTS (
         SELECT 1 FROM json_each(?8) w
         WHERE instr(a.search, w.value) = 0 AND instr(a.ids, char(9) || w.value || char(9)) = 0)
@@ -67,6 +82,7 @@ const COUNT_UNDER_KEYS: &str = "
         SELECT 1 FROM json_each(?1) j CROSS JOIN listing l
         WHERE l.key = j.value AND l.seq >= ?2 AND l.seq < ?3 AND l.at_ms >= ?4 AND l.at_ms < ?5
           AND (?7 = 0 OR NOT EXISTS (SELECT 1 FROM routine r WHERE r.seq = l.seq))
+      AND (?8 = 0 OR NOT EXISTS (SELECT 1 FROM corrected c WHERE c.seq = l.seq))
         LIMIT ?6)";
 
 const COUNT_WITH_TEXT: &str = "
@@ -74,10 +90,26 @@ const COUNT_WITH_TEXT: &str = "
         SELECT 1 FROM audit_text t CROSS JOIN audit a ON a.seq = t.rowid
         WHERE t.audit_text MATCH ?1 AND t.rowid >= ?2 AND t.rowid < ?3 AND a.at_ms >= ?4 AND a.at_ms < ?5
           AND (?7 = 0 OR NOT EXISTS (SELECT 1 FROM routine r WHERE r.seq = a.seq))
+      AND (?9 = 0 OR NOT EXISTS (SELECT 1 FROM corrected c WHERE c.seq = a.seq))
           AND NOT EXISTS (
             SELECT 1 FROM json_each(?8) w
             WHERE instr(a.search, w.value) = 0 AND instr(a.ids, char(9) || w.value || char(9)) = 0)
         LIMIT ?6)";
+
+const CORRECTED_UNDER_KEYS: &str = "
+    SELECT c.seq FROM corrected c CROSS JOIN json_each(?1) j
+    CROSS JOIN listing l ON l.key = j.value AND l.seq = c.seq
+    WHERE c.ending = ?7 AND c.seq >= ?2 AND c.seq < ?3 AND l.at_ms >= ?4 AND l.at_ms < ?5
+    ORDER BY c.seq DESC LIMIT ?6";
+
+const CORRECTED_WITH_TEXT: &str = "
+    SELECT t.rowid FROM audit_text t CROSS JOIN corrected c ON c.seq = t.rowid CROSS JOIN audit a ON a.seq = t.rowid
+    WHERE t.audit_text MATCH ?1 AND c.ending = ?7
+      AND t.rowid >= ?2 AND t.rowid < ?3 AND a.at_ms >= ?4 AND a.at_ms < ?5
+      AND NOT EXISTS (
+        SELECT 1 FROM json_each(?8) w
+        WHERE instr(a.search, w.value) = 0 AND instr(a.ids, char(9) || w.value || char(9)) = 0)
+    ORDER BY t.rowid DESC LIMIT ?6";
 
 impl Search {
     /// Reads a filter. Looks up which rows its times can lie in; `None` when nothing can match.
@@ -89,6 +121,7 @@ impl Search {
             to_ms: filter.to_ms.unwrap_or(i64::MAX),
             low: 0,
             high: i64::MAX,
+            corrected: Corrected::of(filter),
             filter: filter.clone(),
         };
         if search.keys.is_empty() {
@@ -134,6 +167,35 @@ impl Search {
             Some(question) => query.bind(&question.words),
             None => query,
         };
+        let mut rows: Vec<i64> =
+            query.bind(self.filter.ending == Some(Ending::Applied)).fetch_all(&mut *db).await?;
+        let corrected = self.corrected(db, high, most).await?;
+        if !corrected.is_empty() {
+            rows.extend(corrected);
+            rows.sort_unstable_by_key(|seq| std::cmp::Reverse(*seq));
+            rows.truncate(usize::try_from(most).unwrap_or(usize::MAX));
+        }
+        Ok(rows)
+    }
+
+    /// The newest `most` rows before `high` that match and were recorded as applied.
+    async fn corrected(
+        &self,
+        db: &mut SqliteConnection,
+        high: i64,
+        most: i64,
+    ) -> Result<Vec<i64>, StoreError> {
+        let Some(corrected) = &self.corrected else { return Ok(Vec::new()) };
+        let query = match &corrected.question {
+            Some(question) => sqlx::query_scalar(CORRECTED_WITH_TEXT).bind(&question.expression),
+            None => sqlx::query_scalar(CORRECTED_UNDER_KEYS).bind(keys::json(&corrected.keys)),
+        };
+        let query = query.bind(self.low).bind(high).bind(self.from_ms).bind(self.to_ms).bind(most);
+        let query = query.bind(corrected.ending.as_str());
+        let query = match &corrected.question {
+            Some(question) => query.bind(&question.words),
+            None => query,
+        };
         Ok(query.fetch_all(db).await?)
     }
 
@@ -152,7 +214,13 @@ impl Search {
             Some(question) => query.bind(&question.words),
             None => query,
         };
-        Ok(query.fetch_one(db).await?.cast_unsigned())
+        let listed = query
+            .bind(self.filter.ending == Some(Ending::Applied))
+            .fetch_one(&mut *db)
+            .await?
+            .cast_unsigned();
+        let corrected = self.corrected(db, self.high, most.cast_signed()).await?.len() as u64;
+        Ok((listed + corrected).min(most))
     }
 
     /// True for an open intent that matches: there are few, so they have no index.
@@ -170,5 +238,17 @@ impl Search {
             // An open intent is never routine: nothing is known of its end.
             && (self.from_ms..self.to_ms).contains(&intent.at_ms)
             && self.question.as_ref().is_none_or(|question| question.matches(&text::searchable(entry)))
+    }
+}
+
+impl Corrected {
+    /// For a filter by a result that a row of a release can count as; `None` for every other filter.
+    fn of(filter: &Filter) -> Option<Self> {
+        let ending = filter.ending.filter(|ending| *ending != Ending::Applied)?;
+        if filter.action.is_some_and(|action| action != Action::Release) {
+            return None;
+        }
+        let listed = corrected::listed_as(filter);
+        Some(Self { ending, keys: keys::of_filter(&listed), question: Question::of(&listed) })
     }
 }

@@ -12,6 +12,7 @@
 //! - Proving: every row holds the hash of the one before; [`verify`] recomputes all of it offline.
 
 mod condition;
+mod corrected;
 mod error;
 mod group;
 mod schema;
@@ -36,6 +37,7 @@ mod slots;
 
 mod drafts;
 mod kept;
+mod release_list;
 mod releases;
 
 mod anchors;
@@ -51,8 +53,9 @@ pub use error::StoreError;
 pub use once::Begin;
 pub use read::{Count, Loaded, Page, RevisionOf};
 pub use record::Revise;
+pub use release_list::{Place, ReleaseFilter};
 pub use releases::past_release;
-pub use releases::{Held, Message, Place, ReleaseFilter, Step, Stored};
+pub use releases::{Held, Message, Step, Stored};
 pub use schema::{LEAST_SQLITE, check_sqlite};
 pub use session_file::{list_sessions, revoke_sessions};
 pub use sessions::{NewSession, OpenSession, Revocation, Sessions, SignIn};

@@ -63,7 +63,8 @@ pub(super) async fn prepare(writer: &SqlitePool, path: &Path) -> Result<(), Stor
     let mut db = writer.acquire().await?;
     let version: String = sqlx::query_scalar("SELECT sqlite_version()").fetch_one(&mut *db).await?;
     check_sqlite(&version)?;
-    migrate(&mut db, path, known()).await
+    migrate(&mut db, path, known()).await?;
+    super::corrected::fill(&mut db).await
 }
 
 fn known() -> Vec<Migration> {
@@ -80,6 +81,7 @@ fn known() -> Vec<Migration> {
         file(9, "routine", include_str!("../../migrations/sqlite/0009_routine.sql")),
         file(10, "slots", include_str!("../../migrations/sqlite/0010_slots.sql")),
         file(11, "release_place", include_str!("../../migrations/sqlite/0011_release_place.sql")),
+        file(12, "corrected", include_str!("../../migrations/sqlite/0012_corrected.sql")),
     ]
 }
 

@@ -19,7 +19,7 @@ use crate::domain::audit::{Entry, Intent};
 use super::chain::{self, GENESIS, Hash, Head};
 use super::row::{self, Columns, Kind};
 use super::text::Searchable;
-use super::{Damage, Store, StoreError, keys, schema, state};
+use super::{Damage, Store, StoreError, corrected, keys, schema, state};
 
 pub use super::report::{Bad, Report};
 
@@ -135,6 +135,8 @@ struct Check<'a> {
     listed: Sum,
     /// Rows that lists may leave out, in order.
     routine: Vec<i64>,
+    /// Rows that count as another result than their body says, in order.
+    corrected: Vec<(i64, String)>,
     /// Of each block of rows the first and last time.
     spans: HashMap<i64, (i64, i64)>,
 }
@@ -156,6 +158,7 @@ impl Check<'_> {
         if all_read {
             self.open_intents(db).await?;
             self.routine_rows(db).await?;
+            self.corrected_rows(db).await?;
             self.states(db).await?;
             self.indexes(db).await?;
         }
@@ -287,6 +290,9 @@ impl Check<'_> {
                 if entry.is_routine() {
                     self.routine.push(seq);
                 }
+                if let Some(ending) = corrected::of_entry(&entry) {
+                    self.corrected.push((seq, ending.as_str().to_owned()));
+                }
                 for key in keys::of_entry(&entry) {
                     self.listed.add(key, seq, columns.at_ms);
                 }
@@ -335,6 +341,21 @@ impl Check<'_> {
             }
         }
         Ok(())
+    }
+
+    /// A filter by result finds what counts as it. A file of an earlier version has no such table.
+    async fn corrected_rows(&self, db: &mut SqliteConnection) -> Result<(), Stop> {
+        let here = "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'corrected'";
+        if sqlx::query(here).fetch_optional(&mut *db).await?.is_none() {
+            return Ok(());
+        }
+        let kept: Vec<(i64, String)> =
+            sqlx::query_as("SELECT seq, ending FROM corrected ORDER BY seq").fetch_all(db).await?;
+        if kept == self.corrected {
+            Ok(())
+        } else {
+            Err(bad(None, "the corrected results do not fit the rows"))
+        }
     }
 
     async fn states(&self, db: &mut SqliteConnection) -> Result<(), Stop> {

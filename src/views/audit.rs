@@ -14,7 +14,7 @@ use crate::domain::release::Happened;
 use crate::domain::routing::Weights;
 
 use super::bars::{Bar, Slots, short};
-use super::chrome::{Chip, Chrome};
+use super::chrome::{Chip, Chrome, Tone};
 use super::lang::Lang;
 use super::query::{Address, service_path};
 use super::release::said::{Stage, action, happened, phase};
@@ -378,6 +378,10 @@ pub fn who(lang: Lang, entry: &Entry) -> String {
 }
 
 fn result(lang: Lang, entry: &Entry) -> Chip {
+    // A step of a release that changed nothing by itself: the change that it led to says how it ended.
+    if entry.is_routine() {
+        return Chip::new(Tone::Line, "", lang.t("ending.noted"));
+    }
     let ending = entry.outcome.as_ref().map(|outcome| outcome.ending);
     text::ending(lang, ending, details(entry).refusal.as_ref().map(|refusal| refusal.code))
 }
@@ -439,11 +443,13 @@ impl AuditRow {
 }
 
 impl HistoryRow {
-    pub fn of(chrome: &Chrome, entry: &Entry, present: Revision) -> Self {
+    /// `unchanged` are the revisions that are no way back: restoring them would change nothing.
+    pub fn of(chrome: &Chrome, entry: &Entry, present: Revision, unchanged: &[Revision]) -> Self {
         let lang = chrome.lang();
         let revision = entry.outcome.as_ref().and_then(|outcome| outcome.revision);
         let path = entry.intent.service.as_ref().map(|at| service_path(at.namespace.as_str(), &at.name));
-        let back = revision.filter(|revision| *revision != present).zip(path);
+        let other = |revision: &Revision| *revision != present && !unchanged.contains(revision);
+        let back = revision.filter(other).zip(path);
         Self {
             when: chrome.moment(entry.intent.at_ms),
             href: format!("/audit/{}", entry.id),

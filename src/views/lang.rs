@@ -105,6 +105,23 @@ impl Text {
         self
     }
 
+    /// The same for a value that is made of names between backticks (*`a`, `b` → `c`*): these mark code, as in the
+    /// catalogue. What is between them is shown as it is.
+    #[must_use]
+    pub fn with_marks(mut self, name: &str, value: &str) -> Self {
+        let pieces: Vec<&str> = value.split('`').collect();
+        // An odd mark is no mark.
+        if pieces.len() % 2 == 0 {
+            return self.with(name.to_owned(), value);
+        }
+        let names: Vec<String> = (0..pieces.len()).map(|at| format!("{name}.{at}")).collect();
+        let places: Vec<String> = names.iter().map(|name| format!("%{{{name}}}")).collect();
+        self.pattern = self.pattern.replace(&format!("%{{{name}}}"), &places.join("`"));
+        let pieces = pieces.into_iter().map(str::to_owned);
+        self.args.extend(names.into_iter().map(Cow::Owned).zip(pieces));
+        self
+    }
+
     /// True when every placeholder has its value.
     pub fn is_complete(&self) -> bool {
         let names = self.pattern.split("%{").skip(1).filter_map(|rest| rest.split('}').next());

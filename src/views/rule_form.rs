@@ -150,7 +150,7 @@ impl Draft {
         };
         Self {
             at: Some(at),
-            name: rule.name.clone().unwrap_or_default(),
+            name: rule.given_name().unwrap_or_default().to_owned(),
             conditions: rule
                 .when
                 .first()
@@ -219,7 +219,11 @@ impl Draft {
         }
         Ok(Rule {
             id: old.and_then(|rule| rule.id.clone()),
-            name: (!self.name.is_empty()).then(|| self.name.clone()),
+            name: match old.filter(|rule| self.name.is_empty() && rule.given_name().is_none()) {
+                // The field did not show it.
+                Some(rule) => rule.name.clone(),
+                None => (!self.name.is_empty()).then(|| self.name.clone()),
+            },
             when,
             opaque: self.kept.as_ref().map(|kept| kept.opaque.clone()).unwrap_or_default(),
             to: split.into_iter().filter(|(_, weight)| *weight > 0).collect(),

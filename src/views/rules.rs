@@ -176,7 +176,7 @@ impl RulesCard {
         };
         let row = |(at, rule): (usize, &Rule)| RuleRow {
             at,
-            name: rule.name.clone(),
+            name: rule.given_name().map(str::to_owned),
             when: rule.when.iter().map(|all| all.iter().map(|one| in_words(lang, one)).collect()).collect(),
             opaque: match rule.opaque.as_slice() {
                 [] => None,

@@ -44,6 +44,8 @@ pub struct ServicePage {
     pub denied: Option<Notice>,
     /// The release that moves the service, or went back and left it as it is.
     pub release: Option<Notice>,
+    /// That the change of the address is in force already.
+    pub already: Option<Notice>,
     pub findings: Findings,
     pub routes: Vec<RouteChoice>,
     pub route: String,
@@ -69,7 +71,7 @@ pub struct ServicePage {
     /// What *switch back* makes, in words, and its dialog.
     pub back: Option<(String, String)>,
     /// The way back to what was there before the first change from here: what that was, and the dialog.
-    pub origin: Option<(String, String)>,
+    pub origin: Option<(String, Option<String>)>,
 }
 
 /// One of several routes that could be shifted.
@@ -109,6 +111,8 @@ pub struct Typed {
     pub base_revision: Option<Revision>,
     /// The rule editor that is open.
     pub editor: Option<RuleEditor>,
+    /// The change of the address is in force already.
+    pub already: bool,
     /// What was wrong with the last press on a rule's button.
     pub rule_refusal: Option<Refusal>,
 }
@@ -203,6 +207,7 @@ impl ServicePage {
             facts: Facts::of(chrome.clock, chrome.now_ms, item),
             progress: outcome.progress,
             denied: detail.rights.change.as_ref().and_then(|why| denied(chrome.clock, why, detail)),
+            already: typed.already.then(|| already(&chrome, item)),
             release: detail.release.as_ref().map(|story| service_release::notice(chrome.clock, story)),
             findings,
             routes: routes(lang, item, &typed.route),
@@ -225,7 +230,7 @@ impl ServicePage {
             history: detail
                 .history
                 .iter()
-                .map(|entry| HistoryRow::of(&chrome, entry, item.revision))
+                .map(|entry| HistoryRow::of(&chrome, entry, item.revision, &detail.unchanged))
                 .collect(),
             back: detail
                 .back
@@ -233,7 +238,7 @@ impl ServicePage {
                 .map(|back| (service_release::back_label(lang, back), back_href(&path, back.revision))),
             origin: detail.origin.as_ref().map(|weights| {
                 let was = if weights.is_empty() { lang.t("split.pods").into() } else { in_words(weights) };
-                (was, back_href(&path, 0))
+                (was, (!detail.unchanged.contains(&0)).then(|| back_href(&path, 0)))
             }),
             namespace,
             name,
@@ -253,6 +258,19 @@ impl ServicePage {
 /// The dialog (and page) that switches back to a revision.
 pub fn back_href(path: &str, revision: Revision) -> String {
     Address::new(format!("{path}/traffic/switch-back")).with("revision", revision).to_string()
+}
+
+/// What the page says instead of a pending change that somebody has applied already, with the latest change.
+fn already(chrome: &Chrome, item: &Overview) -> Notice {
+    let lang = chrome.lang();
+    let text = match item.last.as_ref().filter(|_| item.revision > 0) {
+        Some(last) => {
+            let when = format!("{} {}", chrome.clock.exact(last.at_ms), chrome.clock.zone());
+            lang.t("service.already_by").with("who", &last.by).with("n", item.revision).with("time", when)
+        }
+        None => lang.t("service.already"),
+    };
+    Notice { icon: "ok", ..Notice::new(Tone::Info, text.rich()) }
 }
 
 /// Why the person may not change the service. Said as a fact, not as an alarm: it is how the page is. A

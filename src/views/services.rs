@@ -116,6 +116,8 @@ pub struct ServiceRow {
     pub bar: Option<Bar>,
     /// The shares in words, or why there is no bar.
     pub shares: String,
+    /// The rules and the mirror that are in force besides the split; empty = none.
+    pub besides: String,
     /// Ready of all pods by version.
     pub pods: Vec<String>,
     pub rate: Option<String>,
@@ -343,6 +345,7 @@ impl ServiceRow {
             href: service_path(at.namespace.as_str(), &at.name),
             bar,
             shares,
+            besides: super::traffic::besides(lang, item),
             pods: versions.iter().map(|version| pods(version, versions.len())).collect(),
             rate: observed.map(|seen| rate(seen.rate())),
             success: success.map(success_rate),

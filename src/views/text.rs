@@ -39,10 +39,14 @@ fn fill(clock: Clockface, text: Text, args: &Args) -> Text {
             ("since", Ok(at_ms)) => {
                 text.with(name.clone(), format!("{} {}", clock.hour(at_ms), clock.zone()))
             }
+            _ if NAMES.contains(&name.as_ref()) => text.with_marks(name, &listed(clock.lang, name, value)),
             _ => text.with(name.clone(), listed(clock.lang, name, value)),
         }
     })
 }
+
+/// Values that the planner and the findings put together of names between backticks.
+const NAMES: [&str; 4] = ["list", "objects", "namespace", "namespaces"];
 
 /// A value that lists names, with the separator of the language; any other value as it is.
 fn listed<'a>(lang: Lang, name: &str, value: &'a str) -> std::borrow::Cow<'a, str> {

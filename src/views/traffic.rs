@@ -42,6 +42,8 @@ pub struct Declared {
     pub bar: Option<Bar>,
     /// Where nothing is declared: how pods spread the requests.
     pub spread: String,
+    /// The rules and the mirror that are in force besides the split; empty = none.
+    pub besides: String,
     pub revision: Revision,
 }
 
@@ -139,8 +141,22 @@ impl Declared {
             let now = super::service::now(item, "");
             lang.t("traffic.by_pods_about").with("split", in_words(&now)).into()
         };
-        Self { lang, bar, spread, revision: item.revision }
+        Self { lang, bar, spread, besides: besides(lang, item), revision: item.revision }
     }
+}
+
+/// *2 match rules · 25% mirrored to v2*: what is in force besides the split. Empty when nothing is.
+pub fn besides(lang: Lang, item: &Overview) -> String {
+    let routing = &item.routing;
+    let rules =
+        (!routing.rules.is_empty()).then(|| lang.count("rules.in_force", routing.rules.len()).to_string());
+    let mirror = routing.mirror.as_ref().map(|mirror| {
+        let elsewhere = lang.t("mirror.elsewhere").to_string();
+        let version = mirror.version().map_or(elsewhere, |version| short(version.as_str()).to_owned());
+        let percent = super::text::percent(mirror.percent);
+        lang.t("mirror.on").with("v", version).with("n", percent).to_string()
+    });
+    rules.into_iter().chain(mirror).collect::<Vec<_>>().join(" · ")
 }
 
 impl ObservedLine {
@@ -202,11 +218,23 @@ impl Verdict {
     }
 }
 
+/// True when requests were seen to follow the change that made the present revision.
+fn is_seen(item: &Overview) -> bool {
+    let progress = item.progress.as_ref().filter(|progress| progress.revision == item.revision);
+    progress.is_some_and(|progress| progress.steps.seen_ms.is_some())
+}
+
 fn verdict(lang: Lang, item: &Overview) -> Option<Chip> {
     Some(match Agreement::of(item)? {
         Agreement::Differs => Chip::new(Tone::Warn, "warn", lang.t("traffic.drift")),
         Agreement::Few => Chip::new(Tone::Line, "", lang.t("traffic.too_few")),
         Agreement::Agrees => Chip::new(Tone::Plain, "ok", lang.t("traffic.match")),
+        // Requests follow already; the window reaches back to before the change.
+        Agreement::Settling if is_seen(item) => {
+            let seconds = item.observed.as_ref().map_or(60, |seen| seen.window_s);
+            let window = span(lang, i64::from(seconds) * 1_000);
+            Chip::new(Tone::Info, "ok", lang.t("traffic.catching_up").with("window", window))
+        }
         Agreement::Settling => Chip::new(Tone::Info, "clock", lang.t("traffic.settling")),
         Agreement::NotJudged(beside) => {
             Chip::new(Tone::Line, "", lang.t(&format!("traffic.not_judged.{}", beside.as_str())))

@@ -43,6 +43,7 @@ pub fn detail(overview: Overview) -> Detail {
         rights: Rights { change: None },
         back,
         origin,
+        unchanged: Vec::new(),
         stable: None,
         release: None,
         retire: retirements(&overview),

@@ -58,6 +58,7 @@ impl Draft {
             Some(Err(refusal)) => (None, Some(refusal)),
         };
         let typed = Typed {
+            already: false,
             route: form.text("route").to_owned(),
             weights,
             rules,

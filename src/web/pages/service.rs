@@ -82,7 +82,14 @@ pub async fn show(
         let item = visit.app.services.overview(&visit.who.actor, &visit.at, 60).await?;
         let draft = Draft::read(&Form(fields), &item);
         came = visit.check(&draft).await?;
-        typed = draft.typed;
+        match &came {
+            // Somebody applied it since the address was made: nothing is pending, and nothing went wrong.
+            Came::Refused { refusal, .. } if refusal.code == Code::NothingAsked => {
+                came = Came::Untouched;
+                typed.already = true;
+            }
+            _ => typed = draft.typed,
+        }
     }
     let detail = visit.detail(window_s).await?;
     let mut chrome = visit.chrome(&detail, window_s, applied);

@@ -1,6 +1,7 @@
 //! Commands that need a person's acceptance: promoting after a failed analysis, deleting what still answers.
 
 use serde_json::json;
+use sluice::domain::actor::Channel;
 use sluice::domain::audit::{Action, Ending};
 use sluice::domain::refusal::Refusal;
 use sluice::domain::release::{Command, PauseReason, Phase, ReleaseId};
@@ -35,6 +36,16 @@ async fn promoting_after_a_failed_analysis_needs_a_reason_and_acceptance_and_bot
     let id = house.start(spec).await.id;
     let paused = house.until_paused(id, PauseReason::Failed).await;
     assert_eq!(paused.state.failed, ["success_rate"]);
+    // The analysis that failed is a failed row, of nobody's doing, and the steps before it do not crowd the history out.
+    let page = house.services.detail(&anna(), &at("bookinfo", "reviews"), 60).await.unwrap();
+    let failed: Vec<_> = page
+        .history
+        .iter()
+        .filter(|row| row.outcome.as_ref().is_some_and(|done| done.ending == Ending::Failed))
+        .collect();
+    assert!(!failed.is_empty(), "{:?}", page.history);
+    assert!(failed.iter().all(|row| row.intent.channel == Channel::Automatic));
+    assert!(page.history.iter().all(|row| !row.is_routine()), "{:?}", page.history);
     let code = async |ack: &[&str], reason: &str| {
         say(&house, id, Command::Promote, ack, reason).await.unwrap_err().code.as_str()
     };

@@ -53,6 +53,9 @@ async fn it_leads_past_everything_that_an_aborted_release_wrote() {
     house.say(id, Command::Abort).await.unwrap();
     house.until_final(id, Phase::RolledBack).await;
     let page = house.services.detail(&anna(), &reviews, 60).await.unwrap();
+    let unchanged: Vec<Revision> = page.unchanged.clone();
+    assert!(unchanged.contains(&0) && unchanged.contains(&2), "all is on v1 again: {unchanged:?}");
+    assert!(!unchanged.contains(&1), "80 and 20 are other shares: {unchanged:?}");
     assert_eq!(page.release.map(|story| story.release.state.phase), Some(Phase::RolledBack));
     // 2 is what is there, 3 to 5 are the release's.
     let before = Some((1, split(&[("v1", 80), ("v2", 20)])));

@@ -2,6 +2,7 @@
 
 mod damaged;
 mod door_cases;
+mod old_results;
 mod opening;
 mod other_version;
 mod pages;

@@ -157,3 +157,42 @@ async fn a_part_of_the_split_that_is_no_versions_is_named_in_the_bar_and_beside_
         assert!(bar.contains(part), "{lang}: {bar}");
     }
 }
+
+/// What a reader sees: no tags, and nothing of elements that show source text.
+fn visible(html: &str) -> String {
+    let mut out = String::new();
+    let mut hidden = false;
+    for piece in html.split('<').skip(1) {
+        let (tag, text) = piece.split_once('>').unwrap_or((piece, ""));
+        match tag.split([' ', '\n']).next().unwrap_or_default() {
+            "script" | "style" | "pre" => hidden = true,
+            "/script" | "/style" | "/pre" => hidden = false,
+            _ => {}
+        }
+        if !hidden {
+            out.push_str(text);
+        }
+    }
+    out
+}
+
+#[tokio::test]
+async fn no_mark_of_a_sentence_is_shown_raw() {
+    let app = TestApp::open().await;
+    let all = app.get("/api/v1/services?limit=500").await.json();
+    let mut code = 0;
+    for service in all["items"].as_array().unwrap() {
+        let at = format!("{}/{}", service["namespace"].as_str().unwrap(), service["name"].as_str().unwrap());
+        for language in ["en", "zh"] {
+            let page = app.ask("GET", &format!("/services/{at}")).header("accept-language", language);
+            let page = page.send().await.body;
+            let text = visible(&page);
+            if let Some(mark) = text.find(['`']) {
+                let near: String = text[..mark].chars().rev().take(60).collect();
+                panic!("{at}: {}", near.chars().rev().collect::<String>());
+            }
+            code += page.matches("<code>").count();
+        }
+    }
+    assert!(code > 0, "names are shown as code");
+}

@@ -274,7 +274,7 @@ async fn the_list_has_a_release_that_waits_before_newer_ones_that_ended_on_the_p
     for (stable, candidate) in [("v1", "v2"), ("v2", "v1")] {
         wish["stable"] = json!(stable);
         wish["candidate"]["version"] = json!(candidate);
-        let made = app.ask("POST", API).json(&json!({"spec": wish})).send().await;
+        let made = app.ask("POST", API).json(&json!({"spec": wish, "reason": "REV-232"})).send().await;
         assert_eq!(made.status, 200, "{}", made.body);
         let id = made.json()["id"].as_str().unwrap().to_owned();
         let done = app.get(&format!("{API}/{id}?wait=20")).await.json();

@@ -86,3 +86,51 @@ async fn a_mirror_is_named_when_it_is_set_and_when_it_is_taken_away() {
     let file = app.get("/audit.csv").await;
     assert!(file.body.contains("mirror off (was 10% → v2)"), "{}", file.body);
 }
+
+#[tokio::test]
+async fn what_is_in_force_besides_the_split_is_said_in_the_list_and_beside_the_declared_split() {
+    let app = TestApp::open().await;
+    let change = json!({"rules": gmail(), "mirror": {"version": "v2", "percent": 25}});
+    let made = put(&app, 0, "", change).await;
+    assert_eq!(made.status, 200, "{}", made.body);
+    for (language, words) in
+        [("en", "1 match rule · 25% mirrored to v2"), ("zh", "1 条匹配规则 · 25% 镜像到 v2")]
+    {
+        for path in ["/services?q=reviews", PAGE] {
+            let shown = app.ask("GET", path).header("accept-language", language).send().await;
+            assert!(shown.body.contains(&format!("+ {words}")), "{path}: {}", shown.body);
+        }
+    }
+    // Nobody gave the rule a name, so none is shown, and editing it keeps the one that the object has.
+    let page = app.get(PAGE).await;
+    let objects = page.body.find("id=\"h-objects\"").unwrap_or(page.body.len());
+    assert!(!page.body[..objects].contains("<b>sluice-"), "{}", page.body);
+    let csrf = app.csrf("").await;
+    let edit = app.ask("POST", &format!("{PAGE}/rules/edit")).header("sec-fetch-site", "same-origin");
+    let open = edit.form(&[("csrf", &csrf), ("do", "edit:0"), ("base_revision", "1")]).send().await;
+    assert!(open.body.contains("id=\"rule-name\" name=\"rule.name\" value=\"\""), "{}", open.body);
+}
+
+#[tokio::test]
+async fn a_link_to_a_change_that_somebody_has_applied_says_so_and_leaves_nothing_to_apply() {
+    let app = TestApp::open().await;
+    let link = format!("{PAGE}?w.v1=70&w.v2=30&w.v3=0");
+    let before = app.get(&link).await;
+    assert!(!before.body.contains("id=\"already\""), "{}", before.body);
+    let made = put(&app, 0, "", json!({"weights": {"v1": 70, "v2": 30, "v3": 0}})).await;
+    assert_eq!(made.status, 200, "{}", made.body);
+    for (language, words) in [("en", "This change is in force already."), ("zh", "此变更已经生效。")]
+    {
+        let page = app.ask("GET", &link).header("accept-language", language).send().await;
+        assert_eq!(page.status, 200);
+        assert!(page.body.contains(words), "{}", page.body);
+        let apply = page.body.split("id=\"apply-btn\"").nth(1).unwrap().split('>').next().unwrap();
+        assert!(apply.contains("disabled") || apply.contains("data-not-yet"), "{apply}");
+        let error = if language == "en" {
+            "The request changes nothing"
+        } else {
+            "该请求不会改变任何内容"
+        };
+        assert!(!page.body.contains(error), "nothing went wrong: {}", page.body);
+    }
+}
