@@ -82,13 +82,17 @@ pub async fn show(
         let item = visit.app.services.overview(&visit.who.actor, &visit.at, 60).await?;
         let draft = Draft::read(&Form(fields), &item);
         came = visit.check(&draft).await?;
-        match &came {
+        let nothing = match &came {
+            Came::Refused { refusal, .. } => Some(refusal),
+            Came::Checked { preview, .. } => preview.refusal.as_ref(),
+            _ => None,
+        };
+        if nothing.is_some_and(|refusal| refusal.code == Code::NothingAsked) {
             // Somebody applied it since the address was made: nothing is pending, and nothing went wrong.
-            Came::Refused { refusal, .. } if refusal.code == Code::NothingAsked => {
-                came = Came::Untouched;
-                typed.already = true;
-            }
-            _ => typed = draft.typed,
+            came = Came::Untouched;
+            typed.already = true;
+        } else {
+            typed = draft.typed;
         }
     }
     let detail = visit.detail(window_s).await?;
