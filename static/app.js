@@ -268,6 +268,11 @@ document.addEventListener('click', event => {
       el.classList.add('copied');
       sluice.announce(sluice.say('copied'));
     });
+  } else if ((el = on('[data-copy-text]'))) {
+    navigator.clipboard.writeText($(el.dataset.copyText).textContent).then(() => {
+      el.classList.add('copied');
+      sluice.announce(sluice.say('copied'));
+    });
   } else if ((el = on('[data-theme-next]'))) {
     event.preventDefault();
     const root = document.documentElement, theme = { auto: 'light', light: 'dark', dark: 'auto' }[root.dataset.theme];
@@ -399,7 +404,7 @@ function dress() {
   $$('[data-not-yet]').forEach(el => el.setAttribute('aria-disabled', 'true')); // until the first check; without scripts the server judges
   const keys = $('[data-keys]');
   if (keys) keys.setAttribute('aria-pressed', sluice.cookie('keys') !== 'off');
-  if (!navigator.clipboard) $$('[data-copy]').forEach(el => { el.hidden = true; });
+  if (!navigator.clipboard) document.documentElement.classList.add('no-clip');
   $$('#toasts .toast[role=status]').forEach(leave);
   const current = $('.side [aria-current]');
   if (current && innerWidth <= 900) current.parentElement.scrollLeft = current.offsetLeft - 60;

@@ -34,6 +34,7 @@ pub mod progress;
 pub mod session;
 
 pub mod agreement;
+pub mod live_object;
 pub mod overview;
 
 pub mod release;

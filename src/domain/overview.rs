@@ -245,6 +245,8 @@ pub struct Detail {
     pub release: Option<Box<ReleaseStory>>,
     /// Of each version whether it can be retired.
     pub retire: Vec<Retirement>,
+    /// Routing objects that the person may not get.
+    pub unread: Vec<ObjectRef>,
     /// The newest entries of this service, newest first, at most 10.
     pub history: Vec<Entry>,
     /// How often each rule was taken; `None` where the source of figures cannot tell.

@@ -71,6 +71,8 @@ codes! {
     // What is meant.
     NotFound "not_found" 404,
     ServiceNotFound "service_not_found" 404,
+    /// No routing object of the service has this name.
+    ObjectNotFound "object_not_found" 404,
     EntryNotFound "entry_not_found" 404,
     SessionNotFound "session_not_found" 404,
     MethodNotAllowed "method_not_allowed" 405,

@@ -73,6 +73,11 @@ fn text_of(object: &Value) -> String {
     to_yaml(&shown.into())
 }
 
+/// A whole object as YAML.
+pub fn text(object: &Value) -> String {
+    to_yaml(object)
+}
+
 fn to_yaml(value: &Value) -> String {
     // Cannot fail for a JSON value; if it did, JSON is YAML too.
     serde_saphyr::to_string(value).unwrap_or_else(|_| value.to_string())

@@ -33,6 +33,16 @@ pub fn created(at: &ObjectRef, spec: Value) -> Value {
     })
 }
 
+/// True of an object that Sluice created.
+pub fn is_made_here(object: &Value) -> bool {
+    object["metadata"]["labels"][MANAGED_BY.0] == MANAGED_BY.1
+}
+
+/// True of an object that carries the stamp of a write of Sluice.
+pub fn is_written_here(object: &Value) -> bool {
+    object["metadata"]["annotations"][CHANGE_ANNOTATION].is_string()
+}
+
 /// The object as it would be held after a write. A spec that is not of the documented shape is malformed.
 pub fn held<T: DeserializeOwned + Default>(json: Arc<Value>, meta: Meta) -> Held<T> {
     let spec = json.get("spec").cloned().unwrap_or(Value::Null);

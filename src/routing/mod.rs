@@ -27,6 +27,7 @@ pub mod rule_input;
 mod validate;
 
 pub use fingerprint::is_of_before;
+pub use json::{is_made_here, is_written_here};
 pub use plan::checks;
 pub use plan::{applied, plan, recorded};
 

@@ -127,6 +127,7 @@ impl Services {
             None => None,
         };
         let hits = self.hits(&overview);
+        let unread = self.unreadable(&who.identity, &overview.routing.objects).await;
         let retire = self.retirements(&who.identity, &overview).await;
         let notices = self.notices();
         Ok(Detail {
@@ -138,6 +139,7 @@ impl Services {
             stable,
             release,
             retire,
+            unread,
             history,
             hits,
             notices,

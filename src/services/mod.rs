@@ -18,6 +18,7 @@ pub mod catalog;
 pub mod history;
 mod index;
 mod lists;
+mod live_object;
 mod progress;
 mod shown;
 mod slots;

@@ -35,6 +35,7 @@ pub mod acts;
 pub mod as_of;
 pub mod audit;
 pub mod audit_detail;
+pub mod live_object;
 pub mod removal;
 
 pub mod api_docs;

@@ -18,7 +18,7 @@ use super::chrome::{Chrome, Notice, Off, Tone};
 use super::findings::Findings;
 use super::lang::{Lang, Rich};
 use super::pending::{Case, Pending, Place};
-use super::query::{Address, service_path};
+use super::query::{Address, segment, service_path};
 use super::rules::{CardOf, RuleEditor, RulesCard};
 use super::service_release;
 use super::text;
@@ -66,7 +66,8 @@ pub struct ServicePage {
     pub pending: Pending,
     pub rules: RulesCard,
     pub mirror: MirrorCard,
-    pub objects: Vec<ObjectRef>,
+    /// Each with the address of its live YAML; `None` = this person may not get it.
+    pub objects: Vec<(ObjectRef, Option<String>)>,
     pub history: Vec<HistoryRow>,
     /// What *switch back* makes, in words, and its dialog.
     pub back: Option<(String, String)>,
@@ -226,7 +227,7 @@ impl ServicePage {
             pending: Pending::of(&place, outcome.case),
             rules,
             mirror,
-            objects: item.routing.objects.clone(),
+            objects: objects(&path, detail),
             history: detail
                 .history
                 .iter()
@@ -253,6 +254,16 @@ impl ServicePage {
     fn off(&self) -> Off<'_> {
         Off((!self.can_change).then_some(self.why_not.as_str()))
     }
+}
+
+/// The routing objects, each with where its live YAML is.
+fn objects(path: &str, detail: &Detail) -> Vec<(ObjectRef, Option<String>)> {
+    let of = |object: &ObjectRef| {
+        let (namespace, name) = (segment(object.namespace.as_str()), segment(&object.name));
+        let href = format!("{path}/objects/{}/{namespace}/{name}", object.kind.as_str());
+        (object.clone(), (!detail.unread.contains(object)).then_some(href))
+    };
+    detail.overview.routing.objects.iter().map(of).collect()
 }
 
 /// The dialog (and page) that switches back to a revision.

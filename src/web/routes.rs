@@ -17,7 +17,7 @@ use super::auth::form::Form;
 use super::demand::{BACK, BACK_PAGE, COMMAND, Demand, LIGHT, READ, SIGN_IN, WRITE};
 use super::error::Failure;
 use super::pages::{
-    acts, apply, as_of, audit, docs, login, releases, rules, service, services, sessions, wizard,
+    acts, apply, as_of, audit, docs, live_object, login, releases, rules, service, services, sessions, wizard,
 };
 use super::site::App;
 use super::{assets, auth, demo_pages, events, frame, gate, guard, health};
@@ -94,6 +94,11 @@ fn pages() -> Doors {
         .post("/services/{namespace}/{name}/traffic/switch-back", BACK, acts::switch_back)
         .get("/services/{namespace}/{name}/traffic/retire", READ, acts::ask_retire)
         .post("/services/{namespace}/{name}/traffic/retire", WRITE, acts::retire)
+        .get(
+            "/services/{namespace}/{name}/objects/{kind}/{object_namespace}/{object}",
+            READ,
+            live_object::show,
+        )
         .post("/services/{namespace}/{name}/rules/edit", READ, rules::edit)
         .get("/releases", READ, releases::list)
         .post("/releases", WRITE, wizard::start)
@@ -138,6 +143,7 @@ const OPERATIONS: &[(&str, Demand)] = &[
     ("listServices", READ),
     ("getService", BACK_PAGE),
     ("getServiceAsOf", READ),
+    ("getRoutingObject", READ),
     ("getMe", READ),
     ("previewTraffic", READ),
     ("setTraffic", WRITE),

@@ -92,8 +92,7 @@ impl Planner<'_> {
 
     /// True for an object that Sluice made.
     fn made_here(&self, at: &ObjectRef) -> bool {
-        let label = |json: &Value| json["metadata"]["labels"][json::MANAGED_BY.0] == json::MANAGED_BY.1;
-        self.drafts.peek(self.snapshot, at).is_some_and(label)
+        self.drafts.peek(self.snapshot, at).is_some_and(json::is_made_here)
     }
 
     /// True for an object that Sluice made and that nobody else has written since; a status is nobody's edit.

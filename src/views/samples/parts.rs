@@ -1,6 +1,7 @@
 //! Samples of the dialogs' pages, the rule page, the answer to a preview, and the demo's applications.
 
-use crate::domain::ids::VersionName;
+use crate::domain::ids::{Kind, ObjectRef, VersionName};
+use crate::domain::live_object::{ByUs, LiveObject};
 use crate::domain::refusal::{Check, Code, Refusal, Severity};
 
 use super::super::acts::{Act, ActPage, Asked, Target};
@@ -8,6 +9,7 @@ use super::super::bars::Slots;
 use super::super::chrome::{Chrome, Nav, Theme};
 use super::super::demo::{Forecast, Hop, Next, ProductPage, Reviews, Stars, Tally, WeatherPage};
 use super::super::lang::Lang;
+use super::super::live_object::{ObjectCard, ObjectPage};
 use super::super::pending::{Case, Pending, Place};
 use super::super::rule_form::Draft;
 use super::super::rules::{RuleEditor, RulePage};
@@ -61,6 +63,19 @@ pub fn add(pages: &mut Vec<Page>, lang: Lang, theme: Theme) {
             &back,
         ),
     );
+
+    let object = ObjectRef::new(Kind::VirtualService, "bookinfo", "reviews");
+    for (name, created, changed, yaml) in [
+        ("object", ByUs::At(1), ByUs::At(41), "kind: VirtualService\nspec:\n  hosts:\n  - reviews\n"),
+        ("object-foreign", ByUs::No, ByUs::No, "kind: VirtualService\n"),
+        ("object-hostile", ByUs::Yes, ByUs::Yes, HOSTILE),
+    ] {
+        let live = LiveObject { object: object.clone(), json: serde_json::Value::Null, created, changed };
+        let card = ObjectCard::of(lang, &live, yaml.to_owned(), path.to_owned());
+        push(pages, &format!("fragment-{name}"), &card);
+        let (namespace, service) = ("bookinfo".to_owned(), "reviews".to_owned());
+        push(pages, name, &ObjectPage { chrome: frame(path), namespace, service, card });
+    }
 
     let slots = Slots::of(&one.overview);
     let editor =

@@ -47,6 +47,7 @@ pub fn detail(overview: Overview) -> Detail {
         stable: None,
         release: None,
         retire: retirements(&overview),
+        unread: vec![ObjectRef::new(Kind::DestinationRule, "bookinfo", "reviews")],
         hits,
         notices: Vec::new(),
         overview,

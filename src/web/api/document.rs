@@ -21,7 +21,7 @@ use utoipa_axum::routes;
 use super::release_body::ConditionBody;
 use super::shape::{Condition, Rule};
 use super::values::Weights;
-use super::{as_of, audit, changes, release_drafts, releases, services, sessions};
+use super::{as_of, audit, changes, live_object, release_drafts, releases, services, sessions};
 use crate::web::error::Problem;
 use crate::web::site::App;
 
@@ -133,6 +133,7 @@ pub fn build() -> (Router<App>, OpenApi) {
         .routes(routes!(changes::take_over))
         .routes(routes!(changes::switch_back))
         .routes(routes!(changes::retire))
+        .routes(routes!(live_object::show))
         .routes(routes!(releases::list, releases::create))
         .routes(routes!(releases::plan))
         .routes(routes!(release_drafts::list, release_drafts::create))

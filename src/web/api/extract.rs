@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 use url::form_urlencoded;
 
 use super::json::{self, Node};
-use crate::domain::ids::{Revision, ServiceRef};
+use crate::domain::ids::{Kind, Namespace, ObjectRef, Revision, ServiceRef};
 use crate::domain::refusal::{Code, Refusal};
 use crate::domain::release::{ReleaseId, Word};
 use crate::domain::session::Owners;
@@ -28,6 +28,29 @@ impl<S: Send + Sync> FromRequestParts<S> for At {
         let of = |key| params.iter().find(|(name, _)| *name == key).map(|(_, value)| value);
         let (Some(namespace), Some(name)) = (of("namespace"), of("name")) else { return Err(unreadable()) };
         Ok(Self(ServiceRef::parse(namespace, name)?))
+    }
+}
+
+/// The routing object that the path names.
+#[derive(Clone, Debug)]
+pub struct ObjectAt(pub ObjectRef);
+
+impl<S: Send + Sync> FromRequestParts<S> for ObjectAt {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
+        let kind = path_text(parts, state, "kind").await;
+        let namespace = path_text(parts, state, "object_namespace").await;
+        let name = path_text(parts, state, "object").await;
+        let missing = || {
+            let shown: String = format!("{kind} {namespace}/{name}").chars().take(80).collect();
+            Failure::from(Refusal::new(Code::ObjectNotFound).arg("object", shown))
+        };
+        let known =
+            [Kind::VirtualService, Kind::DestinationRule].into_iter().find(|one| one.as_str() == kind);
+        let known = known.filter(|_| name.len() <= 253).ok_or_else(missing)?;
+        let namespace = Namespace::parse(&namespace).map_err(|_| missing())?;
+        Ok(Self(ObjectRef::new(known, namespace.as_str(), &name)))
     }
 }
 

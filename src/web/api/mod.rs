@@ -21,6 +21,7 @@ pub mod as_of;
 pub mod audit;
 pub mod changes;
 pub mod document;
+pub mod live_object;
 pub mod services;
 pub mod sessions;
 pub mod words;

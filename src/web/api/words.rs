@@ -47,6 +47,12 @@ shape!(
     Name,
     matching("^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$").min_length(Some(1)).max_length(Some(63))
 );
+shape!(ObjectKind, text().enum_values(Some(["VirtualService", "DestinationRule"])));
+shape!(
+    /// An RFC 1123 subdomain: the name of a routing object.
+    ObjectName,
+    text().min_length(Some(1)).max_length(Some(253))
+);
 shape!(Show, one_of(["all", "releasing", "attention", "not_routable"]));
 shape!(ReleaseShow, one_of(["all", "active", "attention", "done"]));
 shape!(

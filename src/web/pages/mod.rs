@@ -8,6 +8,7 @@ pub mod service;
 
 pub mod acts;
 pub mod apply;
+pub mod live_object;
 pub mod rules;
 
 pub mod releases;

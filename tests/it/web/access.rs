@@ -51,6 +51,8 @@ async fn every_route_judges_every_person() {
             let method = route.method.as_str();
             let what = format!("{method} {} {token}", route.path);
             let elsewhere = filled(&route.path).replace("/bookinfo/reviews", "/weather/forecast");
+            let elsewhere = elsewhere
+                .replace("/VirtualService/weather/forecast", "/VirtualService/weather/forecast-route");
             let body = if route.path.ends_with("takeover") {
                 json!({"version": "v2", "reason": "x"})
             } else if route.path.ends_with("retire") {

@@ -51,7 +51,7 @@ async fn every_operation_names_its_refusals_and_needs_an_identity() {
         }
         count += 1;
     }
-    assert_eq!(count, 31);
+    assert_eq!(count, 32);
 }
 
 #[tokio::test]

@@ -14,6 +14,9 @@ pub fn filled(path: &str) -> String {
         .replace("{session}", "0123456789abcdef")
         .replace("{template}", "Weekend")
         .replace("/static/{name}", "/static/app.css")
+        .replace("{kind}", "VirtualService")
+        .replace("{object_namespace}", "bookinfo")
+        .replace("{object}", "reviews")
         .replace("{name}", "reviews")
 }
 

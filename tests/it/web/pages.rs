@@ -71,6 +71,7 @@ async fn nothing_foreign_becomes_markup() {
         format!("/services/bookinfo/reviews/traffic/switch-back?revision={evil}"),
         format!("/services/bookinfo/reviews/traffic/retire?version={evil}"),
         format!("/services/bookinfo/reviews?retired={evil}"),
+        format!("/services/bookinfo/reviews/objects/VirtualService/bookinfo/{evil}"),
         format!("/nowhere/{evil}"),
         format!("/services/{evil}/x"),
     ] {
@@ -104,6 +105,7 @@ async fn no_page_holds_inline_script_or_style() {
         "/services/bookinfo/reviews?applied=1",
         "/services/bookinfo/reviews/traffic/takeover?version=v2",
         "/services/bookinfo/reviews/traffic/retire?version=v3",
+        "/services/bookinfo/reviews/objects/VirtualService/bookinfo/reviews",
         "/audit",
         "/audit/1",
         "/api/docs",
