@@ -49,6 +49,8 @@ export const PLACES = [
   ['longest', '/services/shop/international-shipping-cost-and-customs-duty-estimation-service'],
   ['takeover', `${REVIEWS}/traffic/takeover?version=v2`],
   ['back', `${REVIEWS}/traffic/switch-back?revision=1`],
+  ['retire', `${REVIEWS}/traffic/retire?version=v3`],
+  ['object', `${REVIEWS}/objects/VirtualService/bookinfo/reviews`],
   ['releases', '/releases'],
   ['releases-none', '/releases?q=nothing-like-this'],
   ['wizard', '/releases/new?service=bookinfo/reviews'],
