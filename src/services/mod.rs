@@ -6,6 +6,7 @@
 pub mod ask;
 
 mod besides;
+mod call;
 mod change;
 mod objects;
 mod retire;
