@@ -22,6 +22,7 @@ mod live;
 mod pages;
 mod progress;
 mod quotas;
+mod release_list;
 mod releases;
 mod rights;
 mod rule_words;
