@@ -49,7 +49,8 @@ if (typeof document !== 'undefined') {
     const lock = rows.map(row => $('[data-lock]', row)), kept = rows.map(row => $('[data-kept]', row));
     const name = j => rows[j].dataset.version;
     let settled = number.map(el => +el.value || 0); // what stands in a field that is empty for a moment
-    const now = () => number.map((el, j) => el.value.trim() === '' ? settled[j] : +el.value || 0);
+    const isWeight = el => /^\d+$/.test(el.value.trim()) && +el.value <= 100;
+    const now = () => number.map((el, j) => isWeight(el) ? +el.value : settled[j]);
     let base = now();
     const isLocked = j => lock[j]?.getAttribute('aria-pressed') === 'true' || number[j].disabled;
     const why = text => {
@@ -108,6 +109,11 @@ if (typeof document !== 'undefined') {
       });
       const typed = () => { // an emptied field (or what is no number) is a change of mind, not a 0
         if (number[j].value.trim() === '') { number[j].value = settled[j]; return; }
+        if (!isWeight(number[j])) { // neither cut to 100 nor rounded: what was typed stays, and nothing moves
+          number[j].setAttribute('aria-invalid', 'true');
+          why(sluice.say('notWhole', { v: name(j), n: number[j].value }));
+          return;
+        }
         move(j, +number[j].value);
       };
       number[j].addEventListener('change', typed);

@@ -95,6 +95,7 @@ codes! {
     ReleaseName "release_name" 422,
     BadRule "bad_rule" 422,
     RuleEmpty "rule_empty" 422,
+    RuleTarget "rule_target" 422,
     TooManyRules "too_many_rules" 422,
     BadHeaderName "bad_header_name" 422,
     SensitiveHeader "sensitive_header" 422,

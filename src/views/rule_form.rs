@@ -1,8 +1,10 @@
 //! The rule editor's form fields ⇄ a rule, and what a press on a button does to the list of rules. Pure.
 //!
 //! Fields: `do` (the button), `rule.at` (`new` or a number), `rule.name`, `when.K.in|name|op|value`,
-//! `rule.w.VERSION`, `rule.sample`. Whether the rule is allowed is not decided here but by the preview.
+//! `rule.to` (a version, or `*`: then the weights count), `rule.w.VERSION`, `rule.sample`. Whether the rule is allowed
+//! is not decided here but by the preview.
 
+use crate::domain::affix::Affix;
 use crate::domain::ids::VersionName;
 use crate::domain::refusal::{Code, Refusal};
 use crate::domain::routing::{Condition, Op, Rule, Subject};
@@ -12,6 +14,8 @@ use super::rules::Field;
 
 /// The most conditions that one rule takes in the editor.
 const MOST: usize = 12;
+/// The choice of several versions, by weights; no version has this name.
+pub const SPLIT: &str = "*";
 
 /// Which button was pressed: the value of the field `do`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,6 +66,8 @@ pub struct Draft {
     pub conditions: Vec<Field>,
     /// The rule whose conditions are kept because they cannot be edited here.
     pub kept: Option<Rule>,
+    /// Where its requests go: a version's name, [`SPLIT`], or nothing yet. `None` = not asked, the weights say it.
+    pub target: Option<String>,
     pub to: Vec<(String, String)>,
     pub sample: String,
     pub refusal: Option<Refusal>,
@@ -126,6 +132,7 @@ impl Draft {
     pub fn empty() -> Self {
         Self {
             conditions: vec![Field { subject: "header".into(), op: "exact".into(), ..Field::default() }],
+            target: Some(String::new()),
             ..Self::default()
         }
     }
@@ -141,12 +148,11 @@ impl Draft {
                 Subject::Path => ("path", ""),
                 Subject::Method => ("method", ""),
             };
-            Field {
-                subject: subject.to_owned(),
-                name: name.to_owned(),
-                op: condition.op.as_str().to_owned(),
-                value: condition.value.clone(),
-            }
+            let (op, value) = match Affix::of(condition) {
+                Some((affix, text)) => (affix.as_str(), text),
+                None => (condition.op.as_str(), condition.value.clone()),
+            };
+            Field { subject: subject.to_owned(), name: name.to_owned(), op: op.to_owned(), value }
         };
         Self {
             at: Some(at),
@@ -158,6 +164,11 @@ impl Draft {
                 .map(|all| all.iter().map(field).collect())
                 .unwrap_or_default(),
             kept: fixed.then(|| rule.clone()),
+            target: Some(match rule.to.as_slice() {
+                [] => String::new(),
+                [(version, 100)] => version.to_string(),
+                _ => SPLIT.to_owned(),
+            }),
             to: rule.to.iter().map(|(version, weight)| (version.to_string(), weight.to_string())).collect(),
             ..Self::default()
         }
@@ -187,6 +198,7 @@ impl Draft {
             name: of("rule.name").to_owned(),
             conditions: (0..MOST).map(condition).filter(|field| !field.subject.is_empty()).collect(),
             kept,
+            target: fields.iter().find(|(field, _)| field == "rule.to").map(|(_, v)| v.trim().to_owned()),
             to: to.map(|(version, value)| (version.to_owned(), value.trim().to_owned())).collect(),
             sample: of("rule.sample").to_owned(),
             refusal: None,
@@ -196,20 +208,7 @@ impl Draft {
     /// The rule that was typed. Lines without name and value are left out.
     pub fn rule(&self, rules: &[Rule]) -> Result<Rule, Refusal> {
         let old = self.at.and_then(|at| rules.get(at));
-        let mut to = Vec::new();
-        for (version, value) in &self.to {
-            let version = VersionName::parse(version)?;
-            let wrong = |code| {
-                Refusal::new(code).field(format!("rule.w.{version}")).arg("v", &version).arg("n", value)
-            };
-            let number: i64 =
-                if value.is_empty() { 0 } else { value.parse().map_err(|_| wrong(Code::WeightType))? };
-            to.push((
-                version.clone(),
-                u8::try_from(number).ok().filter(|n| *n <= 100).ok_or_else(|| wrong(Code::WeightRange))?,
-            ));
-        }
-        let split: Vec<(VersionName, u8)> = Split::new(to)?.into();
+        let to = self.destinations()?;
         let when = match &self.kept {
             Some(kept) => kept.when.clone(),
             None => vec![self.typed_conditions()?],
@@ -226,9 +225,36 @@ impl Draft {
             },
             when,
             opaque: self.kept.as_ref().map(|kept| kept.opaque.clone()).unwrap_or_default(),
-            to: split.into_iter().filter(|(_, weight)| *weight > 0).collect(),
+            to,
             action: None,
         })
+    }
+
+    /// Where its requests go: one version, or several by weights.
+    fn destinations(&self) -> Result<Vec<(VersionName, u8)>, Refusal> {
+        match self.target.as_deref() {
+            Some("") => return Err(Refusal::new(Code::RuleTarget).field("rule.to")),
+            Some(SPLIT) | None => {}
+            Some(version) => return Ok(vec![(VersionName::parse(version)?, 100)]),
+        }
+        let mut to = Vec::new();
+        for (version, value) in &self.to {
+            let version = VersionName::parse(version)?;
+            let wrong = |code| {
+                Refusal::new(code).field(format!("rule.w.{version}")).arg("v", &version).arg("n", value)
+            };
+            let number: i64 =
+                if value.is_empty() { 0 } else { value.parse().map_err(|_| wrong(Code::WeightType))? };
+            to.push((
+                version.clone(),
+                u8::try_from(number).ok().filter(|n| *n <= 100).ok_or_else(|| wrong(Code::WeightRange))?,
+            ));
+        }
+        if to.iter().all(|(_, weight)| *weight == 0) {
+            return Err(Refusal::new(Code::RuleTarget).field("rule.to"));
+        }
+        let split: Vec<(VersionName, u8)> = Split::new(to)?.into();
+        Ok(split.into_iter().filter(|(_, weight)| *weight > 0).collect())
     }
 
     fn typed_conditions(&self) -> Result<Vec<Condition>, Refusal> {
@@ -264,6 +290,12 @@ impl Field {
             "method" => Subject::Method,
             _ => return Err(Refusal::new(Code::BadRule).field(format!("when.{k}.in"))),
         };
+        if let Some(affix) = Affix::parse(&self.op) {
+            if self.value.is_empty() {
+                return Err(Refusal::new(Code::RuleEmpty).field(format!("when.{k}.value")));
+            }
+            return Ok(affix.condition(on, &self.value));
+        }
         let op = match self.op.as_str() {
             "exact" => Op::Exact,
             "prefix" => Op::Prefix,

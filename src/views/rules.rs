@@ -15,7 +15,7 @@ use super::bars::Slots;
 use super::chrome::{Chip, Chrome, Notice, Off, Tone};
 use super::figures::thousands;
 use super::lang::{Lang, Rich};
-use super::rule_form::Draft;
+use super::rule_form::{Draft, SPLIT};
 use super::text;
 
 /// The card with all rules; the answer to a press on one of its buttons, too.
@@ -108,6 +108,8 @@ pub struct RuleEditor {
     pub conditions: Vec<Field>,
     /// True for a rule with alternatives or fields that Sluice does not edit: its conditions stay.
     pub conditions_fixed: bool,
+    /// A version's name, [`SPLIT`], or nothing yet.
+    pub target: String,
     pub to: Vec<Destination>,
     pub sample: String,
     /// Whether the sample matched, after *Try it*.
@@ -286,6 +288,7 @@ impl RuleEditor {
             name: draft.name.clone(),
             conditions: draft.conditions.clone(),
             conditions_fixed: draft.kept.is_some(),
+            target: draft.target.clone().unwrap_or_else(|| SPLIT.to_owned()),
             to: versions.iter().map(destination).collect(),
             sample: draft.sample.clone(),
             matched: draft.matched(),
@@ -302,7 +305,8 @@ impl RuleEditor {
 
     /// `exact`, `prefix`, … with their words, for the select.
     pub fn ops(&self) -> Vec<(&'static str, String)> {
-        let word = |op: Op| (op.as_str(), self.lang.t(&format!("rules.op.{}", op.as_str())).to_string());
-        [Op::Exact, Op::Prefix, Op::Regex, Op::Present].map(word).into()
+        let word = |op: &'static str| (op, self.lang.t(&format!("rules.op.{op}")).to_string());
+        let (suffix, contains) = (Affix::Suffix.as_str(), Affix::Contains.as_str());
+        ["exact", "prefix", suffix, contains, "regex", "present"].map(word).into()
     }
 }

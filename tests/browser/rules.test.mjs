@@ -26,7 +26,7 @@ async function addRule(page, name, value, version) {
   await page.locator('#when-0-name').fill('end-user');
   await page.locator('#when-0-op').selectOption('exact');
   await page.locator('#when-0-value').fill(value);
-  for (const field of await page.locator('input[name^="rule.w."]').all()) await field.fill((await field.getAttribute('name')).endsWith(version) ? '100' : '0');
+  await page.locator('#rule-to').selectOption(version);
   await page.locator('#rule-name').fill(name);
   await page.getByRole('button', { name: 'Use this rule' }).click();
   await page.locator('#rules b', { hasText: name }).waitFor();

@@ -71,6 +71,10 @@ async fn the_plan_names_every_object_that_a_release_then_writes() {
         assert!(has(&plan.creates, kind), "{kind}: {:?}", plan.creates);
     }
     assert!(!plan.objects.diffs.is_empty());
+    // Where routing objects are there already, what the first step writes is shown, too.
+    let reviews = house.services.plan_release(&anna(), &wish(|_| {})).await.unwrap();
+    let lines = reviews.objects.diffs.iter().flat_map(|(_, lines)| lines);
+    assert!(lines.filter(|line| line.text.contains("v9")).count() > 0, "{:?}", reviews.objects.diffs);
     let steps: Vec<Option<usize>> = plan.objects.steps.iter().map(|step| step.step).collect();
     assert_eq!(steps, [None, Some(0), Some(2)]);
     // By pods: both workloads are scaled.

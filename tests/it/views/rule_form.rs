@@ -182,3 +182,55 @@ fn more_adds_a_line_of_conditions_up_to_a_bound() {
     let many: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), "header")).collect();
     assert_eq!(do_it("more", &many).unwrap().draft.unwrap().conditions.len(), 12);
 }
+
+#[test]
+fn a_rule_goes_to_the_chosen_version_or_to_several_by_weights() {
+    let with = |to: &'static str, weights: [&'static str; 2]| {
+        let typed = [
+            ("rule.at", "new"),
+            ("when.0.in", "header"),
+            ("when.0.name", "x"),
+            ("when.0.op", "exact"),
+            ("when.0.value", "y"),
+            ("rule.to", to),
+            ("rule.w.v1", weights[0]),
+            ("rule.w.v2", weights[1]),
+        ];
+        let mut pressed = do_it("save", &typed).unwrap();
+        match pressed.draft {
+            Some(draft) => Err(draft.refusal.unwrap().code),
+            None => Ok(pressed.rules.pop().unwrap().to),
+        }
+    };
+    let (v1, v2) = (VersionName::from("v1"), VersionName::from("v2"));
+    assert_eq!(with("v2", ["0", "0"]), Ok(vec![(v2.clone(), 100)]));
+    assert_eq!(with("v2", ["70", "30"]), Ok(vec![(v2.clone(), 100)]), "the weights are of the other choice");
+    assert_eq!(with("*", ["70", "30"]), Ok(vec![(v1, 70), (v2, 30)]));
+    assert_eq!(with("*", ["0", "0"]), Err(Code::RuleTarget));
+    assert_eq!(with("", ["0", "0"]), Err(Code::RuleTarget));
+    assert_eq!(with("*", ["70", "20"]), Err(Code::SumMissing));
+}
+
+#[test]
+fn ends_with_and_contains_are_written_as_expressions_and_opened_as_themselves() {
+    for (op, expression) in [("suffix", r".*@gmail\.com"), ("contains", r".*@gmail\.com.*")] {
+        let typed = [
+            ("rule.at", "new"),
+            ("when.0.in", "header"),
+            ("when.0.name", "x"),
+            ("when.0.op", op),
+            ("when.0.value", "@gmail.com"),
+            ("rule.to", "v2"),
+        ];
+        let rules = do_it("save", &typed).unwrap().rules;
+        let made = &rules[3].when[0][0];
+        assert_eq!((made.op, made.value.as_str()), (Op::Regex, expression));
+        let opened = press(rules.clone(), &Press::Edit(3), &[]).unwrap().draft.unwrap();
+        let field = &opened.conditions[0];
+        assert_eq!((field.op.as_str(), field.value.as_str()), (op, "@gmail.com"));
+        assert_eq!(opened.target.as_deref(), Some("v2"));
+        let nothing = [typed[0], typed[1], typed[2], typed[3], ("when.0.value", ""), typed[5]];
+        let refused = do_it("save", &nothing).unwrap().draft.unwrap().refusal.unwrap();
+        assert_eq!(refused.code, Code::RuleEmpty);
+    }
+}
