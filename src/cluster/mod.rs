@@ -42,6 +42,7 @@ mod apply;
 mod current;
 mod fresh;
 mod leases;
+mod one;
 mod owners;
 mod recent;
 mod workloads;

@@ -1,11 +1,11 @@
-//! Workloads and pods (and a routing object, to show it): read them, and the requests that make, change, delete and label them. `apply` alone
+//! Workloads and pods for releases: read them, and the requests that make, change, delete and label them. `apply` alone
 //! sends those that write. Nothing is sent twice: what is to be done is absolute, so a caller to whom the answer was
 //! lost looks again and asks again.
 
 use http::Method;
 use serde_json::{Value, json};
 
-use crate::domain::ids::{Namespace, ObjectRef};
+use crate::domain::ids::Namespace;
 use crate::domain::owner::Owner;
 use crate::domain::service::WorkloadKind;
 
@@ -50,13 +50,7 @@ impl Cluster {
         self.object(Call::get(watched(kind).object(namespace.as_str(), name))).await
     }
 
-    /// A routing object as it is now, whole; `None` when there is none of the name.
-    pub async fn routing_object(&self, object: &ObjectRef) -> Result<Option<Value>, ClusterError> {
-        let kind = Watched::from(object.kind);
-        self.object(Call::get(kind.object(object.namespace.as_str(), &object.name))).await
-    }
-
-    async fn object(&self, call: Call) -> Result<Option<Value>, ClusterError> {
+    pub(super) async fn object(&self, call: Call) -> Result<Option<Value>, ClusterError> {
         match wire::read(&self.inner.clients.read, &call, within(self.limits().read)).await {
             Ok(answer) => serde_json::from_slice(&answer.body)
                 .map(Some)

@@ -9,6 +9,8 @@ use super::ids::{ObjectRef, Revision};
 pub struct LiveObject {
     pub object: ObjectRef,
     pub json: Value,
+    /// The same as YAML.
+    pub yaml: String,
     /// Whether Sluice created it.
     pub created: ByUs,
     /// Whether Sluice wrote it, the latest time.

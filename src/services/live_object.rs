@@ -50,7 +50,8 @@ impl Services {
         let made = routing::is_made_here(&json);
         let created = of(made, wrote(true).filter(|_| made));
         let changed = of(routing::is_written_here(&json), wrote(false));
-        Ok(LiveObject { object: object.clone(), json, created, changed })
+        let yaml = routing::diff::text(&json);
+        Ok(LiveObject { object: object.clone(), json, yaml, created, changed })
     }
 }
 

@@ -35,8 +35,8 @@ pub struct ObjectPage {
 }
 
 impl ObjectCard {
-    /// `yaml` is the object's text, `path` the service's page.
-    pub fn of(lang: Lang, live: &LiveObject, yaml: String, path: String) -> Self {
+    /// `path` is the service's page.
+    pub fn of(lang: Lang, live: &LiveObject, path: String) -> Self {
         let said = |key: &str, by: ByUs| match by {
             ByUs::No => None,
             ByUs::Yes => Some(lang.t(&format!("object.{key}")).to_string()),
@@ -51,7 +51,7 @@ impl ObjectCard {
             path,
             title: format!("{} {}/{}", live.object.kind.as_str(), live.object.namespace, live.object.name),
             origin: created.into_iter().chain(changed).collect(),
-            yaml,
+            yaml: live.yaml.clone(),
         }
     }
 }

@@ -70,8 +70,14 @@ pub fn add(pages: &mut Vec<Page>, lang: Lang, theme: Theme) {
         ("object-foreign", ByUs::No, ByUs::No, "kind: VirtualService\n"),
         ("object-hostile", ByUs::Yes, ByUs::Yes, HOSTILE),
     ] {
-        let live = LiveObject { object: object.clone(), json: serde_json::Value::Null, created, changed };
-        let card = ObjectCard::of(lang, &live, yaml.to_owned(), path.to_owned());
+        let live = LiveObject {
+            object: object.clone(),
+            json: serde_json::Value::Null,
+            yaml: yaml.to_owned(),
+            created,
+            changed,
+        };
+        let card = ObjectCard::of(lang, &live, path.to_owned());
         push(pages, &format!("fragment-{name}"), &card);
         let (namespace, service) = ("bookinfo".to_owned(), "reviews".to_owned());
         push(pages, name, &ObjectPage { chrome: frame(path), namespace, service, card });

@@ -4,7 +4,6 @@ use axum::extract::State;
 use axum::response::Response;
 
 use super::service::Visit;
-use crate::routing;
 use crate::views::live_object::{ObjectCard, ObjectPage};
 use crate::views::query::service_path;
 use crate::web::api::extract::{At, ObjectAt};
@@ -26,7 +25,7 @@ pub async fn show(
     let (services, lang) = (&visit.app.services, visit.caller.lang());
     let live = services.live_object(&visit.who.actor, &visit.at, &object).await?;
     let path = service_path(visit.at.namespace.as_str(), &visit.at.name);
-    let card = ObjectCard::of(lang, &live, routing::diff::text(&live.json), path);
+    let card = ObjectCard::of(lang, &live, path);
     if visit.caller.door == Door::Fragment {
         return Ok(respond::html(&card));
     }
