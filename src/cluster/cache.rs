@@ -15,6 +15,7 @@ use crate::domain::ids::{Kind, Namespace, ObjectRef, ServiceRef};
 use crate::domain::refusal::{Code, Refusal};
 use crate::domain::snapshot::Snapshot;
 
+use super::choosers::{Chooser, Departing};
 use super::error::ClusterError;
 use super::join::service_ref;
 use super::kinds::Watched;
@@ -146,6 +147,11 @@ impl Cache {
     /// The snapshot of a service; `None` when there is no such service. Its objects hold no JSON.
     pub fn snapshot(&self, at: &ServiceRef) -> Option<Arc<Snapshot>> {
         self.held().state.snapshot(at)
+    }
+
+    /// The Services of its namespace, besides a service itself, that select pods that go. In no order.
+    pub fn services_selecting(&self, but: &ServiceRef, departing: &Departing<'_>) -> Vec<Chooser> {
+        self.held().state.services_selecting(but, departing)
     }
 
     /// Every service, by namespace and name.

@@ -25,6 +25,7 @@ mod parse;
 mod rows;
 mod words;
 
+mod choosers;
 mod find;
 mod hosts;
 mod join;
@@ -61,6 +62,7 @@ use crate::domain::versions::VersionKeys;
 pub use self::access::{Ask, Visible, asks_of};
 pub use self::apply::{Applied, Fate, ObjectWrite};
 pub use self::cache::{Cache, Change, Health, KindHealth};
+pub use self::choosers::{Chooser, Departing};
 pub use self::error::{ApplyError, ClusterError};
 pub use self::leases::InstanceLease;
 pub use self::workloads::WorkloadError;

@@ -270,6 +270,8 @@ pub struct Retirement {
     pub version: VersionName,
     /// For how many seconds at least it has had no requests (`None` = there are no figures); else why it stays.
     pub state: Result<Option<u32>, Refusal>,
+    /// What has to be accepted before.
+    pub open: Vec<Check>,
 }
 
 /// A release as its service's page tells of it.

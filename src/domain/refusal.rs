@@ -202,6 +202,18 @@ codes! {
     ConfirmMismatch "confirm_mismatch" 422,
     StillServing "still_serving" 409,
     StillAnswers "still_answers" 422,
+    /// Another Service selects the pods of the version, and no others.
+    OtherServiceEmptied "other_service_emptied" 422,
+    /// Another Service selects the pods of the version, and others.
+    OtherServiceUses "other_service_uses" 422,
+    /// A port without a route: the version's pods get a part of its requests.
+    ReachedByPort "reached_by_port" 422,
+    /// The split holds at gateways only: callers in the mesh reach the version's pods.
+    ReachedInMesh "reached_in_mesh" 422,
+    /// The split holds for callers of some namespaces only.
+    ReachedElsewhere "reached_elsewhere" 422,
+    /// The split holds for some hosts only.
+    ReachedByHost "reached_by_host" 422,
     /// A match rule sends requests to the version.
     StillMatched "still_matched" 409,
     StillMirrored "still_mirrored" 409,

@@ -3,16 +3,36 @@
 
 use super::ids::VersionName;
 use super::refusal::{Code, Refusal};
-use super::routing::{Dest, Routing};
+use super::routing::{Dest, Route, Routing};
 use super::service::Version;
 use super::snapshot::Snapshot;
 
-/// Percent of the requests that a version has: as declared, or 1 while it has ready pods and nothing is declared.
+/// Percent of the requests that a version has: as declared, by itself or together with other versions, or 1 while it
+/// has ready pods and nothing is declared.
 pub fn share_of(snapshot: &Snapshot, routing: &Routing, version: &VersionName) -> u8 {
+    let ready = known(snapshot, version).is_some_and(|known| known.ready > 0);
     match routing.declared() {
-        Some(weights) => weights.iter().find(|(name, _)| name == version).map_or(0, |(_, weight)| *weight),
-        None => u8::from(known(snapshot, version).is_some_and(|known| known.ready > 0)),
+        Some(weights) => {
+            let own = weights.iter().find(|(name, _)| name == version).map_or(0, |(_, weight)| *weight);
+            own.max(together(routing, version, ready))
+        }
+        None => u8::from(ready),
     }
+}
+
+/// The largest percent of a route that goes to several versions at once, this one among them: to a subset that selects
+/// more than one, or, while it has ready pods, to all pods of the service.
+fn together(routing: &Routing, version: &VersionName, ready: bool) -> u8 {
+    let among = |to: &Dest| match to {
+        Dest::Several { versions, .. } => versions.contains(version),
+        Dest::Whole => ready,
+        Dest::Version(_) | Dest::Nobody { .. } | Dest::Missing { .. } | Dest::Foreign { .. } => false,
+    };
+    let of = |route: &Route| {
+        let percents = route.targets.iter().filter(|target| among(&target.to)).map(|target| target.percent);
+        percents.fold(0, u8::saturating_add)
+    };
+    routing.routes.iter().map(of).max().unwrap_or(0)
 }
 
 /// Refused where a workload has pods of another version, too: what is done to it is done to those.
@@ -29,7 +49,9 @@ pub fn why_kept(snapshot: &Snapshot, routing: &Routing, version: &VersionName) -
         return Some(Refusal::new(Code::UnknownVersion).field("version").arg("v", version));
     };
     let no = |code: Code| Some(Refusal::new(code).arg("v", version));
-    if snapshot.versions.len() == 1 {
+    // What is left of a version whose workload was deleted serves nobody.
+    let stays = |other: &&Version| other.ready > 0 || !other.workloads.is_empty();
+    if !snapshot.versions.iter().filter(|other| other.name != *version).any(|other| stays(&other)) {
         return no(Code::LastVersion);
     }
     if routing.declared().is_none() && there.ready > 0 {

@@ -9,6 +9,7 @@ mod besides;
 mod call;
 mod change;
 mod objects;
+mod reached;
 mod retire;
 pub mod traffic;
 pub use change::check_reason;

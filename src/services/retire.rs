@@ -8,7 +8,6 @@ use crate::cluster::Ask;
 use crate::domain::actor::{Actor, Identity};
 use crate::domain::audit::{Action as Act, Details, Ending, Intent, WorkloadRecord};
 use crate::domain::ids::{ServiceRef, VersionName};
-use crate::domain::observed::Observed;
 use crate::domain::overview::{Applied, Overview, Refused, Retirement};
 use crate::domain::owner::Role;
 use crate::domain::plan::Effect;
@@ -82,13 +81,14 @@ impl Services {
             workloads.push((source.kind, now));
         }
         let observed = self.inner.metrics.observed(&look.snapshot, 60).await;
+        let figures = observed.as_ref().ok().and_then(Option::as_ref);
+        checks.extend(self.reached(who, &look.snapshot, &look.routing, version, figures).await);
         match (observed, self.inner.metrics.health()) {
-            (Ok(observed), _) => checks.extend(still_answers(observed.as_ref(), version)),
             (Err(_), Health::Down(notice)) => {
                 let since = notice.since_ms.unwrap_or_else(|| self.inner.clock.now_ms());
                 checks.push(Check::new(Severity::Acknowledge, Code::NoMetrics).arg("t", since));
             }
-            (Err(_), _) => {}
+            _ => {}
         }
         Ok(Some(Removal { workloads, checks }))
     }
@@ -190,13 +190,14 @@ impl Services {
     }
 
     /// Of each version whether it can be retired, for the page: what the person would be refused for, or how long the
-    /// version has had no requests.
+    /// version has had no requests and what has to be accepted.
     pub(super) async fn retirements(&self, who: &Identity, item: &Overview) -> Vec<Retirement> {
         let mut out = Vec::with_capacity(item.snapshot.versions.len());
         for version in &item.snapshot.versions {
             let name = version.name.clone();
-            let state = self.retirement(who, item, &name).await;
-            out.push(Retirement { version: name, state });
+            let mut open = Vec::new();
+            let state = self.retirement(who, item, &name, &mut open).await;
+            out.push(Retirement { version: name, state, open });
         }
         out
     }
@@ -206,6 +207,7 @@ impl Services {
         who: &Identity,
         item: &Overview,
         version: &VersionName,
+        open: &mut Vec<Check>,
     ) -> Result<Option<u32>, Refusal> {
         if let Some(refusal) = removal::why_kept(&item.snapshot, &item.routing, version) {
             return Err(refusal);
@@ -215,15 +217,7 @@ impl Services {
         }
         // Without figures nothing is known: the dialog says so.
         let observed = self.inner.metrics.observed(&item.snapshot, 60).await.ok().flatten();
-        if let Some(check) = still_answers(observed.as_ref(), version) {
-            return Err(Refusal { args: check.args, ..Refusal::new(check.code) });
-        }
+        *open = self.reached(who, &item.snapshot, &item.routing, version, observed.as_ref()).await;
         Ok(self.inner.metrics.quiet(&item.snapshot, version).await)
     }
-}
-
-/// A version that answered requests within the last minute.
-pub(super) fn still_answers(observed: Option<&Observed>, version: &VersionName) -> Option<Check> {
-    let percent = observed?.answered_percent(version.as_str())?;
-    Some(Check::new(Severity::Acknowledge, Code::StillAnswers).arg("v", version).arg("n", percent))
 }

@@ -248,7 +248,8 @@ impl Act {
 /// For how long a version has had no requests, or that there are no figures.
 fn quiet(lang: Lang, detail: &Detail, version: &VersionName) -> Option<Text> {
     let found = detail.retire.iter().find(|one| one.version == *version)?;
-    let quiet = found.state.as_ref().ok()?;
+    // What reaches it stands among the checks.
+    let quiet = found.state.as_ref().ok().filter(|_| found.open.is_empty())?;
     Some(super::versions::quiet(lang, version.as_str(), *quiet))
 }
 

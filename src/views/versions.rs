@@ -14,7 +14,7 @@ use crate::domain::service::Version;
 
 use super::bars::Slots;
 use super::figures::{POOR, duration, success_rate};
-use super::lang::{Lang, Text};
+use super::lang::{Lang, Rich, Text};
 
 /// The values that one press sets.
 pub const PRESETS: [u8; 7] = [0, 1, 5, 10, 25, 50, 100];
@@ -95,7 +95,8 @@ pub enum RetireItem {
     /// It is not known whether it can go: no item.
     Absent,
     Free {
-        quiet: String,
+        /// For how long, or what has to be accepted.
+        said: Vec<Rich>,
         href: String,
     },
     No(String),
@@ -122,8 +123,10 @@ impl RetireItem {
         match &found.state {
             Ok(quiet_s) => {
                 let address = super::query::Address::new(format!("{}/traffic/retire", controls.path));
+                let open = found.open.iter().map(|check| super::text::check(lang, check).text.rich());
+                let quiet = || vec![quiet(lang, version, *quiet_s).rich()];
                 Self::Free {
-                    quiet: quiet(lang, version, *quiet_s).into(),
+                    said: if found.open.is_empty() { quiet() } else { open.collect() },
                     href: address.with("version", version).to_string(),
                 }
             }

@@ -5,10 +5,10 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::cluster::Visible;
-use crate::domain::actor::Actor;
-use crate::domain::ids::ServiceRef;
+use crate::domain::actor::{Actor, Identity};
+use crate::domain::ids::{ServiceRef, VersionName};
 use crate::domain::overview::{Difference, Happening, Overview, Rights};
-use crate::domain::refusal::{Code, Refusal};
+use crate::domain::refusal::{Check, Code, Refusal};
 use crate::domain::release::{Judgement, PauseReason, Phase, Release, ReleaseId, TimelineEntry, Word};
 use crate::services::Services;
 use crate::services::once::unavailable;
@@ -63,6 +63,8 @@ pub struct ReleaseDetail {
     pub words: Vec<Word>,
     /// Of these, what the person lacks a right for.
     pub denied: Vec<(Word, Refusal)>,
+    /// What has to be accepted before the stable or the new version is deleted.
+    pub reached: Vec<(VersionName, Vec<Check>)>,
     /// What was changed outside, while it stands still because of that.
     pub outside: Option<Difference>,
 }
@@ -140,7 +142,31 @@ impl Services {
         // What cannot be read now is said by the command itself.
         let denied = self.commands_denied(&who.identity, &release).await.unwrap_or_default();
         let outside = self.difference(who, &release).await?;
-        Ok(ReleaseDetail { release, timeline, judgements, overview, rights, words, denied, outside })
+        let reached = match &overview {
+            Some(item) => self.reached_versions(&who.identity, &release, item).await,
+            None => Vec::new(),
+        };
+        Ok(ReleaseDetail { release, timeline, judgements, overview, rights, words, denied, reached, outside })
+    }
+
+    /// Of each version that can be deleted now, what has to be accepted before.
+    async fn reached_versions(
+        &self,
+        who: &Identity,
+        release: &Release,
+        item: &Overview,
+    ) -> Vec<(VersionName, Vec<Check>)> {
+        let mut out = Vec::new();
+        for (word, version) in
+            [(Word::Retire, &release.spec.stable), (Word::DeleteVersion, release.candidate())]
+        {
+            if release.state.may(word) {
+                let seen = item.observed.as_ref();
+                let checks = self.reached(who, &item.snapshot, &item.routing, version, seen).await;
+                out.push((version.clone(), checks));
+            }
+        }
+        out
     }
 
     /// What happened since.

@@ -5,14 +5,13 @@ use crate::domain::actor::{Actor, Identity, Person};
 use crate::domain::audit::{Action as Act, Details, Intent};
 use crate::domain::ids::ServiceRef;
 use crate::domain::overview::Happening;
-use crate::domain::refusal::{Code, Refusal};
+use crate::domain::refusal::{Check, Code, Refusal};
 use crate::domain::release::{Command, Happened, Release, ReleaseId, Spec, State, Word};
 use crate::domain::removal;
 use crate::release::Event;
 use crate::services::Services;
 use crate::services::change::check_reason;
 use crate::services::once::unavailable;
-use crate::services::retire::still_answers;
 use crate::store::Held;
 
 use super::driver::By;
@@ -158,9 +157,8 @@ impl Services {
                 return Err(self.refuse(intent, refusal).await.refusal);
             }
         }
-        if let Some(refusal) = self.still_answers(&held.release, &command).await
-            && !ack.iter().any(|code| code == refusal.code.as_str())
-        {
+        let reached = self.still_reached(&who.identity, &held.release, &command).await;
+        if let Some(refusal) = Refusal::of_checks(&reached, &ack) {
             return Err(self.refuse(intent, refusal).await.refusal);
         }
         if let Command::Rollback { revision } = &command {
@@ -200,23 +198,23 @@ impl Services {
         }
     }
 
-    /// A version that is to be deleted and that has answered requests within the last minute.
-    async fn still_answers(&self, release: &Release, command: &Command) -> Option<Refusal> {
+    /// What has to be accepted before a version is deleted that requests can still reach.
+    async fn still_reached(&self, who: &Identity, release: &Release, command: &Command) -> Vec<Check> {
         let (version, confirm) = match command {
             Command::Retire { confirm } => (&release.spec.stable, confirm),
             Command::DeleteVersion { confirm } => (release.candidate(), confirm),
-            _ => return None,
+            _ => return Vec::new(),
         };
         // What is not possible, or not confirmed, is said first.
         if !release.state.may(command.word())
             || removal::confirmed(&release.at().name, version, confirm).is_err()
         {
-            return None;
+            return Vec::new();
         }
-        let snapshot = self.inner.cache.snapshot(release.at())?;
+        let Some(snapshot) = self.inner.cache.snapshot(release.at()) else { return Vec::new() };
+        let routing = self.inner.routings.of(&snapshot);
         let observed = self.inner.metrics.observed(&snapshot, 60).await.ok().flatten();
-        let check = still_answers(observed.as_ref(), version)?;
-        Some(Refusal { args: check.args, ..Refusal::new(check.code) })
+        self.reached(who, &snapshot, &routing, version, observed.as_ref()).await
     }
 
     /// Why a release cannot be started again: what it begins from is not there any more.

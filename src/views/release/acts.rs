@@ -8,7 +8,7 @@ use super::after::deletes;
 use super::buttons::{next_share, why_not};
 use super::{Given, coming, said, slots};
 use crate::domain::ids::{Revision, VersionName};
-use crate::domain::refusal::{Check, Code, Refusal, Severity};
+use crate::domain::refusal::{Check, Refusal, Severity};
 use crate::domain::release::{PauseReason, Phase, Step, Strategy, Verdict, Word};
 use crate::domain::removal;
 use crate::domain::routing::Weights;
@@ -273,14 +273,13 @@ fn open(given: Given<'_>, word: Word) -> Vec<Check> {
         Word::DeleteVersion => Some(spec.candidate.version()),
         _ => None,
     };
-    out.extend(removed.and_then(|version| answers(given, version)));
+    out.extend(removed.into_iter().flat_map(|version| reached(given, version)).cloned());
     out
 }
 
-/// A version that answered requests within the window that the page shows.
-pub fn answers(given: Given<'_>, version: &VersionName) -> Option<Check> {
-    let percent = given.overview?.observed.as_ref()?.answered_percent(version.as_str())?;
-    Some(Check::new(Severity::Acknowledge, Code::StillAnswers).arg("v", version).arg("n", percent))
+/// Who still sends requests to a version that can be deleted.
+pub fn reached<'a>(given: Given<'a>, version: &VersionName) -> &'a [Check] {
+    given.reached.iter().find(|(name, _)| name == version).map_or(&[], |(_, checks)| checks)
 }
 
 /// The last step in words.

@@ -4,7 +4,7 @@
 use askama::Template;
 use askama::filters::HtmlSafe;
 
-use super::acts::answers;
+use super::acts::reached;
 use super::buttons::why_not;
 use super::{Given, said};
 use crate::domain::ids::{Kind, VersionName};
@@ -26,8 +26,10 @@ pub struct After {
     pub text: Rich,
     /// *Deployment reviews-v1, 3 pods*.
     pub deletes: Vec<String>,
-    /// It answered requests a moment ago: the sentence, and where that is seen.
-    pub answers: Option<(Rich, String)>,
+    /// Who still sends requests to it, one sentence each.
+    pub reached: Vec<Rich>,
+    /// Where that is seen.
+    pub service: String,
     /// `None` = it is gone already.
     pub button: Option<(String, Result<String, String>)>,
 }
@@ -74,12 +76,11 @@ impl After {
             (Some(_), _) => of("later").with("w", short(release.candidate().as_str())).rich(),
         };
         let at = release.at();
-        let busy = answers(given, version);
+        let busy = reached(given, version);
         // "Has no traffic" is not said beside "answered 100 % of the last minute".
-        let text = if busy.is_some() && went_back && why.is_none() { of("text_busy").rich() } else { text };
-        let answers = busy.filter(|_| why.is_none()).map(|check| {
-            (text::check(lang, &check).text.rich(), service_path(at.namespace.as_str(), &at.name))
-        });
+        let text = if !busy.is_empty() && went_back && why.is_none() { of("text_busy").rich() } else { text };
+        let busy = busy.iter().filter(|_| why.is_none());
+        let reached = busy.map(|check| text::check(lang, check).text.rich()).collect();
         let button = match why {
             None => Ok(said::word_path(release, word)),
             Some(why) => Err(why),
@@ -89,7 +90,8 @@ impl After {
             title,
             text,
             deletes: deletes(lang, given, version),
-            answers,
+            reached,
+            service: service_path(at.namespace.as_str(), &at.name),
             button: Some((of("button").into(), button)),
         }
     }
@@ -97,7 +99,15 @@ impl After {
 
 impl After {
     fn without(lang: Lang, title: String, text: Rich) -> Self {
-        Self { lang, title, text, deletes: Vec::new(), answers: None, button: None }
+        Self {
+            lang,
+            title,
+            text,
+            deletes: Vec::new(),
+            reached: Vec::new(),
+            service: String::new(),
+            button: None,
+        }
     }
 }
 

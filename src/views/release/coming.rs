@@ -156,6 +156,7 @@ mod tests {
             overview: None,
             rights: &rights,
             denied: &[],
+            reached: &[],
             outside: None,
         };
         let all = effect(Lang::En, given, key, word, || Text::verbatim("as the catalogue says"));
@@ -271,6 +272,7 @@ mod tests {
             overview: None,
             rights: &rights,
             denied: &[],
+            reached: &[],
             outside: None,
         };
         assert_eq!(share(given, "approve"), Some(100));

@@ -24,7 +24,7 @@ use askama::filters::HtmlSafe;
 
 use crate::domain::ids::VersionName;
 use crate::domain::overview::{Difference, Overview, Rights};
-use crate::domain::refusal::Refusal;
+use crate::domain::refusal::{Check, Refusal};
 use crate::domain::release::{
     Happened, Judgement, PauseReason, Phase, Release, Strategy, TimelineEntry, Word,
 };
@@ -59,6 +59,8 @@ pub struct Given<'a> {
     pub rights: &'a Rights,
     /// Commands that the person lacks a right for, with that right.
     pub denied: &'a [(Word, Refusal)],
+    /// What has to be accepted before a version is deleted.
+    pub reached: &'a [(VersionName, Vec<Check>)],
     /// What was changed outside, while it stands still because of that.
     pub outside: Option<&'a Difference>,
 }

@@ -328,6 +328,7 @@ fn one(pages: &mut Vec<Page>, lang: Lang, theme: Theme) {
             overview: Some(&item),
             rights: &rights,
             denied: &[],
+            reached: &[],
             outside: outside.as_ref(),
         };
         let frame = chrome(lang, theme, Nav::Releases, "/releases/R-1042");
@@ -357,6 +358,7 @@ fn one(pages: &mut Vec<Page>, lang: Lang, theme: Theme) {
         overview: Some(&lengthy),
         rights: &rights,
         denied: &[],
+        reached: &[],
         outside: None,
     };
     let frame = || chrome(lang, theme, Nav::Releases, "/releases/R-1042");
@@ -405,6 +407,7 @@ fn asks(pages: &mut Vec<Page>, lang: Lang, theme: Theme) {
             overview: Some(&item),
             rights: &rights,
             denied: &[],
+            reached: &[],
             outside: None,
         };
         let back = Back {
@@ -429,6 +432,7 @@ fn asks(pages: &mut Vec<Page>, lang: Lang, theme: Theme) {
         overview: Some(&item),
         rights: &rights,
         denied: &[],
+        reached: &[],
         outside: None,
     };
     let wrong = Refusal::new(Code::ConfirmMismatch).field("confirm").arg("expected", "reviews v1");

@@ -65,6 +65,7 @@ fn retirements(overview: &Overview) -> Vec<Retirement> {
     let one = |(at, version): (usize, &Version)| Retirement {
         version: version.name.clone(),
         state: state(at, &version.name),
+        open: Vec::new(),
     };
     versions.iter().enumerate().map(one).collect()
 }

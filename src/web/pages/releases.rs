@@ -120,6 +120,7 @@ pub fn given(detail: &ReleaseDetail) -> Given<'_> {
         overview: detail.overview.as_ref(),
         rights: &detail.rights,
         denied: &detail.denied,
+        reached: &detail.reached,
         outside: detail.outside.as_ref(),
     }
 }

@@ -4,6 +4,7 @@ mod history_troubles;
 mod instances;
 mod lists;
 mod outside;
+mod reached;
 mod recovery;
 mod releases;
 mod releases_accepted;

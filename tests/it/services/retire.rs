@@ -154,7 +154,7 @@ async fn a_version_that_answered_within_the_last_minute_goes_only_when_that_is_a
     house.change(weights(&[("v1", 0), ("v2", 100)]), &reviews, &["big_jump", "few_pods"]).await.unwrap();
     let detail = house.services.detail(&anna(), &reviews, 60).await.unwrap();
     let v1 = detail.retire.iter().find(|one| one.version.as_str() == "v1").unwrap();
-    assert_eq!(v1.state.clone().unwrap_err().code, Code::StillAnswers);
+    assert!(v1.state.is_ok() && v1.open.iter().any(|check| check.code == Code::StillAnswers), "{v1:?}");
     assert_eq!(refused(&house, "v1", &reviews, &[]).await.refusal.code, Code::StillAnswers);
     house.change(retire("v1"), &reviews, &["still_answers"]).await.unwrap();
     assert!(!there(&house, "reviews-v1"));

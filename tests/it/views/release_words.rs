@@ -59,6 +59,7 @@ fn part(lang: Lang, release: &Release, timeline: &[TimelineEntry], id: &str) -> 
         overview: None,
         rights: &rights,
         denied: &[],
+        reached: &[],
         outside: None,
     };
     let parts = ReleasePage::shared(clock, 5_000, given).into_iter().chain(ReleasePage::own(clock, given));

@@ -1,0 +1,89 @@
+//! Who still sends requests to the pods of a version whose share is 0: what has to be accepted before the version is
+//! deleted. A person and a release have it from here, before and at the deletion.
+
+use crate::cluster::Departing;
+use crate::domain::actor::Identity;
+use crate::domain::ids::VersionName;
+use crate::domain::observed::Observed;
+use crate::domain::refusal::{Check, Code, Severity};
+use crate::domain::routing::{Rest, Routing};
+use crate::domain::service::Version;
+use crate::domain::snapshot::Snapshot;
+
+use super::Services;
+
+impl Services {
+    /// What has to be accepted before the pods of a version go, worst first. `observed` = the figures of the last
+    /// minute, where there are any.
+    pub(super) async fn reached(
+        &self,
+        who: &Identity,
+        snapshot: &Snapshot,
+        routing: &Routing,
+        version: &VersionName,
+        observed: Option<&Observed>,
+    ) -> Vec<Check> {
+        let Some(there) = snapshot.versions.iter().find(|known| known.name == *version) else {
+            return Vec::new();
+        };
+        let mut out = self.by_other_services(who, snapshot, there).await;
+        out.extend(by_pods(routing, there));
+        out.extend(still_answers(observed, version));
+        out
+    }
+
+    /// The other Services that select the pods: those without any pod besides come first. Who may not see the
+    /// namespace's Services does not learn their names.
+    async fn by_other_services(&self, who: &Identity, snapshot: &Snapshot, version: &Version) -> Vec<Check> {
+        let at = &snapshot.service.at;
+        let departing = Departing {
+            labels: version.pods.iter().map(|group| &group.labels).collect(),
+            workloads: version.workloads.iter().map(|one| (one.kind, &*one.name)).collect(),
+        };
+        let mut found = self.inner.cache.services_selecting(at, &departing);
+        if found.is_empty() {
+            return Vec::new();
+        }
+        found.sort_by(|a, b| (a.stay > 0, &a.name).cmp(&(b.stay > 0, &b.name)));
+        let named = self.visible(who).await.is_ok_and(|visible| visible.contains(&at.namespace));
+        let check = |code: Code, name: &str| {
+            let object = if named { format!("Service {name}") } else { "Service".to_owned() };
+            Check::new(Severity::Acknowledge, code).arg("object", object).arg("v", &version.name)
+        };
+        found
+            .iter()
+            .map(|one| match one.stay {
+                0 => check(Code::OtherServiceEmptied, &one.name),
+                n => check(Code::OtherServiceUses, &one.name).arg("n", n),
+            })
+            .collect()
+    }
+}
+
+/// Requests that come to the version's ready pods by pods, past the declared share: of ports without a route, and of
+/// callers for whom the split does not hold.
+fn by_pods(routing: &Routing, version: &Version) -> Vec<Check> {
+    let Some(scope) = routing.scope.as_ref().filter(|_| version.ready > 0) else { return Vec::new() };
+    let check = |code: Code| Check::new(Severity::Acknowledge, code).arg("v", &version.name);
+    let mut out = Vec::new();
+    if scope.rest == Rest::ByPods {
+        let mesh = scope.gateways.iter().any(|gateway| gateway == "mesh");
+        out.push(match &scope.namespaces {
+            Some(only) => check(Code::ReachedElsewhere).arg("list", only.join(", ")),
+            None if mesh => check(Code::ReachedByHost).arg("list", scope.hosts.join(", ")),
+            None => check(Code::ReachedInMesh),
+        });
+    }
+    out.extend(scope.uncovered.iter().map(|open| {
+        check(Code::ReachedByPort)
+            .arg("protocol", open.kind.as_str().to_uppercase())
+            .arg("port", open.port.label())
+    }));
+    out
+}
+
+/// A version that answered requests within the last minute.
+fn still_answers(observed: Option<&Observed>, version: &VersionName) -> Option<Check> {
+    let percent = observed?.answered_percent(version.as_str())?;
+    Some(Check::new(Severity::Acknowledge, Code::StillAnswers).arg("v", version).arg("n", percent))
+}
