@@ -173,7 +173,15 @@ impl Cluster {
             (Some(_), Some(_)) => (Method::PUT, kinds::path(&edit.object)),
             (None, Some(_)) => (Method::POST, kinds::collection_path(&edit.object)),
         };
-        Call::with_body(method, path + &query(&pairs), body)
+        let path = path + &query(&pairs);
+        if edit.deletes() && mode == Mode::DryRun {
+            // The API server reads the options of a deletion from its body, or from the address where there is none:
+            // never from both. Without this line a dry run with preconditions would delete the object.
+            let mut options = body.clone();
+            options["dryRun"] = json!(["All"]);
+            return Call::with_body(method, path, &options);
+        }
+        Call::with_body(method, path, body)
     }
 
     /// The object as it is now; `None` when there is none.

@@ -383,7 +383,9 @@ fn parse_patch(asked: &Asked<'_>, body: &[u8]) -> Result<Change, Failure> {
 fn delete_options(asked: &Asked<'_>, body: &[u8]) -> Result<DeleteOptions, Failure> {
     let sent = if body.is_empty() { json!({}) } else { parse_body(body)? };
     let text = |key: &str| sent["preconditions"][key].as_str().map(str::to_owned);
-    let dry_run = asked.query.dry_run(asked.kind)?
-        || sent["dryRun"].as_array().is_some_and(|list| list.iter().any(|v| v == "All"));
+    // As in Kubernetes: the address counts only where there is no body.
+    let of_query = asked.query.dry_run(asked.kind)?;
+    let of_body = sent["dryRun"].as_array().is_some_and(|list| list.iter().any(|v| v == "All"));
+    let dry_run = if body.is_empty() { of_query } else { of_body };
     Ok(DeleteOptions { uid: text("uid"), resource_version: text("resourceVersion"), dry_run })
 }

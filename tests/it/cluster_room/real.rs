@@ -135,6 +135,24 @@ async fn a_plan_of_three_stages_is_tried_out_and_written() {
 }
 
 #[tokio::test]
+async fn a_dry_run_of_a_deletion_keeps_the_object() {
+    let Some(real) = RealCluster::shared() else { return };
+    let at = place(real, "room-dry").await;
+    let room = room(real).await;
+    let before = fresh(&room, &at).await;
+    let route = &before.virtual_services[0];
+    let deletion =
+        Edit { object: route.object.at(Kind::VirtualService), before: route.json.clone(), after: None };
+    let plan = Plan::new(vec![], vec![], vec![deletion]);
+    assert_eq!(room.cluster.dry_run(&plan).await, Ok(vec![]));
+    assert!(room.cluster.may_delete(&plan).await);
+    assert_eq!(fresh(&room, &at).await.virtual_services[0].json, route.json, "nothing was deleted");
+    let applied = room.cluster.apply(&plan, "change-1", &room.cache).await;
+    assert_eq!((applied.ending, &applied.error), (Ending::Applied, &None));
+    assert!(fresh(&room, &at).await.virtual_services.is_empty());
+}
+
+#[tokio::test]
 async fn a_moved_status_is_no_conflict_and_a_moved_spec_is_one() {
     let Some(real) = RealCluster::shared() else { return };
     let at = place(real, "room-conflicts").await;

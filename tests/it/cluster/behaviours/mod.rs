@@ -86,6 +86,7 @@ macro_rules! every_behaviour {
             writes::the_status_has_a_path_of_its_own
             writes::patches_change_what_they_name
             writes::a_deletion_keeps_its_preconditions
+            writes::a_deletion_with_a_body_is_a_dry_run_only_by_its_body
             writes::finalizers_hold_an_object_back
             writes::managed_fields_tell_who_wrote_last
             writes::many_are_deleted_by_selector

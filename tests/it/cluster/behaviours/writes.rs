@@ -235,6 +235,22 @@ pub async fn a_deletion_keeps_its_preconditions(harness: &impl Harness) {
     assert_eq!(scene.delete(&path, None).await.code, 404);
 }
 
+/// With a body, what the address says of a deletion is passed over: `?dryRun=All` does not keep the object.
+pub async fn a_deletion_with_a_body_is_a_dry_run_only_by_its_body(harness: &impl Harness) {
+    let scene = Scene::new(harness).await;
+    let path = scene.path(ISTIO, "virtualservices/reviews");
+    let made = scene.virtual_service("reviews", &[100]).await;
+    let right = json!({"uid": made["metadata"]["uid"], "resourceVersion": version(&made)});
+    let dry = json!({"preconditions": right, "dryRun": ["All"]});
+    assert_eq!(scene.delete(&path, Some(dry.clone())).await.code, 200);
+    assert_eq!(scene.delete(&format!("{path}?dryRun=All"), Some(dry)).await.code, 200);
+    assert_eq!(scene.delete(&format!("{path}?dryRun=All"), None).await.code, 200);
+    assert_eq!(scene.get(&path).await.body, made);
+    let answer = scene.delete(&format!("{path}?dryRun=All"), Some(json!({"preconditions": right}))).await;
+    assert_eq!(answer.code, 200);
+    assert_eq!(scene.get(&path).await.code, 404);
+}
+
 pub async fn finalizers_hold_an_object_back(harness: &impl Harness) {
     let scene = Scene::new(harness).await;
     let path = scene.path(ISTIO, "virtualservices/reviews");
