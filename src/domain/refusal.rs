@@ -235,6 +235,12 @@ codes! {
     LowRate "low_rate" 200,
     NeverEnough "never_enough" 200,
     NoMesh "no_mesh" 200,
+    /// The first write of a release switches a mirror off; an abort gives it back.
+    MirrorEnds "mirror_ends" 200,
+    /// A release puts its own mirror where one to another version is; an abort gives that back.
+    MirrorReplaced "mirror_replaced" 200,
+    /// The same where the mirror leads to another service: an abort cannot give it back.
+    MirrorLost "mirror_lost" 200,
 
     // To acknowledge.
     GitOps "gitops" 409,
@@ -254,6 +260,9 @@ codes! {
     RestoresFailing "restores_failing" 422,
     /// A take over leaves routes as they are, because other hosts have a share of them.
     RoutesStay "routes_stay" 422,
+
+    /// By pods: no step holds while both versions have pods, so the analysis cannot act in time.
+    AnalysisBlind "analysis_blind" 422,
 
     // Good to know.
     NoBaseline "no_baseline" 200,

@@ -38,6 +38,7 @@ mod slots;
 mod drafts;
 mod kept;
 mod release_list;
+mod release_mirror;
 mod releases;
 
 mod anchors;

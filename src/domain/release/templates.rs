@@ -72,6 +72,11 @@ impl Template {
                         last = count;
                     }
                 }
+                if steps.is_empty() {
+                    // Too few pods for a part of them: both run side by side while the analysis looks.
+                    steps.push(Step::Replicas { candidate: replicas, stable: Some(replicas) });
+                    steps.push(hold(pause));
+                }
                 if self == Self::Careful {
                     steps.push(Step::Approval);
                 }

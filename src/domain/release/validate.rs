@@ -150,6 +150,8 @@ pub fn steps(steps: &[Step], strategy: Strategy, analysis: Option<&Analysis>) ->
         return vec![too_many(steps.len())];
     }
     let mut highest: Option<u32> = None;
+    // By pods the old version may give its own up in a step of its own.
+    let mut left: Option<u32> = None;
     let mut final_at = None;
     for (at, step) in steps.iter().enumerate() {
         if let Step::Rules { when } = step {
@@ -190,12 +192,15 @@ pub fn steps(steps: &[Step], strategy: Strategy, analysis: Option<&Analysis>) ->
                     out.push(refuse(Code::ReplicasRange, "candidate").arg("n", 0).arg("max", MAX_REPLICAS));
                 }
                 if strategy == Strategy::Replicas {
-                    if let Some(before) = highest.filter(|before| candidate <= before) {
+                    let gives_up = stable.is_some_and(|stable| left.is_some_and(|left| stable < left));
+                    let same = highest == Some(*candidate) && gives_up;
+                    if let Some(before) = highest.filter(|before| candidate <= before && !same) {
                         out.push(
                             refuse(Code::StepsFall, "candidate").arg("n", candidate).arg("before", before),
                         );
                     }
                     highest = Some(*candidate);
+                    left = *stable;
                 }
             }
             Step::Mirror { percent } if *percent > 100 => {

@@ -148,6 +148,7 @@ mod tests {
             (Code::SubsetDiffers, false),
             (Code::RestoresFailing, false),
             (Code::StillAnswers, false),
+            (Code::AnalysisBlind, false),
         ];
         for code in Code::ALL {
             let implied = decided.iter().any(|(known, implied)| known == code && *implied);

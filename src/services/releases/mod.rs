@@ -6,12 +6,14 @@
 //! actions and the history's row in one transaction), and only then acts.
 
 mod acceptance;
+mod ahead;
 mod ask;
 mod back;
 mod commands;
 mod difference;
 mod drafts;
 mod driver;
+mod mirror;
 mod objects;
 mod observe;
 mod owner;

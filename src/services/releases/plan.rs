@@ -16,6 +16,7 @@ use crate::services::Services;
 use crate::services::change::Look;
 
 use super::acceptance::{checks_of, is_implied, open};
+use super::mirror;
 use super::plan_objects::objects_of;
 use super::workloads::{source_of, workload_taken};
 
@@ -62,16 +63,19 @@ impl Services {
         let look = self.known_look(&who.identity, self.look(&spec.service, false).await?).await?;
         plan.refusals.extend(self.wish_right(&who.identity, spec, &look).await?);
         against(spec, &look, &mut plan);
+        plan.checks.extend(mirror::says(spec, look.routing.mirror.as_ref()));
         self.rolls(spec, &look, &mut plan).await;
         self.name_is_free(spec, &look, &mut plan).await;
         let (accepts, known): (Vec<Check>, Vec<Check>) =
             checks_of(&imagined(spec), &look, &self.inner.settings.policy)
                 .into_iter()
                 .partition(|check| !is_implied(check.code));
-        plan.refusals.extend(open(&accepts, &spec.policies.accept));
         plan.accepts = accepts;
+        plan.accepts.extend(blind(spec, &look));
+        plan.refusals.extend(open(&plan.accepts, &spec.policies.accept));
         // The steps themselves say how far it jumps; how few pods would answer is said.
-        plan.checks.extend(known.into_iter().filter(|check| check.code == Code::FewPods));
+        let few = known.into_iter().filter(|check| check.code == Code::FewPods);
+        plan.checks.extend(few.map(|check| Check { severity: Severity::Info, ..check }));
         let objects = objects_of(&imagined(spec), &look, &self.inner.settings.policy);
         plan.creates = objects.all(|step| &step.creates);
         plan.changes = objects.all(|step| &step.changes);
@@ -228,6 +232,34 @@ fn too_slow(spec: &Spec, analysis: &Analysis, rate: f64) -> Option<Check> {
         }
     }
     None
+}
+
+/// By pods: that no step holds while both versions have pods, so that the analysis never looks at the new one before
+/// the old one has none.
+fn blind(spec: &Spec, look: &Look) -> Option<Check> {
+    if spec.strategy != Strategy::Replicas || spec.analysis.is_none() {
+        return None;
+    }
+    let has = source_of(&look.snapshot, &spec.stable).map_or(0, |(_, workload)| workload.wanted);
+    let in_place = spec.candidate.is_in_place();
+    let mut begun = false;
+    let mut ends = spec.policies.stable_after == Some(0) && !in_place;
+    for step in &spec.steps {
+        match step {
+            Step::Replicas { candidate, stable } => {
+                let last = if in_place { *candidate >= has } else { *stable == Some(0) };
+                if last {
+                    ends = true;
+                    break;
+                }
+                begun |= *candidate > 0;
+            }
+            Step::Hold { .. } | Step::Analysis { .. } if begun => return None,
+            _ => {}
+        }
+    }
+    let check = Check::new(Severity::Acknowledge, Code::AnalysisBlind);
+    ends.then(|| check.arg("v", spec.candidate.version()).arg("stable", &spec.stable))
 }
 
 /// The release that a wish would be.

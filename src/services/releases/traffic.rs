@@ -39,7 +39,19 @@ impl Services {
             ActionKind::Traffic { aim } => {
                 let look =
                     self.look(held.release.at(), false).await.map_err(|refusal| of_refusal(&refusal))?;
-                Wish::Set(change_of(&held.release, aim, &look)?)
+                let change = change_of(&held.release, aim, &look)?;
+                let back = held.release.state.phase == Phase::Aborting && *aim == Aim::default();
+                // That it is not known what was there must not keep requests from going back.
+                let taken = if back { self.mirror_taken(&held.release, &look).await.ok().flatten() } else { None };
+                if let Some(mirror) = taken {
+                    let whole = TrafficChange { mirror: Some(Some(mirror)), ..change.clone() };
+                    match self.write_traffic(held, action, Wish::Set(whole)).await {
+                        // With its mirror it cannot be; requests go back all the same.
+                        Err(Trouble::Refused(_) | Trouble::NotReady(_) | Trouble::Forbidden(_)) => {}
+                        other => return other,
+                    }
+                }
+                Wish::Set(change)
             }
             _ => return Ok(()),
         };

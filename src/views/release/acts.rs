@@ -7,6 +7,7 @@ use askama::filters::HtmlSafe;
 use super::after::deletes;
 use super::buttons::{next_share, why_not};
 use super::{Given, coming, said, slots};
+use crate::domain::command::MirrorWish;
 use crate::domain::ids::{Revision, VersionName};
 use crate::domain::refusal::{Check, Refusal, Severity};
 use crate::domain::release::{PauseReason, Phase, Step, Strategy, Verdict, Word};
@@ -84,6 +85,10 @@ pub struct Typed<'a> {
     pub revisions: &'a [(Revision, String)],
     /// What a switch back would give.
     pub back: Option<&'a Back>,
+    /// The mirror that an abort gives back.
+    pub mirror_back: Option<&'a MirrorWish>,
+    /// Checks on what the command leads to, as a change by hand has them.
+    pub checks: &'a [Check],
     /// Codes that are accepted.
     pub ack: &'a [String],
 }
@@ -165,11 +170,11 @@ impl Ask {
             effect: if word == Word::SwitchBack {
                 back.map(|back| back_effect(lang, given, back)).unwrap_or_default()
             } else {
-                coming::effect(lang, given, key, word, || of("effect"))
+                coming::effect(lang, given, key, word, typed.mirror_back, || of("effect"))
             },
             bar,
             deletes: removed.map(|version| deletes(lang, given, version)).unwrap_or_default(),
-            notes: notes(lang, given, word),
+            notes: notes(lang, given, word, typed.checks),
             possible: impossible.is_none(),
             problem: problem.map(|no| text::refused(lang, no)).or(impossible),
             revisions: (word == Word::Rollback)
@@ -290,7 +295,7 @@ fn last_step(lang: Lang, given: Given<'_>) -> String {
 }
 
 /// What is good to know before going forward.
-fn notes(lang: Lang, given: Given<'_>, word: Word) -> Vec<Notice> {
+fn notes(lang: Lang, given: Given<'_>, word: Word, checks: &[Check]) -> Vec<Notice> {
     let mut out = Vec::new();
     if matches!(word, Word::Promote | Word::PromoteAll) {
         if let Some(look) = given.judgements.first().filter(|look| look.verdict != Verdict::Pass) {
@@ -308,6 +313,14 @@ fn notes(lang: Lang, given: Given<'_>, word: Word) -> Vec<Notice> {
             out.push(Notice::new(Tone::Warn, text.rich()));
         }
     }
+    out.extend(checks.iter().map(|check| {
+        let tone = match check.severity {
+            Severity::Block => Tone::Bad,
+            Severity::Acknowledge => Tone::Warn,
+            Severity::Info | Severity::Ok => Tone::Info,
+        };
+        Notice::new(tone, text::check(lang, check).text.rich())
+    }));
     out
 }
 

@@ -3,10 +3,12 @@
 
 use super::buttons::next_share;
 use super::{Given, said};
+use crate::domain::command::MirrorWish;
 use crate::domain::release::{Release, Step, Word};
 use crate::views::bars::short;
 use crate::views::lang::{Lang, Rich, Text};
 use crate::views::rule_words;
+use crate::views::text;
 
 /// The share that the new version has after the next step, where that is known: the bar of the question.
 pub fn share(given: Given<'_>, key: &str) -> Option<u8> {
@@ -31,6 +33,7 @@ pub fn effect(
     given: Given<'_>,
     key: &str,
     word: Word,
+    mirror_back: Option<&MirrorWish>,
     plain: impl FnOnce() -> Text,
 ) -> Vec<Rich> {
     let release = given.release;
@@ -49,7 +52,8 @@ pub fn effect(
         Word::Promote if is_step(key) && next_share(release).is_some() => next_share(release) == Some(100),
         _ => return out,
     };
-    out.extend(besides(lang, release, word, ends).into_iter().map(Text::rich));
+    let mirror_back = mirror_back.filter(|_| word == Word::Abort);
+    out.extend(besides(lang, release, word, ends, mirror_back).into_iter().map(Text::rich));
     out
 }
 
@@ -99,7 +103,13 @@ fn next(lang: Lang, release: &Release) -> Text {
 }
 
 /// What becomes of the rule and the copies that are in force.
-fn besides(lang: Lang, release: &Release, word: Word, ends: bool) -> Vec<Text> {
+fn besides(
+    lang: Lang,
+    release: &Release,
+    word: Word,
+    ends: bool,
+    mirror_back: Option<&MirrorWish>,
+) -> Vec<Text> {
     let aim = &release.state.aim;
     let (v, stable) = (short(release.candidate().as_str()), short(release.spec.stable.as_str()));
     let group = match word {
@@ -113,8 +123,14 @@ fn besides(lang: Lang, release: &Release, word: Word, ends: bool) -> Vec<Text> {
         return Vec::new();
     }
     let rule = (!aim.when.is_empty()).then(|| of("rules").with("when", rule_words::ways(lang, &aim.when)));
-    let copies = (aim.mirror > 0).then(|| of("mirror").with("n", aim.mirror));
-    rule.into_iter().chain(copies).collect()
+    // Copies to the same version go on at their former share.
+    let same = mirror_back.is_some_and(|mirror| mirror.version == *release.candidate());
+    let copies = (aim.mirror > 0 && !same).then(|| of("mirror").with("n", aim.mirror));
+    let again = mirror_back.map(|mirror| {
+        let percent = text::percent(mirror.percent);
+        lang.t("release.ask.back.mirror_again").with("v", short(mirror.version.as_str())).with("n", percent)
+    });
+    rule.into_iter().chain(copies).chain(again).collect()
 }
 
 #[cfg(test)]
@@ -159,7 +175,7 @@ mod tests {
             reached: &[],
             outside: None,
         };
-        let all = effect(Lang::En, given, key, word, || Text::verbatim("as the catalogue says"));
+        let all = effect(Lang::En, given, key, word, None, || Text::verbatim("as the catalogue says"));
         all.iter()
             .map(ToString::to_string)
             .collect::<Vec<_>>()
@@ -251,6 +267,33 @@ mod tests {
         );
         let abort = said(&release(Strategy::AbTest, &json!([approval()]), 0, rule), "abort", Word::Abort);
         assert_eq!(abort, "as the catalogue says Requests with header end-user = jason go to v1 again.");
+    }
+
+    #[test]
+    fn an_abort_says_which_mirror_it_gives_back() {
+        let rights = Rights { change: None };
+        let said = |aim: Aim, version: &str| {
+            let one = release(Strategy::Mirror, &json!([{"kind": "approval"}]), 0, aim);
+            let given = Given {
+                release: &one,
+                timeline: &[],
+                judgements: &[],
+                overview: None,
+                rights: &rights,
+                denied: &[],
+                outside: None,
+            };
+            let back = MirrorWish { version: version.into(), percent: 50.0 };
+            let all = effect(Lang::En, given, "abort", Word::Abort, Some(&back), || Text::verbatim("Back."));
+            let words: Vec<String> = all.iter().map(ToString::to_string).collect();
+            words.join(" ").replace("<b>", "").replace("</b>", "")
+        };
+        let again = |v: &str| format!("Mirroring of 50% to {v} is switched on again, as before this release.");
+        assert_eq!(said(Aim::default(), "v2"), format!("Back. {}", again("v2")));
+        let own = Aim { mirror: 10, ..Aim::default() };
+        assert_eq!(said(own.clone(), "v2"), format!("Back. {}", again("v2")));
+        let ends = "Mirroring to v2 ends (now 10%).";
+        assert_eq!(said(own, "v3"), format!("Back. {ends} {}", again("v3")));
     }
 
     #[test]

@@ -202,6 +202,8 @@ fn template_label(lang: Lang, template: Template, strategy: Strategy, pods: u32)
     for step in template.steps(strategy, pods.max(1)) {
         words.push(match step {
             Step::Weight { percent } => percent.to_string(),
+            // The step in which only the old version gives its pods up.
+            Step::Replicas { candidate, .. } if words.last() == Some(&candidate.to_string()) => continue,
             Step::Replicas { candidate, .. } => candidate.to_string(),
             Step::Mirror { percent: 0 } | Step::Hold { .. } | Step::Analysis { .. } => continue,
             Step::Mirror { percent } => lang.t("wizard.template_of.mirror").with("n", percent).into(),

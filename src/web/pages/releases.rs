@@ -263,6 +263,12 @@ impl Visit {
         let fresh = key();
         let mut refusal = refusal;
         let back = self.way_back(word, &detail, &mut refusal).await;
+        let mirror_back = match word {
+            // The question is asked, whatever is known of the service.
+            Word::Abort => self.app.services.mirror_back(&self.who.actor, self.id).await.unwrap_or_default(),
+            _ => None,
+        };
+        let checks = self.app.services.checks_ahead(&self.who.actor, self.id, word).await.unwrap_or_default();
         let chosen = match form.text("revision") {
             "" => self.app.services.revision_before(&detail.release).await?,
             typed => typed.parse().ok(),
@@ -275,6 +281,8 @@ impl Visit {
             request_id: &fresh,
             revisions: &revisions,
             back: back.as_ref(),
+            mirror_back: mirror_back.as_ref(),
+            checks: &checks,
             ack: &form.acknowledged(),
         };
         if self.caller.door == Door::Fragment {

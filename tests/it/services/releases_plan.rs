@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
-use serde_json::json;
+use serde_json::{Value, json};
 use sluice::domain::ids::Namespace;
 use sluice::domain::observed::Sample;
+use sluice::domain::release::{Strategy, Template};
 use sluice::metrics::{MetricsError, Source};
 use sluice::services::Settings;
 use sluice::services::releases::ReleasePlan;
@@ -108,4 +109,50 @@ async fn a_canary_by_hand_is_taken_over_where_it_is_and_a_third_version_is_refus
     assert!(refused(&rising).await.is_empty());
     let dots = |w: &mut serde_json::Value| w["candidate"]["version"] = json!("7.5");
     assert_eq!(refused(&dots).await, ["third_version"]);
+}
+
+#[tokio::test]
+async fn by_pods_an_analysis_that_cannot_look_before_the_old_version_is_gone_has_to_be_accepted() {
+    let house = House::alive(Some(Arc::new(Steady)), Settings::default()).await;
+    let plan = async |steps: Value, accept: Value, analysis: bool| {
+        let spec = wish(|w| {
+            w["service"] = json!({"namespace": "shop", "name": "search"});
+            w["strategy"] = json!("replicas");
+            w["stable"] = json!("stable");
+            w["candidate"]["version"] = json!("next");
+            w["steps"] = steps;
+            w["policies"] = json!({"accept": accept});
+            if analysis {
+                w["analysis"] = json!({"interval_s": 15, "window_s": 60, "min_requests": 5, "failures": 2,
+                    "metrics": [{"metric": "success_rate", "limit": {"absolute": 99.0}}]});
+            }
+        });
+        let plan = house.services.plan_release(&anna(), &spec).await.unwrap();
+        let of = |all: &[&str]| all.contains(&"analysis_blind");
+        let refused: Vec<&str> = plan.refusals.iter().map(|no| no.code.as_str()).collect();
+        let asked: Vec<&str> = plan.accepts.iter().map(|check| check.code.as_str()).collect();
+        (of(&asked), of(&refused))
+    };
+    let pods = |candidate: u32, stable: u32| json!({"kind": "replicas", "candidate": candidate, "stable": stable});
+    let hold = || json!({"kind": "hold", "seconds": 60});
+    let none = || json!([]);
+    // All at once; with an approval and a hold, but each at a time when only one version has pods.
+    assert_eq!(plan(json!([pods(3, 0)]), none(), true).await, (true, true));
+    let late = json!([{"kind": "approval"}, pods(3, 0), hold()]);
+    assert_eq!(plan(late.clone(), none(), true).await, (true, true));
+    let unheld = json!([pods(1, 2), pods(2, 1), pods(3, 0)]);
+    assert_eq!(plan(unheld, none(), true).await, (true, true));
+    // Accepted by name, or without an analysis, it can start.
+    assert_eq!(plan(late.clone(), json!(["analysis_blind"]), true).await, (true, false));
+    assert_eq!(plan(late, none(), false).await, (false, false));
+    // A hold while both run is enough, also side by side with as many.
+    assert_eq!(plan(json!([pods(1, 2), hold(), pods(3, 0)]), none(), true).await, (false, false));
+    assert_eq!(plan(json!([pods(3, 3), hold(), pods(3, 0)]), none(), true).await, (false, false));
+    // The templates hold in time, however few pods there are.
+    for template in Template::ALL {
+        for count in [1, 2, 3, 10] {
+            let steps = serde_json::to_value(template.steps(Strategy::Replicas, count)).unwrap();
+            assert_eq!(plan(steps.clone(), none(), true).await, (false, false), "{steps}");
+        }
+    }
 }

@@ -1,0 +1,49 @@
+//! What the question before a step says of it: the same checks as a change by hand.
+
+use serde_json::json;
+use sluice::domain::release::{Command, PauseReason, Phase, Word};
+use sluice::services::Settings;
+use sluice::services::ask::Wish;
+
+use super::releases::wish;
+use crate::support::house::{House, anna, at};
+
+#[tokio::test]
+async fn before_a_step_its_question_has_the_checks_of_a_take_over_by_hand() {
+    let house = House::alive(None, Settings::default()).await;
+    house.edit_outside("VirtualService", "bookinfo", "reviews", |object| {
+        let admin = json!({"match": [{"uri": {"prefix": "/admin"}}],
+            "route": [{"destination": {"host": "reviews", "subset": "v1"}}]});
+        object["spec"]["http"].as_array_mut().unwrap().insert(0, admin);
+    });
+    house.edit_outside("Deployment", "bookinfo", "reviews-v1", |object| object["spec"]["replicas"] = json!(3));
+    let ready = async |house: &House| {
+        let snapshot = house.cache.snapshot(&at("bookinfo", "reviews"))?;
+        (snapshot.versions.iter().find(|version| version.name.as_str() == "v1")?.ready == 3).then_some(())
+    };
+    house.until("v1 has three pods", ready).await;
+    let id = house
+        .start(wish(|w| {
+            w["candidate"] = json!({"from": "adopt", "version": "v2"});
+            w["strategy"] = json!("blue_green");
+            w["steps"] = json!([{"kind": "approval"}, {"kind": "weight", "percent": 100}]);
+        }))
+        .await
+        .id;
+    house.until_paused(id, PauseReason::Gate).await;
+    let take_over = Wish::TakeOver("v2".into());
+    let by_hand = house.services.preview(&anna(), &at("bookinfo", "reviews"), &take_over, &[]).await.unwrap();
+    for word in [Word::Promote, Word::PromoteAll] {
+        let said = house.services.checks_ahead(&anna(), id, word).await.unwrap();
+        let of = |code: &str| said.iter().find(|check| check.code.as_str() == code).cloned();
+        for code in ["few_pods", "routes_keep"] {
+            let hand = by_hand.checks.iter().find(|check| check.code.as_str() == code);
+            assert!(hand.is_some(), "{:?}", by_hand.checks);
+            assert_eq!(of(code).map(|check| check.args), hand.map(|check| check.args.clone()), "{code}");
+        }
+    }
+    assert!(house.services.checks_ahead(&anna(), id, Word::Abort).await.unwrap().is_empty());
+    house.say(id, Command::Abort).await.unwrap();
+    house.until_final(id, Phase::RolledBack).await;
+    assert!(house.services.checks_ahead(&anna(), id, Word::Promote).await.unwrap().is_empty());
+}
