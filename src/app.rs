@@ -167,7 +167,7 @@ fn announce(address: SocketAddr, demo: bool) {
             "\nTry first:\n  \
              1. Move reviews to 30/70: http://{address}/services/bookinfo/reviews\n  \
              2. Watch a release that runs: http://{address}/releases?service=shop/pricing\n  \
-             3. Look at a release that paused automatically: http://{address}/releases?service=shop/newsletter\n\
+             3. Look at a release that pauses itself within about four minutes: http://{address}/releases?service=shop/newsletter\n\
              Applications to watch: http://{address}/demo/bookinfo/productpage  http://{address}/demo/weather\n\
              This is a demo in memory. End it with Ctrl-C."
         );

@@ -23,6 +23,7 @@ impl Machine<'_> {
         state.due_ms = None;
         state.deadline_ms = Some(deadline);
         state.passes = 0;
+        state.said_ready = false;
         state.latest = None;
         state.failed.clear();
         state.latest_ms = None;
@@ -176,13 +177,18 @@ impl Machine<'_> {
                 if self.out.state.stable_replicas.is_some_and(|had| stable < had) {
                     self.out.state.stable_lowered = true;
                 }
+                if !std::mem::replace(&mut self.out.state.said_ready, true) {
+                    self.note(Happened::Ready);
+                }
                 self.act(ActionKind::Scale { side: Side::Stable, replicas: stable });
             }
             _ => {
                 let (candidate, stable) = (world.candidate.wanted, world.stable.wanted);
                 self.out.state.pods = Some(PodNumbers { candidate, stable });
                 self.out.state.pods_now = None;
-                self.note(Happened::Ready);
+                if !std::mem::take(&mut self.out.state.said_ready) {
+                    self.note(Happened::Ready);
+                }
                 self.step_done();
             }
         }

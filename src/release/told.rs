@@ -6,7 +6,7 @@ use super::Machine;
 use crate::domain::actor::Person;
 use crate::domain::refusal::{Code, Refusal};
 use crate::domain::release::state::{ActionKind, Side};
-use crate::domain::release::{Command, Happened, PauseReason, Phase, Stage, State, Step, validate};
+use crate::domain::release::{Command, Happened, PauseReason, Phase, Stage, State, Step, Word, validate};
 use crate::domain::removal;
 
 impl Machine<'_> {
@@ -25,6 +25,9 @@ impl Machine<'_> {
             return Err(self.out.state.analysis_failed());
         }
         self.note(Happened::Told { word });
+        if word == Word::Promote && self.out.state.awaits_approval() {
+            self.note(Happened::Approved);
+        }
         let frozen = self.out.state.pause_reason() == Some(PauseReason::FreezeWindow);
         match command {
             // The approval of changed steps, and nothing else: what they wait for is still waited for.

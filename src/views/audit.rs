@@ -322,6 +322,8 @@ pub fn said(lang: Lang, entry: &Entry) -> Vec<String> {
     let mark = mark(entry).filter(|_| entry.intent.action == Action::Release);
     let all = mark.into_iter().flat_map(|mark| mark.happened.iter().map(move |one| (mark, one)));
     let words = |(mark, one): (&ReleaseMark, &Happened)| match one {
+        // The approval says it all.
+        Happened::Told { .. } if mark.happened.contains(&Happened::Approved) => None,
         // The page of the release tells only what came of it.
         Happened::Decided { action: decided } => Some(
             lang.t("release.happened.decided")

@@ -317,6 +317,9 @@ pub struct State {
     /// Other numbers that were seen since: somebody else scaled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pods_now: Option<PodNumbers>,
+    /// That the new version is ready was said in this step: the old one gives its pods up after that.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub said_ready: bool,
     /// Actions that were tried in vain in a row.
     #[serde(default)]
     pub tries: u32,
@@ -374,6 +377,7 @@ impl State {
             ended_split: Weights::new(),
             pods: None,
             pods_now: None,
+            said_ready: false,
             tries: 0,
             unfrozen_ms: None,
             not_before_ms: None,

@@ -117,6 +117,8 @@ pub enum Happened {
     },
     /// The pods that a step waits for are ready.
     Ready,
+    /// A person gave the approval that was waited for.
+    Approved,
     /// A look was taken.
     Judged {
         verdict: Verdict,

@@ -101,7 +101,9 @@ impl Actions {
             }
             Phase::Paused => {
                 let class = if failed { "" } else { "pri" };
-                (make(Word::Resume, "resume", "run", class, send(Word::Resume)), Word::Promote)
+                // It only looks again: without a pass it does not go on. Going on all the same is a promotion.
+                let key = if failed { "resume_look" } else { "resume" };
+                (make(Word::Resume, key, "run", class, send(Word::Resume)), Word::Promote)
             }
             Phase::Aborting | Phase::RolledBack | Phase::NeedsAttention => {
                 (make(Word::Retry, "retry", "run", "pri", ask(Word::Retry)), Word::Pause)

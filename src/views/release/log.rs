@@ -88,7 +88,17 @@ fn lines(clock: Clockface, given: Given<'_>, entry: &TimelineEntry) -> Vec<Line>
         Channel::Outside => lang.t("channel.not_here").into(),
         Channel::Browser | Channel::Api | Channel::Command => entry.by.clone(),
     };
-    let said = entry.happened.iter().filter_map(|one| said::happened(lang, &given.release.spec, one));
+    // Pressing *Approve* is one event, named by who pressed.
+    let approved = entry.happened.contains(&Happened::Approved);
+    let of = |one: &Happened| match one {
+        Happened::Told { .. } if approved => None,
+        Happened::Approved => {
+            let text = lang.t("release.happened.approved_by").with("who", &by);
+            said::happened(lang, &given.release.spec, one).map(|(icon, tone, _)| (icon, tone, text))
+        }
+        _ => said::happened(lang, &given.release.spec, one),
+    };
+    let said = entry.happened.iter().filter_map(of);
     let mut out: Vec<Line> = said
         .map(|(icon, tone, text)| Line {
             icon,

@@ -112,6 +112,8 @@ impl Timer {
             Some(Step::Hold { seconds }) => i64::try_from(*seconds).ok().and_then(|s| s.checked_mul(1_000)),
             _ => None,
         };
+        let asks_next = state.phase == Phase::Running
+            && matches!(spec.steps.get(state.step.saturating_add(1)), Some(Step::Approval));
         let percent = |left: i64| {
             let whole = whole_ms.filter(|whole| *whole > 0)?;
             u8::try_from(((whole - left).clamp(0, whole)) * 100 / whole).ok()
@@ -136,16 +138,20 @@ impl Timer {
             }
             Phase::Running | Phase::Scheduled => match (state.due_ms, state.stage) {
                 (Some(due), _) => Self {
-                    label: word(if state.phase == Phase::Scheduled {
-                        "release.now.starts"
-                    } else {
-                        "release.now.next"
+                    label: word(match state.phase {
+                        Phase::Scheduled => "release.now.starts",
+                        // What follows then is another wait.
+                        _ if asks_next => "release.now.left",
+                        _ => "release.now.next",
                     }),
                     shown: said::countdown(due - now_ms),
                     due_ms: Some(due),
                     whole_ms,
                     done: percent(due - now_ms),
-                    below: lang.t("release.now.at").with("time", clock.hour(due)).into(),
+                    below: lang
+                        .t(if asks_next { "release.now.approval_from" } else { "release.now.at" })
+                        .with("time", clock.hour(due))
+                        .into(),
                 },
                 (None, Stage::Gate) => {
                     still("release.now.next", word("release.now.verdict"), word("release.now.verdict_more"))
@@ -161,7 +167,7 @@ impl Timer {
             },
             phase if phase.is_final() => {
                 let took = said::took(lang, release, now_ms).unwrap_or_else(|| "–".to_owned());
-                still("release.now.took", took, said::phase(lang, phase))
+                still("release.now.took", took, said::state_word(lang, state))
             }
             phase => still("release.now.next", word("release.now.soon"), said::phase(lang, phase)),
         }

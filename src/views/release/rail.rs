@@ -133,7 +133,9 @@ fn retired_ms(given: Given<'_>) -> Option<i64> {
 
 fn ready(lang: Lang, given: Given<'_>) -> Option<String> {
     let name = given.release.candidate();
-    let version = given.overview?.snapshot.versions.iter().find(|version| version.name == *name)?;
+    let versions = &given.overview?.snapshot.versions;
+    // Before its first step has given it pods there is nothing to count.
+    let version = versions.iter().find(|version| version.name == *name && version.total > 0)?;
     Some(lang.t("release.rail.ready").with("n", version.ready).with("of", version.total).into())
 }
 
@@ -217,6 +219,7 @@ fn kept(lang: Lang, given: Given<'_>) -> String {
     let stable = short(spec.stable.as_str());
     match spec.policies.stable_after.or(last.flatten()) {
         _ if spec.candidate.is_in_place() => lang.t("release.rail.replaced").into(),
+        Some(0) => lang.t("release.rail.stops_all").with("v", stable).into(),
         Some(pods) => lang.count("release.rail.stops", pods).with("v", stable).into(),
         None => lang.t("release.rail.kept").with("v", stable).into(),
     }

@@ -53,6 +53,9 @@ pub fn state_word(lang: Lang, state: &State) -> String {
     if state.is_waiting() {
         return lang.t("release.waiting").into();
     }
+    if state.phase == Phase::RolledBack && !state.switch_back && state.back_to.is_none() {
+        return lang.t("release.aborted").into();
+    }
     phase(lang, state.phase)
 }
 
@@ -292,6 +295,7 @@ pub fn happened(lang: Lang, of: &impl Wording, one: &Happened) -> Option<(&'stat
             let icon = if told.goes_back() { "back" } else { "user" };
             (icon, Tone::Plain, named(&format!("told.{}", told.as_str())))
         }
+        Happened::Approved => ("user", Tone::Plain, named("approved")),
         Happened::Began => ("run", Tone::Info, named("began")),
         Happened::StepBegan { step } => (
             "next",
@@ -362,7 +366,13 @@ pub fn happened(lang: Lang, of: &impl Wording, one: &Happened) -> Option<(&'stat
                 Phase::NeedsAttention => ("bad", Tone::Bad),
                 _ => ("back", Tone::Plain),
             };
-            (icon, tone, named("finished").with("phase", phase(lang, *end)))
+            // How it came to that is an event of its own: an abort, or a switch back.
+            let text = if *end == Phase::RolledBack {
+                named("finished_back").with("v", short(of.stable().as_str()))
+            } else {
+                named("finished").with("phase", phase(lang, *end))
+            };
+            (icon, tone, text)
         }
     })
 }

@@ -59,6 +59,18 @@ fn whoever_goes_on_after_a_failed_analysis_accepts_it_by_name() {
             }
         }
     }
+    // Once more is no way past it: the time of the step is over, and it waits for a look that passes.
+    for command in [Command::Resume, Command::Retry] {
+        let failed = judged(failed, Some(PauseReason::Failed));
+        let resumed = say(&failed, command.clone(), &[]).state;
+        assert_eq!((resumed.phase, resumed.step), (Phase::Running, 1), "{command:?}");
+        let ready = sluice::release::Pods { wanted: 3, ready: 3 };
+        let world = sluice::release::World { stable: ready, candidate: ready, ..Default::default() };
+        let event = Event::World(world);
+        let later = step(&spec, &resumed, &Observation { now_ms: 500_000, event });
+        assert_eq!((later.state.phase, later.state.step), (Phase::Running, 1), "{command:?}");
+        assert!(later.state.overrules_analysis(Word::Promote), "what failed still has to be accepted");
+    }
     for state in
         [judged(Some(Verdict::Pass), None), judged(Some(Verdict::Undecided), None), judged(None, None)]
     {

@@ -2,9 +2,9 @@
 
 use sluice::domain::release::state::{ActionKind, Side};
 use sluice::domain::release::{
-    Candidate, Command, OnDrift, PauseReason, Phase, Release, ReleaseId, Step, Strategy,
+    Candidate, Command, Happened, OnDrift, PauseReason, Phase, Release, ReleaseId, Stage, State, Step, Strategy,
 };
-use sluice::release::Event;
+use sluice::release::{Event, Observation, Pods, Transition, World, step};
 
 use super::model::{Cluster, Dice, Life};
 
@@ -158,4 +158,27 @@ fn a_new_version_has_no_pods_before_the_approval_that_comes_first() {
     life.see(Event::Told { command: Command::Promote, by: "amy".into() });
     turn(&mut life, &mut cluster, 60);
     assert_eq!((life.state.phase, cluster.candidate.pods.wanted), (Phase::Succeeded, 1), "{:?}", life.state);
+}
+
+#[test]
+fn that_the_new_version_is_ready_is_said_once_and_before_the_old_one_gives_its_pods_up() {
+    let spec = super::spec(Strategy::Replicas, vec![Step::Replicas { candidate: 3, stable: Some(0) }]);
+    let mut state = State::new();
+    (state.phase, state.deployed, state.stable_replicas) = (Phase::Running, true, Some(3));
+    (state.stage, state.deadline_ms) = (Stage::Converging, Some(60_000));
+    let look = |state: &State, left: u32| {
+        let (candidate, stable) = (Pods { wanted: 3, ready: 3 }, Pods { wanted: left, ready: left });
+        let event = Event::World(World { candidate, stable, ..World::default() });
+        step(&spec, state, &Observation { now_ms: 1_000, event })
+    };
+    let first = look(&state, 3);
+    let ready = |out: &Transition| out.happened.iter().position(|one| *one == Happened::Ready);
+    let gives_up = ActionKind::Scale { side: Side::Stable, replicas: 0 };
+    let decided = first.happened.iter().position(|one| *one == Happened::Decided { action: gives_up.clone() });
+    assert!(ready(&first).is_some() && ready(&first) < decided, "{:?}", first.happened);
+    let mut scaled = first.state;
+    scaled.pending.clear();
+    let second = look(&scaled, 0);
+    assert!(second.happened.contains(&Happened::StepDone { step: 0 }), "{:?}", second.happened);
+    assert_eq!(ready(&second), None, "it was said");
 }

@@ -104,7 +104,9 @@ async fn both_releases_of_the_demo_come_to_their_ends_on_its_own_traffic() {
     // A visitor sees the first reach its approval within about three minutes.
     let took_s = turned.until(&ids, 200, |all| paused(&all[0], PauseReason::Gate)).await;
     assert!(took_s >= 120, "each step is held and measured: {took_s} s");
-    turned.until(&ids, 200, |all| paused(&all[1], PauseReason::Failed)).await;
+    // The other pauses itself within the four minutes that the demo speaks of when it begins.
+    let later_s = turned.until(&ids, 200, |all| paused(&all[1], PauseReason::Failed)).await;
+    assert!(took_s + later_s <= 240, "{took_s} s, then {later_s} s");
     turned.house.say(ids[0], Command::Promote).await.unwrap();
     turned.house.say(ids[1], Command::Abort).await.unwrap();
     let good = turned.house.until_final(ids[0], Phase::Succeeded).await;

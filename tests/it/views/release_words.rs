@@ -157,3 +157,51 @@ fn the_old_version_has_its_tick_once_it_is_retired() {
         "{last}"
     );
 }
+
+#[test]
+fn what_a_person_aborted_is_aborted_in_every_word_and_never_switched_back() {
+    let mut over = release("canary", &json!([{"kind": "approval"}, {"kind": "weight", "percent": 100}]));
+    (over.state.phase, over.ended_ms) = (Phase::RolledBack, Some(4_000));
+    let abort = vec![Happened::Told { word: Word::Abort }];
+    let end = vec![Happened::Finished { phase: Phase::RolledBack }];
+    let timeline = [entry("release", end), entry("demo", abort)];
+    for (lang, word, never) in
+        [(Lang::En, "Aborted", "Switched back"), (Lang::Zh, "已中止", "已切回")]
+    {
+        assert_eq!(said::state_word(lang, &over.state), word);
+        for id in ["rel-now", "rel-actions", "rel-log"] {
+            let text = part(lang, &over, &timeline, id);
+            assert!(!text.contains(never), "{id}: {text}");
+        }
+        assert!(part(lang, &over, &timeline, "rel-now").contains(word));
+    }
+    over.state.switch_back = true;
+    assert_eq!(said::state_word(Lang::En, &over.state), "Switched back");
+}
+
+#[test]
+fn an_approval_is_one_event_that_names_who_gave_it() {
+    let steps = json!([{"kind": "approval"}, {"kind": "weight", "percent": 100}]);
+    let given = vec![Happened::Told { word: Word::Promote }, Happened::Approved, Happened::Resumed];
+    let timeline = [entry("anna", given)];
+    for (lang, words, never) in
+        [(Lang::En, "Approved by anna", "requested"), (Lang::Zh, "由 anna 批准", "推进到下一步")]
+    {
+        let log = part(lang, &release("canary", &steps), &timeline, "rel-log");
+        assert!(log.contains(words) && !log.contains(never), "{log}");
+    }
+}
+
+#[test]
+fn a_hold_before_an_approval_does_not_promise_the_next_step_at_its_end() {
+    let hold = json!({"kind": "hold", "seconds": 60});
+    let held = |steps: Value| {
+        let mut one = release("canary", &steps);
+        (one.state.stage, one.state.due_ms) = (sluice::domain::release::Stage::Soaking, Some(60_000));
+        part(Lang::En, &one, &[], "rel-now")
+    };
+    let asks = held(json!([hold, {"kind": "approval"}, {"kind": "weight", "percent": 100}]));
+    assert!(asks.contains("waits for your approval from") && !asks.contains("Next step in"), "{asks}");
+    let goes_on = held(json!([hold, {"kind": "weight", "percent": 100}]));
+    assert!(goes_on.contains("Next step in") && !goes_on.contains("approval"), "{goes_on}");
+}
