@@ -8,11 +8,7 @@ use super::{Store, StoreError};
 
 impl Store {
     /// The changes of the mirror by this release's own writes, in order. One that cannot be read is left out.
-    pub async fn mirrors_of(
-        &self,
-        id: ReleaseId,
-        at: &ServiceRef,
-    ) -> Result<Vec<MirrorChange>, StoreError> {
+    pub async fn mirrors_of(&self, id: ReleaseId, at: &ServiceRef) -> Result<Vec<MirrorChange>, StoreError> {
         let sql = "SELECT json_extract(i.body, '$.intent.details.mirror') FROM audit o
                      JOIN audit i ON i.seq = o.intent
              WHERE o.service = ?2 AND o.revision IS NOT NULL
@@ -21,11 +17,8 @@ impl Store {
                AND json_extract(i.body, '$.intent.details.release.id') = ?1
                AND json_extract(i.body, '$.intent.details.mirror') IS NOT NULL
              ORDER BY o.revision";
-        let rows: Vec<String> = sqlx::query_scalar(sql)
-            .bind(id.0)
-            .bind(at.to_string())
-            .fetch_all(&self.inner.readers)
-            .await?;
+        let rows: Vec<String> =
+            sqlx::query_scalar(sql).bind(id.0).bind(at.to_string()).fetch_all(&self.inner.readers).await?;
         Ok(rows.iter().filter_map(|body| serde_json::from_str(body).ok()).collect())
     }
 }

@@ -11,12 +11,7 @@ use super::traffic::change_of;
 
 impl Services {
     /// Checks on what this command leads to at once; empty where it moves no share, or where it cannot be planned now.
-    pub async fn checks_ahead(
-        &self,
-        who: &Actor,
-        id: ReleaseId,
-        word: Word,
-    ) -> Result<Vec<Check>, Refusal> {
+    pub async fn checks_ahead(&self, who: &Actor, id: ReleaseId, word: Word) -> Result<Vec<Check>, Refusal> {
         let held = self.held_release(who, id).await?;
         let release = &held.release;
         let Some(aim) = aim_of(release, word) else { return Ok(Vec::new()) };
@@ -45,7 +40,9 @@ fn aim_of(release: &Release, word: Word) -> Option<Aim> {
         Word::Promote => match release.next_step()? {
             Step::Weight { percent } => (*percent).min(100),
             Step::Rules { when } => return Some(Aim { when: when.clone(), ..state.aim.clone() }),
-            Step::Mirror { percent } => return Some(Aim { mirror: (*percent).min(100), ..state.aim.clone() }),
+            Step::Mirror { percent } => {
+                return Some(Aim { mirror: (*percent).min(100), ..state.aim.clone() });
+            }
             _ => return None,
         },
         _ => return None,

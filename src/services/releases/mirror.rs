@@ -36,7 +36,8 @@ impl Services {
         let own = self.inner.store.mirrors_of(release.id, release.at()).await.map_err(unavailable)?;
         let taken = taken(&own, look.routing.mirror.as_ref());
         Ok(taken.and_then(|mirror| {
-            let known = |name: &VersionName| look.snapshot.versions.iter().any(|version| version.name == *name);
+            let known =
+                |name: &VersionName| look.snapshot.versions.iter().any(|version| version.name == *name);
             let version = mirror.version().filter(|name| known(*name))?.clone();
             Some(MirrorWish { version, percent: mirror.percent })
         }))

@@ -42,7 +42,8 @@ impl Services {
                 let change = change_of(&held.release, aim, &look)?;
                 let back = held.release.state.phase == Phase::Aborting && *aim == Aim::default();
                 // That it is not known what was there must not keep requests from going back.
-                let taken = if back { self.mirror_taken(&held.release, &look).await.ok().flatten() } else { None };
+                let taken =
+                    if back { self.mirror_taken(&held.release, &look).await.ok().flatten() } else { None };
                 if let Some(mirror) = taken {
                     let whole = TrafficChange { mirror: Some(Some(mirror)), ..change.clone() };
                     match self.write_traffic(held, action, Wish::Set(whole)).await {

@@ -288,7 +288,8 @@ mod tests {
             let words: Vec<String> = all.iter().map(ToString::to_string).collect();
             words.join(" ").replace("<b>", "").replace("</b>", "")
         };
-        let again = |v: &str| format!("Mirroring of 50% to {v} is switched on again, as before this release.");
+        let again =
+            |v: &str| format!("Mirroring of 50% to {v} is switched on again, as before this release.");
         assert_eq!(said(Aim::default(), "v2"), format!("Back. {}", again("v2")));
         let own = Aim { mirror: 10, ..Aim::default() };
         assert_eq!(said(own.clone(), "v2"), format!("Back. {}", again("v2")));

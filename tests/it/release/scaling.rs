@@ -2,7 +2,8 @@
 
 use sluice::domain::release::state::{ActionKind, Side};
 use sluice::domain::release::{
-    Candidate, Command, Happened, OnDrift, PauseReason, Phase, Release, ReleaseId, Stage, State, Step, Strategy,
+    Candidate, Command, Happened, OnDrift, PauseReason, Phase, Release, ReleaseId, Stage, State, Step,
+    Strategy,
 };
 use sluice::release::{Event, Observation, Pods, Transition, World, step};
 
@@ -174,7 +175,8 @@ fn that_the_new_version_is_ready_is_said_once_and_before_the_old_one_gives_its_p
     let first = look(&state, 3);
     let ready = |out: &Transition| out.happened.iter().position(|one| *one == Happened::Ready);
     let gives_up = ActionKind::Scale { side: Side::Stable, replicas: 0 };
-    let decided = first.happened.iter().position(|one| *one == Happened::Decided { action: gives_up.clone() });
+    let decided =
+        first.happened.iter().position(|one| *one == Happened::Decided { action: gives_up.clone() });
     assert!(ready(&first).is_some() && ready(&first) < decided, "{:?}", first.happened);
     let mut scaled = first.state;
     scaled.pending.clear();

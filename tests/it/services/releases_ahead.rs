@@ -16,7 +16,8 @@ async fn before_a_step_its_question_has_the_checks_of_a_take_over_by_hand() {
             "route": [{"destination": {"host": "reviews", "subset": "v1"}}]});
         object["spec"]["http"].as_array_mut().unwrap().insert(0, admin);
     });
-    house.edit_outside("Deployment", "bookinfo", "reviews-v1", |object| object["spec"]["replicas"] = json!(3));
+    house
+        .edit_outside("Deployment", "bookinfo", "reviews-v1", |object| object["spec"]["replicas"] = json!(3));
     let ready = async |house: &House| {
         let snapshot = house.cache.snapshot(&at("bookinfo", "reviews"))?;
         (snapshot.versions.iter().find(|version| version.name.as_str() == "v1")?.ready == 3).then_some(())

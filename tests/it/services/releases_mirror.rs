@@ -36,7 +36,8 @@ fn ab_test(w: &mut Value) {
     let when = json!([[{"on": {"in": "header", "name": "end-user"}, "op": "exact", "value": "jason"}]]);
     w["candidate"] = json!({"from": "adopt", "version": "v2"});
     w["strategy"] = json!("ab_test");
-    w["steps"] = json!([{"kind": "rules", "when": when}, {"kind": "approval"}, {"kind": "weight", "percent": 100}]);
+    w["steps"] =
+        json!([{"kind": "rules", "when": when}, {"kind": "approval"}, {"kind": "weight", "percent": 100}]);
 }
 
 fn mirroring(w: &mut Value) {

@@ -133,7 +133,8 @@ async fn by_pods_an_analysis_that_cannot_look_before_the_old_version_is_gone_has
         let asked: Vec<&str> = plan.accepts.iter().map(|check| check.code.as_str()).collect();
         (of(&asked), of(&refused))
     };
-    let pods = |candidate: u32, stable: u32| json!({"kind": "replicas", "candidate": candidate, "stable": stable});
+    let pods =
+        |candidate: u32, stable: u32| json!({"kind": "replicas", "candidate": candidate, "stable": stable});
     let hold = || json!({"kind": "hold", "seconds": 60});
     let none = || json!([]);
     // All at once; with an approval and a hold, but each at a time when only one version has pods.

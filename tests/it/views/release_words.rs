@@ -165,8 +165,7 @@ fn what_a_person_aborted_is_aborted_in_every_word_and_never_switched_back() {
     let abort = vec![Happened::Told { word: Word::Abort }];
     let end = vec![Happened::Finished { phase: Phase::RolledBack }];
     let timeline = [entry("release", end), entry("demo", abort)];
-    for (lang, word, never) in
-        [(Lang::En, "Aborted", "Switched back"), (Lang::Zh, "已中止", "已切回")]
+    for (lang, word, never) in [(Lang::En, "Aborted", "Switched back"), (Lang::Zh, "已中止", "已切回")]
     {
         assert_eq!(said::state_word(lang, &over.state), word);
         for id in ["rel-now", "rel-actions", "rel-log"] {
