@@ -39,6 +39,13 @@ impl Routing {
         self.routes.iter().find(|route| route.is_default)
     }
 
+    /// True when a route that can be shifted, a match rule or another one, sends requests to another version
+    /// than this.
+    pub fn sends_elsewhere(&self, version: &VersionName) -> bool {
+        let others = |weights: Weights| weights.iter().any(|(name, weight)| name != version && *weight > 0);
+        self.routes.iter().any(|route| route.fixed.is_none() && route.weights().is_some_and(others))
+    }
+
     /// The route with this id.
     pub fn route(&self, id: &RouteId) -> Option<&Route> {
         self.routes.iter().find(|route| route.id == *id)

@@ -115,17 +115,20 @@ impl Rule {
 }
 
 impl Rule {
-    /// The name that a person or another tool gave it; `None` for one that was made here because nobody gave one:
-    /// `sluice-` and eight hexadecimal digits, and a number where that was taken.
+    /// The name that a person or another tool gave it; `None` for one that was made here because nobody gave one
+    /// ([`is_made`]).
     pub fn given_name(&self) -> Option<&str> {
-        let name = self.name.as_deref()?;
-        let made = name.strip_prefix("sluice-").is_some_and(|rest| {
-            let (hash, number) = rest.split_once('-').unwrap_or((rest, "2"));
-            let hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
-            hash.len() == 8 && hash.bytes().all(hex) && number.bytes().all(|byte| byte.is_ascii_digit())
-        });
-        (!made).then_some(name)
+        self.name.as_deref().filter(|name| !is_made(name))
     }
+}
+
+/// True for a name that was made here: `sluice-` and eight hexadecimal digits, and a number where that was taken.
+pub fn is_made(name: &str) -> bool {
+    name.strip_prefix("sluice-").is_some_and(|rest| {
+        let (hash, number) = rest.split_once('-').unwrap_or((rest, "2"));
+        let hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+        hash.len() == 8 && hash.bytes().all(hex) && number.bytes().all(|byte| byte.is_ascii_digit())
+    })
 }
 
 #[cfg(test)]

@@ -137,8 +137,9 @@ impl Act {
                 let now = super::service::now(item, "");
                 let share =
                     now.iter().find(|(name, _)| name.as_str() == *version).map_or(0, |(_, weight)| *weight);
-                let text =
-                    lang.t("act.take.effect").with("service", service).with("v", version).with("n", share);
+                // A version may have the whole split, and rules still send requests to another.
+                let key = if share == 100 { "act.take.effect_rest" } else { "act.take.effect" };
+                let text = lang.t(key).with("service", service).with("v", version).with("n", share);
                 let title = lang.t("act.take.title").with("v", version);
                 let button = lang.t("act.take.button").with("v", version);
                 (Kind::TakeOver, "version", (*version).to_owned(), title, button, vec![text.rich()])
@@ -159,13 +160,13 @@ impl Act {
                     "revision",
                     revision.to_string(),
                     title,
-                    planned
-                        .map(|effect| super::service_release::result(lang, effect))
-                        .filter(|text| !text.is_empty())
-                        .map_or_else(
-                            || lang.t("act.back.button"),
-                            |result| lang.t("act.back.button_to").with("split", result),
-                        ),
+                    planned.filter(|effect| !effect.is_nothing()).map_or_else(
+                        || lang.t("act.back.button"),
+                        |effect| {
+                            let goal = super::rule_words::goal(lang, effect);
+                            lang.t("act.back.button_to").with("split", goal)
+                        },
+                    ),
                     vec![text.rich()],
                 )
             }

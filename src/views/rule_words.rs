@@ -1,4 +1,4 @@
-//! Match rules and mirrors in one line each: `header end-user = jason → v2`. The summary of a change, the button that
+//! Match rules and mirrors in one line each: `header end-user equals jason → v2`. The summary of a change, the button that
 //! applies it, the note about it, the history and its exports say the same words.
 
 use crate::domain::affix::Affix;
@@ -30,7 +30,8 @@ pub fn rule(lang: Lang, rule: &Rule) -> String {
     lang.t("line.rule").with("when", when(lang, rule)).with("to", to).into()
 }
 
-fn when(lang: Lang, rule: &Rule) -> String {
+/// Whom a rule is for.
+pub fn when(lang: Lang, rule: &Rule) -> String {
     let text = ways(lang, &rule.when);
     match rule.opaque.as_slice() {
         [] => text,
@@ -55,7 +56,7 @@ fn field_words(lang: Lang, field: &str) -> String {
     if lang.knows(&key) { lang.t(&key).with("name", name).into() } else { field.to_owned() }
 }
 
-/// Alternatives in words: `header end-user = jason or cookie tier = gold`.
+/// Alternatives in words: `header end-user equals jason or cookie tier equals gold`.
 pub fn ways(lang: Lang, when: &[Vec<Condition>]) -> String {
     let and = lang.t("line.and").to_string();
     let mut ways: Vec<String> = when
@@ -72,29 +73,27 @@ pub fn ways(lang: Lang, when: &[Vec<Condition>]) -> String {
     text
 }
 
-/// One condition: `header end-user ending with @gmail.com`.
+/// One condition, in the words of the table of rules: `header end-user ends with @gmail.com`.
 fn condition(lang: Lang, condition: &Condition) -> String {
-    let on = match &condition.on {
+    let on: String = match &condition.on {
         Subject::Header(name) => lang.t("line.header").with("name", name).into(),
         Subject::Cookie(name) => lang.t("line.cookie").with("name", name).into(),
-        Subject::Query(name) => format!("?{name}"),
+        Subject::Query(name) => lang.t("line.field.queryParams").with("name", name).into(),
         Subject::Path => lang.t("rules.in.path").into(),
         Subject::Method => lang.t("rules.in.method").into(),
     };
-    if let Some((affix, text)) = Affix::of(condition) {
-        let key = format!("line.{}", affix.as_str());
-        return lang.t(&key).with("on", on).with("value", cut(&text, VALUE)).into();
-    }
-    let value = cut(&condition.value, VALUE);
-    match condition.op {
-        Op::Exact => format!("{on} = {value}"),
-        Op::Regex => format!("{on} ~ {value}"),
-        Op::Prefix => lang.t("line.prefix").with("on", on).with("value", value).into(),
-        Op::Present => lang.t("line.present").with("on", on).into(),
-    }
+    let (op, value) = match (Affix::of(condition), condition.op) {
+        (Some((affix, text)), _) => (affix.as_str(), text),
+        (None, Op::Exact) => ("exact", condition.value.clone()),
+        (None, Op::Regex) => ("regex", condition.value.clone()),
+        (None, Op::Prefix) => ("prefix", condition.value.clone()),
+        (None, Op::Present) => ("present", String::new()),
+    };
+    let op = lang.t(&format!("rules.op.{op}"));
+    format!("{on} {op} {}", cut(&value, VALUE)).trim_end().to_owned()
 }
 
-/// One line for each rule that is new, changed or gone, then what became of their order.
+/// One line for each rule that is added, changed or removed, then what became of their order.
 pub fn changes(lang: Lang, all: &RuleChanges) -> Vec<String> {
     let said = |key: &str, one: &Rule| lang.t(key).with("rule", rule(lang, one)).to_string();
     let added = all.added.iter().map(|one| said("line.new", one));
@@ -146,7 +145,7 @@ pub fn of_entry(lang: Lang, entry: &Entry) -> Vec<String> {
     rules.into_iter().chain(copies.map(|change| mirror(lang, change))).collect()
 }
 
-/// The lines of a change's summary: *Match rule: `header end-user = jason → v2` (new).*
+/// The lines of a change's summary: *Match rule: `header end-user equals jason → v2` (added).*
 pub fn sentences(lang: Lang, effect: &Effect) -> Vec<Text> {
     let rules = effect.rule_changes.iter().flat_map(|change| changes(lang, change));
     rules.map(|line| lang.t("line.sentence").with("line", line)).collect()
@@ -167,8 +166,32 @@ fn rules_in_short(lang: Lang, all: &RuleChanges) -> String {
     match (all.count(), all.moved) {
         (0, _) => lang.t("line.moved").into(),
         (1, false) => cut(&changes(lang, all).concat(), ON_A_BUTTON),
+        (n, false) if n == all.added.len() => lang.count("line.rules_added", n).into(),
+        (n, false) if n == all.removed.len() => lang.count("line.rules_removed", n).into(),
         (n, _) => lang.count("line.rules", n).into(),
     }
+}
+
+/// The state that a service has after a way back: its split, then the rules and the mirror where these become others.
+pub fn goal(lang: Lang, effect: &Effect) -> String {
+    let split = match (effect.after.is_empty(), effect.before.is_empty()) {
+        (false, _) => in_words(&effect.after),
+        (true, false) => lang.t("split.pods").into(),
+        (true, true) => lang.t("goal.same_split").into(),
+    };
+    let rules = effect.rule_changes.as_ref().map(|_| {
+        match (effect.rules_before.as_slice(), effect.rules_after.as_slice()) {
+            (before, []) => lang.count("goal.without_rules", before.len()).to_string(),
+            ([], [only]) => lang.t("goal.with_rule").with("rule", cut(&rule(lang, only), ON_A_BUTTON)).into(),
+            ([], after) => lang.count("goal.with_rules", after.len()).into(),
+            (_, after) => lang.count("goal.with_its_rules", after.len()).into(),
+        }
+    });
+    let copies = effect.mirror_change().map(|change| match &change.after {
+        Some(on) => lang.t("goal.mirror").with("mirror", mirror_line(lang, on)).to_string(),
+        None => lang.t("goal.mirror_off").into(),
+    });
+    [Some(split), rules, copies].into_iter().flatten().collect()
 }
 
 fn cut(text: &str, most: usize) -> String {

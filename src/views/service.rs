@@ -364,7 +364,14 @@ fn routes(lang: Lang, item: &Overview, chosen: &str) -> Vec<RouteChoice> {
         return Vec::new();
     }
     let label = |route: &crate::domain::routing::Route| {
-        let name = route.name.clone().unwrap_or_else(|| format!("#{}", route.index + 1));
+        // A name that was made here says nothing: the conditions do.
+        let rule = item.routing.rules.iter().find(|rule| rule.id.as_ref() == Some(&route.id));
+        let conditions = || {
+            let words = rule.map(|rule| super::rule_words::when(lang, rule)).filter(|words| !words.is_empty());
+            words.unwrap_or_else(|| format!("#{}", route.index + 1))
+        };
+        let given = route.name.clone().filter(|name| !crate::domain::rule_changes::is_made(name));
+        let name = given.unwrap_or_else(conditions);
         let port = route.port.map(|port| format!(" :{port}")).unwrap_or_default();
         let text = format!("{} · {} {name}{port}", route.object.name, route.kind.as_str().to_uppercase());
         if route.is_default { lang.t("service.route_default").with("route", text).into() } else { text }

@@ -20,7 +20,7 @@ pub fn state(lang: Lang, item: &Overview) -> Chip {
     }
 }
 
-/// *v1 100%*, *by pods*, *header end-user = jason → v2 (removed)*: what a service has after an effect, in short.
+/// *v1 100%*, *by pods*, *header end-user equals jason → v2 (removed)*: what a change made, in short.
 pub fn result(lang: Lang, effect: &Effect) -> String {
     if effect.after.is_empty() && !effect.before.is_empty() {
         return lang.t("split.pods").into();
@@ -28,13 +28,10 @@ pub fn result(lang: Lang, effect: &Effect) -> String {
     rule_words::result(lang, effect)
 }
 
-/// *Back to v1 100% (revision 4)*.
+/// *Back to v1 100%, without the 4 rules (revision 2)*.
 pub fn back_label(lang: Lang, back: &Back) -> String {
-    let result = result(lang, &back.effect);
-    if result.is_empty() {
-        return lang.t("service.back").with("n", back.revision).into();
-    }
-    lang.t("service.back_to").with("split", result).with("n", back.revision).into()
+    let goal = rule_words::goal(lang, &back.effect);
+    lang.t("service.back_to").with("split", goal).with("n", back.revision).into()
 }
 
 /// The release that moves the service, or the one that went back and left it as it is.

@@ -9,7 +9,7 @@ use askama::filters::HtmlSafe;
 use crate::domain::ids::VersionName;
 use crate::domain::observed::Observed;
 use crate::domain::overview::{Overview, Retirement};
-use crate::domain::routing::{Outcome, Part};
+use crate::domain::routing::{Outcome, Part, Routing};
 use crate::domain::service::Version;
 
 use super::bars::Slots;
@@ -218,7 +218,7 @@ impl VersionRow {
                     cap: if version.ready > 0 { 100 } else { declared },
                     can_change: controls.can_change,
                     why_not: controls.why_not.to_owned(),
-                    take_over: TakeOver::of(lang, controls.path, version, &present),
+                    take_over: TakeOver::of(lang, controls.path, version, &present, &item.routing),
                     retire: RetireItem::of(lang, controls, version.name.as_str()),
                     wrong: controls.wrong == Some(version.name.as_str()),
                     fails: fails(lang, controls.parts, version.name.as_str()),
@@ -263,13 +263,19 @@ fn fails(lang: Lang, parts: &[Part], version: &str) -> Option<String> {
 }
 
 impl TakeOver {
-    /// The button of a version. `now` are the percents of the default route: that is what is taken over.
-    pub fn of(lang: Lang, path: &str, version: &Version, now: &[(VersionName, u8)]) -> Self {
+    /// The button of a version. `now` are the percents of the default route; all routes are taken over.
+    pub fn of(
+        lang: Lang,
+        path: &str,
+        version: &Version,
+        now: &[(VersionName, u8)],
+        routing: &Routing,
+    ) -> Self {
         let share = now.iter().find(|(name, _)| *name == version.name).map_or(0, |(_, weight)| *weight);
         let why = |key: &str| lang.t(key).with("v", &version.name).to_string();
         let state = if version.ready == 0 {
             Lever::NoPods(why(if share == 0 { "weights.no_pods" } else { "weights.only_down" }))
-        } else if share == 100 {
+        } else if share == 100 && !routing.sends_elsewhere(&version.name) {
             Lever::HasAll(why("weights.has_all"))
         } else {
             let address = super::query::Address::new(format!("{path}/traffic/takeover"));

@@ -117,7 +117,7 @@ pub fn service(app: &App, chrome: &Chrome, item: &Overview, applied: Option<Revi
         out.push((VersionLive::id(version.name.as_str()), live.to_string()));
         let at = item.at();
         let path = crate::views::query::service_path(at.namespace.as_str(), &at.name);
-        let take = TakeOver::of(lang, &path, version, &split);
+        let take = TakeOver::of(lang, &path, version, &split, &item.routing);
         out.push((take.id(), take.to_string()));
     }
     if let Some(progress) = progress(chrome, item, applied) {

@@ -61,7 +61,7 @@ test('21. rules are added and reordered by keyboard; the first match wins in rea
   const page = await open(chromium, app.url, REVIEWS);
   assert.deepEqual(await tally('jason'), { v1: 100 });
   await addRule(page, 'testers', 'jason', 'v2');
-  assert.match(await said(page), /Match rule: header end-user = jason → v2 \(new\)\./);
+  assert.match(await said(page), /Match rule: header end-user equals jason → v2 \(added\)\./);
   await picture(page, 'rule-pending', { fullPage: true });
   await apply(page, 'testers see v2');
   await until(async () => (await tally('jason')).v2 === 100, 'jason sees v2');

@@ -250,23 +250,23 @@ mod tests {
             json!([approval(), weight(50)]),
             rule.clone(),
             "50% of requests to shop / cart move from v1 to v2 (now 0%). \
-             Requests with header end-user = jason keep going to v2.",
+             Requests whose header end-user equals jason keep going to v2.",
         );
         check(
             Strategy::AbTest,
             json!([approval(), weight(100)]),
             rule.clone(),
             "All requests to shop / cart go to v2 (now 0%). \
-             The match rule for requests with header end-user = jason is removed at the end; they go to v2 like all others.",
+             The match rule for requests whose header end-user equals jason is removed at the end; they go to v2 like all others.",
         );
         check(
             Strategy::AbTest,
             json!([approval(), {"kind": "rules", "when": jason}]),
             Aim::default(),
-            "Requests with header end-user = jason go to v2. All other requests stay as they are.",
+            "Requests whose header end-user equals jason go to v2. All other requests stay as they are.",
         );
         let abort = said(&release(Strategy::AbTest, &json!([approval()]), 0, rule), "abort", Word::Abort);
-        assert_eq!(abort, "as the catalogue says Requests with header end-user = jason go to v1 again.");
+        assert_eq!(abort, "as the catalogue says Requests whose header end-user equals jason go to v1 again.");
     }
 
     #[test]

@@ -40,7 +40,7 @@ pub struct AsOf {
     #[schema(required = true)]
     pub weights: Option<Weights>,
     /// Match rules and mirror in words; empty = none, or they cannot be read from the objects any more.
-    #[schema(example = json!(["header end-user = jason → v2"]))]
+    #[schema(example = json!(["header end-user equals jason → v2"]))]
     pub rules: Vec<String>,
     pub objects: Vec<ObjectThen>,
     /// The entry that made it.

@@ -48,7 +48,7 @@ pub struct Entry {
     #[schema(required = true)]
     pub after: Option<Weights>,
     /// What it does to match rules and the mirror, in words; empty = nothing.
-    #[schema(example = json!(["header end-user = jason → v2 (new)"]))]
+    #[schema(example = json!(["header end-user equals jason → v2 (added)"]))]
     pub rules: Vec<String>,
     pub reason: String,
     pub request_id: String,

@@ -76,8 +76,8 @@ fn an_ab_test_says_everywhere_which_requests_match() {
     let aim = ab.state.aim.clone();
     let timeline = [entry("release", vec![Happened::Done { action: ActionKind::Traffic { aim } }])];
     for (lang, words) in [
-        (Lang::En, "equests with header end-user = jason go to v2"),
-        (Lang::Zh, "带有请求头 end-user = jason 的请求"),
+        (Lang::En, "equests whose header end-user equals jason go to v2"),
+        (Lang::Zh, "请求头 end-user 完全匹配 jason 的请求"),
     ] {
         for id in ["rel-now", "rel-steps", "rel-log"] {
             let text = part(lang, &ab, &timeline, id);

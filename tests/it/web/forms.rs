@@ -248,7 +248,7 @@ async fn an_address_opens_the_page_with_a_pending_change_and_writes_nothing() {
     let opened = browser.app.get(&link).await;
     assert_eq!(opened.status, 200, "{}", opened.body);
     for shown in
-        ["value=\"70\"", "of requests move from", "header end-user = jason → v3 (new)", "are mirrored to"]
+        ["value=\"70\"", "of requests move from", "header end-user equals jason → v3 (added)", "are mirrored to"]
     {
         assert!(opened.body.contains(shown), "{shown}: {}", opened.body);
     }
