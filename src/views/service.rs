@@ -367,7 +367,8 @@ fn routes(lang: Lang, item: &Overview, chosen: &str) -> Vec<RouteChoice> {
         // A name that was made here says nothing: the conditions do.
         let rule = item.routing.rules.iter().find(|rule| rule.id.as_ref() == Some(&route.id));
         let conditions = || {
-            let words = rule.map(|rule| super::rule_words::when(lang, rule)).filter(|words| !words.is_empty());
+            let words =
+                rule.map(|rule| super::rule_words::when(lang, rule)).filter(|words| !words.is_empty());
             words.unwrap_or_else(|| format!("#{}", route.index + 1))
         };
         let given = route.name.clone().filter(|name| !crate::domain::rule_changes::is_made(name));

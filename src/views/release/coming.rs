@@ -266,7 +266,10 @@ mod tests {
             "Requests whose header end-user equals jason go to v2. All other requests stay as they are.",
         );
         let abort = said(&release(Strategy::AbTest, &json!([approval()]), 0, rule), "abort", Word::Abort);
-        assert_eq!(abort, "as the catalogue says Requests whose header end-user equals jason go to v1 again.");
+        assert_eq!(
+            abort,
+            "as the catalogue says Requests whose header end-user equals jason go to v1 again."
+        );
     }
 
     #[test]

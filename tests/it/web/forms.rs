@@ -247,9 +247,12 @@ async fn an_address_opens_the_page_with_a_pending_change_and_writes_nothing() {
     assert!(link.starts_with(&format!("{PATH}?w.v1=30&w.v2=70")), "{link}");
     let opened = browser.app.get(&link).await;
     assert_eq!(opened.status, 200, "{}", opened.body);
-    for shown in
-        ["value=\"70\"", "of requests move from", "header end-user equals jason → v3 (added)", "are mirrored to"]
-    {
+    for shown in [
+        "value=\"70\"",
+        "of requests move from",
+        "header end-user equals jason → v3 (added)",
+        "are mirrored to",
+    ] {
         assert!(opened.body.contains(shown), "{shown}: {}", opened.body);
     }
     assert_eq!(opened.between("data-copy=\"", "\"").replace("&#38;", "&"), link, "it leads to itself");

@@ -184,11 +184,12 @@ async fn several_rules_are_counted_as_added_or_removed_in_the_words_of_the_table
     let rule =
         format!(r#"{{"id":null,"name":null,"when":[[{on}]],"opaque":[],"to":[["v2",100]],"action":null}}"#);
     let rules = format!("[{},{}]", rule.replace("NAME", "ann"), rule.replace("NAME", "bob"));
-    let preview = |base: &'static str, rules: String, csrf: String| {
-        app.ask("POST", &format!("{PAGE}/traffic/preview"))
-            .header("sec-fetch-site", "same-origin")
-            .form(&[("csrf", &csrf), ("base_revision", base), ("rules", &rules)])
-    };
+    let preview =
+        |base: &'static str, rules: String, csrf: String| {
+            app.ask("POST", &format!("{PAGE}/traffic/preview"))
+                .header("sec-fetch-site", "same-origin")
+                .form(&[("csrf", &csrf), ("base_revision", base), ("rules", &rules)])
+        };
     let added = preview("0", rules, csrf.clone()).send().await;
     assert!(added.body.contains("Apply: 2 rules added<"), "{}", added.body);
     assert_eq!(put(&app, 0, "", json!({"rules": four_to_v2()})).await.status, 200);
@@ -196,7 +197,8 @@ async fn several_rules_are_counted_as_added_or_removed_in_the_words_of_the_table
     assert!(removed.body.contains("Apply: 4 rules removed<"), "{}", removed.body);
     // A rule that nobody named is chosen by its conditions, and the summary has the words of the table.
     let page = app.get(PAGE).await.body;
-    let route = page.split("data-route").nth(1).expect("a choice of routes").split("</select>").next().unwrap();
+    let route =
+        page.split("data-route").nth(1).expect("a choice of routes").split("</select>").next().unwrap();
     assert!(route.contains("header end-user equals jason"), "{route}");
     let shown: Vec<&str> = route.split('>').map(|part| part.split('<').next().unwrap()).collect();
     assert!(shown.iter().all(|label| !label.contains("sluice-")), "{shown:?}");
@@ -205,7 +207,8 @@ async fn several_rules_are_counted_as_added_or_removed_in_the_words_of_the_table
 #[tokio::test]
 async fn a_version_can_take_over_while_rules_send_requests_to_another() {
     let app = TestApp::open().await;
-    let lever = |page: &str| page.split("id=\"take-v1\"").nth(1).unwrap().split("</span>").next().unwrap().to_owned();
+    let lever =
+        |page: &str| page.split("id=\"take-v1\"").nth(1).unwrap().split("</span>").next().unwrap().to_owned();
     let before = lever(&app.get(PAGE).await.body);
     assert!(before.contains("v1 already has all traffic"), "{before}");
     assert_eq!(put(&app, 0, "", json!({"rules": four_to_v2()})).await.status, 200);
@@ -214,7 +217,7 @@ async fn a_version_can_take_over_while_rules_send_requests_to_another() {
     let dialog = app.get(&format!("{PAGE}/traffic/takeover?version=v1")).await.body;
     assert!(dialog.contains("4 match rules will send their requests there too."), "{dialog}");
     assert!(!dialog.contains("(now 100%)"), "{dialog}");
-    let ask = app.ask("POST", &format!("{TRAFFIC}/take-over")).header("if-match", "\"1\"");
+    let ask = app.ask("POST", &format!("{TRAFFIC}/takeover")).header("if-match", "\"1\"");
     let done = ask.json(&json!({"version": "v1", "reason": "a test", "ack": ACK})).send().await;
     assert_eq!(done.status, 200, "{}", done.body);
     let all = lever(&app.get(PAGE).await.body);
