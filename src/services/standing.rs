@@ -13,9 +13,10 @@ use crate::domain::routing::{Part, Routing, Weights};
 const SETTLING_MS: i64 = 30_000;
 
 /// Findings after which requests fail or would fail.
-const BREAKING: [Code; 12] = [
+const BREAKING: [Code; 13] = [
     Code::HostConflict,
     Code::SubsetMissing,
+    Code::SubsetEmpty,
     Code::WeightWithoutPods,
     Code::DelegateMissing,
     Code::DelegateInvalid,

@@ -256,6 +256,11 @@ fn targets(inspected: &Inspected<'_>, out: &mut Vec<Finding>) {
                         .arg("x", target.percent),
                 ),
                 Dest::Several { subset, versions } if target.percent > 0 => {
+                    let held = inspected.namer(inspected.home(at)).selected(subset);
+                    if held.iter().all(|selection| selection.ready() == 0) {
+                        let check = found(Severity::Block, Code::WeightWithoutPods).arg("v", subset);
+                        out.push(check.arg("n", target.percent).arg("object", &route.object));
+                    }
                     let names: Vec<&str> = versions.iter().map(VersionName::as_str).collect();
                     out.push(
                         found(Severity::Info, Code::SubsetOfSeveral)
@@ -273,10 +278,20 @@ fn targets(inspected: &Inspected<'_>, out: &mut Vec<Finding>) {
                     }
                     out.extend(selection.and_then(|selection| part(inspected, at, entry, &selection)));
                 }
+                // No pod of the service is ready at all; one without versions has its own sentence.
+                Dest::Whole if target.percent > 0 && podless(&inspected.snapshot.versions) => {
+                    let name = &inspected.snapshot.service.at.name;
+                    let check = found(Severity::Block, Code::WeightWithoutPods);
+                    out.push(check.arg("v", name).arg("n", target.percent).arg("object", &route.object));
+                }
                 _ => {}
             }
         }
     }
+}
+
+fn podless(versions: &[Version]) -> bool {
+    !versions.is_empty() && versions.iter().all(|version| version.ready == 0)
 }
 
 /// A subset that selects a part of a version: by which labels.

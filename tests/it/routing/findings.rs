@@ -64,6 +64,21 @@ fn subsets_are_looked_at() {
 }
 
 #[test]
+fn a_destination_with_weight_and_without_a_ready_pod_is_found_whatever_it_names() {
+    let whole = |entries: &str| three().with(SUBSETS).with(&http(entries));
+    check(&whole("-:!").ready("v1", 0).ready("v2", 0), "");
+    let none = whole("-:!").ready("v1", 0).ready("v2", 0).ready("v3", 0);
+    check(&none, "block:weight_without_pods");
+    let shared = SUBSETS.replace("{name: v3, labels: {version: v3}}", "{name: all, labels: {app: reviews}}");
+    let several = |entries: &str| three().with(&shared).with(&http(entries));
+    check(&several("all:!").ready("v1", 0).ready("v2", 0), "info:subset_of_several");
+    let none = several("all:!").ready("v1", 0).ready("v2", 0).ready("v3", 0);
+    check(&none, "block:weight_without_pods info:subset_of_several");
+    // Nothing is sent there.
+    check(&several("v1:100 all:0").ready("v2", 0).ready("v3", 0), "");
+}
+
+#[test]
 fn subsets_hidden_from_some_clients_are_found() {
     let narrow = SUBSETS.replace("host: reviews\n", "host: reviews\n  exportTo: [\".\"]\n");
     check(&three().with(&narrow).with(ALL_V1), "block:subset_hidden");
