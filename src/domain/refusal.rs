@@ -278,6 +278,8 @@ codes! {
     SubsetStays "subset_stays" 200,
     CopiesRule "copies_rule" 200,
     RulesFollow "rules_follow" 200,
+    /// A release moves shares: match rules go on sending to its old version.
+    RulesKeep "rules_keep" 200,
     MirrorWrites "mirror_writes" 200,
     HelmManaged "helm_managed" 200,
     CallersMesh "callers" 200,

@@ -1,9 +1,11 @@
 //! What is to be known about the next write of a release: the checks that a change by hand of the same kind has.
 
 use crate::domain::actor::Actor;
+use crate::domain::ids::VersionName;
 use crate::domain::refusal::{Check, Code, Refusal, Severity};
 use crate::domain::release::state::Aim;
 use crate::domain::release::{Release, ReleaseId, Step, Strategy, Word};
+use crate::domain::routing::Rule;
 use crate::services::Services;
 use crate::services::ask::Wish;
 
@@ -18,9 +20,23 @@ impl Services {
         let look = self.known_look(&who.identity, self.look(release.at(), false).await?).await?;
         let Ok(change) = change_of(release, &aim, &look) else { return Ok(Vec::new()) };
         let decided = self.decide(who, release.at(), &Wish::Set(change), &look, "preview").await;
-        let checks = decided.map(|decided| decided.checks).unwrap_or_default();
-        Ok(checks.into_iter().filter(is_told).collect())
+        let Ok(decided) = decided else { return Ok(Vec::new()) };
+        let rules = rules_keep(&decided.planned.effect.rules_after, &release.spec.stable);
+        Ok(rules.into_iter().chain(decided.checks.into_iter().filter(is_told)).collect())
     }
+}
+
+/// Match rules that send to the old version whatever the shares are; `None` = there are none.
+pub(super) fn rules_keep(rules: &[Rule], stable: &VersionName) -> Option<Check> {
+    let sends = |rule: &Rule| rule.to.iter().any(|(version, weight)| version == stable && *weight > 0);
+    let places: Vec<String> = rules
+        .iter()
+        .enumerate()
+        .filter(|(_, rule)| sends(rule))
+        .map(|(at, _)| (at + 1).to_string())
+        .collect();
+    let check = Check::new(Severity::Info, Code::RulesKeep).arg("v", stable);
+    (!places.is_empty()).then(|| check.arg("list", places.join(", ")))
 }
 
 /// What the question itself says (how far it goes), what its box asks (the analysis), and what is in order is left out.

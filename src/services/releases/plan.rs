@@ -16,6 +16,7 @@ use crate::services::Services;
 use crate::services::change::Look;
 
 use super::acceptance::{checks_of, is_implied, open};
+use super::ahead::rules_keep;
 use super::mirror;
 use super::plan_objects::objects_of;
 use super::workloads::{source_of, workload_taken};
@@ -64,6 +65,9 @@ impl Services {
         plan.refusals.extend(self.wish_right(&who.identity, spec, &look).await?);
         against(spec, &look, &mut plan);
         plan.checks.extend(mirror::says(spec, look.routing.mirror.as_ref()));
+        if spec.strategy != Strategy::Replicas {
+            plan.checks.extend(rules_keep(&look.routing.rules, &spec.stable));
+        }
         self.rolls(spec, &look, &mut plan).await;
         self.name_is_free(spec, &look, &mut plan).await;
         let (accepts, known): (Vec<Check>, Vec<Check>) =
