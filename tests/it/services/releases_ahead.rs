@@ -44,7 +44,7 @@ async fn before_a_step_its_question_has_the_checks_of_a_take_over_by_hand() {
     // The step moves shares: the rule for /admin goes on sending to v1, and the question says so.
     let said = house.services.checks_ahead(&anna(), id, Word::Promote).await.unwrap();
     let keep = said.iter().find(|check| check.code.as_str() == "rules_keep").expect("the rule is named");
-    assert_eq!(keep.args, [("v", "v1".to_owned()), ("list", "1".to_owned())], "{said:?}");
+    assert_eq!(keep.args, [("v".into(), "v1".to_owned()), ("list".into(), "1".to_owned())], "{said:?}");
     let page = house.services.plan_release(&anna(), &house.phase(id).await.spec).await.unwrap();
     assert!(page.checks.iter().any(|check| check.code.as_str() == "rules_keep"), "{:?}", page.checks);
     assert!(house.services.checks_ahead(&anna(), id, Word::Abort).await.unwrap().is_empty());
