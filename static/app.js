@@ -58,7 +58,10 @@ const sluice = {
     if ($('#dialog').open) $('#dialog').close();
     document.title = page.title;
     document.body.className = page.body.className;
-    for (const selector of ['main', '#toasts']) $(selector).replaceWith(document.adoptNode($(selector, page)));
+    // A page that follows by itself does not take away what was just said.
+    const quiet = !url && !$('#toasts .toast', page) && $('#toasts .toast[role=status]');
+    if (quiet) $('#more')?.remove();
+    for (const selector of quiet ? ['main'] : ['main', '#toasts']) $(selector).replaceWith(document.adoptNode($(selector, page)));
     if ($('meta[name=csrf]', page)) $('meta[name=csrf]').content = $('meta[name=csrf]', page).content;
     const kept = newer.put(typed);
     htmx.process($('main'));
@@ -406,6 +409,8 @@ function dress() {
   if (keys) keys.setAttribute('aria-pressed', sluice.cookie('keys') !== 'off');
   if (!navigator.clipboard) document.documentElement.classList.add('no-clip');
   $$('#toasts .toast[role=status]').forEach(leave);
+  const here = new URL(location.href); // what was said once is not said again by a reload
+  if (here.searchParams.has('retired')) { here.searchParams.delete('retired'); history.replaceState(history.state, '', here.pathname + here.search); }
   const current = $('.side [aria-current]');
   if (current && innerWidth <= 900) current.parentElement.scrollLeft = current.offsetLeft - 60;
 }

@@ -199,6 +199,9 @@ pub struct Details {
     /// The release that it belongs to.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub release: Option<Box<ReleaseMark>>,
+    /// The version that leaves the routing, before its workloads are deleted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retired: Option<VersionName>,
     /// Workloads that are made, changed or deleted for a release.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub workloads: Vec<WorkloadRecord>,

@@ -217,6 +217,8 @@ codes! {
     /// A match rule sends requests to the version.
     StillMatched "still_matched" 409,
     StillMirrored "still_mirrored" 409,
+    /// No workload that is known makes the pods of the version.
+    NothingToDelete "nothing_to_delete" 409,
     /// Nothing is declared: ready pods get requests.
     StillByPods "still_by_pods" 409,
     /// The service has no other version.

@@ -77,7 +77,7 @@ pub fn why_kept(snapshot: &Snapshot, routing: &Routing, version: &VersionName) -
         return serving(n);
     }
     if there.workloads.is_empty() {
-        return no(Code::NoWorkload);
+        return no(Code::NothingToDelete);
     }
     shared(Some(there))
 }

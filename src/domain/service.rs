@@ -190,6 +190,11 @@ impl Version {
         (0..self.pods.len()).filter(move |at| !any || self.pods[*at].total > 0)
     }
 
+    /// True when nothing makes or runs pods of it any more.
+    pub fn is_gone(&self) -> bool {
+        self.workloads.is_empty() && self.ready == 0
+    }
+
     /// True when a workload of it has pods of another version, too.
     pub fn is_shared(&self) -> bool {
         self.workloads.iter().any(|workload| workload.shared)

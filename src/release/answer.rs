@@ -1,6 +1,7 @@
 //! What comes back: actions that were done or not, looks that were taken, and what others changed meanwhile.
 
 use super::{Machine, REASSERT_MS, REASSERTS, TRIES, Trouble, judge};
+use crate::domain::refusal::Code;
 use crate::domain::release::analysis::Seen;
 use crate::domain::release::state::{Action, ActionKind, Aim, Side};
 use crate::domain::release::{Happened, OnDrift, PauseReason, Phase, Stage, Step, Verdict};
@@ -163,8 +164,11 @@ impl Machine<'_> {
                 self.finish(Phase::RolledBack);
             }
             Phase::Aborting => {
+                // A version that has gone does not come back by itself: what needs it can be refused for ever.
+                let gone = refusal.code == Code::UnknownVersion
+                    && matches!(kind, ActionKind::SwitchBack { .. } | ActionKind::Restore);
                 self.out.state.needs = Some(refusal);
-                let hopeless = matches!(trouble, Trouble::Refused(_) | Trouble::Forbidden(_));
+                let hopeless = gone || matches!(trouble, Trouble::Refused(_) | Trouble::Forbidden(_));
                 if hopeless && self.out.state.tries >= TRIES {
                     self.finish(Phase::NeedsAttention);
                 } else if matches!(trouble, Trouble::NotReady(_)) {

@@ -412,7 +412,14 @@ impl Services {
             action: ask.wish.action(),
             reason,
             request_id: ask.request_id.clone(),
-            details: Details { acknowledged: ask.ack.clone(), ..Details::default() },
+            details: Details {
+                acknowledged: ask.ack.clone(),
+                retired: match &ask.wish {
+                    Wish::Retire(version) => Some(version.clone()),
+                    _ => None,
+                },
+                ..Details::default()
+            },
         }
     }
 }

@@ -5,7 +5,7 @@ use crate::domain::command::Command;
 use crate::domain::ids::{Revision, ServiceRef, VersionName};
 use crate::domain::overview::{Back, Overview, ReleaseStory};
 use crate::domain::plan::{Effect, deltas};
-use crate::domain::refusal::Refusal;
+use crate::domain::refusal::{Code, Refusal};
 use crate::domain::release::{Phase, ReleaseId};
 use crate::domain::routing::Weights;
 use crate::domain::snapshot::Snapshot;
@@ -66,7 +66,8 @@ impl Services {
                 Some(Ok(effect)) => return Ok(Some(Back { revision, effect })),
                 Some(Err(refusal)) => {
                     tracing::debug!(service = %at, revision, %refusal, "cannot be restored");
-                    if refused.is_none() {
+                    // A version that is gone is no way back.
+                    if refused.is_none() && refusal.code != Code::UnknownVersion {
                         let after = self.weights_at(at, revision).await?.unwrap_or_default();
                         let before = item.routing.declared().unwrap_or_default();
                         let effect = Effect { before, after, ..Effect::default() };
@@ -145,8 +146,9 @@ impl Services {
         Ok(Some(self.weights_at(at, 0).await?.unwrap_or_default()))
     }
 
-    /// Of the revisions of a history, and of revision 0 where `origin` is what it had, those whose restoring would
-    /// change nothing. Only those with the present shares are looked at: the others change at least these.
+    /// Of the revisions of a history, and of revision 0 where `origin` is what it had, those that are no way back:
+    /// restoring them would change nothing, or send requests to a version that is gone. Only those with the present
+    /// shares or with such a version are looked at: the others change at least the shares.
     pub(super) async fn unchanged_by(
         &self,
         item: &Overview,
@@ -154,8 +156,13 @@ impl Services {
         origin: Option<&Weights>,
     ) -> Result<Vec<Revision>, Refusal> {
         let declared = item.routing.declared().unwrap_or_default();
-        let equal =
-            |weights: Option<&Weights>| weights.is_some_and(|weights| deltas(weights, &declared).is_empty());
+        let versions = &item.snapshot.versions;
+        let lost = |(name, weight): &(VersionName, u8)| {
+            *weight > 0 && !versions.iter().any(|version| version.name == *name && !version.is_gone())
+        };
+        let equal = |weights: Option<&Weights>| {
+            weights.is_some_and(|weights| deltas(weights, &declared).is_empty() || weights.iter().any(lost))
+        };
         let recorded = |entry: &Entry| {
             let outcome = entry.outcome.as_ref()?;
             let weights = outcome.details.after.as_ref().or(entry.intent.details.after.as_ref());
@@ -171,11 +178,11 @@ impl Services {
                 None => present.insert(self.whole_of(item).await?),
             };
             let effect = self.effect_of_restoring(item.at(), present, revision).await?;
-            out.extend(
-                effect
-                    .is_some_and(|planned| planned.is_ok_and(|effect| effect.is_nothing()))
-                    .then_some(revision),
-            );
+            let none = effect.is_some_and(|planned| match planned {
+                Ok(effect) => effect.is_nothing(),
+                Err(refusal) => refusal.code == Code::UnknownVersion,
+            });
+            out.extend(none.then_some(revision));
         }
         Ok(out)
     }

@@ -337,6 +337,9 @@ pub fn said(lang: Lang, entry: &Entry) -> Vec<String> {
 
 /// What an entry is about: the words of its action, or what happened to its release.
 pub fn what(lang: Lang, entry: &Entry) -> String {
+    if let Some(version) = &entry.intent.details.retired {
+        return lang.t("audit.retired").with("v", version).into();
+    }
     let said = said(lang, entry);
     if said.is_empty() {
         text::action(lang, entry.intent.action)

@@ -9,7 +9,7 @@ use crate::domain::ids::Revision;
 use crate::domain::observed::Observed;
 use crate::domain::overview::{Overview, State};
 use crate::domain::progress::{Progress, SoFar};
-use crate::domain::service::Protocol;
+use crate::domain::service::{Protocol, Version};
 
 use super::bars::{Bar, Slots, declared_bar, in_words, short};
 use super::chrome::{Chip, Tone};
@@ -28,6 +28,8 @@ pub struct Facts {
     pub revision: Revision,
     pub last: Option<(Moment, String)>,
     pub state: Chip,
+    /// The versions with pods or a workload: the page is taken whole when one comes or goes.
+    pub versions: String,
     /// The release that moves it: address and number.
     pub release: Option<(String, String)>,
 }
@@ -116,6 +118,11 @@ impl Facts {
             };
             (at.kind.as_str().to_owned(), name)
         });
+        // What has no workload any more is being deleted: its buttons go with it.
+        let one = |version: &Version| {
+            let mark = if version.workloads.is_empty() { "-" } else { "" };
+            format!("{}{mark}", version.name)
+        };
         Self {
             lang: clock.lang,
             ports: ports.join(" · "),
@@ -123,6 +130,7 @@ impl Facts {
             revision: item.revision,
             last: item.last.as_ref().map(|last| (clock.moment(last.at_ms, now_ms), last.by.clone())),
             state: super::service_release::state(clock.lang, item),
+            versions: item.snapshot.versions.iter().map(one).collect::<Vec<_>>().join(" "),
             release: item.release.map(|one| (format!("/releases/{}", one.id), one.id.to_string())),
         }
     }

@@ -91,7 +91,12 @@ pub fn group(
     for unit in &units {
         add(&mut versions, unit, &naming);
     }
-    let mut versions: Vec<Draft> = versions.into_values().collect();
+    // Of a workload that was deleted, pods that are ending are no version any more.
+    let lives = |draft: &Draft| {
+        let version = &draft.version;
+        !version.workloads.is_empty() || version.total > 0 || version.ready > 0
+    };
+    let mut versions: Vec<Draft> = versions.into_values().filter(lives).collect();
     versions.sort_by(|a, b| {
         let (x, y) = (&a.version, &b.version);
         (x.created_ms.cmp(&y.created_ms))

@@ -34,10 +34,8 @@ impl Planner<'_> {
     pub fn switch_back(&mut self, known: &Then<'_>, may_delete: bool) -> Result<(), Refusal> {
         let specs = known.specs;
         let versions = &self.snapshot.versions;
-        let gone = known
-            .weights
-            .iter()
-            .find(|(name, weight)| *weight > 0 && !versions.iter().any(|version| version.name == *name));
+        let there = |name: &VersionName| versions.iter().any(|v| v.name == *name && !v.is_gone());
+        let gone = known.weights.iter().find(|(name, weight)| *weight > 0 && !there(name));
         self.gone = gone.map(|(name, _)| name.clone());
         let then = with_specs(self.snapshot, specs);
         let then = inspect(&then);
@@ -248,6 +246,9 @@ impl Planner<'_> {
         for (target, was) in targets.iter().zip(old_entries) {
             let subset = was.pointer("/destination/subset").and_then(Value::as_str).unwrap_or_default();
             let heavy = target.percent > 0 || (targets.len() > 1 && target.weight > 0);
+            if !heavy && targets.len() > 1 && self.is_nobodys(&target.to, subset) {
+                continue;
+            }
             let subset = self.subset_now(&target.to, subset, heavy, client, (then, spot))?;
             let mut wanted = was.clone();
             if !subset.is_empty() {
@@ -268,6 +269,18 @@ impl Planner<'_> {
             out.push(wanted);
         }
         Ok(out)
+    }
+
+    /// True for a subset whose version has gone with it: without requests it is not brought back.
+    fn is_nobodys(&self, to: &Dest, subset: &str) -> bool {
+        let gone = match to {
+            Dest::Nobody { .. } => true,
+            Dest::Version(version) => {
+                self.snapshot.versions.iter().any(|known| known.name == *version && known.is_gone())
+            }
+            _ => false,
+        };
+        gone && !(0..self.before.clients.len()).any(|now| self.before.namer(now).defined(subset).is_some())
     }
 
     /// What makes two entries the same destination.

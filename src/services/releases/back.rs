@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::cluster::Ask;
 use crate::domain::actor::Actor;
 use crate::domain::command::TrafficChange;
-use crate::domain::ids::Revision;
+use crate::domain::ids::{Revision, ServiceRef};
 use crate::domain::plan::Effect;
 use crate::domain::refusal::{Code, Refusal};
 use crate::domain::release::{Candidate, Phase, Release, ReleaseId, Strategy};
@@ -56,11 +56,29 @@ impl Services {
         Ok(first.map(|first| first.saturating_sub(1)))
     }
 
+    /// Of these revisions of a service those that need a version that is gone, with the refusal.
+    pub async fn revisions_gone(
+        &self,
+        at: &ServiceRef,
+        revisions: &[Revision],
+    ) -> Result<Vec<(Revision, Refusal)>, Refusal> {
+        let look = self.look(at, false).await?;
+        let mut out = Vec::new();
+        for revision in revisions {
+            match self.effect_of_revision(at, *revision, &look).await {
+                Err(refusal) if refusal.code == Code::UnknownVersion => out.push((*revision, refusal)),
+                _ => {}
+            }
+        }
+        Ok(out)
+    }
+
     /// The same, judged by the rights of the person who asks for it: each object that would be written.
     pub(super) async fn way_back_of(&self, who: &Actor, held: &Held) -> Result<WayBack, Refusal> {
         let release = &held.release;
         let look = self.known_look(&who.identity, self.look(release.at(), false).await?).await?;
-        let known = look.snapshot.versions.iter().any(|version| version.name == release.spec.stable);
+        let mut versions = look.snapshot.versions.iter();
+        let known = versions.any(|version| version.name == release.spec.stable && !version.is_gone());
         if !known && !release.spec.candidate.is_in_place() {
             return Err(Refusal::new(Code::StableGone).arg("v", &release.spec.stable));
         }

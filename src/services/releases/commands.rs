@@ -167,6 +167,11 @@ impl Services {
                 let refusal = Refusal::new(Code::UnknownRevision).field("revision");
                 return Err(refusal.arg("r", revision).arg("svc", &at));
             }
+            if held.release.state.may(word)
+                && let Some((_, refusal)) = self.revisions_gone(&at, &[*revision]).await?.pop()
+            {
+                return Err(self.refuse(intent, refusal).await.refusal);
+            }
         }
         if word == Word::Retry
             && held.release.state.phase.is_final()

@@ -40,6 +40,8 @@ pub struct Ask {
     pub problem: Option<Notice>,
     /// Revisions to go back to, newest first, and the chosen one.
     pub revisions: Option<(Vec<(Revision, String)>, String)>,
+    /// Those of them that need a version that is gone.
+    pub gone: Vec<Revision>,
     pub revision_error: Option<String>,
     pub confirm: Option<Confirm>,
     /// What has to be accepted, each with its box.
@@ -83,6 +85,8 @@ pub struct Typed<'a> {
     pub request_id: &'a str,
     /// Revisions that the service had, newest first, with what each was.
     pub revisions: &'a [(Revision, String)],
+    /// Those of them that need a version that is gone.
+    pub gone: &'a [Revision],
     /// What a switch back would give.
     pub back: Option<&'a Back>,
     /// The mirror that an abort gives back.
@@ -179,6 +183,7 @@ impl Ask {
             problem: problem.map(|no| text::refused(lang, no)).or(impossible),
             revisions: (word == Word::Rollback)
                 .then(|| (typed.revisions.to_vec(), typed.revision.to_owned())),
+            gone: typed.gone.to_vec(),
             revision_error: field("revision"),
             confirm: removed.map(|version| Confirm {
                 expected: removal::confirmation(&release.at().name, version),

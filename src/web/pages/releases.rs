@@ -257,8 +257,10 @@ impl Visit {
         status: u16,
     ) -> Result<Response, Failure> {
         let detail = self.detail().await?;
-        let revisions =
-            if word == Word::Rollback { self.revisions(&detail.release).await } else { Vec::new() };
+        let (revisions, gone) = match word {
+            Word::Rollback => self.revisions(&detail.release).await,
+            _ => (Vec::new(), Vec::new()),
+        };
         let chrome = Chrome { topic: String::new(), ..self.chrome(&detail) };
         let fresh = key();
         let mut refusal = refusal;
@@ -273,7 +275,13 @@ impl Visit {
             "" => self.app.services.revision_before(&detail.release).await?,
             typed => typed.parse().ok(),
         };
+        // What cannot be restored is not proposed.
+        let chosen = match chosen.filter(|revision| !gone.contains(revision)) {
+            None => revisions.iter().map(|(revision, _)| *revision).find(|revision| !gone.contains(revision)),
+            some => some,
+        };
         let typed = Typed {
+            gone: &gone,
             reason: form.text("reason"),
             confirm: form.text("confirm"),
             revision: &chosen.map(|revision: Revision| revision.to_string()).unwrap_or_default(),
@@ -318,10 +326,10 @@ impl Visit {
     }
 
     /// The service's latest revisions with their splits, and revision 0: as it was before Sluice.
-    async fn revisions(&self, release: &Release) -> Vec<(Revision, String)> {
+    async fn revisions(&self, release: &Release) -> (Vec<(Revision, String)>, Vec<Revision>) {
         let filter = AuditFilter { service: Some(release.at().clone()), ..AuditFilter::default() };
         let Ok(page) = self.app.services.entries(&self.who.actor, &filter, None, 200).await else {
-            return Vec::new();
+            return (Vec::new(), Vec::new());
         };
         let revised: Vec<(Revision, &Entry)> =
             page.items.iter().filter_map(|entry| Some((entry.outcome.as_ref()?.revision?, entry))).collect();
@@ -342,7 +350,17 @@ impl Visit {
             let before = self.caller.lang().t("release.ask.revision_0").to_string();
             out.push((0, format!("0{} · {before}", split.unwrap_or_default())));
         }
-        out
+        let all: Vec<Revision> = out.iter().map(|(revision, _)| *revision).collect();
+        // What cannot be read now is said by the command itself.
+        let gone = self.app.services.revisions_gone(release.at(), &all).await.unwrap_or_default();
+        for (revision, label) in &mut out {
+            if let Some((_, refusal)) = gone.iter().find(|(known, _)| known == revision) {
+                let why = crate::views::text::refusal(self.caller.lang(), refusal).text.to_string();
+                label.push_str(" · ");
+                label.push_str(&why.replace('`', ""));
+            }
+        }
+        (out, gone.into_iter().map(|(revision, _)| revision).collect())
     }
 
     /// Says it, once for every form that was rendered; answers where to go.

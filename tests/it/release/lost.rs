@@ -113,3 +113,27 @@ fn what_was_spread_by_pods_is_given_back_only_when_the_new_version_has_none() {
     turn(&mut life, &mut cluster, 20);
     assert_eq!((life.state.phase, life.state.by_pods), (Phase::RolledBack, false));
 }
+
+#[test]
+fn a_revision_whose_version_vanishes_on_the_way_back_ends_the_way_and_frees_the_service() {
+    use sluice::domain::refusal::{Code, Refusal};
+    use sluice::release::Trouble;
+    let mut cluster = Cluster::new();
+    let mut life = waits(false, &mut cluster);
+    life.see(Event::Told { command: Command::Rollback { revision: 0 }, by: "amy".into() });
+    for _ in 0..200 {
+        life.now_ms += 10_000;
+        life.see(gone(&cluster));
+        let pending = life.state.pending.clone();
+        for action in pending.iter().filter(|action| matches!(action.kind, ActionKind::SwitchBack { .. })) {
+            let refusal = Refusal::new(Code::UnknownVersion).arg("v", "v1");
+            life.see(Event::Done { action: action.id, result: Err(Trouble::NotReady(refusal)) });
+        }
+        if life.state.phase.is_final() {
+            break;
+        }
+    }
+    assert_eq!(life.state.phase, Phase::NeedsAttention, "{:?}", life.state);
+    assert!(!life.state.phase.owns_service());
+    assert_eq!(needs(&life), Some("unknown_version"));
+}

@@ -22,6 +22,7 @@ mod releases_refused;
 mod releases_trouble;
 mod restoring;
 mod retire;
+mod retired_back;
 mod standstill;
 mod traffic;
 mod troubles;
