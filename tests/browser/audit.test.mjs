@@ -67,7 +67,7 @@ test('40. a refused entry names the check that refused it', { timeout: 30_000 },
   assert.equal(await rows(page).count(), 2);
   await rows(page).nth(0).locator('[data-detail]').click();
   await page.locator('tr.detail').waitFor();
-  assert.match(await page.locator('tr.detail').innerText(), /v2 has 0 of 1 pods ready/);
+  assert.match(await page.locator('tr.detail').innerText(), /v2 has 0 of 1 pod ready/);
 }));
 
 test('41. filters combine, survive reload and Back', { timeout: 30_000 }, () => on('/audit', async (page) => {

@@ -11,7 +11,7 @@ after(async () => { await chromium?.close(); await app?.stop(); });
 
 // Names of things and of people's tools, which no language translates.
 const NAMES = new Set(`Sluice DEMO HTTP TCP GET PUT POST API REST JSON CSV YAML OpenAPI Ctrl Enter UTC VirtualService DestinationRule Istio Argo Rollouts CD Helm
-  GitOps Git Kubernetes Cookie DNS Sidecar sidecar Envoy BookInfo Bookinfo v1 v2 v3 p95 ms s English demo jason lin gmail com ImagePullBackOff set by a test
+  GitOps Git Kubernetes Cookie cookie DNS Sidecar sidecar Envoy BookInfo Bookinfo v1 v2 v3 p95 ms s English demo jason lin gmail com ImagePullBackOff set by a test
   id If Match Service Deployment EndpointSlice RE2 Path Header URL Webhook reviws nobody
   UUID Prometheus StatefulSet ETag DELETE RE hosts gateways IP get list watch PromQL sha kubectl TLS UDP`.split(/\s+/));
 

@@ -145,12 +145,12 @@ test('5. a version with 0 ready pods cannot be raised by slider, number, preset,
   assert.deepEqual(await sound(page, 'lowering v1'), { v1: '100', v2: '0' });
   const sent = { 'w.v1': '50', 'w.v2': '50', reason: 'try it all the same', ack: 'big_jump', request_id: '', preview_id: '' };
   const preview = await post(page, `${path}/traffic/preview`, sent);
-  assert.match(preview.text, /v2 has 0 of 1 pods ready\. These requests would fail with 503\./);
+  assert.match(preview.text, /v2 has 0 of 1 pod ready\. These requests would fail with 503\./);
   const form = await post(page, `${path}/traffic/apply`, sent);
   assert.equal(form.status, 422);
-  assert.match(form.text, /v2 has 0 of 1 pods ready/);
+  assert.match(form.text, /v2 has 0 of 1 pod ready/);
   const twin = await page.evaluate(async (at) => (await fetch(at)).text(), `${path}/traffic/takeover?version=v2`);
-  assert.match(twin, /0 of 1 pods ready/);
+  assert.match(twin, /0 of 1 pod ready/);
   for (const answer of [await shift(app.url, path, { v1: 50, v2: 50 }), await shift(app.url, path, { v1: 0, v2: 100 })]) {
     assert.equal(answer.status, 422);
     assert.equal(answer.body.code, 'no_ready_pods');
