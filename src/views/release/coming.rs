@@ -285,6 +285,7 @@ mod tests {
                 rights: &rights,
                 denied: &[],
                 outside: None,
+                reached: &[],
             };
             let back = MirrorWish { version: version.into(), percent: 50.0 };
             let all = effect(Lang::En, given, "abort", Word::Abort, Some(&back), || Text::verbatim("Back."));
