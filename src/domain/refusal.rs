@@ -306,6 +306,10 @@ codes! {
     NoHost "no_host" 200,
     RuleShadowed "rule_shadowed" 200,
     RuleNeverMatches "rule_never_matches" 200,
+    /// A rule leaves nothing for what stands below it.
+    RuleTakesAll "rule_takes_all" 422,
+    /// The same, as far as the objects can tell.
+    RuleMayTakeAll "rule_may_take_all" 422,
     /// A condition on a cookie whose expression goes on behind the cookie's value.
     CookieBeyondValue "cookie_beyond_value" 200,
     OneVersion "one_version" 200,

@@ -24,6 +24,7 @@ mod json;
 mod plan;
 mod regexes;
 pub mod rule_input;
+mod takes_all;
 mod validate;
 
 pub use fingerprint::is_of_before;

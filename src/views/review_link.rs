@@ -1,7 +1,8 @@
 //! A pending change as the address of its service's page: it survives a reload, and whoever opens it sees the same
 //! numbers and what they would do now. Nothing is written by it.
 //!
-//! Parameters: `route`, `w.VERSION`, `rules` (JSON, when edited), `mirror` with `mirror_pct`, `no_mirror=1`.
+//! Parameters: `route`, `w.VERSION`, `rules` (JSON, when edited), `mirror` with `mirror_pct`, `no_mirror=1`, and `base`:
+//! the revision that the change was prepared on. Where the service has moved on, whoever opens it is asked first.
 
 use crate::domain::overview::Overview;
 
@@ -29,6 +30,7 @@ pub fn link(item: &Overview, typed: &Typed) -> Option<String> {
             address = address.with("mirror", version).with("mirror_pct", percent);
         }
     }
+    let address = address.with("base", typed.base_revision.unwrap_or(item.revision));
     Some(address.to_string())
 }
 
@@ -41,6 +43,8 @@ pub fn fields(query: impl Iterator<Item = (String, String)>) -> Vec<(String, Str
         if name == "no_mirror" {
             fields.push(("mirror".to_owned(), String::new()));
             pending = true;
+        } else if name == "base" {
+            fields.push(("base_revision".to_owned(), value));
         } else if sets || matches!(name.as_str(), "route" | "mirror_pct") {
             fields.push((name, value));
             pending |= sets;

@@ -9,9 +9,11 @@ use serde_json::{Map, Value, json};
 
 use crate::domain::command::Lane;
 use crate::domain::ids::ObjectRef;
+use crate::domain::istio::HttpMatch;
 use crate::domain::refusal::{Code, Refusal};
 use crate::domain::routing::{Condition, RouteKind};
 
+use super::super::takes_all::{self, Takes};
 use super::super::{json, rule_input};
 use super::Planner;
 use super::rules::{Place, condition_json};
@@ -22,11 +24,14 @@ impl Planner<'_> {
     ///
     /// # Errors
     /// `lane_overlap` where a route has a condition of its own on the same header, query parameter, path or
-    /// method: one match cannot hold both.
+    /// method: one match cannot hold both. `rule_takes_all` for conditions that every request meets.
     pub fn set_lane(&mut self, place: &Place, created: bool, lane: &Lane) -> Result<(), Refusal> {
         let when = if lane.when.is_empty() { Vec::new() } else { rule_input::conditions(&lane.when, 0)? };
         if self.version(&lane.to).is_none() && !when.is_empty() {
             return Err(Refusal::new(Code::UnknownVersion).arg("v", &lane.to));
+        }
+        if !when.is_empty() && takes_everything(&when, &self.before.host) {
+            return Err(Refusal::new(Code::RuleTakesAll).arg("n", &lane.name).arg("object", &place.object));
         }
         let list = json::routes(self.drafts.open(self.snapshot, &place.object)?, RouteKind::Http).to_vec();
         let choosing: HashSet<usize> = if created {
@@ -70,6 +75,13 @@ impl Planner<'_> {
         }
         Ok(())
     }
+}
+
+/// True when one of the alternatives leaves nothing to choose from: such a lane is a share of 100 %.
+fn takes_everything(when: &[Vec<Condition>], host: &str) -> bool {
+    let entries = product(&json!({}), when).unwrap_or_default();
+    let read: Vec<HttpMatch> = serde_json::from_value(entries).unwrap_or_default();
+    read.iter().any(|entry| takes_all::conditions(entry, host) == Takes::All)
 }
 
 /// `base` as a route of the lane.

@@ -45,6 +45,8 @@ pub struct Planner<'a> {
     notes: Vec<Check>,
     /// Rules whose targets follow a take over.
     followed: usize,
+    /// The plan writes rules, or a lane.
+    wants_rules: bool,
     /// A version that had weight at the revision that is restored, and is not there any more.
     gone: Option<VersionName>,
 }
@@ -64,6 +66,7 @@ pub fn plan(
         added: Vec::new(),
         notes: Vec::new(),
         followed: 0,
+        wants_rules: false,
         gone: None,
     };
     let target = match command {
@@ -151,6 +154,7 @@ impl Planner<'_> {
                 None => return Err(self.no_default()),
             }
         }
+        self.wants_rules = wish.rules.is_some() || wish.lane.is_some();
         // Last, because it moves the other routes of the list.
         if let Some(rules) = &wish.rules {
             self.set_rules(&place, rules)?;
@@ -251,14 +255,17 @@ impl Planner<'_> {
 
     fn effect(&self, after: &Inspected<'_>, target: Option<usize>) -> Effect {
         let before_route = target.map(|at| self.before.route(at));
+        // A rule that takes every request is the default route from then on, whatever stands below it.
+        let is_default = target.is_some() && target == self.before.default;
         let after_route = match before_route {
+            Some(_) if is_default && after.default.is_some() => after.routing.default_route(),
             Some(route) => after.routing.route(&route.id).or_else(|| after.routing.default_route()),
             None => after.routing.default_route(),
         };
         let ports = self.snapshot.service.ports.len() > 1;
         Effect {
             port: after_route.and_then(|route| route.port).filter(|_| ports),
-            kept: self.kept(after, after_route),
+            kept: self.kept(after, after_route, before_route),
             route: after_route.map(|route| route.id.clone()),
             before: self.named(before_route),
             after: self.named(after_route),
@@ -272,8 +279,8 @@ impl Planner<'_> {
     }
 
     /// Routes besides `of` that split requests of the service and do after the plan what they did before; rules
-    /// are listed by themselves.
-    fn kept(&self, after: &Inspected<'_>, of: Option<&Route>) -> Vec<Route> {
+    /// are listed by themselves, and `former` is `of` before the plan.
+    fn kept(&self, after: &Inspected<'_>, of: Option<&Route>, former: Option<&Route>) -> Vec<Route> {
         let Some(of) = of else { return Vec::new() };
         let same = |route: &Route| {
             let earlier = self.before.routing.route(&route.id);
@@ -282,7 +289,8 @@ impl Planner<'_> {
         (0..after.spots.len())
             .filter(|at| !after.rule_spots.contains(at))
             .map(|at| after.route(at))
-            .filter(|route| route.id != of.id && route.fixed.is_none() && route.reaches() && same(route))
+            .filter(|route| route.id != of.id && former.is_none_or(|former| former.id != route.id))
+            .filter(|route| route.fixed.is_none() && route.reaches() && same(route))
             .cloned()
             .collect()
     }

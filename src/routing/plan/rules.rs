@@ -73,6 +73,9 @@ impl Planner<'_> {
                     return Err(self.no_default().field(format!("rules.{at}")));
                 }
                 let model = place.default.and_then(|index| list.get(index));
+                if self.is_default_already(rule, at, place, model)? {
+                    continue;
+                }
                 let json = self.new_rule(rule, at, place, model, &mut names)?;
                 Item { from: None, json, dead: false }
             };
@@ -84,6 +87,22 @@ impl Planner<'_> {
             *slot = arranged;
         }
         Ok(())
+    }
+
+    /// True for a rule that takes every request and is the default route since an earlier call.
+    fn is_default_already(
+        &self,
+        rule: &Rule,
+        at: usize,
+        place: &Place,
+        default: Option<&Value>,
+    ) -> Result<bool, Refusal> {
+        let when = rule_input::conditions(&rule.when, at)?;
+        let same = default.is_some_and(|route| route["match"] == match_json(&when, &place.scope, &[]));
+        let read = self.before.default.map(|at| self.before.route(at));
+        let some = |to: &Weights| to.iter().filter(|(_, weight)| *weight > 0).cloned().collect::<Weights>();
+        let split = read.and_then(crate::domain::routing::Route::weights);
+        Ok(same && split.is_some_and(|split| some(&split) == some(&rule.to)))
     }
 
     /// For each wanted rule the position of the rule that it is now; `None` = new.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use crate::domain::ids::{Kind, ObjectRef, RouteId, VersionName};
-use crate::domain::istio::{HttpMatch, HttpRoute, WeightedDestination};
+use crate::domain::istio::{HttpMatch, WeightedDestination};
 use crate::domain::owner::{Owner, Role};
 use crate::domain::refusal::{Check, Code, Finding, Severity};
 use crate::domain::routing::{Dest, RouteKind, Subject, Uncovered};
@@ -451,7 +451,9 @@ fn order(inspected: &Inspected<'_>, out: &mut Vec<Finding>) {
                     first.entry(text(entry)).or_insert(index);
                 }
             }
-            (list.iter().position(HttpRoute::is_catch_all).unwrap_or(usize::MAX), first)
+            let root = spot.roots.first().copied().unwrap_or(spot.vs);
+            let closed = list.iter().position(|route| inspected.catch_all(root, route));
+            (closed.unwrap_or(usize::MAX), first)
         });
         let say = |code: Code, by: usize| {
             let name = |index: usize| {
@@ -467,6 +469,9 @@ fn order(inspected: &Inspected<'_>, out: &mut Vec<Finding>) {
         if *closed < spot.index {
             out.push(say(Code::RuleNeverMatches, *closed));
             continue;
+        }
+        if inspected.may_take_all(at) {
+            out.push(say(Code::RuleMayTakeAll, spot.index));
         }
         let own = list.get(spot.index).map_or(&[][..], |route| &route.r#match[..]);
         let earlier: Option<Vec<usize>> = own

@@ -10,6 +10,7 @@ use crate::domain::routing::{Mirror, Route, RouteKind, Routing};
 use crate::domain::snapshot::{Held, Snapshot};
 
 use super::lookup::{self, Merged, Rules};
+use super::takes_all;
 
 mod answers;
 mod delegates;
@@ -309,10 +310,33 @@ impl<'a> Inspected<'a> {
             matches.is_some_and(|all| all.is_empty() || all.contains(&L4Match::default()))
         };
         match spot.kind {
-            RouteKind::Http => spec.http.get(spot.index).is_some_and(HttpRoute::is_catch_all),
+            RouteKind::Http => {
+                spec.http.get(spot.index).is_some_and(|route| self.catch_all(spot.roots[0], route))
+            }
             RouteKind::Tls => free(spec.tls.get(spot.index).map(|route| &route.r#match)),
             RouteKind::Tcp => free(spec.tcp.get(spot.index).map(|route| &route.r#match)),
         }
+    }
+
+    /// True when nothing that comes by the VirtualService at `root` gets past the route.
+    pub fn catch_all(&self, root: usize, route: &HttpRoute) -> bool {
+        let ports = &self.snapshot.service.ports;
+        let http = ports.iter().filter(|port| RouteKind::Http.applies_to(port.protocol));
+        let ports: Vec<u32> = http.map(|port| u32::from(port.number)).collect();
+        let gateways = &self.snapshot.virtual_services[root].object.spec.gateways;
+        takes_all::catch_all(route, takes_all::Site { host: &self.host, gateways, ports: &ports })
+    }
+
+    /// True for a route of the service's own VirtualService that may take every request before the default route is
+    /// asked; it cannot be known from the objects.
+    pub fn may_take_all(&self, at: usize) -> bool {
+        let spot = &self.spots[at];
+        if spot.kind != RouteKind::Http || spot.place != Place::Own || !spot.for_mesh || self.default == Some(at) {
+            return false;
+        }
+        let behind = self.default.is_some_and(|default| default < at);
+        let route = self.holder(at).object.spec.http.get(spot.index);
+        !behind && route.is_some_and(|route| takes_all::may(route, &self.host))
     }
 
     /// The routes that bring requests to the service and whose weights can be moved, by their ids.

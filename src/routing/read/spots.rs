@@ -6,7 +6,7 @@ use crate::domain::ids::RouteId;
 use crate::domain::istio::{HttpMatch, HttpRoute, L4Match, VirtualService, WeightedDestination};
 use crate::domain::routing::{Fixed, Route, RouteKind};
 
-use super::super::lookup;
+use super::super::{lookup, takes_all};
 use super::{Inspected, Place, Spot, Winners, delegates, keys, parts, virtual_service};
 
 /// Fills `routing.routes`, `spots` and `troubles`.
@@ -69,7 +69,7 @@ impl Collector<'_, '_> {
                 self.delegated(root, index, route, delegate, http_clients.is_some(), winners);
                 continue;
             }
-            let found = Found { vs: root, root, index, ..of_http(route) };
+            let found = Found { vs: root, root, index, ..self.of_http(root, route) };
             self.add(found, http_clients.is_some(), winners);
         }
         let l4 = winners.l4.contains_key(&root);
@@ -100,7 +100,7 @@ impl Collector<'_, '_> {
                 if own {
                     self.into.troubles.push(trouble);
                     let fixed = Some(Fixed::Delegate);
-                    let found = Found { vs: root, root, index, fixed, ..of_http(entry) };
+                    let found = Found { vs: root, root, index, fixed, ..self.of_http(root, entry) };
                     self.add(found, own, winners);
                 }
                 return;
@@ -113,8 +113,8 @@ impl Collector<'_, '_> {
                 }
                 continue;
             }
-            let outer = of_http(entry);
-            let inner = of_http(route);
+            let outer = self.of_http(root, entry);
+            let inner = self.of_http(root, route);
             let found = Found {
                 vs,
                 root,
@@ -195,6 +195,35 @@ impl Collector<'_, '_> {
         });
     }
 
+    /// `root`: the VirtualService by which requests come to the route.
+    fn of_http<'s>(&self, root: usize, route: &'s HttpRoute) -> Found<'s> {
+        let fixed = if route.redirect.is_some() {
+            Some(Fixed::Redirect)
+        } else if route.direct_response.is_some() {
+            Some(Fixed::DirectResponse)
+        } else if route.route.is_empty() && route.delegate.is_none() {
+            Some(Fixed::Empty)
+        } else {
+            None
+        };
+        let ports: Vec<Option<u32>> = route.r#match.iter().map(|entry| entry.port).collect();
+        let in_mesh = |gateways: &[Box<str>]| gateways.is_empty() || gateways.iter().any(|g| &**g == "mesh");
+        Found {
+            vs: 0,
+            root: 0,
+            kind: RouteKind::Http,
+            index: 0,
+            name: route.name.as_deref(),
+            port: common(&ports),
+            catch_all: self.into.catch_all(root, route),
+            everything: takes_all::everything(route, &self.into.host),
+            for_mesh: route.r#match.is_empty() || route.r#match.iter().any(|entry| in_mesh(&entry.gateways)),
+            for_others: route.r#match.is_empty() || route.r#match.iter().any(HttpMatch::is_for_every_caller),
+            destinations: &route.route,
+            fixed,
+        }
+    }
+
     fn place(&self, root: usize, own: bool) -> Place {
         let object = &self.into.snapshot.virtual_services[root].object;
         let domain = &*self.into.snapshot.mesh.cluster_domain;
@@ -252,40 +281,6 @@ fn extend<T: PartialEq>(list: &mut Vec<T>, more: impl IntoIterator<Item = T>) {
         if !list.contains(&item) {
             list.push(item);
         }
-    }
-}
-
-fn of_http(route: &HttpRoute) -> Found<'_> {
-    let fixed = if route.redirect.is_some() {
-        Some(Fixed::Redirect)
-    } else if route.direct_response.is_some() {
-        Some(Fixed::DirectResponse)
-    } else if route.route.is_empty() && route.delegate.is_none() {
-        Some(Fixed::Empty)
-    } else {
-        None
-    };
-    let ports: Vec<Option<u32>> = route.r#match.iter().map(|entry| entry.port).collect();
-    let in_mesh = |gateways: &[Box<str>]| gateways.is_empty() || gateways.iter().any(|g| &**g == "mesh");
-    Found {
-        vs: 0,
-        root: 0,
-        kind: RouteKind::Http,
-        index: 0,
-        name: route.name.as_deref(),
-        port: common(&ports),
-        catch_all: route.is_catch_all(),
-        everything: route.r#match.is_empty()
-            || route.r#match.iter().any(|entry| {
-                let mut bare = entry.clone();
-                bare.port = None;
-                bare.gateways = Vec::new();
-                bare.is_everything()
-            }),
-        for_mesh: route.r#match.is_empty() || route.r#match.iter().any(|entry| in_mesh(&entry.gateways)),
-        for_others: route.r#match.is_empty() || route.r#match.iter().any(HttpMatch::is_for_every_caller),
-        destinations: &route.route,
-        fixed,
     }
 }
 

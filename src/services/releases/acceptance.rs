@@ -56,6 +56,19 @@ pub(super) fn checks_of(release: &Release, look: &Look, policy: &Policy) -> Vec<
     out
 }
 
+/// A step whose conditions every request meets: it would be all of the traffic, whatever the weights say. No
+/// acceptance helps, because no write of it is made.
+pub(super) fn whole(release: &Release, look: &Look, policy: &Policy) -> Option<Refusal> {
+    let imagined = imagined(&release.spec, look);
+    let look = imagined.as_ref().unwrap_or(look);
+    let stamp = ChangeStamp { change: String::new(), revision: None, actor: String::new() };
+    aims(&release.spec.steps).iter().find_map(|aim| {
+        let change = change_of(release, aim, look).ok()?;
+        let refusal = routing::plan(&Traffic::Set(change), &look.snapshot, policy, &stamp).err()?;
+        (refusal.code == Code::RuleTakesAll).then(|| refusal.field("steps"))
+    })
+}
+
 /// The checks that nobody has accepted, as refusals of a start.
 pub(super) fn open<'c>(checks: &'c [Check], accepted: &'c [String]) -> impl Iterator<Item = Refusal> + 'c {
     let is_open = |check: &&Check| !accepted.iter().any(|code| code == check.code.as_str());

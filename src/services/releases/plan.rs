@@ -15,7 +15,7 @@ use crate::release::workload;
 use crate::services::Services;
 use crate::services::change::Look;
 
-use super::acceptance::{checks_of, is_implied, open};
+use super::acceptance::{checks_of, is_implied, open, whole};
 use super::ahead::rules_keep;
 use super::mirror;
 use super::plan_objects::objects_of;
@@ -74,6 +74,7 @@ impl Services {
             checks_of(&imagined(spec), &look, &self.inner.settings.policy)
                 .into_iter()
                 .partition(|check| !is_implied(check.code));
+        plan.refusals.extend(whole(&imagined(spec), &look, &self.inner.settings.policy));
         plan.accepts = accepts;
         plan.accepts.extend(blind(spec, &look));
         plan.refusals.extend(open(&plan.accepts, &spec.policies.accept));

@@ -166,7 +166,9 @@ impl Visit {
             Err(no) if no.refusal.code == Code::ServiceNotFound => return Err(no.into()),
             Err(no) => return Ok(refused(no.refusal)),
         };
-        match draft.base.filter(|base| *base != preview.base) {
+        // What is so already can be overwritten by nobody.
+        let nothing = preview.refusal.as_ref().is_some_and(|refusal| refusal.code == Code::NothingAsked);
+        match draft.base.filter(|base| *base != preview.base && !nothing) {
             None => Ok(Came::Checked { preview: Box::new(preview), ack: draft.ack.clone() }),
             Some(base) => {
                 let stale = self.stale(base, &preview, draft.yours.clone()).await?;

@@ -28,6 +28,7 @@ mod rules;
 
 mod switch_back;
 mod take_over;
+mod taking;
 
 mod checks;
 mod diff;

@@ -310,3 +310,24 @@ async fn when_the_cluster_is_down_nothing_typed_is_lost() {
     assert!(answer.body.contains("role=\"alert\""), "{}", answer.body);
     assert_eq!(browser.weights(), [100, 0, 0]);
 }
+
+#[tokio::test]
+async fn a_review_link_carries_its_revision_and_shows_what_a_colleague_changed_since() {
+    let browser = Browser::new().await;
+    let checked = browser.post("traffic/preview", &weights("70", "30")).await;
+    let link = checked.between("data-copy=\"", "\"").replace("&#38;", "&");
+    assert!(link.ends_with("&base=0"), "{link}");
+    let fresh = browser.app.get(&link).await;
+    assert!(!fresh.body.contains("name=\"rebase\""), "{}", fresh.body);
+    let revision = browser.app.set_reviews(0, 85, 15).await;
+    let opened = browser.app.get(&link).await;
+    // The panel of a conflict, as in the tab of the author: you saw, now, yours; nothing is ready to be applied.
+    assert!(opened.body.contains(&format!("it is at revision {revision} now")), "{}", opened.body);
+    assert!(!opened.body.contains("No other change of this service"), "{}", opened.body);
+    assert!(opened.body.contains("name=\"base_revision\" value=\"0\""), "{}", opened.body);
+    assert_eq!(opened.between("data-copy=\"", "\"").replace("&#38;", "&"), link, "a reload asks again");
+    // Where the colleague did the very same, nothing is pending.
+    let same = browser.app.get(&format!("{PATH}?w.v1=85&w.v2=15&base=0")).await;
+    assert!(!same.body.contains("now. Nothing was written"), "{}", same.body);
+    assert_eq!(browser.weights(), [85, 15, 0], "nothing is written");
+}

@@ -19,6 +19,7 @@ use super::Planner;
 
 mod observe;
 mod pods;
+mod taken;
 
 pub use observe::observe;
 
@@ -65,6 +66,7 @@ pub fn of(
     judge.answers(&mut out);
     judge.written(&mut out);
     judge.words(&mut out);
+    judge.taken(&mut out);
     judge.ports(&mut out);
     out.extend(planner.notes.iter().cloned());
     if command.goes_back() {
