@@ -43,6 +43,9 @@ if (typeof document !== 'undefined') {
     const form = $('#weights');
     if (!form || form.dataset.wired) return;
     form.dataset.wired = '1';
+    // A pending change in the address keeps the revision on which it was opened: a live update never moves it to another.
+    const opened = $('#preview [data-copy]')?.dataset.copy;
+    if (opened && /[?&]w\./.test(location.search) && !/[?&]base=/.test(location.search)) history.replaceState(history.state, '', opened);
     const rows = $$('.vrow', form).filter(row => $('input[type=number]', row));
     const declared = rows.map(row => +row.dataset.declared), cap = rows.map(row => +row.dataset.cap);
     const number = rows.map(row => $('input[type=number]', row)), range = rows.map(row => $('input[type=range]', row));

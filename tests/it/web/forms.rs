@@ -325,7 +325,7 @@ async fn a_review_link_carries_its_revision_and_shows_what_a_colleague_changed_s
     assert!(opened.body.contains(&format!("it is at revision {revision} now")), "{}", opened.body);
     assert!(!opened.body.contains("No other change of this service"), "{}", opened.body);
     assert!(opened.body.contains("name=\"base_revision\" value=\"0\""), "{}", opened.body);
-    assert_eq!(opened.between("data-copy=\"", "\"").replace("&#38;", "&"), link, "a reload asks again");
+    assert!(opened.body.contains("name=\"rebase\""), "{}", opened.body);
     // Where the colleague did the very same, nothing is pending.
     let same = browser.app.get(&format!("{PATH}?w.v1=85&w.v2=15&base=0")).await;
     assert!(!same.body.contains("now. Nothing was written"), "{}", same.body);
