@@ -8,15 +8,15 @@ use super::{Judge, acknowledge, info};
 impl Judge<'_, '_> {
     /// A rule of the plan that becomes the default route, and rules that may take every request.
     pub fn taken(&self, out: &mut Vec<Check>) {
-        let said = |code: Check, at: usize| {
+        let name = |at: usize| {
             let route = self.after.route(at);
-            let name = route.name.clone().unwrap_or_else(|| (route.index + 1).to_string());
-            code.arg("n", name).arg("object", &route.object)
+            route.name.clone().unwrap_or_else(|| (route.index + 1).to_string())
         };
         if let Some(now) = self.closing() {
             // What is below is the former default route, which the check names already.
             out.retain(|check| check.code != Code::RuleNeverMatches);
-            out.push(said(acknowledge(Code::RuleTakesAll), now));
+            let object = &self.after.route(now).object;
+            out.push(acknowledge(Code::RuleTakesAll).arg("n", name(now)).arg("object", object));
         }
         if self.plan.is_empty() {
             return;
@@ -28,7 +28,7 @@ impl Judge<'_, '_> {
             };
             let known = self.earlier(route).is_some_and(same);
             let code = if known { info(Code::RuleMayTakeAll) } else { acknowledge(Code::RuleMayTakeAll) };
-            out.push(said(code, at));
+            out.push(code.arg("n", name(at)).arg("object", &route.object));
         }
     }
 
