@@ -67,7 +67,11 @@ pub fn conditions(entry: &HttpMatch, host: &str) -> Takes {
     }
     for (name, said) in &entry.headers {
         let everybody = ALWAYS.iter().any(|always| name.eq_ignore_ascii_case(always));
-        and(if everybody { path(said).max(one_of(said, &["GET", "POST"])).min(Takes::Maybe) } else { Takes::Some });
+        and(if everybody {
+            path(said).max(one_of(said, &["GET", "POST"])).min(Takes::Maybe)
+        } else {
+            Takes::Some
+        });
     }
     if !entry.query_params.is_empty() {
         and(Takes::Some);
@@ -142,7 +146,9 @@ fn one_of(said: &StringMatch, usual: &[&str]) -> Takes {
         }
         (None, Some(prefix), None) => maybe(usual.iter().any(|value| value.starts_with(&**prefix))),
         (None, None, Some(regex)) if &**regex == "*" => Takes::All,
-        (None, None, Some(regex)) => by_regex(regex, None, |matches| usual.iter().any(|value| matches(value))),
+        (None, None, Some(regex)) => {
+            by_regex(regex, None, |matches| usual.iter().any(|value| matches(value)))
+        }
         _ => Takes::Some,
     }
 }
@@ -274,7 +280,9 @@ impl Automaton {
 
     fn step(&self, from: &[usize], c: char) -> Vec<usize> {
         let taken = from.iter().filter_map(|at| match &self.states[*at] {
-            State::Take(ranges, next) if ranges.iter().any(|(low, high)| (*low..=*high).contains(&c)) => Some(*next),
+            State::Take(ranges, next) if ranges.iter().any(|(low, high)| (*low..=*high).contains(&c)) => {
+                Some(*next)
+            }
             _ => None,
         });
         self.closed(taken, false, false)
@@ -294,8 +302,10 @@ impl Automaton {
     fn is_universal(&self, first: Option<char>) -> Option<bool> {
         let alphabet = || ('!'..='~').filter(|c| !matches!(c, '?' | '#'));
         let start = self.start();
-        let mut open: Vec<Vec<usize>> =
-            alphabet().filter(|c| first.is_none_or(|first| first == *c)).map(|c| self.step(&start, c)).collect();
+        let mut open: Vec<Vec<usize>> = alphabet()
+            .filter(|c| first.is_none_or(|first| first == *c))
+            .map(|c| self.step(&start, c))
+            .collect();
         let mut seen: HashSet<Vec<usize>> = HashSet::new();
         while let Some(set) = open.pop() {
             if seen.contains(&set) {
@@ -325,12 +335,27 @@ mod tests {
     #[test]
     fn a_path_is_judged_by_what_matches() {
         for text in [
-            ".*", "/.*", ".+", "/+.*", "(/.*)?", "[^?]*", "/?.*", "^/.*$", "(?i)/.*", "/|/.+", "(.|x)*", "/[^#]*",
-            "(/[^/]*)+", "(?:/a)?/?.*|/", "/{0,3}.*",
+            ".*",
+            "/.*",
+            ".+",
+            "/+.*",
+            "(/.*)?",
+            "[^?]*",
+            "/?.*",
+            "^/.*$",
+            "(?i)/.*",
+            "/|/.+",
+            "(.|x)*",
+            "/[^#]*",
+            "(/[^/]*)+",
+            "(?:/a)?/?.*|/",
+            "/{0,3}.*",
         ] {
             assert_eq!(path(&regex(text)), Takes::All, "{text}");
         }
-        for text in ["/.+", "/[a-zA-Z0-9_~%./-]+", "/[^0].*", r"/.*\b.*", "/.{0,900}.{0,900}.{0,900}.{0,900}.{0,900}"] {
+        for text in
+            ["/.+", "/[a-zA-Z0-9_~%./-]+", "/[^0].*", r"/.*\b.*", "/.{0,900}.{0,900}.{0,900}.{0,900}.{0,900}"]
+        {
             assert_eq!(path(&regex(text)), Takes::Maybe, "{text}");
         }
         for text in ["/api/.*", "/", "/[0-9]+", r"/.*\.html", "/a*", "", "(/x)?/y.*", "/[^/]*"] {

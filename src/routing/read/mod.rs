@@ -331,7 +331,11 @@ impl<'a> Inspected<'a> {
     /// asked; it cannot be known from the objects.
     pub fn may_take_all(&self, at: usize) -> bool {
         let spot = &self.spots[at];
-        if spot.kind != RouteKind::Http || spot.place != Place::Own || !spot.for_mesh || self.default == Some(at) {
+        if spot.kind != RouteKind::Http
+            || spot.place != Place::Own
+            || !spot.for_mesh
+            || self.default == Some(at)
+        {
             return false;
         }
         let behind = self.default.is_some_and(|default| default < at);

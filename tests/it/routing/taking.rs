@@ -33,7 +33,8 @@ fn answered(world: &World, paths: &[&str]) -> Vec<String> {
             "labels": {"app": "reviews", "version": v}},
             "spec": {"containers": [{"name": "app"}, {"name": "istio-proxy"}]}})
     }));
-    for (kind, name) in [(Kind::VirtualService, "VirtualService"), (Kind::DestinationRule, "DestinationRule")] {
+    for (kind, name) in [(Kind::VirtualService, "VirtualService"), (Kind::DestinationRule, "DestinationRule")]
+    {
         all.push(json!({"kind": name, "spec": world.spec(kind, "reviews"), "metadata": {"namespace": "shop",
             "name": "reviews", "creationTimestamp": "1970-01-01T00:00:01Z"}}));
     }
@@ -101,8 +102,11 @@ fn a_rule_that_takes_every_request_is_previewed_as_the_move_that_it_is() {
 
 #[test]
 fn a_rule_that_may_take_every_request_is_asked_about() {
-    let method = |name: &str| vec![vec![Condition { on: Subject::Method, op: Op::Exact, value: name.to_owned() }]];
-    for when in [method("GET"), method("POST"), on_path(Op::Regex, "/.+"), on_path(Op::Regex, "/[a-zA-Z0-9_~%./-]+")] {
+    let method =
+        |name: &str| vec![vec![Condition { on: Subject::Method, op: Op::Exact, value: name.to_owned() }]];
+    for when in
+        [method("GET"), method("POST"), on_path(Op::Regex, "/.+"), on_path(Op::Regex, "/[a-zA-Z0-9_~%./-]+")]
+    {
         let said = format!("{when:?}");
         let world = usual();
         let command = rules(vec![to_v2(when)]);
@@ -112,7 +116,12 @@ fn a_rule_that_may_take_every_request_is_asked_about() {
         assert!(codes(&later, Severity::Info).contains("rule_may_take_all"), "{said}: {:?}", later.checks);
         assert!(!is_asked(&after, &set("v1=50 v2=50"), "rule_may_take_all"), "it was accepted: {said}");
     }
-    for when in [method("DELETE"), on_path(Op::Prefix, "/api"), on_path(Op::Regex, "/api/.*"), on_path(Op::Exact, "/")] {
+    for when in [
+        method("DELETE"),
+        on_path(Op::Prefix, "/api"),
+        on_path(Op::Regex, "/api/.*"),
+        on_path(Op::Exact, "/"),
+    ] {
         let command = rules(vec![to_v2(when)]);
         let checks = usual().plan(&command).unwrap().checks;
         let named = checks.iter().any(|check| check.code.as_str().ends_with("_all"));
@@ -153,7 +162,11 @@ fn a_first_route_of_somebody_else_that_takes_everything_is_the_default() {
         let world = first(when);
         assert_eq!(answered(&world, &PATHS), ["v2"], "{when}");
         let planned = world.plan(&set("v1=60 v2=40")).unwrap();
-        assert!(codes(&planned, Severity::Info).contains("rule_may_take_all"), "{when}: {:?}", planned.checks);
+        assert!(
+            codes(&planned, Severity::Info).contains("rule_may_take_all"),
+            "{when}: {:?}",
+            planned.checks
+        );
     }
 }
 
@@ -161,8 +174,11 @@ fn a_first_route_of_somebody_else_that_takes_everything_is_the_default() {
 fn a_lane_that_takes_every_request_is_refused() {
     for regex in ["/.*", "/+.*"] {
         let lane = Lane { name: "r-7".to_owned(), when: on_path(Op::Regex, regex), to: "v2".into() };
-        let command =
-            Command::Set(TrafficChange { weights: Some(split("v1=100")), lane: Some(lane), ..TrafficChange::default() });
+        let command = Command::Set(TrafficChange {
+            weights: Some(split("v1=100")),
+            lane: Some(lane),
+            ..TrafficChange::default()
+        });
         assert_eq!(usual().plan(&command).unwrap_err().code.as_str(), "rule_takes_all");
     }
 }

@@ -37,9 +37,8 @@ impl Judge<'_, '_> {
         let now = self.after.default.filter(|at| self.after.spots[*at].kind == RouteKind::Http)?;
         let route = self.after.route(now);
         let before = self.before.default.map(|at| self.before.route(at));
-        let stays = before.is_none_or(|before| {
-            before.id != route.id && self.after.routing.route(&before.id).is_some()
-        });
+        let stays = before
+            .is_none_or(|before| before.id != route.id && self.after.routing.route(&before.id).is_some());
         let rules = self.planner.wants_rules && self.earlier(route).is_none();
         (rules && stays).then_some(now)
     }
