@@ -1,5 +1,7 @@
 //! Rules that take every request: the plan, the reader and the demo's proxies agree on who gets what.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 use sluice::demo::random::Random;
 use sluice::demo::router::{Caller, End, Proxy, Request, route as routed};
@@ -39,8 +41,8 @@ fn answered(world: &World, paths: &[&str]) -> Vec<String> {
             "name": "reviews", "creationTimestamp": "1970-01-01T00:00:01Z"}}));
     }
     let mesh = Mesh::of(all.into_iter());
-    let from = Caller { namespace: "shop".into(), labels: [].into(), proxy: Proxy::Sidecar };
-    let headers = [].into();
+    let from = Caller { namespace: "shop".into(), labels: BTreeMap::new(), proxy: Proxy::Sidecar };
+    let headers = BTreeMap::new();
     let mut random = Random::new(5);
     let mut out: Vec<String> = Vec::new();
     for path in paths.iter().cycle().take(40) {
