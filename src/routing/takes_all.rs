@@ -128,7 +128,8 @@ fn forms(host: &str) -> Vec<&str> {
 
 fn path(said: &StringMatch) -> Takes {
     match (&said.exact, &said.prefix, &said.regex) {
-        (None, None, None) => Takes::All,
+        // What the proxy makes of an empty condition is not known.
+        (None, None, None) => Takes::Maybe,
         (None, Some(prefix), None) if &**prefix == "/" => Takes::All,
         (None, None, Some(regex)) => by_regex(regex, Some('/'), |all| PATHS.iter().all(|path| all(path))),
         _ => Takes::Some,
