@@ -12,6 +12,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::clock::Clock;
 use crate::domain::ids::{Kind, Namespace, ObjectRef, ServiceRef};
+use crate::domain::labels::LabelSet;
 use crate::domain::refusal::{Code, Refusal};
 use crate::domain::snapshot::Snapshot;
 
@@ -152,6 +153,11 @@ impl Cache {
     /// The Services of its namespace, besides a service itself, that select pods that go. In no order.
     pub fn services_selecting(&self, but: &ServiceRef, departing: &Departing<'_>) -> Vec<Chooser> {
         self.held().state.services_selecting(but, departing)
+    }
+
+    /// The Services of its namespace, besides a service itself, that would select a pod with these labels. In no order.
+    pub fn services_matching(&self, but: &ServiceRef, labels: &LabelSet) -> Vec<ServiceRef> {
+        self.held().state.services_matching(but, labels)
     }
 
     /// Every service, by namespace and name.

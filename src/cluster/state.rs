@@ -6,6 +6,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, OnceLock};
 
+use crate::domain::ids::ServiceRef;
 use crate::domain::service::WorkloadKind;
 use crate::domain::snapshot::Snapshot;
 use crate::domain::versions::VersionKeys;
@@ -113,6 +114,13 @@ impl State {
             installed: true,
             known: Known::default(),
         }
+    }
+
+    /// The Services of a namespace, but for one, that would select a pod with these labels. In no order.
+    pub fn services_matching(&self, but: &ServiceRef, labels: &LabelSet) -> Vec<ServiceRef> {
+        let Some(shard) = self.namespaces.get(but.namespace.as_str()) else { return Vec::new() };
+        let others = shard.choosers(labels).filter(|name| **name != but.name);
+        others.map(|name| ServiceRef { namespace: but.namespace.clone(), name: name.clone() }).collect()
     }
 
     /// Puts an object that was added or changed.
@@ -404,12 +412,15 @@ impl Shard {
 
     /// Touches the services that choose these labels.
     fn touch_choosers(&self, labels: &LabelSet, namespace: &Word, touched: &mut Touched) {
-        for name in self.finder.candidates(labels) {
-            let chooses = self.services.get(name).and_then(|entry| entry.row.chooses());
-            if chooses.is_some_and(|selector| selector.selects(labels)) {
-                touched.services.insert((namespace.clone(), name.clone()));
-            }
-        }
+        touched.services.extend(self.choosers(labels).map(|name| (namespace.clone(), name.clone())));
+    }
+
+    /// The services whose selector holds for these labels.
+    fn choosers<'a>(&'a self, labels: &'a LabelSet) -> impl Iterator<Item = &'a Word> {
+        self.finder.candidates(labels).filter(|name| {
+            let chooses = self.services.get(*name).and_then(|entry| entry.row.chooses());
+            chooses.is_some_and(|selector| selector.selects(labels))
+        })
     }
 
     fn is_empty(&self) -> bool {

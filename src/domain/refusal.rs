@@ -257,6 +257,12 @@ codes! {
     HostShared "host_shared" 422,
     /// Traffic of a port that no route takes, beside routes that take other traffic.
     PortByPods "port_by_pods" 422,
+    EarlyInMesh "early_in_mesh" 422,
+    EarlyElsewhere "early_elsewhere" 422,
+    EarlyByHost "early_by_host" 422,
+    EarlyByPort "early_by_port" 422,
+    EarlyByRoute "early_by_route" 422,
+    EarlyByService "early_by_service" 422,
     /// A fault, redirect or direct response answers requests before any version sees them.
     AnsweredByProxy "answered_by_proxy" 422,
     RestoresFailing "restores_failing" 422,

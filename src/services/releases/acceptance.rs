@@ -30,7 +30,19 @@ pub(super) fn is_implied(code: Code) -> bool {
     IMPLIED.contains(&code)
 }
 
-/// Checks on the writes of a release, each code with one sentence for each object, worst first.
+/// What has to be accepted of the checks on the writes of a release: each code with one sentence for each object.
+pub(super) fn asked(written: &[Check]) -> Vec<Check> {
+    let mut out: Vec<Check> = Vec::new();
+    for check in written.iter().filter(|check| check.severity == Severity::Acknowledge) {
+        // The same code for the same object is one question, whatever the step.
+        if !out.iter().any(|known| known.code == check.code && object(known) == object(check)) {
+            out.push(check.clone());
+        }
+    }
+    out
+}
+
+/// All checks on the writes of a release, step by step, worst first in each.
 pub(super) fn checks_of(release: &Release, look: &Look, policy: &Policy) -> Vec<Check> {
     let spec = &release.spec;
     if spec.strategy == Strategy::Replicas {
@@ -45,13 +57,7 @@ pub(super) fn checks_of(release: &Release, look: &Look, policy: &Policy) -> Vec<
         let Ok(planned) = routing::plan(&Traffic::Set(change), &look.snapshot, policy, &stamp) else {
             continue;
         };
-        let asked = planned.checks.into_iter().filter(|check| check.severity == Severity::Acknowledge);
-        for check in asked {
-            // The same code for the same object is one question, whatever the step.
-            if !out.iter().any(|known| known.code == check.code && object(known) == object(&check)) {
-                out.push(check);
-            }
-        }
+        out.extend(planned.checks);
     }
     out
 }
@@ -103,7 +109,7 @@ fn aims(steps: &[Step]) -> Vec<Aim> {
 }
 
 /// The service as it will be once the new version is deployed; `None` where it is there already, or cannot be made.
-fn imagined(spec: &Spec, look: &Look) -> Option<Look> {
+pub(super) fn imagined(spec: &Spec, look: &Look) -> Option<Look> {
     let Candidate::Image { version, image, replicas, in_place: false } = &spec.candidate else { return None };
     if version.as_str().is_empty() || look.snapshot.versions.iter().any(|known| known.name == *version) {
         return None;
@@ -112,8 +118,16 @@ fn imagined(spec: &Spec, look: &Look) -> Option<Look> {
     let key = key_of(stable).to_owned();
     let pods = replicas.unwrap_or(stable.total).max(1);
     let value: Arc<str> = version.as_str().into();
+    // As the copy of the workload will have them.
+    let selector = &look.snapshot.service.selector;
+    let follows = |held: &str, of: &str| {
+        held.contains("version") && of == spec.stable.as_str() && !selector.contains_key(held)
+    };
     let labelled = |labels: &LabelSet| {
-        let others = labels.iter().filter(|(held, _)| **held != *key).cloned();
+        let others = labels
+            .iter()
+            .filter(|(held, _)| **held != *key)
+            .map(|(held, of)| (held.clone(), if follows(held, of) { value.clone() } else { of.clone() }));
         LabelSet::new(others.chain([(key.as_str().into(), value.clone())]).collect())
     };
     let group = stable.pods.first()?;

@@ -13,6 +13,7 @@ mod commands;
 mod difference;
 mod drafts;
 mod driver;
+mod early;
 mod mirror;
 mod objects;
 mod observe;

@@ -15,7 +15,7 @@ use crate::release::workload;
 use crate::services::Services;
 use crate::services::change::Look;
 
-use super::acceptance::{checks_of, is_implied, open, whole};
+use super::acceptance::{asked, checks_of, is_implied, open, whole};
 use super::ahead::rules_keep;
 use super::mirror;
 use super::plan_objects::objects_of;
@@ -70,10 +70,10 @@ impl Services {
         }
         self.rolls(spec, &look, &mut plan).await;
         self.name_is_free(spec, &look, &mut plan).await;
+        let written = checks_of(&imagined(spec), &look, &self.inner.settings.policy);
+        let early = self.reached_early(spec, &look, &written);
         let (accepts, known): (Vec<Check>, Vec<Check>) =
-            checks_of(&imagined(spec), &look, &self.inner.settings.policy)
-                .into_iter()
-                .partition(|check| !is_implied(check.code));
+            asked(&written).into_iter().chain(early).partition(|check| !is_implied(check.code));
         plan.refusals.extend(whole(&imagined(spec), &look, &self.inner.settings.policy));
         plan.accepts = accepts;
         plan.accepts.extend(blind(spec, &look));

@@ -13,7 +13,9 @@ mod charts;
 mod coming;
 mod log;
 mod now;
+
 mod outside;
+mod past;
 mod rail;
 
 pub mod acts;

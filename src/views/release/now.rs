@@ -4,7 +4,7 @@
 use askama::Template;
 use askama::filters::HtmlSafe;
 
-use super::{Given, said};
+use super::{Given, past, said};
 use crate::domain::release::state::Stage;
 use crate::domain::release::{PauseReason, Phase, Step, Verdict};
 use crate::views::bars::short;
@@ -83,11 +83,11 @@ impl Now {
             share_label: lang.t("release.now.on").with("v", &candidate).into(),
             share: format!("{}%", release.share()),
             observed,
-            // At the end the record has the split; rule and copies are gone by then.
-            besides: if release.state.phase.is_final() {
-                Vec::new()
-            } else {
-                said::besides(lang, &candidate, &release.state.aim)
+            // At the end the record has the split; rule and copies are gone by then. What is spread by pods is not.
+            besides: {
+                let aim = (!release.state.phase.is_final()).then_some(&release.state.aim);
+                let own = aim.map(|aim| said::besides(lang, &candidate, aim)).unwrap_or_default();
+                own.into_iter().chain(past::share(lang, release, given.overview)).collect()
             },
             timer: Timer::of(clock, now_ms, given),
             analysis,
