@@ -38,7 +38,7 @@ impl Services {
             reaching
                 .map(|route| check(Code::EarlyByRoute).arg("object", &route.object).arg("route", &route.id)),
         );
-        out.extend(self.by_other_services(look, version).into_iter().map(|(name, ready)| {
+        out.extend(self.early_by_services(look, version).into_iter().map(|(name, ready)| {
             let n = share(version.total, ready);
             check(Code::EarlyByService).arg("n", n).arg("object", format!("Service {name}"))
         }));
@@ -48,7 +48,7 @@ impl Services {
     /// The other Services that select the new pods and spread requests over them, each with its ready pods of now. A
     /// Service that has none is there for the new version alone: nobody is surprised. Whoever sees the service may
     /// list those of its namespace.
-    fn by_other_services(&self, look: &Look, version: &Version) -> Vec<(String, u32)> {
+    fn early_by_services(&self, look: &Look, version: &Version) -> Vec<(String, u32)> {
         let at = &look.snapshot.service.at;
         let mut others = Vec::new();
         for group in &version.pods {
