@@ -26,6 +26,7 @@ pub mod refusal;
 pub mod removal;
 
 pub mod class;
+pub mod code;
 
 pub mod actor;
 pub mod as_of;
