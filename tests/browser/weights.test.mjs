@@ -161,19 +161,34 @@ test('5. a version with 0 ready pods cannot be raised by slider, number, preset,
   assert.equal(await declared(app.url, path), null, 'nothing was written');
 }));
 
-test('7. typing 250, -5, 12.7, "abc" or nothing never leaves an invalid total', { timeout: 30_000 }, () => on(RATINGS, async (page) => {
+test('7. typing 250, -5, 12.7, "abc" or nothing never moves traffic; what is no weight stays, marked and said', { timeout: 30_000 }, () => on(RATINGS, async (page) => {
   const field = number(page, 'v1');
-  let before;
-  for (const [typed, becomes] of [['250', '100'], ['-5', '0'], ['12.7', '13'], ['abc'], [''], ['1e1', '10'], ['007', '7']]) {
+  const type = async (typed) => {
     await field.press('Control+a');
     await field.press('Delete');
     await field.pressSequentially(typed);
     await field.press('Tab');
+  };
+  let before = await sound(page, 'the start');
+  for (const [typed, becomes] of [['250'], ['-5'], ['12.7'], ['abc', null], ['', null], ['1e1'], ['250'], ['007', '7']]) {
+    await type(typed);
+    if (becomes === undefined) { // neither cut nor rounded
+      assert.equal(await field.inputValue(), typed);
+      assert.equal(await field.getAttribute('aria-invalid'), 'true', typed);
+      assert.match(await page.locator('#weights-why').innerText(), new RegExp(`${typed}.*v1`), typed);
+      assert.equal(await number(page, 'v2').inputValue(), before.v2, `"${typed}" moves no other version`);
+      continue;
+    }
     const now = await sound(page, `typing "${typed}"`);
     if (becomes) assert.equal(now.v1, becomes, `typing "${typed}"`);
     else assert.deepEqual(now, before, `typing "${typed}" gives the number back and moves no other version`);
     before = now;
   }
+  // Another version that is moved then starts from what was valid.
+  await type('250');
+  await number(page, 'v2').fill('40');
+  await number(page, 'v2').press('Tab');
+  assert.deepEqual(await sound(page, 'moving another version'), { v1: '60', v2: '40' });
 }));
 
 test('7. the server repeats the validation', { timeout: 30_000 }, () => on(RATINGS, async (page) => {
