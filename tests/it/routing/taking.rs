@@ -184,3 +184,31 @@ fn a_lane_that_takes_every_request_is_refused() {
         assert_eq!(usual().plan(&command).unwrap_err().code.as_str(), "rule_takes_all");
     }
 }
+
+#[test]
+fn where_no_route_was_before_the_one_that_is_made_beside_a_rule_is_no_rule_that_takes_all() {
+    let part = vec![vec![Condition {
+        on: Subject::Header("x-user".to_owned()),
+        op: Op::Exact,
+        value: "beta".to_owned(),
+    }]];
+    let lane = |when: &Vec<Vec<Condition>>| {
+        let lane = Lane { name: "r-7".to_owned(), when: when.clone(), to: "v2".into() };
+        Command::Set(TrafficChange {
+            weights: Some(split("v1=100")),
+            lane: Some(lane),
+            ..TrafficChange::default()
+        })
+    };
+    let rule = |when: &Vec<Vec<Condition>>| {
+        Command::Set(TrafficChange {
+            weights: Some(split("v1=100")),
+            rules: Some(vec![to_v2(when.clone())]),
+            ..TrafficChange::default()
+        })
+    };
+    for command in [lane(&part), rule(&part)] {
+        assert!(!is_asked(&three(), &command, "rule_takes_all"));
+    }
+    assert!(is_asked(&three(), &rule(&on_path(Op::Prefix, "/")), "rule_takes_all"));
+}

@@ -1,7 +1,7 @@
 //! Checks on rules that leave nothing, or perhaps nothing, for the routes below them.
 
 use crate::domain::refusal::{Check, Code};
-use crate::domain::routing::RouteKind;
+use crate::domain::routing::{Route, RouteKind};
 
 use super::{Judge, acknowledge, info};
 
@@ -36,9 +36,17 @@ impl Judge<'_, '_> {
     fn closing(&self) -> Option<usize> {
         let now = self.after.default.filter(|at| self.after.spots[*at].kind == RouteKind::Http)?;
         let route = self.after.route(now);
-        let before = self.before.default.map(|at| self.before.route(at));
-        let stays = before
-            .is_none_or(|before| before.id != route.id && self.after.routing.route(&before.id).is_some());
+        // Where there was none, what the plan made beside its rules is the default route: it stands below them.
+        let is_last = || {
+            let below = |other: &Route| {
+                other.object == route.object && other.kind == route.kind && other.index > route.index
+            };
+            !self.after.routing.routes.iter().any(below)
+        };
+        let stays = match self.before.default.map(|at| self.before.route(at)) {
+            Some(before) => before.id != route.id && self.after.routing.route(&before.id).is_some(),
+            None => !is_last(),
+        };
         let rules = self.planner.wants_rules && self.earlier(route).is_none();
         (rules && stays).then_some(now)
     }
