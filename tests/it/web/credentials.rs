@@ -10,8 +10,7 @@ use crate::support::wait_for;
 #[tokio::test]
 async fn refused_credentials_are_said_by_the_probe_the_pages_and_the_api() {
     let app = TestApp::open().await;
-    let probe = app.get("/readyz").await;
-    assert_eq!(probe.status, 200);
+    wait_for("it is ready", async || (app.get("/readyz").await.status == 200).then_some(())).await;
     app.demo.api.trouble(On::any(), Trouble::Page(401), Times::Always);
     app.demo.api.end_watches(Cut::Cleanly);
     wait_for("the probe names the credentials", async || {
