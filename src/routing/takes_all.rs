@@ -366,10 +366,10 @@ mod tests {
 
     #[test]
     fn other_conditions() {
+        use serde_json::json;
         let of = |json: serde_json::Value| {
             conditions(&serde_json::from_value(json).unwrap(), "reviews.shop.svc.cluster.local")
         };
-        use serde_json::json;
         assert_eq!(of(json!({})), Takes::All);
         assert_eq!(of(json!({"authority": {"regex": ".*"}, "method": {"regex": ".+"}})), Takes::All);
         for maybe in [

@@ -83,12 +83,9 @@ impl Services {
         let observed = self.inner.metrics.observed(&look.snapshot, 60).await;
         let figures = observed.as_ref().ok().and_then(Option::as_ref);
         checks.extend(self.reached(who, &look.snapshot, &look.routing, version, figures).await);
-        match (observed, self.inner.metrics.health()) {
-            (Err(_), Health::Down(notice)) => {
-                let since = notice.since_ms.unwrap_or_else(|| self.inner.clock.now_ms());
-                checks.push(Check::new(Severity::Acknowledge, Code::NoMetrics).arg("t", since));
-            }
-            _ => {}
+        if let (Err(_), Health::Down(notice)) = (observed, self.inner.metrics.health()) {
+            let since = notice.since_ms.unwrap_or_else(|| self.inner.clock.now_ms());
+            checks.push(Check::new(Severity::Acknowledge, Code::NoMetrics).arg("t", since));
         }
         Ok(Some(Removal { workloads, checks }))
     }

@@ -192,7 +192,9 @@ impl Unread {
 
     /// The same for what is found and checked, which is about objects and may name what they hold.
     pub fn checks(&self, checks: &mut [Check]) {
-        checks.iter_mut().for_each(|check| self.args(&mut check.args));
+        for check in checks {
+            self.args(&mut check.args);
+        }
     }
 
     /// The same for a refusal.

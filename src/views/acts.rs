@@ -149,7 +149,7 @@ impl Act {
                     lang.t(&format!("act.retire.{part}")).with("name", &at.name).with("v", version)
                 };
                 let mut effect = vec![of("effect").rich()];
-                effect.extend(quiet(lang, detail, version).map(|text| text.rich()));
+                effect.extend(quiet(lang, detail, version).map(super::lang::Text::rich));
                 (Kind::Retire, "version", version.to_string(), of("title"), of("button"), effect)
             }
             Target::Revision(revision) => {

@@ -111,7 +111,7 @@ impl Text {
     pub fn with_marks(mut self, name: &str, value: &str) -> Self {
         let pieces: Vec<&str> = value.split('`').collect();
         // An odd mark is no mark.
-        if pieces.len() % 2 == 0 {
+        if pieces.len().is_multiple_of(2) {
             return self.with(name.to_owned(), value);
         }
         let names: Vec<String> = (0..pieces.len()).map(|at| format!("{name}.{at}")).collect();

@@ -252,12 +252,11 @@ pub fn in_words(lang: Lang, condition: &Condition) -> InWords {
         Subject::Path => ("rules.in.path", ""),
         Subject::Method => ("rules.in.method", ""),
     };
-    let (op, value) = match Affix::of(condition) {
-        Some((affix, text)) => (affix.as_str(), Some(text)),
-        None => {
-            let value = (condition.op != Op::Present).then(|| condition.value.clone());
-            (condition.op.as_str(), value)
-        }
+    let (op, value) = if let Some((affix, text)) = Affix::of(condition) {
+        (affix.as_str(), Some(text))
+    } else {
+        let value = (condition.op != Op::Present).then(|| condition.value.clone());
+        (condition.op.as_str(), value)
     };
     let op = lang.t(&format!("rules.op.{op}")).into();
     InWords { subject: lang.t(key).with("name", name).rich(), op, value }

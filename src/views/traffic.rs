@@ -160,7 +160,7 @@ pub fn besides(lang: Lang, item: &Overview) -> String {
         (!routing.rules.is_empty()).then(|| lang.count("rules.in_force", routing.rules.len()).to_string());
     let mirror = routing.mirror.as_ref().map(|mirror| {
         let elsewhere = lang.t("mirror.elsewhere").to_string();
-        let version = mirror.version().map_or(elsewhere, |version| short(version.as_str()).to_owned());
+        let version = mirror.version().map_or(elsewhere, |version| short(version.as_str()).clone());
         let percent = super::text::percent(mirror.percent);
         lang.t("mirror.on").with("v", version).with("n", percent).to_string()
     });

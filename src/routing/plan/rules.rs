@@ -46,6 +46,11 @@ pub struct Place {
     pub open: bool,
 }
 
+/// The versions that get a share at all.
+fn sent(to: &Weights) -> Weights {
+    to.iter().filter(|(_, weight)| *weight > 0).cloned().collect()
+}
+
 impl Planner<'_> {
     /// Brings the rules into the wanted order and form.
     pub fn set_rules(&mut self, place: &Place, wanted: &[Rule]) -> Result<(), Refusal> {
@@ -100,9 +105,8 @@ impl Planner<'_> {
         let when = rule_input::conditions(&rule.when, at)?;
         let same = default.is_some_and(|route| route["match"] == match_json(&when, &place.scope, &[]));
         let read = self.before.default.map(|at| self.before.route(at));
-        let some = |to: &Weights| to.iter().filter(|(_, weight)| *weight > 0).cloned().collect::<Weights>();
         let split = read.and_then(crate::domain::routing::Route::weights);
-        Ok(same && split.is_some_and(|split| some(&split) == some(&rule.to)))
+        Ok(same && split.is_some_and(|split| sent(&split) == sent(&rule.to)))
     }
 
     /// For each wanted rule the position of the rule that it is now; `None` = new.
@@ -177,8 +181,7 @@ impl Planner<'_> {
         // does, also when that has become a choice among versions meanwhile (its subset was made).
         let kept = rule.to.is_empty() && rule.action.is_some();
         // A version with 0 % is named only where a subset for it is known, which the same change may have made.
-        let some = |to: &Weights| to.iter().filter(|(_, weight)| *weight > 0).cloned().collect::<Weights>();
-        if some(&rule.to) != some(&now.to) && !kept {
+        if sent(&rule.to) != sent(&now.to) && !kept {
             rule_input::targets(rule, at)?;
             let field = |refusal: Refusal| refusal.field(format!("rules.{at}.to"));
             let split = Split::new(rule.to.clone()).map_err(field)?;

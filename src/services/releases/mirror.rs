@@ -38,7 +38,7 @@ impl Services {
         Ok(taken.and_then(|mirror| {
             let known =
                 |name: &VersionName| look.snapshot.versions.iter().any(|version| version.name == *name);
-            let version = mirror.version().filter(|name| known(*name))?.clone();
+            let version = mirror.version().filter(|name| known(name))?.clone();
             Some(MirrorWish { version, percent: mirror.percent })
         }))
     }
@@ -79,8 +79,8 @@ mod tests {
     use super::*;
     use crate::domain::routing::Dest;
 
-    fn mirror(version: &str, percent: f64) -> Option<Mirror> {
-        Some(Mirror { to: Dest::Version(version.into()), percent })
+    fn mirror(version: &str, percent: f64) -> Mirror {
+        Mirror { to: Dest::Version(version.into()), percent }
     }
 
     #[test]
@@ -89,8 +89,8 @@ mod tests {
             before: before.clone(),
             after: after.clone(),
         };
-        let (old, own) = (mirror("v2", 50.0), mirror("v2", 10.0));
-        let other = mirror("v3", 5.0);
+        let (old, own) = (Some(mirror("v2", 50.0)), Some(mirror("v2", 10.0)));
+        let other = Some(mirror("v3", 5.0));
         let none = None;
         // It took it away, by one write or by several.
         assert_eq!(taken(&[change(&old, &none)], None), old.as_ref());

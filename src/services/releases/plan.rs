@@ -429,8 +429,8 @@ mod tests {
             });
             shares(&serde_json::from_value(spec).unwrap())
         };
-        let held = of(json!([weight(10), hold, weight(50), hold, weight(100), hold]));
-        assert_eq!(held, [(0, 0), (0, 10), (5, 50), (10, 100), (15, 100)]);
+        let shown = of(json!([weight(10), hold, weight(50), hold, weight(100), hold]));
+        assert_eq!(shown, [(0, 0), (0, 10), (5, 50), (10, 100), (15, 100)]);
         assert_eq!(of(json!([weight(10), hold, weight(100)])), [(0, 0), (0, 10), (5, 100)]);
     }
 }

@@ -196,9 +196,9 @@ pub async fn create(
         let spec = validate::read(&value).map_err(Failure::all)?;
         let services = &app.services;
         let made = if start {
-            services.start_release(&who.actor, spec, &reason, &request).await
+            Box::pin(services.start_release(&who.actor, spec, &reason, &request)).await
         } else {
-            services.create_release(&who.actor, spec, &reason, &request).await
+            Box::pin(services.create_release(&who.actor, spec, &reason, &request)).await
         };
         let mut release = made.map_err(Failure::all)?;
         if start && !wait.is_zero() {

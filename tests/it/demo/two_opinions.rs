@@ -149,7 +149,7 @@ async fn what_sluice_writes_is_what_the_proxies_do_and_no_request_fails_meanwhil
             "host_shared",
         ];
         let (changed, sent, failed) =
-            meanwhile(&house.api, &service, house.change(weights(&split), &service, &ack)).await;
+            Box::pin(meanwhile(&house.api, &service, house.change(weights(&split), &service, &ack))).await;
         changed.unwrap_or_else(|refused| panic!("{service}: {:?}", refused.refusal));
         assert_eq!(failed, 0, "{service}: {failed} of {sent} requests got no pod meanwhile");
         let overview = overview(&house, &service).await;

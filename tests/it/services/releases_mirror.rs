@@ -47,11 +47,13 @@ fn mirroring(w: &mut Value) {
         {"kind": "weight", "percent": 100}]);
 }
 
+/// How a wish gets its steps.
+type Steps = fn(&mut Value);
+
 #[tokio::test]
 async fn an_abort_gives_a_mirror_back_that_the_release_took_away() {
     let none = (Value::Null, Value::Null);
     let own = (json!("v2"), json!(10));
-    type Steps = fn(&mut Value);
     let cases: [(Steps, &str, &str, &(Value, Value)); 3] = [
         (ab_test, "v2", "mirror_ends", &none),
         (mirroring, "v2", "mirror_ends", &own),

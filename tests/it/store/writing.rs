@@ -10,7 +10,7 @@ use sluice::store::{Cause, Options, Revise, Store, StoreError, Trouble, verify};
 use sqlx::Connection;
 
 use super::{Home, change, intent, next, outcome};
-use crate::support::wait_for;
+use crate::support::{number, wait_for};
 
 #[tokio::test]
 async fn an_intent_is_seen_by_others_before_the_call_returns() {
@@ -207,7 +207,7 @@ async fn what_is_being_written_when_the_file_is_given_back_ends_before() {
 /// Tasks that read and write are cut off at any moment, as the end of the program does it, and the file is given back.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn whatever_was_cut_off_the_file_is_given_back_alone() {
-    let rounds: u64 = std::env::var("SLUICE_TEST_CLOSES").ok().and_then(|n| n.parse().ok()).unwrap_or(30);
+    let rounds = number("SLUICE_TEST_CLOSES", 30);
     let mut random = Random::new(7);
     for round in 0..rounds {
         let home = Home::new().await;

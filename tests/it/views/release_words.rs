@@ -194,13 +194,13 @@ fn an_approval_is_one_event_that_names_who_gave_it() {
 #[test]
 fn a_hold_before_an_approval_does_not_promise_the_next_step_at_its_end() {
     let hold = json!({"kind": "hold", "seconds": 60});
-    let held = |steps: Value| {
+    let now = |steps: Value| {
         let mut one = release("canary", &steps);
         (one.state.stage, one.state.due_ms) = (sluice::domain::release::Stage::Soaking, Some(60_000));
         part(Lang::En, &one, &[], "rel-now")
     };
-    let asks = held(json!([hold, {"kind": "approval"}, {"kind": "weight", "percent": 100}]));
+    let asks = now(json!([hold, {"kind": "approval"}, {"kind": "weight", "percent": 100}]));
     assert!(asks.contains("waits for your approval from") && !asks.contains("Next step in"), "{asks}");
-    let goes_on = held(json!([hold, {"kind": "weight", "percent": 100}]));
+    let goes_on = now(json!([hold, {"kind": "weight", "percent": 100}]));
     assert!(goes_on.contains("Next step in") && !goes_on.contains("approval"), "{goes_on}");
 }
