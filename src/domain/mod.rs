@@ -31,6 +31,7 @@ pub mod code;
 pub mod actor;
 pub mod as_of;
 pub mod audit;
+pub mod by_pods;
 pub mod progress;
 pub mod session;
 

@@ -3,10 +3,11 @@
 
 use crate::cluster::Departing;
 use crate::domain::actor::Identity;
+use crate::domain::by_pods::{self, Callers};
 use crate::domain::ids::VersionName;
 use crate::domain::observed::Observed;
 use crate::domain::refusal::{Check, Code, Severity};
-use crate::domain::routing::{Rest, Routing};
+use crate::domain::routing::Routing;
 use crate::domain::service::Version;
 use crate::domain::snapshot::Snapshot;
 
@@ -27,7 +28,7 @@ impl Services {
             return Vec::new();
         };
         let mut out = self.by_other_services(who, snapshot, there).await;
-        out.extend(by_pods(routing, there));
+        out.extend(spread(snapshot, routing, there));
         out.extend(still_answers(observed, version));
         out
     }
@@ -60,26 +61,22 @@ impl Services {
     }
 }
 
-/// Requests that come to the version's ready pods by pods, past the declared share: of ports without a route, and of
-/// callers for whom the split does not hold.
-fn by_pods(routing: &Routing, version: &Version) -> Vec<Check> {
-    let Some(scope) = routing.scope.as_ref().filter(|_| version.ready > 0) else { return Vec::new() };
-    let check = |code: Code| Check::new(Severity::Acknowledge, code).arg("v", &version.name);
-    let mut out = Vec::new();
-    if scope.rest == Rest::ByPods {
-        let mesh = scope.gateways.iter().any(|gateway| gateway == "mesh");
-        out.push(match &scope.namespaces {
-            Some(only) => check(Code::ReachedElsewhere).arg("list", only.join(", ")),
-            None if mesh => check(Code::ReachedByHost).arg("list", scope.hosts.join(", ")),
-            None => check(Code::ReachedInMesh),
-        });
+/// Requests that come to the version's ready pods by pods, past the declared share: of callers for whom the split does
+/// not hold, and of ports without a route.
+fn spread(snapshot: &Snapshot, routing: &Routing, version: &Version) -> Vec<Check> {
+    if version.ready == 0 {
+        return Vec::new();
     }
-    out.extend(scope.uncovered.iter().map(|open| {
-        check(Code::ReachedByPort)
-            .arg("protocol", open.kind.as_str().to_uppercase())
-            .arg("port", open.port.label())
-    }));
-    out
+    let check = |code: Code| Check::new(Severity::Acknowledge, code).arg("v", &version.name);
+    let callers = by_pods::callers(routing).map(|callers| match callers {
+        Callers::Elsewhere(only) => check(Code::ReachedElsewhere).arg("list", only.join(", ")),
+        Callers::ByHost(hosts) => check(Code::ReachedByHost).arg("list", hosts.join(", ")),
+        Callers::InMesh(_) => check(Code::ReachedInMesh),
+    });
+    let ports = by_pods::ports(routing, &snapshot.service).into_iter();
+    let ports =
+        ports.map(|(protocol, port)| check(Code::ReachedByPort).arg("protocol", protocol).arg("port", port));
+    callers.into_iter().chain(ports).collect()
 }
 
 /// A version that answered requests within the last minute.

@@ -1,10 +1,11 @@
 //! Who sends requests to the pods of a version that a release makes as soon as they are ready, whatever its steps say:
 //! wherever requests are spread by pods. Has to be accepted before the release starts. Called by the plan.
 
+use crate::domain::by_pods::{self, Callers};
 use crate::domain::refusal::{Check, Code, Severity};
 use crate::domain::release::{Spec, Strategy};
 use crate::domain::routing::{Dest, Outcome, Rest, Route, Routing};
-use crate::domain::service::{Protocol, Version};
+use crate::domain::service::Version;
 use crate::services::Services;
 use crate::services::change::Look;
 
@@ -25,8 +26,12 @@ impl Services {
         let ready = look.snapshot.versions.iter().map(|one| one.ready).sum();
         let check = |code: Code| Check::new(Severity::Acknowledge, code).arg("v", candidate);
         let about = |code: Code| check(code).arg("n", share(version.total, ready));
-        let mut out: Vec<Check> =
-            by_scope(&look.routing).map(|(code, list)| about(code).arg("list", list)).into_iter().collect();
+        let callers = by_pods::callers(&look.routing).map(|callers| match callers {
+            Callers::Elsewhere(only) => about(Code::EarlyElsewhere).arg("list", only.join(", ")),
+            Callers::ByHost(hosts) => about(Code::EarlyByHost).arg("list", hosts.join(", ")),
+            Callers::InMesh(gateways) => about(Code::EarlyInMesh).arg("list", gateways.join(", ")),
+        });
+        let mut out: Vec<Check> = callers.into_iter().collect();
         let ports = open_ports(look, written);
         out.extend(
             ports
@@ -75,36 +80,17 @@ fn share(new: u32, ready: u32) -> u64 {
     (new * 100 + all / 2) / all.max(1)
 }
 
-/// Callers for whom the declared split does not hold.
-fn by_scope(routing: &Routing) -> Option<(Code, String)> {
-    let scope = routing.scope.as_ref().filter(|scope| scope.rest == Rest::ByPods)?;
-    let mesh = scope.gateways.iter().any(|gateway| gateway == "mesh");
-    Some(match &scope.namespaces {
-        Some(only) => (Code::EarlyElsewhere, only.join(", ")),
-        None if mesh => (Code::EarlyByHost, scope.hosts.join(", ")),
-        None => (Code::EarlyInMesh, scope.gateways.join(", ")),
-    })
-}
-
 /// Ports whose traffic no route takes, now or once the release has written: protocol and port.
 fn open_ports(look: &Look, written: &[Check]) -> Vec<(String, String)> {
-    let scope = look.routing.scope.iter().flat_map(|scope| &scope.uncovered);
-    let mut out: Vec<(String, String)> =
-        scope.map(|open| (open.kind.as_str().to_uppercase(), open.port.label())).collect();
-    // No proxy splits these.
-    let udp = look.snapshot.service.ports.iter().filter(|port| port.protocol == Protocol::Udp);
-    out.extend(udp.map(|port| ("UDP".to_owned(), port.label())));
+    let mut out = by_pods::ports(&look.routing, &look.snapshot.service);
     for check in written.iter().filter(|check| check.code == Code::PortByPods) {
         let arg = |name: &str| check.args.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone());
-        out.extend(arg("protocol").zip(arg("port")));
-    }
-    let mut seen = Vec::new();
-    out.retain(|one| {
-        !seen.contains(one) && {
-            seen.push(one.clone());
-            true
+        if let Some(one) = arg("protocol").zip(arg("port"))
+            && !out.contains(&one)
+        {
+            out.push(one);
         }
-    });
+    }
     out
 }
 

@@ -163,18 +163,22 @@ mod tests {
         }
     }
 
-    fn said(release: &Release, key: &str, word: Word) -> String {
-        let rights = Rights { change: None };
-        let given = Given {
+    fn given<'r>(release: &'r Release, rights: &'r Rights) -> Given<'r> {
+        Given {
             release,
             timeline: &[],
             judgements: &[],
             overview: None,
-            rights: &rights,
+            rights,
             denied: &[],
             reached: &[],
             outside: None,
-        };
+        }
+    }
+
+    fn said(release: &Release, key: &str, word: Word) -> String {
+        let rights = Rights { change: None };
+        let given = given(release, &rights);
         let all = effect(Lang::En, given, key, word, None, || Text::verbatim("as the catalogue says"));
         all.iter()
             .map(ToString::to_string)
@@ -313,16 +317,7 @@ mod tests {
             format!("Ends the wait of the current step. {expected}")
         );
         let rights = Rights { change: None };
-        let given = Given {
-            release: &one,
-            timeline: &[],
-            judgements: &[],
-            overview: None,
-            rights: &rights,
-            denied: &[],
-            reached: &[],
-            outside: None,
-        };
+        let given = given(&one, &rights);
         assert_eq!(share(given, "approve"), Some(100));
         assert_eq!(share(given, "start"), None);
     }
