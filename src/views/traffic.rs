@@ -4,7 +4,7 @@
 use askama::Template;
 use askama::filters::HtmlSafe;
 
-use crate::domain::agreement::Agreement;
+use crate::domain::agreement::{Agreement, Beside};
 use crate::domain::ids::Revision;
 use crate::domain::observed::Observed;
 use crate::domain::overview::{Overview, State};
@@ -71,6 +71,9 @@ impl HtmlSafe for ObservedLine {}
 #[template(path = "parts/verdict.html")]
 pub struct Verdict {
     pub chip: Option<Chip>,
+    /// The longest text that the chip may get while figures arrive: its place is kept from the start, so that
+    /// a comparison that comes out otherwise moves nothing.
+    pub longest: String,
     pub rate: Option<String>,
 }
 
@@ -222,7 +225,7 @@ impl Verdict {
     pub fn of(lang: Lang, item: &Overview) -> Self {
         let seen = item.observed.as_ref().filter(|seen| seen.requests() > 0.0);
         let rate = seen.map(|seen| lang.t("traffic.rate").with("n", rate(seen.rate())).into());
-        Self { chip: verdict(lang, item), rate }
+        Self { chip: verdict(lang, item), longest: longest(lang, item), rate }
     }
 }
 
@@ -232,21 +235,33 @@ fn is_seen(item: &Overview) -> bool {
     progress.is_some_and(|progress| progress.steps.seen_ms.is_some())
 }
 
+/// The longest text that [`verdict`] has for a service with this configuration.
+fn longest(lang: Lang, item: &Overview) -> String {
+    let always =
+        ["drift", "too_few", "match", "settling"].map(|key| lang.t(&format!("traffic.{key}")).into());
+    let beside = Beside::of(&item.routing).map(|beside| not_judged(lang, beside));
+    let all = always.into_iter().chain([catching_up(lang, item)]).chain(beside);
+    all.max_by_key(|text: &String| text.chars().count()).unwrap_or_default()
+}
+
+fn not_judged(lang: Lang, beside: Beside) -> String {
+    lang.t(&format!("traffic.not_judged.{}", beside.as_str())).into()
+}
+
+/// Requests follow already; the window reaches back to before the change.
+fn catching_up(lang: Lang, item: &Overview) -> String {
+    let seconds = item.observed.as_ref().map_or(60, |seen| seen.window_s);
+    lang.t("traffic.catching_up").with("window", span(lang, i64::from(seconds) * 1_000)).into()
+}
+
 fn verdict(lang: Lang, item: &Overview) -> Option<Chip> {
     Some(match Agreement::of(item)? {
         Agreement::Differs => Chip::new(Tone::Warn, "warn", lang.t("traffic.drift")),
         Agreement::Few => Chip::new(Tone::Line, "", lang.t("traffic.too_few")),
         Agreement::Agrees => Chip::new(Tone::Plain, "ok", lang.t("traffic.match")),
-        // Requests follow already; the window reaches back to before the change.
-        Agreement::Settling if is_seen(item) => {
-            let seconds = item.observed.as_ref().map_or(60, |seen| seen.window_s);
-            let window = span(lang, i64::from(seconds) * 1_000);
-            Chip::new(Tone::Info, "ok", lang.t("traffic.catching_up").with("window", window))
-        }
+        Agreement::Settling if is_seen(item) => Chip::new(Tone::Info, "ok", catching_up(lang, item)),
         Agreement::Settling => Chip::new(Tone::Info, "clock", lang.t("traffic.settling")),
-        Agreement::NotJudged(beside) => {
-            Chip::new(Tone::Line, "", lang.t(&format!("traffic.not_judged.{}", beside.as_str())))
-        }
+        Agreement::NotJudged(beside) => Chip::new(Tone::Line, "", not_judged(lang, beside)),
     })
 }
 

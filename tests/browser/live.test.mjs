@@ -1,6 +1,7 @@
 // Live data: checks 35 to 39 of the browser list. The network is cut by stopping the server process that was started here.
 import { after, before, test } from 'node:test';
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { api, axe, browser, open, picture, sluice, until } from './support.mjs';
 import { checked, given, number, REVIEWS, row, slider } from './gestures.mjs';
 import { countSwaps, quick, still, watch } from './measure.mjs';
@@ -150,6 +151,40 @@ for (const [width, height] of [[1440, 1000], [390, 844]]) {
     await still(page, 20, 80_000);
     assert.deepEqual(page.troubles, []);
     await page.context().close();
+  });
+}
+
+/** What the comparison of declared and observed may say of a service whose rules take requests first. */
+function verdicts(lang) {
+  const lines = readFileSync(new URL(`../../templates/locales/${lang}.yml`, import.meta.url), 'utf8').split('\n');
+  const section = lines.slice(lines.indexOf('traffic:') + 1);
+  const keys = ['match', 'drift', 'too_few', 'rules', 'catching_up', 'settling'];
+  return keys.map((key) => {
+    const line = section.find((one) => one.trim().startsWith(`${key}: `));
+    return line.slice(line.indexOf(': ') + 2).replaceAll('"', '').replace('%{window}', lang === 'en' ? '60 s' : '60 秒');
+  });
+}
+
+for (const lang of ['en', 'zh']) {
+  test(`39. whatever the comparison of declared and observed says, its header keeps its height (${lang})`, { timeout: 60_000 }, async () => {
+    for (const width of [320, 390, 640, 700, 901, 1024, 1100, 1280, 1440, 1920]) {
+      const page = await open(chromium, app.url, `/services/shop/catalog?lang=${lang}`, { width, height: 844 });
+      const heights = await page.evaluate((texts) => {
+        const chip = document.querySelector('#t-verdict > :first-child');
+        const rate = chip.nextElementSibling;
+        const height = () => chip.closest('header').getBoundingClientRect().height;
+        return [...texts, ''].flatMap((text) => {
+          chip.innerHTML = text && '<span class="chip warn"><i class="ic i-warn"></i><span></span></span>';
+          if (text) chip.querySelector('.chip > span').textContent = text;
+          rate.textContent = '6.05 requests/s';
+          const few = height();
+          rate.textContent = '12,345 requests/s';
+          return [few, height()];
+        });
+      }, verdicts(lang));
+      assert.deepEqual([...new Set(heights)].length, 1, `${width} px: ${heights}`);
+      await page.context().close();
+    }
   });
 }
 
