@@ -120,12 +120,12 @@ test('44. vic sees a release with all its figures; every command keeps its place
   const id = await start([weight(30), { kind: 'approval' }, weight(100)]);
   await phase(id, 'paused');
   const page = await on.as('vic', `/releases/${id}`);
-  assert.match(await page.locator('#rel-banner').innerText(), /You can see bookinfo\/reviews but not do this: it needs the right to update/);
+  assert.match(await page.locator('#rel-banner').innerText(), /You can see bookinfo\/reviews but cannot do this: it needs permission to update/);
   assert.match(await chip(page).innerText(), /Waiting for approval/);
   for (const name of ['promote', 'pause', 'abort']) {
     const button = page.locator(`#rel-actions #rel-${name}`);
     assert.equal(await button.getAttribute('aria-disabled'), 'true', name);
-    assert.match(await page.locator(`#rel-${name}-why`).textContent(), /but not do this/, name);
+    assert.match(await page.locator(`#rel-${name}-why`).textContent(), /but cannot do this/, name);
   }
   assert.equal(await page.locator('main :is(#rel-actions, #rel-dock, #rel-after) a[href]').count(), 0);
   assert.deepEqual(await axe(page), []);

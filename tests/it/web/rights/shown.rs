@@ -49,7 +49,7 @@ async fn the_history_shows_an_object_to_whoever_may_get_it() {
             assert_eq!(shown.contains(SECRET), may, "{path} by {token}");
         }
         let detail = page(&app, token, &format!("/audit/{entry}")).await;
-        assert_eq!(detail.contains("not shown: this needs the right"), !may, "{token}: {detail}");
+        assert_eq!(detail.contains("not shown: this needs permission"), !may, "{token}: {detail}");
     }
 }
 
