@@ -98,7 +98,7 @@ impl AsOf {
         ("name" = inline(Name), Path, description = "The service's name."),
         ("at" = inline(Option<Instant>), Query, description = "RFC 3339 moment that has passed; now when left out.", example = "2026-11-20T14:05:00Z"),
     ),
-    responses((status = 200, description = "What was in force.", body = AsOf))
+    responses((status = 200, description = "The split, rules and mirror that were in effect.", body = AsOf))
 )]
 pub async fn show(
     State(app): State<App>,

@@ -119,7 +119,7 @@ async fn a_link_to_a_change_that_somebody_has_applied_says_so_and_leaves_nothing
     assert!(!before.body.contains("id=\"already\""), "{}", before.body);
     let made = put(&app, 0, "", json!({"weights": {"v1": 70, "v2": 30, "v3": 0}})).await;
     assert_eq!(made.status, 200, "{}", made.body);
-    for (language, words) in [("en", "This change is in force already."), ("zh", "此变更已经生效。")]
+    for (language, words) in [("en", "This change is already in effect."), ("zh", "此变更已经生效。")]
     {
         let page = app.ask("GET", &link).header("accept-language", language).send().await;
         assert_eq!(page.status, 200);
