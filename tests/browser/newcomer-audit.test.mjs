@@ -45,7 +45,7 @@ for (const lang of ['en', 'zh']) {
     assert.equal(await page.locator('#os').inputValue(), 'bookinfo/reviews');
     const card = page.locator('.as-of');
     await card.waitFor();
-    assert.match(await card.innerText(), lang === 'en' ? /v1 30% · v2 70%[\s\S]*Revision\s+\d+[\s\S]*In force since[\s\S]*demo/ : /v1 30% · v2 70%[\s\S]*修订\s+\d+[\s\S]*生效时间[\s\S]*demo/);
+    assert.match(await card.innerText(), lang === 'en' ? /v1 30% · v2 70%[\s\S]*Revision\s+\d+[\s\S]*In effect since[\s\S]*demo/ : /v1 30% · v2 70%[\s\S]*修订\s+\d+[\s\S]*生效时间[\s\S]*demo/);
     await page.goto(app.url + await card.locator('[data-copy]').getAttribute('data-copy'));
     await card.waitFor();
     await page.locator('#od').fill('2020-01-01');

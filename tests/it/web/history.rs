@@ -203,7 +203,7 @@ async fn what_was_in_force_at_a_moment_is_exact_at_its_boundaries() {
     }
     assert_eq!(app.get("/api/v1/services/bookinfo/nothing/as-of").await.problem().1, "service_not_found");
     for (lang, words) in [
-        ("en", ["before the first recorded change", "In force since", "v1 30%"]),
+        ("en", ["before the first recorded change", "In effect since", "v1 30%"]),
         ("zh", ["首次记录的变更之前", "生效时间", "v1 30%"]),
     ] {
         let page = async |time: &str| {
