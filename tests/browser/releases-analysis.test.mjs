@@ -52,7 +52,7 @@ test('30. three failures in a row: it pauses; chip, banner, events, history and 
     await until(async () => /A measurement failed: p95 latency/.test(await page.locator('#rel-log').innerText()), 'the first failure is told', 45_000);
     assert.match(await chip(page).innerText(), /Running/, 'one failure is borne');
     await until(async () => /Paused automatically: analysis failed/.test(await chip(page).innerText()), 'it pauses itself', 45_000);
-    await until(async () => /the analysis failed\. Traffic stays as it is\. Analyse again, promote or abort; without a pass it does not go on\./.test(await page.locator('#rel-banner').innerText()), 'the banner says what to do');
+    await until(async () => /the analysis failed\. Traffic stays as it is\. Analyse again, promote or abort; without a pass the release does not continue\./.test(await page.locator('#rel-banner').innerText()), 'the banner says what to do');
     assert.match(await page.locator('#rel-log').innerText(), /Paused: analysis failed[\s\S]*Analysis failed \(3 in a row\)[\s\S]*A measurement failed: p95 latency[\s\S]*A measurement failed: p95 latency/);
     assert.equal((await declared(app.url, REVIEWS)).v2, 50);
     await until(async () => await page.locator('#rel-charts .chip.bad').count() > 0, 'the chart says so');

@@ -31,7 +31,7 @@ for (const lang of ['en', 'zh']) {
     outside(50, 30, 20);
     await difference.waitFor({ timeout: 15_000 });
     assert.match(await chip(page).innerText(), lang === 'en' ? /Paused automatically: changed outside/ : /外部/);
-    assert.match(await page.locator('#rel-banner').innerText(), lang === 'en' ? /the routing was changed outside Sluice\. Sluice does not overwrite that change/ : /他人修改了路由。Sluice 不会覆盖该修改/);
+    assert.match(await page.locator('#rel-banner').innerText(), lang === 'en' ? /the routing was changed outside Sluice\. Sluice does not overwrite that change/ : /路由在 Sluice 之外被修改。Sluice 不会覆盖该修改/);
     assert.match(await difference.innerText(), lang === 'en' ? /Changed by kubectl-patch at \d\d:\d\d, not through Sluice/ : /kubectl-patch 于 \d\d:\d\d 在 Sluice 之外修改/);
     assert.match(await difference.innerText(), /VirtualService bookinfo\/reviews/);
     const lines = async () => [await difference.locator('del').allInnerTexts(), await difference.locator('ins').allInnerTexts()].map((all) => all.map((one) => one.trim()));
@@ -50,7 +50,7 @@ for (const lang of ['en', 'zh']) {
     // Put back by hand: nothing differs, and it says so.
     outside(70, 30, 0);
     await until(async () => await difference.locator('del, ins').count() === 0, 'nothing differs', 15_000);
-    assert.match(await difference.innerText(), lang === 'en' ? /It now matches what the release wrote again/ : /当前又与发布任务写入的内容一致/);
+    assert.match(await difference.innerText(), lang === 'en' ? /It now matches again what the release wrote/ : /当前又与发布任务写入的内容一致/);
     outside(10, 90, 0);
     await until(async () => await difference.locator('del').count() === 2, 'it differs again', 15_000);
     await difference.locator('p a').click();
