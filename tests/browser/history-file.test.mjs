@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { axe, browser, open, sluice, until } from './support.mjs';
 
-const GONE = { en: 'The file of the history is gone since', zh: '历史文件已不在原处' };
+const GONE = { en: 'The file of the history has been missing since', zh: '历史文件已不在原处' };
 
 for (const lang of ['en', 'zh']) {
   test(`a history that is gone is said on an open page, and so is that it is back (${lang})`, { timeout: 90_000 }, async () => {

@@ -96,7 +96,7 @@ impl AsOf {
     params(
         ("namespace" = inline(Name), Path, description = "The service's namespace."),
         ("name" = inline(Name), Path, description = "The service's name."),
-        ("at" = inline(Option<Instant>), Query, description = "RFC 3339 moment that has passed; now when left out.", example = "2026-11-20T14:05:00Z"),
+        ("at" = inline(Option<Instant>), Query, description = "RFC 3339 time in the past; now when left out.", example = "2026-11-20T14:05:00Z"),
     ),
     responses((status = 200, description = "The split, rules and mirror that were in effect.", body = AsOf))
 )]

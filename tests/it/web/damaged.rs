@@ -32,7 +32,7 @@ async fn a_damaged_row_is_said_everywhere_and_hinders_nobody() {
     let probe = app.get("/readyz").await;
     assert_eq!(probe.status, 200, "nobody is kept from working");
     assert!(notice(&probe).is_some(), "{}", probe.body);
-    for (lang, words) in [("en", "is not as it was written"), ("zh", "与写入时不同")] {
+    for (lang, words) in [("en", "differs from what was written"), ("zh", "与写入时不同")] {
         let page = app.ask("GET", "/audit").header("cookie", &format!("lang={lang}")).send().await;
         assert_eq!(page.status, 200);
         assert!(page.body.contains(words), "{}", page.body);

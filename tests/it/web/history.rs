@@ -219,7 +219,7 @@ async fn what_was_in_force_at_a_moment_is_exact_at_its_boundaries() {
         );
         assert_eq!(page("25:00:00").await.status, 400, "{lang}");
         let early = page("03:04:59").await;
-        let says = if lang == "en" { "has not come yet" } else { "尚未到来" };
+        let says = if lang == "en" { "is in the future" } else { "尚未到来" };
         assert!(early.status == 400 && early.body.contains(says), "{lang}: {}", early.body);
     }
     let empty = app.get("/audit/as-of").await;

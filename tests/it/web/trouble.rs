@@ -42,7 +42,7 @@ async fn a_file_that_vanishes_is_said_everywhere_and_nothing_is_changed_meanwhil
     let pause = || app.ask("POST", &format!("{release}/commands")).json(&json!({"command": "pause"}));
     assert_eq!(pause().send().await.problem(), (503, "history_gone".to_owned()));
     for (path, lang, words) in [
-        ("/services", "en", "The file of the history is gone since"),
+        ("/services", "en", "The file of the history has been missing since"),
         ("/services/bookinfo/reviews", "zh", "历史文件已不在原处"),
     ] {
         let page = app.ask("GET", path).header("cookie", &format!("lang={lang}")).send().await;
