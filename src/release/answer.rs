@@ -205,7 +205,8 @@ impl Machine<'_> {
         let judgement = judge::judge(analysis, seen, comparable, self.now, state.step);
         let verdict = judgement.verdict;
         let failed = judgement.metrics.iter().filter(|one| one.verdict == Verdict::Fail);
-        let failed = failed.filter_map(|one| Some(analysis.metrics.get(one.metric)?.word())).collect();
+        let failed: Vec<String> =
+            failed.filter_map(|one| Some(analysis.metrics.get(one.metric)?.word())).collect();
         self.out.judgement = Some(judgement);
         let (now, fresh) = (self.now, self.is_fresh(2));
         let state = self.state();
@@ -213,8 +214,16 @@ impl Machine<'_> {
             // After a gap nothing is in a row any more.
             state.passes = 0;
         }
+        // Undecided and error take nothing back of what failed.
+        state.failing = match verdict {
+            Verdict::Fail => true,
+            Verdict::Pass => false,
+            Verdict::Undecided | Verdict::Error => state.is_failing(),
+        };
+        if matches!(verdict, Verdict::Fail | Verdict::Pass) {
+            state.failed = failed;
+        }
         state.latest = Some(verdict);
-        state.failed = failed;
         state.latest_ms = Some(now);
         match verdict {
             Verdict::Pass => {

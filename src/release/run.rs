@@ -24,8 +24,9 @@ impl Machine<'_> {
         state.deadline_ms = Some(deadline);
         state.passes = 0;
         state.said_ready = false;
+        // A step that begins is no pass of what failed in the one before.
+        state.failing = state.is_failing();
         state.latest = None;
-        state.failed.clear();
         state.latest_ms = None;
         if at < steps.len() {
             self.note(Happened::StepBegan { step: at });

@@ -159,6 +159,7 @@ impl Machine<'_> {
     }
 
     pub(super) fn resume(&mut self) {
+        self.out.state.failing = self.out.state.is_failing();
         let Some(paused) = self.out.state.paused.take() else { return };
         let (now, deadline) = (self.now, self.deadline_ms());
         let state = self.state();

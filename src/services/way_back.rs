@@ -6,7 +6,7 @@ use crate::domain::ids::{Revision, ServiceRef, VersionName};
 use crate::domain::overview::{Back, Overview, ReleaseStory};
 use crate::domain::plan::{Effect, deltas};
 use crate::domain::refusal::{Code, Refusal};
-use crate::domain::release::{Phase, ReleaseId};
+use crate::domain::release::{Judgement, Phase, ReleaseId};
 use crate::domain::routing::Weights;
 use crate::domain::snapshot::Snapshot;
 use crate::routing::{self, ChangeStamp};
@@ -206,6 +206,8 @@ impl Services {
             return Ok(None);
         }
         let judged = self.inner.store.release_looks(release.id, 1).await.map_err(unavailable)?;
-        Ok(Some(Box::new(ReleaseStory { judgement: judged.into_iter().next(), release })))
+        // A look of an earlier attempt says nothing about this one.
+        let of_now = |look: &Judgement| release.started_ms.is_some_and(|since| look.at_ms >= since);
+        Ok(Some(Box::new(ReleaseStory { judgement: judged.into_iter().find(of_now), release })))
     }
 }

@@ -18,6 +18,8 @@ pub mod templates;
 pub mod validate;
 pub mod writes;
 
+mod allowed;
+
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -74,7 +76,7 @@ pub struct Release {
     pub created_ms: i64,
     /// The latest transition.
     pub changed_ms: i64,
-    /// When it was first started.
+    /// When the attempt of now was started; a retry after the end is a new one.
     pub started_ms: Option<i64>,
     /// When it reached a final phase.
     pub ended_ms: Option<i64>,

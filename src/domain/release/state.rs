@@ -4,12 +4,11 @@
 use serde::{Deserialize, Serialize};
 
 use super::analysis::Verdict;
-use super::command::Word;
 use super::pause::{PauseReason, Paused};
 use super::pods::PodNumbers;
 use crate::domain::actor::{Identity, Person};
 use crate::domain::ids::Revision;
-use crate::domain::refusal::{Code, Refusal};
+use crate::domain::refusal::Refusal;
 use crate::domain::routing::{Condition, Weights};
 
 /// The large stages of a release's life.
@@ -263,6 +262,9 @@ pub struct State {
     pub failures: u32,
     #[serde(default)]
     pub latest: Option<Verdict>,
+    /// True from a look that failed until one passes: a new step, an undecided look or a resumption is no pass.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub failing: bool,
     /// What failed then: `success_rate`, `p95`, the name of a query.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub failed: Vec<String>,
@@ -359,6 +361,7 @@ impl State {
             passes: 0,
             failures: 0,
             latest: None,
+            failing: false,
             failed: Vec::new(),
             latest_ms: None,
             back_to: None,
@@ -405,86 +408,6 @@ impl State {
     pub fn is_waiting(&self) -> bool {
         let trouble = self.pause_reason().is_some_and(PauseReason::is_trouble);
         self.phase == Phase::Paused && self.awaits_approval() && !trouble
-    }
-
-    /// What can be said to it now: the one table behind every door.
-    pub fn may(&self, word: Word) -> bool {
-        let trouble = self.pause_reason().is_some_and(PauseReason::is_trouble);
-        match self.phase {
-            Phase::Draft | Phase::Superseded | Phase::Cancelled => false,
-            Phase::Validated => matches!(word, Word::Start | Word::Abort | Word::ChangeSteps),
-            Phase::PendingApproval => matches!(word, Word::Promote | Word::Abort | Word::ChangeSteps),
-            Phase::Scheduled => matches!(word, Word::Start | Word::Promote | Word::Abort | Word::ChangeSteps),
-            Phase::Running => matches!(
-                word,
-                Word::Pause
-                    | Word::Promote
-                    | Word::PromoteAll
-                    | Word::Abort
-                    | Word::Rollback
-                    | Word::ChangeSteps
-            ),
-            Phase::Promoting => matches!(word, Word::Pause | Word::Abort | Word::Rollback),
-            Phase::Finalising => matches!(word, Word::Abort | Word::Rollback),
-            Phase::Paused => match word {
-                Word::Resume
-                | Word::Promote
-                | Word::PromoteAll
-                | Word::Abort
-                | Word::Rollback
-                | Word::ChangeSteps => true,
-                Word::Retry => trouble,
-                _ => false,
-            },
-            Phase::Aborting => matches!(word, Word::Abort | Word::Retry),
-            Phase::Succeeded => {
-                self.is_quiet()
-                    && match word {
-                        Word::Retire | Word::SwitchBack => !self.removed.contains(&Side::Stable),
-                        Word::Rollback => true,
-                        _ => false,
-                    }
-            }
-            Phase::RolledBack | Phase::NeedsAttention => {
-                let gone = self.removed.contains(&Side::Candidate);
-                self.is_quiet()
-                    && match word {
-                        Word::DeleteVersion => !gone,
-                        Word::Retry | Word::Rollback => true,
-                        Word::Abort => self.phase == Phase::NeedsAttention,
-                        Word::SwitchBack => self.phase == Phase::NeedsAttention && self.switch_back,
-                        _ => false,
-                    }
-            }
-        }
-    }
-
-    /// True when this command goes on although the analysis failed: it has to be accepted by name.
-    pub fn overrules_analysis(&self, word: Word) -> bool {
-        let failed = self.latest == Some(Verdict::Fail) || self.pause_reason() == Some(PauseReason::Failed);
-        let steps_only = self.phase == Phase::Paused && self.unapproved;
-        let forward = match word {
-            Word::PromoteAll => true,
-            // What it ends then is no wait of a step.
-            Word::Promote => !steps_only && self.pause_reason() != Some(PauseReason::FreezeWindow),
-            _ => false,
-        };
-        forward && failed && matches!(self.phase, Phase::Running | Phase::Paused)
-    }
-
-    /// What has to be accepted then, with what failed.
-    pub fn analysis_failed(&self) -> Refusal {
-        Refusal::new(Code::AnalysisFailed).arg("metrics", self.failed.join(", "))
-    }
-
-    /// True when nothing is being done.
-    fn is_quiet(&self) -> bool {
-        self.removing.is_none() && self.pending.is_empty()
-    }
-
-    /// Everything that can be said to it now.
-    pub fn words(&self) -> Vec<Word> {
-        Word::ALL.into_iter().filter(|word| self.may(*word)).collect()
     }
 }
 

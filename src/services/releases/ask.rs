@@ -135,7 +135,9 @@ impl Services {
         let at = release.at().clone();
         let timeline = self.inner.store.release_timeline(id, None, 200).await.map_err(unavailable)?;
         let timeline = self.shown_timeline(&who.identity, &at, timeline).await;
-        let judgements = self.inner.store.release_looks(id, 200).await.map_err(unavailable)?;
+        let mut judgements = self.inner.store.release_looks(id, 200).await.map_err(unavailable)?;
+        // Those of an earlier attempt say nothing about this one.
+        judgements.retain(|look| release.started_ms.is_some_and(|since| look.at_ms >= since));
         let overview = self.overview(who, &at, 60).await.ok();
         let rights = Rights { change: self.brake_right(&who.identity, &release.spec).await? };
         let words = release.state.words();

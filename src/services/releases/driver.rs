@@ -296,6 +296,16 @@ impl Services {
         }
         after.release.changed_ms = now_ms;
         let phase = after.release.state.phase;
+        let command = out.happened.iter().find_map(|one| match one {
+            Happened::Told { word } => Some(*word),
+            _ => None,
+        });
+        if command == Some(Word::Retry) && before.state.phase.is_final() {
+            // A new attempt has its own time, and nothing of the one before counts for it.
+            after.release.started_ms = None;
+            after.release.ended_ms = None;
+            after.release.state.ended_split.clear();
+        }
         if phase.owns_service() && !before.state.phase.owns_service() {
             after.release.started_ms = after.release.started_ms.or(Some(now_ms));
             after.release.ended_ms = None;
@@ -305,10 +315,6 @@ impl Services {
             after.release.ended_ms = Some(now_ms);
             after.release.state.ended_split = self.split_now(&after.release);
         }
-        let command = out.happened.iter().find_map(|one| match one {
-            Happened::Told { word } => Some(*word),
-            _ => None,
-        });
         if let (Some(word), Some(who)) = (command, &by.who)
             && word != Word::Pause
         {

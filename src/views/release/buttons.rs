@@ -85,6 +85,9 @@ impl Actions {
         let gate = reason == Some(PauseReason::Gate);
         // Where the analysis failed the way back is what is meant first.
         let failed = phase == Phase::Paused && reason == Some(PauseReason::Failed);
+        let overrules = release.state.overrules_analysis(Word::Promote);
+        // What has to be accepted first is not proposed.
+        let forward = if overrules { "" } else { "pri" };
         let (first, second) = match phase {
             Phase::Validated => (make(Word::Start, "start", "run", "pri", ask(Word::Start)), Word::Pause),
             Phase::PendingApproval => {
@@ -94,7 +97,7 @@ impl Actions {
                 (make(Word::Promote, "start_now", "run", "pri", ask(Word::Promote)), Word::Pause)
             }
             Phase::Paused if gate => {
-                (make(Word::Promote, "approve", "ok", "pri", ask(Word::Promote)), Word::Pause)
+                (make(Word::Promote, "approve", "ok", forward, ask(Word::Promote)), Word::Pause)
             }
             Phase::Paused if release.state.unapproved => {
                 (make(Word::Promote, "approve_steps", "ok", "pri", ask(Word::Promote)), Word::Pause)
@@ -115,15 +118,20 @@ impl Actions {
             Phase::Succeeded => {
                 (make(Word::SwitchBack, "switch_back", "back", "pri", ask(Word::SwitchBack)), Word::Pause)
             }
-            _ => (make(Word::Promote, "promote", "", "pri", ask(Word::Promote)), Word::Pause),
+            _ => (make(Word::Promote, "promote", "", forward, ask(Word::Promote)), Word::Pause),
         };
         let second = match second {
             Word::Promote => make(Word::Promote, "promote", "", "", ask(Word::Promote)),
             _ => make(Word::Pause, "pause", "pause", "", send(Word::Pause)),
         };
         let abort_key = if phase.is_before() { "cancel" } else { "abort" };
-        let abort =
-            make(Word::Abort, abort_key, "back", if failed { "bad solid" } else { "bad" }, ask(Word::Abort));
+        let abort = make(
+            Word::Abort,
+            abort_key,
+            "back",
+            if failed || overrules { "bad solid" } else { "bad" },
+            ask(Word::Abort),
+        );
         let mut more = vec![
             make(Word::PromoteAll, "promote_all", "next", "ghost", ask(Word::PromoteAll)),
             make(Word::Rollback, "rollback", "back", "ghost", ask(Word::Rollback)),

@@ -310,6 +310,10 @@ impl Banner {
             let icon = if paused.reason == PauseReason::Drift { "drift" } else { "pause" };
             notices.push(Notice { icon, more, link, ..Notice::new(tone, said.rich()) });
         }
+        // Where it paused for this reason, that was said above.
+        if state.overrules_analysis(Word::Promote) && state.pause_reason() != Some(PauseReason::Failed) {
+            notices.push(Notice { alert: false, ..text::refused(lang, &state.analysis_failed()) });
+        }
         if let Some(needs) = &state.needs {
             notices.push(Notice { alert: false, ..text::refused(lang, needs) });
         }

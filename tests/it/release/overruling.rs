@@ -1,6 +1,8 @@
 //! Going on although the analysis failed: accepted by name, or not at all.
 
 use sluice::domain::refusal::Code;
+use sluice::domain::release::analysis::{Counts, Seen};
+use sluice::domain::release::state::{Action, ActionKind};
 use sluice::domain::release::{
     Command, PauseReason, Paused, Phase, Stage, State, Step, Strategy, Verdict, Word,
 };
@@ -77,4 +79,54 @@ fn whoever_goes_on_after_a_failed_analysis_accepts_it_by_name() {
         assert!(!state.overrules_analysis(Word::Promote));
         assert_eq!(say(&state, Command::Promote, &[]).refusal, None);
     }
+}
+
+#[test]
+fn what_failed_has_to_be_accepted_until_a_look_passes_whatever_comes_between() {
+    let spec = spec();
+    let say = |state: &State, command: Command, ack: &[&str]| {
+        let ack = ack.iter().map(|code| (*code).to_owned()).collect();
+        let event = Event::Accepting { command, by: "amy".into(), ack };
+        step(&spec, state, &Observation { now_ms: 1_000, event }).state
+    };
+    let look = |state: &State, seen: Seen| {
+        let mut state = state.clone();
+        state.pending = vec![Action { id: 90, kind: ActionKind::Measure }];
+        let event = Event::Measured { action: 90, seen };
+        step(&spec, &state, &Observation { now_ms: 2_000, event }).state
+    };
+    let counted = |requests: f64, errors: f64| Seen {
+        candidate: Some(Counts { requests, errors, ..Counts::default() }),
+        ..Seen::default()
+    };
+    let down = || Seen { error: Some("down".into()), ..Seen::default() };
+    let asks = |state: &State| {
+        let both = [Word::Promote, Word::PromoteAll].map(|word| state.overrules_analysis(word));
+        assert_eq!(both[0], both[1]);
+        both[0]
+    };
+    let fails = look(&judged(None, None), counted(1_000.0, 100.0));
+    let paused = look(&fails, counted(1_000.0, 100.0));
+    assert_eq!(paused.pause_reason(), Some(PauseReason::Failed));
+    for command in [Command::Resume, Command::Retry] {
+        let resumed = say(&paused, command, &[]);
+        assert_eq!(resumed.phase, Phase::Running);
+        // Too few requests, no figures at all, a source that is down: none of them is a pass.
+        for seen in [counted(5.0, 0.0), Seen::default(), down()] {
+            let later = look(&resumed, seen);
+            assert!(later.latest != Some(Verdict::Fail) && asks(&later), "{later:?}");
+            assert_eq!(later.analysis_failed().args[0].1, "success_rate", "it names what failed");
+            assert!(!asks(&look(&later, counted(1_000.0, 0.0))), "a pass takes it back");
+        }
+        // Accepted once, for this step: the next one waits for a look of its own.
+        let mut next = say(&resumed, Command::Promote, &["analysis_failed"]);
+        assert_eq!((next.step, next.latest), (2, None));
+        assert!(asks(&next));
+        next.pending.clear();
+        assert!(!asks(&look(&State { stage: Stage::Soaking, ..next }, counted(1_000.0, 0.0))));
+    }
+    // A new attempt begins with nothing.
+    let over = State { phase: Phase::RolledBack, paused: None, ..paused };
+    let again = say(&over, Command::Retry, &[]);
+    assert!(again.phase == Phase::Running && !asks(&again) && again.failed.is_empty(), "{again:?}");
 }

@@ -69,6 +69,37 @@ async fn promoting_after_a_failed_analysis_needs_a_reason_and_acceptance_and_bot
 }
 
 #[tokio::test]
+async fn a_resumption_does_not_forget_what_failed_and_a_new_attempt_has_a_time_and_looks_of_its_own() {
+    let house = House::alive(Some(said(5)), Settings::default()).await;
+    let spec = wish(|w| {
+        w["analysis"] = analysis();
+        w["policies"] = json!({"on_failure": "pause"});
+        w["steps"] = json!([{"kind": "weight", "percent": 30}, {"kind": "hold", "seconds": 600},
+            {"kind": "weight", "percent": 100}]);
+    });
+    let id = house.start(spec).await.id;
+    house.until_paused(id, PauseReason::Failed).await;
+    let started_ms = house.phase(id).await.started_ms.expect("it was started");
+    say(&house, id, Command::Resume, &[], "").await.unwrap();
+    for command in [Command::Promote, Command::PromoteAll] {
+        let refused = say(&house, id, command, &[], "it is known").await.unwrap_err();
+        assert_eq!(refused.code.as_str(), "analysis_failed");
+    }
+    assert_eq!(house.weight_of("v9"), 30);
+    say(&house, id, Command::Abort, &[], "").await.unwrap();
+    let over = house.until_final(id, Phase::RolledBack).await;
+    assert_eq!(over.started_ms, Some(started_ms), "the way back is no new attempt");
+    let again = house.say(id, Command::Retry).await.unwrap();
+    let since_ms = again.started_ms.expect("it was started again");
+    assert!(since_ms >= over.ended_ms.unwrap() && again.ended_ms.is_none(), "{again:?}");
+    let detail = house.services.release(&anna(), id).await.unwrap();
+    assert!(detail.judgements.iter().all(|look| look.at_ms >= since_ms), "{:?}", detail.judgements);
+    assert!(
+        house.services.judgements(&anna(), id, 50).await.unwrap().iter().any(|look| look.at_ms < since_ms)
+    );
+}
+
+#[tokio::test]
 async fn a_version_that_answered_within_the_last_minute_is_deleted_only_when_that_is_accepted() {
     let house = House::alive(Some(said(0)), Settings::default()).await;
     let spec = wish(|w| w["steps"] = json!([{"kind": "weight", "percent": 100}]));
