@@ -4,7 +4,7 @@ use sluice::domain::refusal::Code;
 use sluice::domain::release::analysis::{Counts, Seen};
 use sluice::domain::release::state::{Action, ActionKind};
 use sluice::domain::release::{
-    Command, PauseReason, Paused, Phase, Stage, State, Step, Strategy, Verdict, Word,
+    Command, OnFailure, PauseReason, Paused, Phase, Stage, State, Step, Strategy, Verdict, Word,
 };
 use sluice::release::{Event, Observation, step};
 
@@ -83,7 +83,8 @@ fn whoever_goes_on_after_a_failed_analysis_accepts_it_by_name() {
 
 #[test]
 fn what_failed_has_to_be_accepted_until_a_look_passes_whatever_comes_between() {
-    let spec = spec();
+    let mut spec = spec();
+    spec.policies.on_failure = OnFailure::Pause;
     let say = |state: &State, command: Command, ack: &[&str]| {
         let ack = ack.iter().map(|code| (*code).to_owned()).collect();
         let event = Event::Accepting { command, by: "amy".into(), ack };
