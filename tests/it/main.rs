@@ -7,6 +7,7 @@ mod cluster;
 mod cluster_room;
 mod demo;
 mod deploy;
+mod docs;
 mod end_to_end;
 mod metrics;
 mod real_cluster;
