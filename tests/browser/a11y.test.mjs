@@ -75,7 +75,7 @@ test('48. take over and switch back by keyboard alone; Esc closes, focus returns
   }
   while ((await focus()).id !== 'act-why') await page.keyboard.press('Shift+Tab');
   await page.keyboard.type('by keyboard');
-  await tabTo('Send 100% to v2');
+  await tabTo('Take over all traffic with v2');
   await page.keyboard.press('Enter');
   await until(async () => (await declared(app.url, REVIEWS)).v2 === 100, 'v2 has all traffic');
   await page.locator('#toasts .toast').waitFor();

@@ -10,7 +10,7 @@ const on = layer();
 const { skip, as } = on;
 
 const WORDS = {
-  en: { sentence: '70% of requests move from v1 to v2.', send: 'Send 100% to v2', back: /^Back to .+ \(revision \d+\)$/, goBack: /^Back to /, denied: /You can see bookinfo\/reviews but cannot change its traffic/, ended: /Sign in/ },
+  en: { sentence: '70% of requests move from v1 to v2.', send: 'Take over all traffic with v2', back: /^Back to .+ \(revision \d+\)$/, goBack: /^Back to /, denied: /You can see bookinfo\/reviews but cannot change its traffic/, ended: /Sign in/ },
   zh: { sentence: '70% 的请求将从 v1 转到 v2。', send: '由 v2 接管全部流量', back: /^切回 .+（修订 \d+）$/, goBack: /^切回 /, denied: /bookinfo\/reviews/, ended: /登录/ },
 };
 

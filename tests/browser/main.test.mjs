@@ -12,7 +12,7 @@ after(async () => { await chromium?.close(); await app?.stop(); });
 const WORDS = {
   en: {
     sentence: '70% of requests move from v1 to v2.', apply: 'Apply: v1 30% · v2 70%', written: /^v1 30% · v2 70% written \(revision (\d+)\)\.$/,
-    take: 'Send all traffic to v2?', send: 'Send 100% to v2', back: /^Back to .+ \(revision (\d+)\)$/, goBack: /^Back to /, check: 'Check change',
+    take: 'Take over all traffic with v2?', send: 'Take over all traffic with v2', back: /^Back to .+ \(revision (\d+)\)$/, goBack: /^Back to /, check: 'Check change',
     history: ['Switch back', 'Take over all traffic', 'Change traffic'], result: 'applied',
   },
   zh: {
