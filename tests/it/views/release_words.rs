@@ -184,7 +184,7 @@ fn an_approval_is_one_event_that_names_who_gave_it() {
     let given = vec![Happened::Told { word: Word::Promote }, Happened::Approved, Happened::Resumed];
     let timeline = [entry("anna", given)];
     for (lang, words, never) in
-        [(Lang::En, "Approved by anna", "requested"), (Lang::Zh, "由 anna 批准", "推进到下一步")]
+        [(Lang::En, "Approved by anna", "requested"), (Lang::Zh, "由 anna 批准", "发起了推进")]
     {
         let log = part(lang, &release("canary", &steps), &timeline, "rel-log");
         assert!(log.contains(words) && !log.contains(never), "{log}");
