@@ -92,7 +92,7 @@ fn rows() -> Vec<Row> {
         .collect()
 }
 
-/// `likeness` is an answer of ours: as much is serialised anew for every request.
+/// `likeness` is an answer of ours: as much is serialised for every request.
 fn bare(likeness: Value) -> Router {
     let likeness = Arc::new(likeness);
     let json = move || {

@@ -40,7 +40,7 @@ use sluice::web::{App, listen, router};
 use tokio_util::sync::CancellationToken;
 
 const INTERVAL_S: u64 = 15;
-/// Over how long an analysis looks back: unlike the minute that pages show, so that questions can be told apart.
+/// Over how long an analysis looks back: unlike the minute that pages show, so that queries can be distinguished.
 const WINDOW_S: u32 = 300;
 /// Long enough that all are started, and looked at for a while, before the first goes on.
 const HOLD_S: u64 = 150;
@@ -52,7 +52,7 @@ const IDLE: Duration = Duration::from_secs(30);
 struct Figures {
     /// Questions of analyses.
     asked: AtomicUsize,
-    /// Questions of pages and of what follows a change, while somebody looks.
+    /// Questions of pages and of what follows a change, while a page is open.
     shown: AtomicUsize,
 }
 

@@ -5,7 +5,7 @@
 //! `cargo bench --bench scale [-- SERVICES [PROGRAM]]`; needs what `tests/cluster` needs, and about a minute to fill
 //! the server. PROGRAM is another build of Sluice, the one of a release say. Goals: ready in ≤ 2.5 × the bare LISTs,
 //! list of 100 services ≤ 8 ms, of 1,000 ≤ 78 ms, memory ≤ 49 MB, a change ≤ 1.5 × (PUT + one durable commit). What
-//! every careful client does one after the other (GET, dry run, durable intent, PUT, durable outcome) is told, too.
+//! every careful client does one after the other (GET, dry run, durable intent, PUT, durable outcome) is printed, too.
 //! Ends with an error beyond 1.3 × a ratio; absolute figures only inform.
 
 #![expect(

@@ -1,6 +1,6 @@
 //! The composition root: adapters → services → router, the listener, readiness and the orderly end.
 //!
-//! The only place that knows every room. `main` calls [`run`]; the tests build the same parts by hand.
+//! The only place that knows every module. `main` calls [`run`]; the tests build the same parts by hand.
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;
@@ -158,7 +158,7 @@ impl Parts {
     }
 }
 
-/// Says where it is. Whoever started it may have stopped listening: it serves all the same.
+/// Prints the address. When standard output is closed it serves all the same.
 fn announce(address: SocketAddr, demo: bool) {
     let mut lines = format!("Sluice is at http://{address}");
     if demo {
@@ -188,14 +188,14 @@ fn webhooks(options: &Serve) -> anyhow::Result<Vec<Webhook>> {
     Ok(options.webhook_url.iter().map(|url| Webhook { url: url.0.clone(), secret: secret.clone() }).collect())
 }
 
-/// How other Sluices are told of this one: by a Lease in the namespace that was named, or in the pod's own.
+/// How other instances learn of this one: by a Lease in the namespace that was named, or in the pod's own.
 fn instance(options: &Serve) -> anyhow::Result<Option<Instance>> {
     let own = std::fs::read_to_string("/var/run/secrets/kubernetes.io/serviceaccount/namespace").ok();
     let Some(namespace) = options.lease_namespace.as_deref().or(own.as_deref().map(str::trim)) else {
         return Ok(None);
     };
     let namespace = Namespace::parse(namespace).context("--lease-namespace")?;
-    // In a pod it is the pod's name. Two processes of one machine are told apart by their numbers.
+    // In a pod it is the pod's name. Two processes of one machine are distinguished by their process ids.
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let host = Some(host.trim()).filter(|host| !host.is_empty()).unwrap_or("sluice");
     let holder = format!("{host}_{}", std::process::id());

@@ -1,4 +1,4 @@
-//! Time as a parameter. Every room that needs `now` takes a [`Clock`]; tests turn one by hand.
+//! Time as a parameter. Every module that needs `now` takes a [`Clock`]; tests use a manual one.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -20,7 +20,7 @@ pub enum Clock {
 pub struct Hands {
     /// Since 1970.
     wall: AtomicI64,
-    /// Time that went by, which nobody can set.
+    /// Monotonic time, which cannot be set.
     steady: AtomicI64,
 }
 
@@ -48,7 +48,7 @@ impl Clock {
     }
 
     /// By how much the clock on the wall is ahead of the time that went by since the process began. It changes
-    /// only when somebody sets the clock (or while the machine sleeps).
+    /// only when the clock is set (or while the machine sleeps).
     pub fn ahead_ms(&self) -> i64 {
         static BEGAN: OnceLock<Instant> = OnceLock::new();
         let steady_ms = match self {

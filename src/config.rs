@@ -98,7 +98,7 @@ pub enum Release {
         /// Failures in a row that end it.
         #[arg(long, value_name = "N")]
         failures: Option<u32>,
-        /// Requests below which nothing is said.
+        /// Requests below which there is no verdict.
         #[arg(long, value_name = "N")]
         min_requests: Option<u32>,
     },
@@ -181,7 +181,7 @@ pub struct Serve {
     /// `none`: everybody who reaches the address may do everything; loopback addresses only.
     #[arg(long, env = "SLUICE_AUTH", default_value = "token", value_name = "MODE")]
     pub auth: Auth,
-    /// The address that people type. With `https` cookies are Secure and browsers are told to stay on HTTPS:
+    /// The address that people type. With `https` cookies are Secure and browsers stay on HTTPS:
     /// TLS ends before Sluice (ingress, mesh).
     #[arg(long, env = "SLUICE_PUBLIC_URL", value_name = "URL")]
     pub public_url: Option<HttpUrl>,
@@ -212,7 +212,7 @@ pub struct Serve {
     /// Further controllers that move traffic: objects that they write are not changed here. A field manager
     /// (`metadata.managedFields`) or a kind of owner (`Kind.group`), `*` at the end for any rest; comma-separated.
     /// Argo Rollouts, Flagger, OpenKruise, Knative, KServe and KubeSphere are known; Argo CD, Flux, Fleet, Config
-    /// Sync, Crossplane and KubeVela must be acknowledged, like every controller that nobody named.
+    /// Sync, Crossplane and KubeVela must be acknowledged, like every controller that is not named here.
     #[arg(long, env = "SLUICE_CONTROLLERS", value_delimiter = ',', value_name = "NAME,…")]
     pub controllers: Vec<String>,
     /// Further tools that write objects only when a person asks, named in the same way: they are not warned of.
@@ -275,7 +275,7 @@ pub struct LimitArgs {
 pub enum Auth {
     /// A Kubernetes bearer token.
     Token,
-    /// Nobody is asked; loopback only.
+    /// No sign-in; loopback only.
     None,
 }
 
@@ -314,7 +314,7 @@ impl FromStr for DatabaseUrl {
     }
 }
 
-/// What the web room needs to know.
+/// What the web module needs to know.
 #[derive(Clone, Debug)]
 pub struct Web {
     pub auth: Auth,
@@ -347,7 +347,7 @@ impl Serve {
         listed.filter(|path| !path.as_os_str().is_empty()).collect()
     }
 
-    /// What the web room needs; an error says which options do not go together.
+    /// What the web module needs; an error says which options do not go together.
     pub fn web(&self) -> Result<Web, String> {
         if self.auth == Auth::None && !is_loopback(self.listen.ip()) {
             return Err(format!(
@@ -378,7 +378,7 @@ impl Serve {
 }
 
 impl Demo {
-    /// What the web room needs; an error says why the address is refused.
+    /// What the web module needs; an error says why the address is refused.
     pub fn web(&self) -> Result<Web, String> {
         if !is_loopback(self.listen.ip()) {
             return Err(format!(
@@ -391,7 +391,7 @@ impl Demo {
 }
 
 impl Web {
-    /// The settings of the demo (and of tests that need no others): nobody is asked, generous limits.
+    /// The settings of the demo (and of tests that need no others): no sign-in, generous limits.
     pub fn open() -> Self {
         Self {
             auth: Auth::None,

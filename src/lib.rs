@@ -12,7 +12,7 @@
 //! ```
 //!
 //! Read it in the order of the modules below: the words first, then the decisions, then the
-//! rooms that touch the world, then the use cases, then the doors.
+//! modules that do I/O, then the use cases, then the interfaces.
 //!
 //! # What must stay true
 //!
@@ -27,7 +27,7 @@
 //!
 //! 8. A release's next state, its pending actions and its row of the history are one transaction.
 //!
-//! Which room may use which is a table in `tests/it/tidy.rs`, and a failing test when broken.
+//! Which module may use which is a table in `tests/it/tidy.rs`, and a failing test when broken.
 
 rust_i18n::i18n!("templates/locales", fallback = "en");
 

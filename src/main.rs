@@ -11,7 +11,7 @@ fn main() -> ExitCode {
     match start(cli) {
         Ok(code) => code,
         Err(error) => {
-            // `eprintln!` panics when nobody reads it any more.
+            // `eprintln!` panics when standard error is closed.
             let _ = writeln!(std::io::stderr(), "sluice: {error:#}");
             ExitCode::FAILURE
         }

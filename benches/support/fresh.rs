@@ -1,4 +1,4 @@
-//! Questions that nobody has asked before: what an answer costs that is not kept yet.
+//! Requests that were not made before: the cost of an answer that is not cached yet.
 
 use std::time::Instant;
 

@@ -58,7 +58,7 @@ impl Served {
     }
 }
 
-/// Tells the parent the address and serves until the parent closes our input.
+/// Sends the parent the address and serves until the parent closes our input.
 pub async fn serve(router: Router) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let mut output = std::io::stdout();

@@ -1,4 +1,4 @@
-//! Joins the demo with the rooms that do not know it: its counters are a source of figures like
+//! Connects the demo with the modules that do not know it: its counters are a source of figures like
 //! Prometheus, its applications can be visited by a browser.
 
 use std::sync::Arc;

@@ -59,7 +59,7 @@ pub(super) async fn run(file: &Path, release: &str, limits: &Limits) -> anyhow::
     Ok(ExitCode::SUCCESS)
 }
 
-/// In the place of the same metric, else at the end: what was seen is told by places.
+/// In the place of the same metric, else at the end: measurements are matched by position.
 fn put(analysis: &mut Analysis, metric: Metric) {
     let same = |known: &&mut Metric| match (&**known, &metric) {
         (Metric::Latency { quantile: a, .. }, Metric::Latency { quantile: b, .. }) => a == b,

@@ -1,6 +1,6 @@
-//! Who somebody is (TokenReview) and what they may do (SubjectAccessReview). The API server decides; answers are
-//! believed for a minute at most (for what writes, for three seconds), kept by person, and a failure is never an
-//! allowance.
+//! Authentication (TokenReview) and authorisation (SubjectAccessReview) of people and programs. The API server
+//! decides; answers are kept by person for a minute at most (for writes, for three seconds), and a failure is never
+//! an allowance.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
@@ -24,14 +24,14 @@ use super::error::ClusterError;
 use super::wire::{self, Call};
 use super::{Cluster, within};
 
-/// A denial, and a token that is none, are believed for a shorter time: somebody may be waiting for the right.
+/// A denial, and a token that is none, are kept for a shorter time: the right may just have been granted.
 const DENIED_MS: i64 = 15_000;
 /// An allowance to write is believed for as long as one press takes: a right that was taken away writes nothing more.
 const WRITE_MS: i64 = 3_000;
 /// More answers than this are not kept.
 const MOST: usize = 50_000;
 
-/// What somebody wants to do.
+/// What an actor wants to do.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Ask {
     pub verb: &'static str,
@@ -91,7 +91,7 @@ impl fmt::Display for Ask {
     }
 }
 
-/// The namespaces whose services somebody may see.
+/// The namespaces whose services an actor may see.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Visible {
     All,
@@ -153,7 +153,7 @@ struct Kept<T> {
 }
 
 impl Cluster {
-    /// Whose token it is; `None` when the API server does not know it (or when it is meant for somebody else).
+    /// Whose token it is; `None` when the API server does not know it (or when it is meant for another audience).
     pub async fn review_token(&self, token: &str) -> Result<Option<Identity>, ClusterError> {
         let hash: [u8; 32] = Sha256::digest(token.as_bytes()).into();
         let now = self.inner.options.clock.now_ms();
@@ -173,7 +173,7 @@ impl Cluster {
         Ok(found.map(|identity| Identity::clone(&identity)))
     }
 
-    /// Whether somebody may do something. An error means no.
+    /// Whether an actor may do something. An error means no.
     pub async fn allowed(&self, who: &Identity, ask: Ask) -> Result<bool, ClusterError> {
         self.allowed_since(who, ask, i64::MAX).await
     }
@@ -203,14 +203,14 @@ impl Cluster {
         Ok(allowed)
     }
 
-    /// True when it is known, without asking, that somebody may see the services of a namespace.
+    /// True when it is known, without asking, that an actor may see the services of a namespace.
     pub fn is_known_to_see(&self, who: &Identity, namespace: &Namespace) -> bool {
         let now = self.inner.options.clock.now_ms();
         let yes = |ask: Ask| self.known_right(who, &ask, now, i64::MAX) == Some(true);
         who.unrestricted || yes(Ask::see(None)) || yes(Ask::see(Some(namespace.clone())))
     }
 
-    /// The namespaces whose services somebody may see: all at once where the right is cluster-wide, else asked
+    /// The namespaces whose services an actor may see: all at once where the right is cluster-wide, else asked
     /// one by one. A namespace about which no answer comes is not among them.
     pub async fn visible_namespaces(&self, who: &Identity, cache: &Cache) -> Result<Visible, ClusterError> {
         if self.allowed(who, Ask::see(None)).await? {
@@ -226,7 +226,7 @@ impl Cluster {
         Ok(Visible::Some(visible.collect().await))
     }
 
-    /// The first right to change traffic in these namespaces that somebody lacks; `None` when none is lacking.
+    /// The first right to change traffic in these namespaces that an actor lacks; `None` when none is lacking.
     pub async fn may_change(
         &self,
         who: &Identity,
@@ -239,12 +239,12 @@ impl Cluster {
         self.denied_of(who, asks.collect(), i64::MAX).await
     }
 
-    /// The first right that a plan needs and that somebody lacks, creations included.
+    /// The first right that a plan needs and that an actor lacks, creations included.
     pub async fn may_write(&self, who: &Identity, plan: &Plan) -> Result<Option<Ask>, ClusterError> {
         self.first_denied(who, asks_of(plan)).await
     }
 
-    /// The first of these rights, needed now for a write, that somebody lacks; `None` when none is lacking.
+    /// The first of these rights, needed now for a write, that an actor lacks; `None` when none is lacking.
     pub async fn first_denied(&self, who: &Identity, asks: Vec<Ask>) -> Result<Option<Ask>, ClusterError> {
         self.denied_of(who, asks, WRITE_MS).await
     }

@@ -36,7 +36,7 @@ pub struct Applied {
 }
 
 impl Applied {
-    /// What a person is told when it is not applied.
+    /// The refusal to show when it is not applied.
     pub fn refusal(&self) -> Option<Refusal> {
         let error = self.error.as_ref()?;
         Some(match self.ending {
@@ -85,7 +85,7 @@ pub enum Fate {
     Carries,
     /// It is as it was before the change.
     Before,
-    /// It is something else: changed by somebody since, or gone.
+    /// It is something else: changed by another client since, or gone.
     Other { manager: Option<Arc<str>> },
     /// It could not be read.
     Unread(ClusterError),
@@ -254,7 +254,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Waits until our own watch has told of everything that a stage wrote, then a little for the proxies.
+    /// Waits until our own watch has seen everything that a stage wrote, then a little for the proxies.
     async fn barrier(&self, stage: usize, end: Instant) {
         let written = self.done.iter().filter(|(of, ..)| *of == stage);
         self.heard(written.map(|(_, _, edit, stored)| (&edit.object, stored)), end).await;
@@ -273,7 +273,7 @@ impl<'a> Run<'a> {
         now + left.min(self.cluster.limits().barrier)
     }
 
-    /// Waits until our own watch has told of what was written.
+    /// Waits until our own watch has seen what was written.
     async fn known(&self, written: impl Iterator<Item = (&ObjectRef, &Value)>, wait: Instant) {
         for (object, stored) in written {
             if stored.is_null() {
@@ -291,7 +291,7 @@ impl<'a> Run<'a> {
 
     /// Lets proxies hear of it. Istio pushes once nothing has moved for 100 ms, or after 10 s; what is written
     /// before that goes out in one push, in which a route may arrive before the subset that it names. So the
-    /// grace begins anew with everything that moves in the cluster.
+    /// grace period starts again with each change in the cluster.
     async fn quiet(&self, end: Instant) {
         let grace = self.cluster.limits().grace;
         let mut changes = self.cache.changes();
@@ -337,13 +337,13 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Writes the old spec over ours. An object that somebody changed since is left alone.
+    /// Writes the old spec over ours. An object that another client changed since is left alone.
     async fn put_back(&self, edit: &Edit, before: &Value, stored: &Value, end: Instant) -> write::Fate {
         let mut back = if edit.deletes() { fresh_copy(before) } else { stored.clone() };
         if let (Some(members), Some(spec)) = (back.as_object_mut(), before.get("spec")) {
             members.insert("spec".to_owned(), spec.clone());
         }
-        // So that it can be told from our first write when this answer is lost too.
+        // So that it can be distinguished from our first write when this answer is lost too.
         let mark = format!("{}/undone", self.change);
         let undo = Edit {
             object: edit.object.clone(),

@@ -24,7 +24,7 @@ use super::rows::{NamespaceRow, Row};
 use super::state::{Facts, State, Touched};
 use super::words::Words;
 
-/// More services than this in one event are told as [`Change::Resync`].
+/// An event of more services than this is sent as [`Change::Resync`].
 const MANY: usize = 256;
 
 /// The cluster as it was heard of last.
@@ -90,7 +90,7 @@ pub enum Health {
 pub struct KindHealth {
     pub kind: &'static str,
     pub state: Health,
-    /// When the API server last told us anything about it (milliseconds since 1970).
+    /// When the API server last sent anything about it (milliseconds since 1970).
     pub last_heard_ms: Option<i64>,
 }
 
@@ -187,7 +187,7 @@ impl Cache {
         self.inner.generation.load(Ordering::Acquire)
     }
 
-    /// Changes from now on. A reader that lags behind is told so by the channel and should treat it as
+    /// Changes from now on. A reader that lags behind gets an error from the channel and should treat it as
     /// [`Change::Resync`].
     pub fn changes(&self) -> broadcast::Receiver<Change> {
         self.inner.changes.subscribe()
@@ -205,7 +205,7 @@ impl Cache {
         Watched::ALL.into_iter().filter_map(of_kind).collect()
     }
 
-    /// True once every watch has had its first list, or was told that there is nothing to list.
+    /// True once every watch has had its first list, or an answer that there is nothing to list.
     pub fn is_ready(&self) -> bool {
         let known =
             |slot: &Slot| slot.listed || matches!(slot.health, Health::Missing | Health::Forbidden { .. });
@@ -255,7 +255,7 @@ impl Cache {
     }
 
     fn announce(&self, touched: Touched) {
-        // Nobody listening is no error.
+        // No receiver is no error.
         let tell = |change| drop(self.inner.changes.send(change));
         if touched.all || touched.services.len() > MANY {
             return tell(Change::Resync);
@@ -295,7 +295,7 @@ impl Cache {
             loop {
                 echo.borrow_and_update();
                 let (seen, at) = self.version_of(object).unwrap_or_default();
-                // A later write of somebody else may have come in between.
+                // A later write of another client may have come in between.
                 if seen == version || (generation > 1 && at >= generation) {
                     return true;
                 }
@@ -356,7 +356,7 @@ impl Cache {
         self.slots().iter().filter(|slot| slot.kind == kind).all(|slot| slot.health == Health::Live)
     }
 
-    /// The API server told something about a kind.
+    /// The API server sent something about a kind.
     pub(super) fn heard(&self, kind: Watched, scope: Option<&Namespace>) {
         let now = self.inner.clock.now_ms();
         self.with_slot(kind, scope, |slot| {
@@ -428,7 +428,7 @@ impl Cache {
         });
     }
 
-    /// Why nothing can be said about services that are not known; `None` when what is known is all there is.
+    /// Why a service that is not known may exist all the same; `None` when what is known is all there is.
     pub fn blindness(&self) -> Option<Refusal> {
         let all = self.health();
         // Refused credentials show at one kind after the other.

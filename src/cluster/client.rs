@@ -1,5 +1,5 @@
 //! The two clients: one that reads and one that writes. Neither repeats anything by itself: `wire` repeats
-//! readings, and nobody repeats writes.
+//! readings, and writes are never repeated.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -83,7 +83,7 @@ impl Clients {
     }
 }
 
-/// Where the address of the API server and the credentials for it come from. Read anew whenever the API server no
+/// Where the address of the API server and the credentials for it come from. Read again whenever the API server no
 /// longer accepts what was read.
 #[derive(Clone, Debug)]
 pub(super) struct Source {
@@ -164,7 +164,7 @@ fn trim_tokens(file: &mut Kubeconfig) -> Result<(), ClusterError> {
             continue;
         }
         let Some(path) = &user.token_file else { continue };
-        // Another user's file may be missing; the one that is needed is told when it is used.
+        // Another user's file may be missing; the one that is needed is reported when it is used.
         let Ok(token) = std::fs::read_to_string(path) else { continue };
         if token.trim().is_empty() {
             return Err(ClusterError::Credentials(format!("the token file {path} is empty")));
@@ -191,7 +191,7 @@ fn tuned(mut config: kube::Config) -> kube::Config {
     config
 }
 
-/// An error with its causes, each said once. What a credential plugin printed is left out: it may be the secret.
+/// An error with its causes, each once. What a credential plugin printed is left out: it may be the secret.
 pub(super) fn words(error: &(dyn std::error::Error + 'static)) -> String {
     let mut text = String::new();
     let mut cause = Some(error);

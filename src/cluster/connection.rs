@@ -1,4 +1,4 @@
-//! A client whose credentials can be made anew. Kubernetes' rule for credential plugins is that an answer without
+//! A client whose credentials can be renewed. Kubernetes' rule for credential plugins is that an answer without
 //! expiry holds until the API server refuses it (401), and `kube` runs such a plugin only once: so a refusal makes a
 //! new client here, and the request is sent again. That is safe for writes, too: what was refused was not written.
 //!
@@ -14,7 +14,7 @@ use super::client::Source;
 use super::error::ClusterError;
 use super::served::Served;
 
-/// Credentials are made anew at most this often: a plugin may ask a person, or a server that counts.
+/// Credentials are renewed at most this often: a plugin may ask a person, or a server that counts.
 const RENEW_EVERY: Duration = Duration::from_secs(10);
 
 /// A connection to the API server: cheap to clone.
@@ -27,7 +27,7 @@ struct Inner {
     current: RwLock<Current>,
     /// Where new credentials come from; `None` for an API server in this process.
     source: Option<Source>,
-    /// When they were made anew last, and what came of it.
+    /// When they were renewed last, and the result.
     renewed: Mutex<Option<(Instant, Option<ClusterError>)>>,
     served: Arc<Served>,
 }

@@ -139,7 +139,7 @@ impl Reading<'_> {
     }
 
     /// The object at the version that the API server names, where that is known: whole if it is kept whole and may
-    /// matter, which is not worth asking of one that stands as the watch told.
+    /// matter, which is not worth asking about an object that is at the version that the watch reported.
     fn as_known(&self, object: &ObjectRef, now: &StandingMeta, kept: Option<&Arc<Value>>) -> Option<Read> {
         let row = self
             .cache

@@ -1,4 +1,4 @@
-//! What can go wrong between us and the API server, told apart by what may be said about it afterwards.
+//! Errors between Sluice and the API server, distinguished by what is known of the request afterwards.
 //! Texts never hold a token, a header or a body that we sent.
 
 use std::sync::Arc;
@@ -72,7 +72,7 @@ impl ClusterError {
 /// Why a plan was not (wholly) written.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum ApplyError {
-    /// The API server or a webhook said no; its words as they came.
+    /// The API server or a webhook refused; its message unchanged.
     #[error("{object} was refused: {message}")]
     Refused { object: ObjectRef, message: String },
     /// The object is no longer what the plan stands on.

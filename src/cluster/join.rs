@@ -15,7 +15,7 @@ use super::state::{Entry, Shard, State};
 use super::words::Word;
 
 impl State {
-    /// The snapshot of a service, joined anew only when something of it changed.
+    /// The snapshot of a service, joined again only when one of its objects changed.
     pub fn snapshot(&self, at: &ServiceRef) -> Option<Arc<Snapshot>> {
         let shard = self.namespaces.get(at.namespace.as_str())?;
         let entry = shard.services.get(&at.name)?;

@@ -1,5 +1,5 @@
-//! The Kubernetes API, and the only room that names `kube`: it watches, reads anew, tries out, writes and asks
-//! who may do what. `services` calls it. It decides nothing about traffic (that is `routing`), and it writes
+//! The Kubernetes API, and the only module that names `kube`: watches, uncached reads, dry runs, writes and access
+//! reviews. `services` calls it. It decides nothing about traffic (that is `routing`), and it writes
 //! nothing but a [`Plan`](crate::domain::plan::Plan), through [`Cluster::apply`], and the workloads of releases.
 //!
 //! ```text
@@ -10,7 +10,7 @@
 //!
 //! `kube` supplies what is hard to get right about connections: kubeconfig, in-cluster credentials and
 //! their rotation, TLS. Requests, retries, time limits and watches are ours, because their failures are what this
-//! room is about: whether a write was sent, whether its answer was lost, how long a watch was silent.
+//! module is about: whether a write was sent, whether its answer was lost, how long a watch was silent.
 
 pub mod client;
 mod connection;
@@ -87,7 +87,7 @@ pub enum Target {
     InProcess(client::InProcess),
 }
 
-/// What the room is told once.
+/// Settings of the module.
 #[derive(Clone, Debug)]
 pub struct Options {
     pub version_keys: VersionKeys,
@@ -136,7 +136,7 @@ pub struct Limits {
     pub grace: Duration,
     /// The API server ends each watch after this time; a silent one is dropped 5 s later.
     pub watch: Duration,
-    /// No event, bookmark or list of a kind for this long: list anew.
+    /// No event, bookmark or list of a kind for this long: list again.
     pub silence: Duration,
     /// How often a kind that is not installed, or forbidden, is tried again.
     pub probe: Duration,

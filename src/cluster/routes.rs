@@ -14,7 +14,7 @@ type Virtual = Arc<Object<VirtualService>>;
 /// Namespace and name.
 type Key = (Word, Word);
 
-/// Of more other Services than this nothing is said: whoever sends to so many does not split versions by them.
+/// Of more other Services than this nothing is kept: a route to so many does not split versions by them.
 const MOST_OTHERS: usize = 64;
 
 /// All routing objects.

@@ -18,7 +18,7 @@ use super::routes::{Ctx, Routes};
 use super::rows::{NamespaceRow, PodRow, Row, ServiceRow, SliceRow, WorkloadRow};
 use super::words::{LabelSet, Pair, Word, Words};
 
-/// What a state is told once.
+/// Settings that a state gets when it is made.
 #[derive(Clone)]
 pub(super) struct Facts {
     pub keys: VersionKeys,

@@ -1,7 +1,7 @@
 //! One supervised watch a kind: list, then follow, for ever. Fills the cache; called by [`Cluster::watch`].
 //!
 //! Ours rather than `kube::runtime::watcher`, which keeps asking for a resourceVersion that the server has
-//! refused with 410, hides bookmarks (so that silence cannot be told from calm), and parses whole objects.
+//! refused with 410, hides bookmarks (so that a broken watch looks like a quiet one), and parses whole objects.
 //!
 //! A list is buffered and swapped in at once: readers never see half of one, and what was deleted while nobody
 //! watched disappears.
@@ -46,7 +46,7 @@ impl Cluster {
         };
         let watches: Vec<(Watched, Option<Namespace>)> = match &options.namespaces {
             None => Watched::ALL.into_iter().map(|kind| (kind, None)).collect(),
-            // Namespaces themselves are cluster-wide: whoever may see only some may not watch them.
+            // Namespaces are cluster-wide: a client that may see only some may not watch them.
             Some(namespaces) => Watched::ALL
                 .into_iter()
                 .filter(|kind| *kind != Watched::Namespace)
@@ -113,7 +113,7 @@ impl From<&Answer> for Broken {
 enum End {
     /// In order, or silent: go on from where it was.
     Closed,
-    /// The server no longer knows where we were, or told an error.
+    /// The server no longer knows our resourceVersion, or sent an error.
     Relist,
 }
 

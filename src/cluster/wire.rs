@@ -1,5 +1,5 @@
 //! One request to the API server: how it is sent, how long it may take, what its answer means. Used by the
-//! rest of this room; knows paths and bytes, no objects.
+//! rest of this module; knows paths and bytes, no objects.
 //!
 //! What distinguishes this from `kube::Api`: headers are kept (`Warning`), a failure says whether the request can
 //! have been processed, and only readings are ever repeated.

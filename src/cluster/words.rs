@@ -1,4 +1,4 @@
-//! Texts that repeat (labels, namespaces, names, images) are kept once, whoever holds them.
+//! Texts that repeat (labels, namespaces, names, images) are kept once and shared.
 
 use std::collections::HashSet;
 use std::hash::Hash;
@@ -11,7 +11,7 @@ pub(super) type Word = Arc<str>;
 
 const SHARDS: usize = 16;
 
-/// The texts and label sets that are in use. What nobody holds any more is dropped at the next sweep of its shard.
+/// The texts and label sets that are in use. What is no longer referenced is dropped at the next sweep of its shard.
 pub(super) struct Words {
     texts: [Mutex<Shard<Word>>; SHARDS],
     labels: [Mutex<Shard<LabelSet>>; SHARDS],

@@ -18,7 +18,7 @@ use super::{Cluster, FIELD_MANAGER, within};
 /// Why a workload was not (or may not have been) written.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum WorkloadError {
-    /// The API server or a webhook said no; its words.
+    /// The API server or a webhook refused; its message.
     #[error("refused: {0}")]
     Refused(String),
     /// It is there already, or was changed since it was read.

@@ -43,7 +43,7 @@ pub(super) enum Fate {
     Written(Value, Vec<String>),
     /// Certainly not stored.
     Not(ApplyError),
-    /// Nobody knows.
+    /// Unknown: the answer was lost and the object could not be read.
     Unknown(ApplyError),
 }
 
@@ -117,7 +117,7 @@ impl Cluster {
                         }
                     };
                 }
-                // Somebody else deleted it, too.
+                // Another client deleted it, too.
                 404 if edit.deletes() => return Fate::Written(Value::Null, Vec::new()),
                 // A PUT to an object that is gone.
                 404 if edit.before.is_some() => {
@@ -215,7 +215,7 @@ impl Cluster {
             let may_wait = Instant::now() + LOOK_AGAIN < end;
             let verdict = match seen {
                 Ok(now) => judge(edit, body, now),
-                // As long as there is time: "nobody knows" is the worst answer of all.
+                // As long as there is time: "unknown" is the worst answer.
                 Err(_) if may_wait => {
                     sleep(LOOK_AGAIN).await;
                     continue;
@@ -240,7 +240,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(500);
 enum Verdict {
     Written(Value),
     Not,
-    /// Somebody else wrote instead, and ours was not stored.
+    /// Another client wrote instead, and ours was not stored.
     Overtaken(Option<Arc<str>>),
     /// Ours may have been stored and overwritten since.
     Open,

@@ -29,7 +29,7 @@ pub struct Observed {
     pub versions: Vec<VersionTraffic>,
 }
 
-/// Below this many requests a share says nothing (ux.md check 35).
+/// Below this many requests a share is not judged.
 pub const ENOUGH: f64 = 100.0;
 
 impl Observed {

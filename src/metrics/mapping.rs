@@ -10,15 +10,15 @@ use crate::domain::service::Version;
 use crate::domain::snapshot::Snapshot;
 
 /// The counts of one service by version, oldest version first. `None` without a single request, and where a workload
-/// has pods of several versions that the mesh counts as one: then nobody knows which of them answered.
+/// has pods of several versions that the mesh counts as one: then it is unknown which of them answered.
 ///
 /// A workload that the snapshot knows decides, of one that several versions share the version label; else the version
 /// label alone. What belongs to no version that
-/// exists now (a retired one; `unknown`, when nobody answered) keeps its own name at the end: leaving it
+/// exists now (a retired one; `unknown`, when no pod answered) keeps its own name at the end: leaving it
 /// out would make the others' shares too large.
 ///
 /// What a route sends to a sibling Service is counted under that Service's name, and belongs to this one. Requests by
-/// callers who ask for the sibling itself cannot be told apart from those.
+/// callers who ask for the sibling itself cannot be distinguished from those.
 pub fn observed(
     snapshot: &Snapshot,
     services: &HashMap<Arc<str>, Vec<Sample>>,

@@ -1,5 +1,5 @@
 //! One request to a receiver of messages, from the configuration: no redirects, no proxy, its answer is never read.
-//! Stands here because this is the room that speaks HTTP to the outside; `services` signs and calls.
+//! It is here because this module has the HTTP client for other servers; `services` signs and calls.
 
 use std::time::Duration;
 

@@ -59,7 +59,7 @@ struct Inner {
     made: AtomicU64,
     /// What is being asked now.
     under_way: Mutex<HashSet<Key>>,
-    /// True once somebody lost patience, until an answer comes in time.
+    /// True once a caller stopped waiting, until an answer comes in time.
     slow: AtomicBool,
     permits: Semaphore,
     outage: Mutex<Option<Outage>>,
@@ -229,12 +229,12 @@ impl Metrics {
         futures::future::join_all(all).await;
     }
 
-    /// The one number that a query of somebody's gives; `None` = no series, or no finite number.
+    /// The one number that a person's query gives; `None` = no series, or no finite number.
     pub async fn number(&self, query: &str) -> Result<Option<f64>, MetricsError> {
         self.one_number(|source| source.number(query)).await
     }
 
-    /// A quantile of durations; `None` = nothing was measured, or nobody answers for this version.
+    /// A quantile of durations; `None` = nothing was measured, or no pod answers for this version.
     pub async fn latency(&self, asked: &Latency) -> Result<Option<f64>, MetricsError> {
         if asked.workloads.is_empty() {
             return Ok(None);
@@ -282,7 +282,7 @@ impl Metrics {
         }
         let slow = inner.slow.load(Ordering::Relaxed);
         if !(slow && inner.is_under_way(&key)) {
-            // A task of its own: whoever asked first may leave without taking the answer from the others.
+            // A task of its own: the first caller may leave without taking the answer from the others.
             let asking = tokio::spawn(ask(inner.clone(), source, key));
             match timeout(if slow { LITTLE_PATIENCE } else { PATIENCE }, asking).await {
                 Ok(Ok(reading)) => return Ok(reading),
@@ -322,7 +322,7 @@ impl Inner {
         let question = async {
             let _permit = self.permits.acquire().await;
             match self.failed_just_now() {
-                // It failed for somebody else while we stood in the queue.
+                // It failed for another caller while this one waited.
                 Some(notice) => Err(notice.error),
                 None => source.namespace(namespace, *window_s).await,
             }

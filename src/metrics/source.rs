@@ -84,7 +84,7 @@ impl MetricsError {
         self.to_string().replace("metrics server", "receiver")
     }
 
-    /// The same about a query that somebody wrote.
+    /// The same about a query that a person wrote.
     pub fn of_query(self) -> Refusal {
         match self {
             Self::Status(400 | 422) => Refusal::new(Code::BadPromql).arg("why", self),

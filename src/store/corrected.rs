@@ -49,7 +49,7 @@ pub(super) async fn fill(db: &mut SqliteConnection) -> Result<(), StoreError> {
     while let Some(next) = rows.try_next().await? {
         let seq: i64 = next.try_get(0)?;
         let (own, before): (&str, Option<&str>) = (next.try_get(1)?, next.try_get(2)?);
-        // A row that cannot be read is said where it is listed.
+        // A row that cannot be read is reported where it is listed.
         let Ok(own) = row::decode(seq, own) else { continue };
         let intent = match (own.intent, before) {
             (Some(intent), _) => Some(intent),

@@ -8,7 +8,7 @@ use crate::domain::release::{Draft, OwnTemplate};
 use super::row::unreadable;
 use super::{Store, StoreError};
 
-/// Drafts that nobody touched for this long are forgotten.
+/// Drafts that were not changed for this long are deleted.
 const KEPT_MS: i64 = 90 * 86_400_000;
 
 /// Drafts that one person may have, and their bytes together.
@@ -75,7 +75,7 @@ impl Store {
         .await
     }
 
-    /// A draft of somebody's.
+    /// A draft of one person.
     pub async fn draft(&self, owner: &str, id: &str) -> Result<Option<Draft>, StoreError> {
         let sql = "SELECT id, owner, created_ms, changed_ms, seq, fields FROM release_draft
                    WHERE id = ?1 AND owner = ?2";
@@ -83,7 +83,7 @@ impl Store {
         row.as_ref().map(read).transpose()
     }
 
-    /// All of somebody's, newest first.
+    /// All drafts of one person, newest first.
     pub async fn drafts(&self, owner: &str) -> Result<Vec<Draft>, StoreError> {
         let sql = "SELECT id, owner, created_ms, changed_ms, seq, fields FROM release_draft
                    WHERE owner = ?1 ORDER BY changed_ms DESC LIMIT 100";

@@ -2,7 +2,7 @@
 //!
 //! Each session that is ended on purpose is counted, in the database and in a small file beside it. A database
 //! that counts less than the file, that has another id, or that has no such file is an older copy or one from
-//! elsewhere: whoever signed out since would be signed in again, so all of its sessions end when it is opened.
+//! elsewhere: people who signed out since would be signed in again, so all of its sessions end when it is opened.
 //! The file goes first: a crash between the two ends sessions too many, never too few.
 //!
 //! Rejected: sessions in memory only (each restart would sign everybody out in the middle of a release), and a key

@@ -50,7 +50,7 @@ impl StoreError {
         matches!(self, Self::BadCursor).then(|| Refusal::new(Code::BadCursor).field("cursor"))
     }
 
-    /// What the outside is told: `bad_cursor`, or one of the codes of a history that cannot be used.
+    /// What the caller gets: `bad_cursor`, or one of the codes of an audit log that cannot be used.
     pub fn refusal(&self) -> Refusal {
         let code = match self {
             Self::CannotWrite { cause, .. } => cause.code(),

@@ -1,5 +1,5 @@
 //! One writer, many writes: what waits at the same time is committed together, since it is the commit that takes
-//! time. Each write is whole or not at all (a savepoint of its own), and nobody is told that it is done before the
+//! time. Each write is whole or not at all (a savepoint of its own), and no caller gets its result before the
 //! commit that holds it.
 //!
 //! An error of the disk ends the whole transaction inside SQLite, whatever savepoints it has, so after one the
@@ -37,14 +37,14 @@ trait Job: Send {
     fn fail(self: Box<Self>, error: StoreError);
 }
 
-/// Tells whoever asked how the commit ended.
+/// Answers the caller with the result of the commit.
 type Tell = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
 
 /// How a write went.
 enum Ran {
-    /// It stands, if the commit goes well; whoever asked is told then.
+    /// Written, if the commit succeeds; the caller is answered then.
     Well(Tell),
-    /// It does not; whoever asked is told when it is undone.
+    /// Not written; the caller is answered when it is undone.
     Badly(Box<dyn FnOnce() + Send>),
     /// The file cannot be written; the caller gets the same error as the others of its group.
     Broken(Tell, StoreError),
@@ -63,7 +63,7 @@ where
     fn run(self: Box<Self>, db: &mut SqliteConnection) -> BoxFuture<'_, Ran> {
         let Self { job, answer } = *self;
         Box::pin(async move {
-            // Whoever does not wait any more needs no answer.
+            // A caller that no longer waits needs no answer.
             match job(db).await {
                 Ok(value) => Ran::Well(Box::new(move |end| drop(answer.send(end.map(|()| value))))),
                 Err(error) => match error.broken() {

@@ -1,4 +1,4 @@
-//! The history and what the doors remember, in SQLite. The only room with SQL in it.
+//! The audit log, sessions, idempotency keys and releases, in SQLite. The only module with SQL in it.
 //!
 //! `services` calls it; `main` calls [`verify`] for `sluice audit verify`. It decides nothing: it must
 //! never drop, change or reorder a row of the history, and never hold a secret.
@@ -307,7 +307,7 @@ impl Store {
         let told = inner.queue.put(job);
         let task = async move {
             let done = told.await.unwrap_or(Err(StoreError::Interrupted));
-            // Also when it failed: nobody knows what a commit with an error left behind.
+            // Also when it failed: what a commit with an error left behind is unknown.
             inner.writes.fetch_add(1, Ordering::Release);
             done
         };

@@ -13,7 +13,7 @@ use super::{Head, Store, StoreError, keys, state, text};
 pub enum Revise {
     /// The routing objects changed and now have this fingerprint: take the next revision.
     Next { fingerprint: String },
-    /// Nothing of the service's routing changed, or nobody could say.
+    /// Nothing of the service's routing changed, or it is unknown.
     Keep,
 }
 

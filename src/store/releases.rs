@@ -38,10 +38,10 @@ impl Held {
 pub struct Step {
     /// The release after it; `seq` is taken in the transaction.
     pub after: Held,
-    /// The transition's row of the history and its entry of the timeline; `None` = nothing to be told.
+    /// The transition's row of the history and its entry of the timeline; `None` = nothing to report.
     pub told: Option<(Intent, Outcome, TimelineEntry)>,
     pub judgement: Option<Judgement>,
-    /// Who outside is to be told: a message each.
+    /// The webhook receivers: one message each.
     pub receivers: Arc<[String]>,
 }
 
@@ -49,7 +49,7 @@ pub struct Step {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Stored {
     Done(Box<Held>),
-    /// Somebody stored another one since.
+    /// Another version was stored meanwhile.
     Stale,
     /// Another release moves this service.
     Owned(ReleaseId),
@@ -183,7 +183,7 @@ impl Store {
         found.as_ref().map(read).transpose()
     }
 
-    /// All in which something may still happen: what a driver that begins anew takes up.
+    /// All in which something may still happen: what a driver takes up when it starts.
     pub async fn live_releases(&self) -> Result<Vec<Held>, StoreError> {
         let sql = format!("SELECT {COLUMNS} FROM release WHERE live = 1 ORDER BY id");
         let rows = sqlx::query(sqlx::AssertSqlSafe(sql)).fetch_all(&self.inner.readers).await?;

@@ -170,7 +170,7 @@ impl Heavy {
 }
 
 fn edit_of(edit: &EditRecord) -> EditText<'_> {
-    // Whoever adds a field to a record has to add it here.
+    // A new field of a record has to be added here.
     let EditRecord { object, before, after, resource_version_before, resource_version_after, written } = edit;
     EditText {
         after,

@@ -1,7 +1,7 @@
 //! The listener: accepts connections and keeps slow, silent and greedy clients from holding them.
 //!
 //! `app` calls [`serve`]. `axum::serve` is not used because it never closes a half-sent header and
-//! waits for ever for the first byte (hazards: slowloris). No request is looked at here.
+//! waits without end for the first byte (slowloris). No request is looked at here.
 
 use std::convert::Infallible;
 use std::io;

@@ -242,7 +242,7 @@ fn difference(by: &str) -> Difference {
     }
 }
 
-/// Every state that ux.md names, by the name of its sample.
+/// Every state of a release's page, by the name of its sample.
 fn states() -> Vec<(&'static str, Release)> {
     let drift =
         Refusal::new(Code::StaleRevision).arg("svc", "bookinfo/reviews").arg("who", "kubectl").arg("r", 45);

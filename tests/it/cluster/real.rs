@@ -78,7 +78,7 @@ impl Harness for Real {
     }
 
     async fn compact(&self) {
-        // The API server remembers recent events itself, so it forgets only when it starts anew.
+        // The API server remembers recent events itself, so it forgets only when it restarts.
         self.0.expire().await;
     }
 }

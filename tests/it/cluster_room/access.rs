@@ -1,4 +1,4 @@
-//! Who somebody is and what they may do: asked of the API server, believed for a minute, never by the wrong person.
+//! Authentication and authorisation: asked of the API server, believed for a minute, never by the wrong person.
 
 use sluice::cluster::{Ask, Options, Visible};
 use sluice::demo::api::{ApiServer, On, Person, Right, Times, Trouble};

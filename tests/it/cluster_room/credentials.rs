@@ -1,4 +1,4 @@
-//! Our own credentials: made anew when the API server refuses them, read as kubectl reads them, and named when
+//! Our own credentials: renewed when the API server refuses them, read as kubectl reads them, and named when
 //! they are what is wrong.
 
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! Reading anew: current although the cache is not, whole, and never longer than it may take.
+//! Uncached reads: current although the cache is not, whole, and never longer than it may take.
 
 use std::time::Duration;
 
@@ -171,7 +171,7 @@ async fn what_stands_as_it_was_is_not_sent_again() {
     let taken: Vec<_> = first.taken.iter().map(|object| &*object.name).collect();
     assert_eq!(taken, ["details", "ratings"]);
     read(&[]).await;
-    // Edited outside: whether or not the watch has told of it.
+    // Edited outside: whether or not the watch has seen it.
     scene.api.put(virtual_service("reviews", split("reviews", [10, 90]))).unwrap();
     read(&["reviews"]).await;
     read(&[]).await;
@@ -185,7 +185,7 @@ async fn what_stands_as_it_was_is_not_sent_again() {
     scene.api.put(virtual_service("details", second)).unwrap();
     let both = read(&["details"]).await;
     assert_eq!(both.virtual_services.len(), 2);
-    // Gone, and made anew under the same name.
+    // Deleted, and created again under the same name.
     scene.api.delete("VirtualService", "shop", "reviews").unwrap();
     assert_eq!(read(&["reviews"]).await.virtual_services.len(), 1);
     scene.api.put(virtual_service("reviews", split("reviews", [20, 80]))).unwrap();

@@ -1,5 +1,5 @@
-//! The cluster room against the API server in memory, through its real client: what it watches, joins, reads
-//! anew and writes, and what it says when the API server misbehaves.
+//! The cluster module against the API server in memory, through its real client: what it watches, joins, reads
+//! uncached and writes, and what it says when the API server misbehaves.
 
 mod scene;
 

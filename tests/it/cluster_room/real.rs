@@ -1,4 +1,4 @@
-//! The cluster room on a real API server, with exactly the rights that `deploy/` gives to Sluice.
+//! The cluster module on a real API server, with exactly the rights that `deploy/` gives to Sluice.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -222,7 +222,7 @@ async fn troubles_of_the_api_server_are_survived_and_told_as_they_are() {
     admin(&real, "POST", &format!("{ISTIO}/room-troubles/virtualservices"), object).await;
     wait_for("it comes back", async || (routes() == Some(1)).then_some(())).await;
 
-    // Nothing answers: nobody knows, and nobody waits for ever.
+    // Nothing answers: the outcome is unknown, and no caller waits without end.
     let plan = shift(&fresh(&room, &at).await, [30, 70]);
     real.freeze().await;
     let start = Instant::now();

@@ -89,7 +89,7 @@ async fn a_real_server_with_v1beta1_only_is_read_watched_and_written() {
     assert_eq!((applied.ending, applied.error), (Ending::Applied, None));
     let written = admin(&real, "GET", &format!("{BETA}/virtualservices/reviews"), Value::Null).await;
     assert_eq!(written["spec"]["http"][0]["route"][1]["weight"], 70);
-    // The watch told of it, else the barrier of the change would have waited in vain.
+    // The watch has seen it, else the barrier of the change would have timed out.
     let cached = cache.snapshot(&at).unwrap();
     assert_eq!(cached.virtual_services[0].object.spec.http[0].route[1].weight, 70);
     // What is planned for v1 is created as it is served.

@@ -1,4 +1,4 @@
-//! What the tests of this room stand on: an API server with a service in it, and a cluster that watches it.
+//! What the tests of this module use: an API server with a service in it, and a cluster that watches it.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -116,7 +116,7 @@ async fn a_frozen_server_is_noticed_and_caught_up_with() {
 async fn silence_leads_to_a_new_list() {
     let scene = Scene::on(reviews).await;
     scene.api.set_bookmark_every(Duration::from_hours(1));
-    // Bookmarks before the end are told too, so the server must lose them: watches that only ever close.
+    // Bookmarks before the end are sent too, so the server must lose them: watches that only ever close.
     scene.api.trouble(On::verb(Verb::Watch), Trouble::Delay(Duration::from_secs(14)), Times::Always);
     scene.api.end_watches(Cut::Cleanly);
     scene.api.clear_log();

@@ -1,4 +1,4 @@
-//! Writing: in order, once, at the version that was read; and what is told when the object moved.
+//! Writing: in order, once, at the version that was read; and the answer when the object moved.
 
 use std::time::Duration;
 
@@ -184,7 +184,7 @@ async fn what_was_made_is_known_before_the_write_is_over() {
     let after = virtual_service("reviews", split("reviews", [90, 10]));
     let object = ObjectRef::new(Kind::VirtualService, "shop", "reviews");
     let plan = Plan::new(vec![], vec![Edit { object, before: None, after: Some(after) }], vec![]);
-    // The watch is away for a while, and lists with it: what is read then is no newer than what the watch told.
+    // The watch is away for a while, and lists with it: what is read then is no newer than what the watch has seen.
     scene.api.trouble(On::verb(Verb::Watch), Trouble::Drop, Times::Always);
     scene.api.trouble(On::verb(Verb::List), Trouble::Drop, Times::Always);
     scene.api.end_watches(Cut::Broken);

@@ -1,4 +1,4 @@
-//! The metrics room: against a small server that plays Prometheus, and against sources that are slow.
+//! The metrics module: against a small server that plays Prometheus, and against sources that are slow.
 
 mod mapping;
 mod prometheus;

@@ -37,7 +37,7 @@ fn binary(name: &str) -> PathBuf {
     named.map_or_else(|| PathBuf::from(name), |path| path.with_file_name(name))
 }
 
-/// `None` when there is no Prometheus here, which is said, and is a failure when `CI=true`.
+/// `None` when there is no Prometheus here, which is reported, and is a failure when `CI=true`.
 async fn server(series: &str) -> Option<Server> {
     let skipped = if std::env::var_os("SLUICE_TEST_LAYERS").is_some_and(|layers| layers == "fake") {
         true

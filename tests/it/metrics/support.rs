@@ -106,7 +106,7 @@ pub fn who<'a>(version: &'a str, code: &'a str) -> Vec<(&'a str, &'a str)> {
     ]
 }
 
-/// A source that waits as long as it is told, and counts how often it was asked.
+/// A source that waits for a given time, and counts how often it was asked.
 pub struct Steered {
     pub asked: AtomicUsize,
     pub wait: Mutex<Duration>,

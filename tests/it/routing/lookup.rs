@@ -1,4 +1,4 @@
-//! Which DestinationRule and which VirtualService a client uses (hazards §1.3, §1.4).
+//! Which DestinationRule and which VirtualService a client uses.
 
 use sluice::routing::lookup::{ANY_OTHER, Rules, claimants};
 

@@ -50,7 +50,7 @@ async fn pages_show_what_can_be_read_and_go_on_to_the_next() {
     assert_eq!(home.store.entry(99).await.unwrap(), None);
 }
 
-/// Whoever has to switch back at night is not stopped by an old row, and what is written then can be proved.
+/// An old damaged row does not stop a switch back, and what is written then can be proved.
 #[tokio::test]
 async fn changes_go_on_and_continue_the_chain() {
     let home = damaged().await;

@@ -54,7 +54,7 @@ impl Home {
         self.folder.path().join(name)
     }
 
-    /// A connection of somebody else: the owner of the file, or an attacker.
+    /// A connection of another process: the owner of the file, or an attacker.
     pub async fn stranger(&self) -> SqliteConnection {
         connect(&self.path()).await
     }
@@ -86,7 +86,7 @@ pub const NO_TRIGGERS: &str =
     "DROP TRIGGER audit_no_update; DROP TRIGGER audit_no_delete; DROP TRIGGER audit_in_order;
     DROP TRIGGER listing_no_update; DROP TRIGGER listing_no_delete;";
 
-/// What somebody wants: 30/70 on `shop/reviews`.
+/// A request: 30/70 on `shop/reviews`.
 pub fn intent(number: u32) -> Intent {
     Intent {
         change: format!("0198c0de-0000-7000-8000-{number:012}"),

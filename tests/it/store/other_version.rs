@@ -114,7 +114,7 @@ async fn a_release_with_words_of_a_newer_version_is_left_alone_and_the_others_go
     assert!(home.store.release(first.release.id).await.is_err());
 }
 
-/// The API still refuses what nobody knows: a word that is spelt wrongly is not passed over.
+/// The API still refuses unknown fields: a field that is spelt wrongly is not ignored.
 #[test]
 fn a_wish_with_an_unknown_field_is_refused() {
     assert!(read(&wish()).is_ok());

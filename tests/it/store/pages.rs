@@ -167,7 +167,7 @@ async fn fill(home: &Home, makes: &[Make]) -> Vec<Entry> {
     all
 }
 
-/// What the filter means, said as plainly as possible.
+/// The meaning of the filter, as plainly as possible.
 fn wanted(filter: &Filter, entry: &Entry) -> bool {
     let (intent, outcome) = (&entry.intent, entry.outcome.as_ref());
     let at = outcome.map_or(intent.at_ms, |outcome| outcome.at_ms);

@@ -181,7 +181,7 @@ async fn missing_triggers_bytes_changed_and_files_that_are_no_history_are_told()
     }
 }
 
-/// Every row after a change is computed again, as somebody who can write the file would.
+/// Every row after a change is computed again, as an attacker who can write the file would.
 #[tokio::test]
 async fn a_history_whose_hashes_were_all_computed_again_needs_an_anchor() {
     use sha2::{Digest, Sha256};

@@ -1,5 +1,5 @@
-//! A disk that takes nothing, a file that is gone or another one, a lock that somebody holds: nothing is told as
-//! written that a restart would not find, and the writer goes on by itself when the cause has ended.
+//! A disk that takes nothing, a file that is gone or another one, a lock that another process holds: nothing is
+//! reported as written that a restart would not find, and the writer goes on by itself when the cause has ended.
 
 use std::path::Path;
 
@@ -50,7 +50,7 @@ async fn after_a_full_disk_the_writer_goes_on_by_itself() {
     assert_eq!(refused(&home.store).await, Cause::DiskFull);
     assert_eq!(home.store.open_intents().await.unwrap().len(), written, "reading goes on");
 
-    // Many at once: each is told, and none is half there.
+    // Many at once: each gets its error, and none is written in part.
     let asks: Vec<_> = (0..40_u32)
         .map(|number| {
             let store = home.store.clone();

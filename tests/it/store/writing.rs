@@ -62,7 +62,7 @@ async fn a_caller_who_goes_away_cuts_nothing_in_the_middle() {
         let mut context = Context::from_waker(std::task::Waker::noop());
         assert!(matches!(write.as_mut().poll(&mut context), Poll::Pending));
     }
-    // Writes are done one after the other, so this one is behind the one that nobody waits for.
+    // Writes are done one after the other, so this one is behind the one whose caller has left.
     let behind = change(&home.store, 2).await;
     assert_eq!(behind, 4);
     assert!(home.store.open_intents().await.unwrap().is_empty());

@@ -28,7 +28,7 @@ pub trait Harness {
     /// The token of `admin` (who may do everything), `amy` (group `release-managers`) or `vic` (who may do nothing).
     fn token(&self, person: &str) -> String;
 
-    /// Gives somebody a right in the namespace of a scene, from now on; no names means all names.
+    /// Gives a user a right in the namespace of a scene, from now on; no names means all names.
     async fn allow(
         &self,
         scene: &Scene,

@@ -78,7 +78,7 @@ async fn said(scene: &Scene, spoil: impl Fn(&mut Value)) -> String {
     message.strip_prefix(&start).unwrap_or(message).to_owned()
 }
 
-/// Rules about values are looked at only when all types are right, and that is told.
+/// Rules about values are looked at only when all types are right, and that is reported.
 fn and_unchecked(text: &str) -> String {
     format!(
         "[{text}, <nil>: Invalid value: null: some validation rules were not checked because the object was invalid; \

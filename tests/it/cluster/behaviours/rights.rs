@@ -39,7 +39,7 @@ pub async fn what_nobody_allowed_is_forbidden_in_words(harness: &impl Harness) {
     refused(&send(&vic, "GET", &path, None).await, &cannot(start, "list"));
     refused(&send(&vic, "GET", &format!("{path}?watch=true"), None).await, &cannot(start, "watch"));
     refused(&send(&vic, "GET", &format!("{path}/reviews"), None).await, &cannot(&one, "get"));
-    // The right comes first: nobody learns what exists and what would be valid.
+    // The right comes first: a refused client does not learn what exists and what would be valid.
     let none = format!("{start} \"none\"");
     refused(&send(&vic, "GET", &format!("{path}/none"), None).await, &cannot(&none, "get"));
     let body = Some(virtual_service("other", &[100]));
