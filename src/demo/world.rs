@@ -1,7 +1,7 @@
 //! The cluster as proxies know it: services with their endpoints, and the routing objects, parsed. Pure apart
 //! from [`World::read`], which takes one look at the API server.
 //!
-//! Built anew when the cluster changes; the router and the traffic only read it. It uses the views of `domain`
+//! Rebuilt when the cluster changes; the router and the traffic only read it. It uses the views of `domain`
 //! and nothing of `routing`: what Sluice decides and what the demo's proxies do are two opinions.
 
 use std::collections::{BTreeMap, HashMap};

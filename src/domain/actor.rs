@@ -1,4 +1,4 @@
-//! Who acts, and through which door.
+//! The actor of a change, and the interface that they used.
 
 use std::sync::Arc;
 
@@ -107,7 +107,7 @@ impl From<&str> for Person {
     }
 }
 
-/// The door through which a change came.
+/// The interface through which a change came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Channel {

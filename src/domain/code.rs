@@ -371,7 +371,7 @@ impl Code {
         matches!(self, Self::ClusterUnauthenticated | Self::ClusterCredentials | Self::ClusterUntrusted)
     }
 
-    /// The catalogue's key: like the API code, but distinct for codes that are said in two ways.
+    /// The catalogue's key: like the API code, but distinct for codes that have two texts.
     pub fn text_key(self) -> &'static str {
         match self {
             Self::SumMissing => "sum_missing",

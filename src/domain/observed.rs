@@ -102,7 +102,7 @@ pub fn interval(hits: f64, n: f64) -> (f64, f64) {
     (low, high)
 }
 
-/// What a source of metrics counted for one workload behind one service, before versions are told apart.
+/// What a source of metrics counted for one workload behind one service, before versions are distinguished.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sample {
     pub service: Arc<str>,

@@ -82,7 +82,7 @@ impl Plan {
     }
 }
 
-/// A plan and what is to be said about it.
+/// A plan with its checks and its effect.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Planned {
     pub plan: Plan,

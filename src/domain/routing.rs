@@ -66,7 +66,7 @@ impl Routing {
     }
 
     /// True when routes bring requests to the service and none of them stands for all: which one is meant has
-    /// to be said.
+    /// to be stated.
     pub fn is_undecided(&self) -> bool {
         self.default_route().is_none()
             && self.findings.iter().any(|finding| finding.code == super::refusal::Code::ChooseRoute)

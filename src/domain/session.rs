@@ -15,7 +15,7 @@ pub struct Session {
     pub created_ms: i64,
     pub seen_ms: i64,
     pub ends_ms: i64,
-    /// When the cluster last said that its token is good.
+    /// When the cluster last accepted its token.
     pub checked_ms: i64,
     pub address: Option<String>,
     /// The kind of browser that began it.

@@ -146,7 +146,7 @@ impl Machine<'_> {
             self.out.state.removing = None;
             self.out.state.needs = Some(refusal);
             if self.out.state.phase == Phase::Aborting {
-                // Traffic is back; what is left over is said and kept.
+                // Traffic is back; what is left over is reported and kept.
                 let _ = side;
                 self.finish(Phase::RolledBack);
             }
@@ -156,7 +156,7 @@ impl Machine<'_> {
         self.out.state.tries = tries;
         self.out.state.not_before_ms = Some(self.now.saturating_add(500_i64 << tries.min(5)));
         match self.out.state.phase {
-            // Traffic is back, and by declaration: that it is not spread by pods again is said.
+            // Traffic is back, and by declaration: it is reported that it is not spread by pods again.
             Phase::Aborting
                 if *kind == ActionKind::Restore && !self.out.state.switch_back && tries >= TRIES =>
             {

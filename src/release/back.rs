@@ -96,7 +96,7 @@ impl Machine<'_> {
         }
     }
 
-    /// The stable version's workload was deleted: said as long as it is so, before somebody needs the way back.
+    /// The stable version's workload was deleted: reported as long as it is so, before a rollback is needed.
     pub(super) fn notice_lost(&mut self) {
         let Some(world) = self.world else { return };
         let state = &self.out.state;
@@ -111,7 +111,7 @@ impl Machine<'_> {
         }
     }
 
-    /// True while it is said that there is no stable version to go back to.
+    /// True while it is reported that there is no stable version to go back to.
     pub(super) fn is_lost(&self) -> bool {
         self.out.state.needs.as_ref().is_some_and(|needs| needs.code == Code::StableLost)
     }

@@ -20,7 +20,7 @@ pub fn judge(analysis: &Analysis, seen: &Seen, comparable: bool, at_ms: i64, ste
         .enumerate()
         .map(|(at, metric)| one(analysis, metric, at, seen, comparable))
         .collect();
-    // What cannot be compared says nothing, unless nothing else is said either.
+    // What cannot be compared gives no verdict, unless nothing else gives one either.
     let said: Vec<&MetricJudgement> = metrics.iter().filter(|one| one.why != Why::NotComparable).collect();
     let verdict = if seen.error.is_some() {
         Verdict::Error

@@ -70,7 +70,7 @@ pub enum Event {
         by: Person,
         ack: Vec<String>,
     },
-    /// The process began anew.
+    /// The process restarted.
     Restarted,
     /// Somebody set the clock, or the machine slept: no such time went by.
     ClockMoved {
@@ -168,7 +168,7 @@ pub struct Transition {
     pub state: State,
     /// New in `state.pending`.
     pub actions: Vec<Action>,
-    /// In order; empty = nothing that anybody needs to be told.
+    /// In order; empty = nothing to report.
     pub happened: Vec<Happened>,
     /// A command that is not legal: the state is as it was.
     pub refusal: Option<Refusal>,

@@ -36,7 +36,7 @@ const FOREIGN: [&str; 10] = [
 /// What a copy is to be.
 pub struct Copy<'a> {
     pub release: ReleaseId,
-    /// The label by which versions are told apart.
+    /// The label that distinguishes versions.
     pub key: &'a str,
     pub stable: &'a VersionName,
     pub version: &'a VersionName,

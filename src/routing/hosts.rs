@@ -47,7 +47,7 @@ pub fn closeness(pattern: &str) -> (bool, usize) {
     (!pattern.starts_with('*'), pattern.len())
 }
 
-/// True when `host`, said in `namespace`, is exactly `full`. Without allocation: it is asked once for
+/// True when `host`, written in `namespace`, is exactly `full`. Without allocation: it is asked once for
 /// every destination of every route.
 pub fn is(host: &str, namespace: &str, domain: &str, full: &str) -> bool {
     if host.contains('.') || host.starts_with('*') || host.is_empty() {

@@ -49,7 +49,7 @@ impl Default for Policy {
     }
 }
 
-/// What is written on the objects of a change, so that it can be told later whether it arrived.
+/// What is written on the objects of a change, so that it can be found out later whether it arrived.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChangeStamp {
     pub change: String,

@@ -57,7 +57,7 @@ pub fn conditions(when: &[Vec<Condition>], at: usize) -> Result<Vec<Vec<Conditio
         for (j, said) in alternative.iter().enumerate() {
             let field = format!("rules.{at}.when.{i}.{j}");
             let condition = condition(said, &field)?;
-            // One match entry has room for one condition on each of these.
+            // One match entry holds one condition on each of these.
             if good.iter().any(|other| slot(&other.on) == slot(&condition.on)) {
                 return Err(bad(Code::BadRule, field).arg("name", slot(&condition.on)));
             }

@@ -1,9 +1,9 @@
-//! What the doors (pages and API) ask the use cases for.
+//! Requests of the pages and the API to the use cases.
 
 use crate::domain::command::TrafficChange;
 use crate::domain::ids::{Revision, ServiceRef, VersionName};
 
-/// A change that somebody wants.
+/// A change that is requested.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ChangeAsk {
     pub service: ServiceRef,
@@ -15,7 +15,7 @@ pub struct ChangeAsk {
     pub ack: Vec<String>,
     /// Names this request in history and logs.
     pub request_id: String,
-    /// From the preview, when the door shows one; must name the same command on the same revision.
+    /// From the preview, when the page showed one; must name the same command on the same revision.
     pub preview_id: Option<String>,
 }
 

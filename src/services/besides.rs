@@ -1,5 +1,5 @@
 //! Edits by others that decide nothing about a service's traffic (a timeout, retries): no revision and no row of
-//! their own, but whoever changes the object is told, and the row of that change names them. They stay as they are.
+//! their own, but a later change of the object shows them, and its row names them. They stay as they are.
 
 use serde_json::Value;
 

@@ -221,7 +221,7 @@ impl Services {
         });
         if let Some((first, code, message)) = down.next() {
             let since = down.fold(first, |since, (other, ..)| since.min(other));
-            // What is wrong with ourselves is said as such; all else is a cluster that does not answer.
+            // A fault of our own credentials is reported as such; all else is a cluster that does not answer.
             let code = if code.is_of_credentials() { code } else { Code::ClusterDown };
             out.push(Check::new(Severity::Block, code).arg("since", since).arg("message", message));
         }

@@ -32,7 +32,7 @@ pub(super) struct Row {
 /// Every row in both orders.
 #[derive(Default)]
 pub(super) struct Sorted {
-    /// Rises each time that they are sorted anew.
+    /// Rises each time that they are sorted again.
     pub number: u64,
     pub worst: Box<[Arc<Row>]>,
     pub name: Box<[Arc<Row>]>,

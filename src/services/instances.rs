@@ -23,7 +23,7 @@ const DURATION_MS: i64 = 45_000;
 /// How far the clocks of two machines may be apart.
 const SKEW_MS: i64 = 60_000;
 
-/// How this Sluice tells others of itself.
+/// How this instance announces itself to others.
 #[derive(Clone, Debug)]
 pub struct Instance {
     /// Where the Leases are.
@@ -34,7 +34,7 @@ pub struct Instance {
     pub every: Duration,
 }
 
-/// A write of another Sluice is told for this long.
+/// A write of another instance is shown for this long.
 const WRITE_MS: i64 = 60 * 60 * 1000;
 
 /// What is known of others.

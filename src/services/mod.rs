@@ -65,15 +65,15 @@ use crate::store::Store;
 #[derive(Clone, Debug, Default)]
 pub struct Settings {
     pub policy: Policy,
-    /// Where transitions of releases are told to.
+    /// Receivers of the transitions of releases.
     pub webhooks: Vec<releases::Webhook>,
-    /// How this Sluice tells others of itself; `None` = it does not, and looks for none.
+    /// How this instance announces itself to others; `None` = it does not, and looks for none.
     pub instance: Option<instances::Instance>,
-    /// Nobody can be asked who is who: `--auth none` and the demo.
+    /// There is no sign-in: `--auth none` and the demo.
     pub open: bool,
 }
 
-/// Every use case, over the rooms that touch the world. Cheap to share.
+/// Every use case, over the modules that do I/O. Cheap to share.
 #[derive(Clone)]
 pub struct Services {
     inner: Arc<Inner>,
@@ -119,7 +119,7 @@ impl std::fmt::Debug for Services {
 }
 
 impl Services {
-    /// Joins the rooms. Nothing runs until [`Services::spawn`].
+    /// Connects the modules. Nothing runs until [`Services::spawn`].
     pub fn new(
         cluster: Cluster,
         cache: Cache,

@@ -1,6 +1,6 @@
 //! Whether requests follow what was written. One task looks at each service that was changed lately, as often as
-//! figures come, and keeps when a change was first seen; everybody else is told what it found, so that however many
-//! look, nobody asks the metrics a second time. Called by `traffic` after a write and by `catalog` for every service.
+//! figures come, and keeps when a change was first seen; all others read what it found, so that the metrics
+//! are asked once, however many pages are open. Called by `traffic` after a write and by `catalog` for every service.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};

@@ -1,5 +1,5 @@
-//! After a crash: every intent without an outcome is held against the cluster, and gets the outcome that
-//! the objects show. Nothing is written to the cluster here: what was cut off is told, not repeated.
+//! After a crash: every intent without an outcome is compared with the cluster, and gets the outcome that
+//! the objects show. Nothing is written to the cluster here: an interrupted change is recorded, not repeated.
 
 use std::time::Duration;
 

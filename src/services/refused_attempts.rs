@@ -1,7 +1,7 @@
 //! Attempts that were refused, folded: the first of a minute is written at once, the same again (person, service,
-//! action, reason) is counted and becomes one row when the minute is over. Who is refused again and again is told to
-//! wait a few seconds, also with ways back: what is refused 120 times in ten seconds is asked by a program that is
-//! broken. A restart forgets the waiting; `finish` writes the counts.
+//! action, reason) is counted and becomes one row when the minute is over. A client that is refused 120 times in ten
+//! seconds is a broken program: it is asked to wait a few seconds, for switching back, too. A restart forgets the
+//! waiting; `finish` writes the counts.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};

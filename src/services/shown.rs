@@ -1,7 +1,7 @@
 //! What is shown of an object needs the right to get that object: of an entry of the history, a difference, a
 //! preview, and the conditions of rules. Who lacks it sees the object's name, and that the rest is not shown.
 //!
-//! Everything that leaves this room for a reader goes through here. Rights are believed for a minute at most, so
+//! Everything that leaves this module for a reader goes through here. Rights are cached for a minute at most, so
 //! a page of the history asks once for each object; an error of the cluster hides.
 
 use std::sync::Arc;
@@ -61,7 +61,7 @@ impl Services {
             }
         }
         if hidden {
-            // What the cluster said of an object may quote it.
+            // A message of the cluster about an object may quote it.
             details_of(&mut entry).for_each(unquote);
         }
         if let Some(at) = entry.intent.service.clone().filter(|_| names_things(&entry)) {
@@ -121,7 +121,7 @@ impl Services {
         diffs
     }
 
-    /// True when the person may read every routing object of the service: what the cluster said of them may quote any.
+    /// True when the person may read every routing object of the service: messages of the cluster may quote any.
     async fn reads_routing(&self, who: &Identity, at: &ServiceRef) -> bool {
         let Some(snapshot) = self.inner.cache.snapshot(at) else { return who.unrestricted };
         let routing = self.inner.routings.of(&snapshot);

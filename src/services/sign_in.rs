@@ -28,7 +28,7 @@ const BELIEVED_MS: i64 = 5 * 60 * 1000;
 /// More people than this are not remembered.
 const MOST: usize = 16_384;
 
-/// Everybody who showed a token, as the cluster last told them.
+/// Everybody who showed a token, with the identity that the cluster last returned.
 #[derive(Default)]
 pub(super) struct Identities(Mutex<HashMap<String, Arc<Identity>>>);
 
@@ -62,7 +62,7 @@ impl Services {
         Ok(identity)
     }
 
-    /// An identity as the cluster last told it: the same person with the groups of now, where they showed a token
+    /// An identity as the cluster last returned it: the same person with the groups of now, where they showed a token
     /// since.
     pub(super) fn present_identity(&self, known: &Identity) -> Identity {
         let latest = self.inner.identities.get(&known.user).filter(|latest| latest.uid == known.uid);

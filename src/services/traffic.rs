@@ -1,4 +1,4 @@
-//! Changing traffic: preview and apply. The one path by which anything reaches the cluster.
+//! Changing traffic: preview and apply. Changes by people and the traffic actions of releases take this path.
 //!
 //! Fresh reading → plan (pure) → checks → dry run of each object → durable intent row → ordered writes
 //! with the resourceVersion that was read → outcome row → announcement. It runs in a task of its own:
@@ -134,7 +134,7 @@ impl Services {
         let mut intent = self.intent_of(who, &ask, reason);
         let own = mark.as_ref().map(|mark| mark.id);
         intent.details.release = mark.map(Box::new);
-        // One hand on the lever: while a release moves this service, nobody else does.
+        // A running release owns the service: changes by anyone else are refused.
         if let Some(Moving { id, .. }) = self.release_of(&at).filter(|moving| own != Some(moving.id)) {
             let refusal = Refusal::new(Code::ReleaseOwnsService).arg("id", id);
             return Err(self.refuse(intent, refusal).await);

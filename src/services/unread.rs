@@ -228,8 +228,8 @@ impl Unread {
         }
     }
 
-    /// The same for what a change would do: the conditions of rules and the hosts of mirrors are not told apart by
-    /// object, so all of them go.
+    /// The same for what a change would do: the conditions of rules and the hosts of mirrors are not distinguished
+    /// by object, so all of them go.
     pub fn effect(&self, effect: &mut Effect) {
         self.routes(&mut effect.kept);
         effect.route = effect.route.take().map(|route| self.id(&route));

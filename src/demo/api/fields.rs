@@ -19,7 +19,7 @@ use super::shapes;
 pub(super) enum Strictness {
     /// Dropped silently.
     Ignore,
-    /// Dropped, and told in a `Warning` header. What a server does unless told otherwise.
+    /// Dropped, and named in a `Warning` header. The default of a server.
     Warn,
     /// The write is refused.
     Strict,

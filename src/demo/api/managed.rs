@@ -1,6 +1,6 @@
 //! `metadata.managedFields`: who wrote which part of an object, and when. Pure.
 //!
-//! Coarser than a real server: ownership is told for `spec.<field>`, `status.<field>`, other top-level fields and
+//! Coarser than a real server: ownership is kept for `spec.<field>`, `status.<field>`, other top-level fields and
 //! single labels and annotations. For Istio's kinds that is the same, because all their lists are atomic.
 
 use std::collections::BTreeSet;

@@ -1,4 +1,4 @@
-//! The three doors of the server: a tower service (for `kube::Client::new`), an axum router, a TCP listener.
+//! The three interfaces of the server: a tower service (for `kube::Client::new`), an axum router, a TCP listener.
 //!
 //! All lead to `wire`. A dropped connection is an error of the service: in process the client sees a failed
 //! connection, over TCP the socket is closed without an answer.
@@ -76,7 +76,7 @@ impl ApiServer {
         B::Error: Into<BoxError>,
     {
         let (parts, body) = request.into_parts();
-        // One byte more than a server takes, so that "too large" is told by the same code as everything else.
+        // One byte more than a server takes, so that "too large" is answered by the same code as everything else.
         let body = Limited::new(body, BODY_LIMIT + 1).collect().await;
         let body = body.map_or_else(|_| vec![b' '; BODY_LIMIT + 1], |b| b.to_bytes().to_vec());
         self.answer(Request::from_parts(parts, body)).await

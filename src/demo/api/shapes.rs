@@ -123,7 +123,7 @@ impl Type {
         }
     }
 
-    /// Takes out unknown fields, told in `unknown`, and nulls.
+    /// Takes out unknown fields, listed in `unknown`, and nulls.
     pub fn prune(&self, value: &mut Value, path: &str, unknown: &mut Vec<String>) {
         match (self.resolved(), value) {
             (Some(Self::Object(fields, _)), Value::Object(map)) => {
@@ -221,7 +221,7 @@ impl Type {
                     kind.check(inner, &format!("{path}[{at}]"), errors);
                 }
             }
-            // Null: a field left out, or pruned; whether it may be is said by its holder.
+            // Null: a field left out, or pruned; whether it may be is decided by its holder.
             (_, Value::Null)
             | (Self::Text | Self::Duration, Value::String(_))
             | (Self::Flag, Value::Bool(_))

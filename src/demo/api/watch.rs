@@ -33,7 +33,7 @@ struct Watching {
     form: Form,
     filter: Filter,
     events: UnboundedReceiver<Arc<Event>>,
-    /// Events at or below this revision are not told: the client has seen them, or says so.
+    /// Events at or below this revision are not sent: the client has seen them, or says so.
     after: u64,
     /// Lines that wait to be sent.
     ready: VecDeque<Bytes>,
@@ -162,7 +162,7 @@ impl Watching {
         }
     }
 
-    /// An object that moves in or out of the selector is told as added or deleted.
+    /// An object that moves in or out of the selector is sent as added or deleted.
     fn write(&self, event: &Event, out: &mut BytesMut) {
         if event.object.revision <= self.after {
             return;

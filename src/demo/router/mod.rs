@@ -1,7 +1,7 @@
 //! Where a request goes: the objects of the cluster, evaluated as Istio's proxies do. Pure; chance comes in.
 //!
 //! Called by the demo's applications and by tests, as a second opinion beside `routing`: it must not use that
-//! room. Rules: `pilot/pkg/networking/core/route` and `pilot/pkg/model/push_context.go` of Istio 1.31, and
+//! module. Rules: `pilot/pkg/networking/core/route` and `pilot/pkg/model/push_context.go` of Istio 1.31, and
 //! <https://istio.io/latest/docs/reference/config/networking/virtual-service/>.
 
 mod delegates;

@@ -109,7 +109,7 @@ pub fn istio(kind: &str, namespace: &str, name: &str, spec: Value) -> Seeded {
 }
 
 impl Seeded {
-    /// Said to be written by this program instead.
+    /// Recorded as written by this program instead.
     #[must_use]
     pub fn by(mut self, manager: &'static str) -> Self {
         self.manager = manager;

@@ -1,6 +1,6 @@
 //! What stands in the demo's cluster when it starts: Bookinfo, the weather application and a shop, whose
 //! routing objects come in the shapes that real clusters have. Pure: a list of objects; `demo` stores them,
-//! the controller then makes the pods. Shapes are said where they stand.
+//! the controller then makes the pods. Each shape is described where it is defined.
 
 mod bookinfo;
 mod kit;
@@ -12,7 +12,7 @@ use serde_json::Value;
 pub use shop::{LONGEST_NAME, RELEASED, being_released};
 pub use weather::forecast_v2;
 
-/// An object and who is said to have written it.
+/// An object and its recorded field manager.
 #[derive(Clone, Debug)]
 pub struct Seeded {
     pub manager: &'static str,

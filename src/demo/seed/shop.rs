@@ -196,7 +196,7 @@ fn shipping() -> Vec<Seeded> {
     ]
 }
 
-/// No routing object, no version label: told apart by `track`, spread by pods.
+/// No routing object, no version label: distinguished by `track`, spread by pods.
 fn search() -> Vec<Seeded> {
     let track = |track: &str, image: &str, replicas| {
         deployment(&Workload {

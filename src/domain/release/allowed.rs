@@ -8,7 +8,7 @@ use super::state::{Phase, Side, State};
 use crate::domain::refusal::{Code, Refusal};
 
 impl State {
-    /// What can be said to it now: the one table behind every door.
+    /// The commands that it accepts now: the one table for pages and API.
     pub fn may(&self, word: Word) -> bool {
         let trouble = self.pause_reason().is_some_and(PauseReason::is_trouble);
         match self.phase {
@@ -88,7 +88,7 @@ impl State {
         self.removing.is_none() && self.pending.is_empty()
     }
 
-    /// Everything that can be said to it now.
+    /// Every command that it accepts now.
     pub fn words(&self) -> Vec<Word> {
         Word::ALL.into_iter().filter(|word| self.may(*word)).collect()
     }

@@ -9,7 +9,7 @@ pub struct Analysis {
     pub interval_s: u32,
     /// The window of each look: 60, 300 or 3,600 seconds.
     pub window_s: u32,
-    /// Requests that the candidate must have had before anything is said: in the window, or, where too few come,
+    /// Requests that the candidate must have had before there is a verdict: in the window, or, where too few come,
     /// since the split of the step was seen.
     pub min_requests: u32,
     /// Failures in a row after which the policy acts (1..=100).
@@ -117,7 +117,7 @@ impl Verdict {
     }
 }
 
-/// What the source said of one version in the window.
+/// What the source reported for one version in the window.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Counts {
     pub requests: f64,

@@ -1,4 +1,4 @@
-//! What people say to a release.
+//! Commands of people to a release.
 
 use serde::{Deserialize, Serialize};
 

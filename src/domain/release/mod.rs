@@ -1,6 +1,6 @@
 //! Releases: a task that takes a service from one version to another by steps. What is asked for
-//! ([`spec`]), how it stands ([`state`]), what people can say to it ([`command`]), what was measured
-//! ([`analysis`]) and what happened ([`timeline`]). The machine itself is the room `release`.
+//! ([`spec`]), its state ([`state`]), its commands ([`command`]), what was measured
+//! ([`analysis`]) and what happened ([`timeline`]). The state machine is the module `release`.
 
 pub mod analysis;
 pub mod exact;

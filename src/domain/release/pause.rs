@@ -23,7 +23,7 @@ pub struct Paused {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PauseReason {
-    /// A person said so.
+    /// A person paused it.
     User,
     /// An approval step: it waits for a person.
     Gate,

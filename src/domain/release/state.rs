@@ -1,5 +1,5 @@
-//! How a release stands. All of it is data that is stored with every transition, so that a process that
-//! begins anew goes on exactly here.
+//! The state of a release. All of it is data that is stored with every transition, so that a process that
+//! restarts continues exactly here.
 
 use serde::{Deserialize, Serialize};
 
@@ -283,7 +283,7 @@ pub struct State {
     /// Who started it.
     #[serde(default)]
     pub started_by: Option<String>,
-    /// The same, to be told from others by.
+    /// The same, as an identity that can be compared.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub starter: Option<Person>,
     /// Who changed the steps last: an approval of them is somebody else's.
@@ -319,7 +319,7 @@ pub struct State {
     /// Other numbers that were seen since: somebody else scaled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pods_now: Option<PodNumbers>,
-    /// That the new version is ready was said in this step: the old one gives its pods up after that.
+    /// It was reported in this step that the new version is ready: the old one gives its pods up after that.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub said_ready: bool,
     /// Actions that were tried in vain in a row.

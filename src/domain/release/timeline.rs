@@ -110,7 +110,7 @@ pub enum Happened {
     Done {
         action: ActionKind,
     },
-    /// It was refused or failed; what the cluster said.
+    /// It was refused or failed; the message of the cluster.
     NotDone {
         action: ActionKind,
         refusal: Refusal,
@@ -128,7 +128,7 @@ pub enum Happened {
         reason: PauseReason,
     },
     Resumed,
-    /// The process began anew and went on here.
+    /// The process restarted and continued here.
     ResumedAfterRestart,
     /// The clock was set; the timers were moved with it.
     ClockMoved {

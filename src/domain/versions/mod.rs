@@ -175,7 +175,7 @@ fn add(versions: &mut BTreeMap<VersionName, Draft>, unit: &Unit<'_>, naming: &Na
     let template = unit.template().map(|group| {
         let (name, labels) = match naming.of_labels(&group.labels) {
             Some(named) => named,
-            // The controller gives its pods the labels by which versions are told apart: more of what there is.
+            // The controller gives its pods the labels that distinguish versions: more of what there is.
             None => most(&own, unit.workload).unwrap_or_else(|| name_of(&group.labels)),
         };
         (name, labels, group)

@@ -94,7 +94,7 @@ impl Naming {
             let values: Option<BTreeSet<&Arc<str>>> = unnamed.iter().map(|unit| unit.value(key)).collect();
             let Some(values) = values.filter(|values| values.len() == unnamed.len()) else { return false };
             let mut others = units.iter().filter(|unit| named(unit));
-            // One alone is told from the others only by a key that those have, too.
+            // One alone is distinguished from the others only by a key that those have, too.
             let least = unnamed.len() == 1;
             others.all(|unit| match unit.value(key) {
                 Some(value) => !values.contains(value),

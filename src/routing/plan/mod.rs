@@ -1,4 +1,4 @@
-//! Plans: from a command and a snapshot to the edits that it needs, with everything that is to be said
+//! Plans: from a command and a snapshot to the edits that it needs, with all checks
 //! about them. Called by `services` for previews and for changes alike.
 
 use serde_json::Value;

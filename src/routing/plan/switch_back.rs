@@ -30,7 +30,7 @@ pub struct Then<'t> {
 }
 
 impl Planner<'_> {
-    /// Restores what the specs of that revision said about the service.
+    /// Restores what the specs of that revision declared about the service.
     pub fn switch_back(&mut self, known: &Then<'_>, may_delete: bool) -> Result<(), Refusal> {
         let specs = known.specs;
         let versions = &self.snapshot.versions;

@@ -1,7 +1,7 @@
 //! Route ids. Stable while weights change, destinations are appended and rules are reordered: the name of
 //! the route where it is the only one of that name, else a short hash of its match. Destinations are left
 //! out on purpose: a command that gives a new version its first share must still mean the same route.
-//! Unnamed routes with one and the same match are told by their place (`-2`); only the first of them acts.
+//! Unnamed routes with one and the same match are distinguished by their place (`-2`); only the first of them acts.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;

@@ -31,7 +31,7 @@ impl Namer<'_> {
     }
 
     /// What a destination names and is not there. A Service with several ports and a destination without one takes
-    /// the port that the request came to, so nothing is said of it.
+    /// the port that the request came to, so nothing is reported about it.
     pub fn lost(&self, destination: &Destination, namespace: &str) -> Option<Lost> {
         let facts: &ServiceFacts = if self.is_own(destination, namespace) {
             &self.snapshot.service

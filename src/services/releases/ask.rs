@@ -1,4 +1,4 @@
-//! What the doors ask of releases, and what they get.
+//! Queries about releases and their answers, for the pages and the API.
 
 use std::time::Duration;
 
@@ -59,7 +59,7 @@ pub struct ReleaseDetail {
     /// The service as it stands; `None` when it is gone.
     pub overview: Option<Overview>,
     pub rights: Rights,
-    /// What can be said to it now.
+    /// The commands that it accepts now.
     pub words: Vec<Word>,
     /// Of these, what the person lacks a right for.
     pub denied: Vec<(Word, Refusal)>,
@@ -141,7 +141,7 @@ impl Services {
         let overview = self.overview(who, &at, 60).await.ok();
         let rights = Rights { change: self.brake_right(&who.identity, &release.spec).await? };
         let words = release.state.words();
-        // What cannot be read now is said by the command itself.
+        // A reading that fails now is reported by the command itself.
         let denied = self.commands_denied(&who.identity, &release).await.unwrap_or_default();
         let outside = self.difference(who, &release).await?;
         let reached = match &overview {

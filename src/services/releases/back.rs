@@ -114,7 +114,7 @@ impl Services {
         }
     }
 
-    /// The wish that restores what the routing said before the release; `None` when it wrote none.
+    /// The request that restores the routing from before the release; `None` when the release wrote none.
     pub(super) async fn routing_before(
         &self,
         release: &Release,

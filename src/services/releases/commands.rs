@@ -210,7 +210,7 @@ impl Services {
             Command::DeleteVersion { confirm } => (release.candidate(), confirm),
             _ => return Vec::new(),
         };
-        // What is not possible, or not confirmed, is said first.
+        // What is not possible, or not confirmed, is reported first.
         if !release.state.may(command.word())
             || removal::confirmed(&release.at().name, version, confirm).is_err()
         {

@@ -79,7 +79,7 @@ pub(super) struct Slot {
     /// A look is under way.
     looking: AtomicBool,
     /// The release's own time is the time that went by plus this: it does not jump when somebody sets the clock,
-    /// and the timers are moved before it is set anew.
+    /// and the timers are moved before it is set again.
     ahead_ms: AtomicI64,
     /// The first of its timers, by its own time; 0 = look at once.
     next_ms: AtomicI64,

@@ -1,5 +1,5 @@
 //! Observations: the service as the cache has it, and what the source of figures says of its versions. Nothing
-//! here is what a write is decided on: the change path reads anew.
+//! here is what a write is decided on: the change path reads the cluster itself.
 
 use crate::domain::ids::VersionName;
 use crate::domain::observed::Observed;
@@ -116,7 +116,7 @@ impl Services {
         seen
     }
 
-    /// What was counted since the split of the step under way was seen in the figures; where that was never said
+    /// What was counted since the split of the step under way was seen in the figures; where that was never seen
     /// (too few requests to be sure), since it must have reached every proxy. `None` = it is too early.
     async fn counted_since(&self, release: &Release, snapshot: &Snapshot) -> Result<Option<Since>, Notice> {
         let Some(written_ms) = release.state.aim_ms else { return Ok(None) };

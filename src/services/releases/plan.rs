@@ -78,7 +78,7 @@ impl Services {
         plan.accepts = accepts;
         plan.accepts.extend(blind(spec, &look));
         plan.refusals.extend(open(&plan.accepts, &spec.policies.accept));
-        // The steps themselves say how far it jumps; how few pods would answer is said.
+        // The steps themselves show how far it jumps; that few pods would answer is reported.
         let few = known.into_iter().filter(|check| check.code == Code::FewPods);
         plan.checks.extend(few.map(|check| Check { severity: Severity::Info, ..check }));
         let objects = objects_of(&imagined(spec), &look, &self.inner.settings.policy);
@@ -188,10 +188,10 @@ impl Services {
     }
 }
 
-/// The first step whose share brings too few requests to be judged in its window, or ever: said beforehand, by the
-/// rate of now (requests a second).
+/// The first step whose share brings too few requests to be judged in its window, or ever: reported beforehand,
+/// by the current rate (requests a second).
 fn too_slow(spec: &Spec, analysis: &Analysis, rate: f64) -> Option<Check> {
-    // Nothing can be said of a version that has no name yet.
+    // A version that has no name yet cannot be judged.
     if spec.candidate.version().as_str().is_empty() {
         return None;
     }

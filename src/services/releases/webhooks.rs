@@ -1,5 +1,5 @@
-//! Telling others: every transition, signed, in order of happening, tried again until it is taken or a day has
-//! passed. What is to be told, and to whom, was stored with the transition; a restart loses nothing.
+//! Webhook delivery: every transition, signed, in order, sent again until the receiver accepts it or a day has
+//! passed. Messages and their receivers were stored with the transition; a restart loses nothing.
 
 use std::collections::HashSet;
 use std::sync::Arc;

@@ -166,7 +166,7 @@ pub(super) fn source_of<'a>(
     Ok((version, workload))
 }
 
-/// The label by which the version is told apart.
+/// The label that distinguishes the version.
 pub(super) fn key_of(version: &Version) -> &str {
     version.subset_labels.keys().next().map_or("version", |key| key)
 }

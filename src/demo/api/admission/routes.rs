@@ -145,7 +145,7 @@ impl Errors {
         self.duration(&retries["perTryTimeout"]);
     }
 
-    /// Whole milliseconds; that it is a duration at all is said by the schema.
+    /// Whole milliseconds; that it is a duration at all is checked by the schema.
     fn duration(&mut self, value: &Value) {
         let fraction = text(value).split_once('.').and_then(|(_, end)| end.strip_suffix("ms"));
         if fraction.is_some_and(|digits| digits.chars().any(|c| c != '0')) {

@@ -77,7 +77,7 @@ pub fn of(
     out
 }
 
-/// The way back is never delayed: what would have to be acknowledged is only said, but for requests that fail.
+/// The way back is never delayed: what would have to be acknowledged is information only, but for requests that fail.
 pub fn relax(checks: &mut [Check]) {
     let eased =
         |check: &&mut Check| check.severity == Severity::Acknowledge && !FAILING.contains(&check.code);
