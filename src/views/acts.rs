@@ -210,7 +210,7 @@ impl Act {
             reason_error.is_none() && confirm.as_ref().is_none_or(|confirm| confirm.error.is_none())
         });
         let problem = problem.map(|no| match asked.tried {
-            // Everything was read anew: the effect above the buttons is that on what is there now.
+            // Everything was read again: the effect above the buttons is that on what is there now.
             Some((_, request)) if asked.stale.is_some() => {
                 Notice { tone: Tone::Warn, icon: "warn", ..broke(lang, no, Ending::Refused, request) }
             }

@@ -107,7 +107,7 @@ impl ApiPage {
     }
 }
 
-/// Every code once; one that is said in two ways is explained by the first.
+/// Every code once; one that has two texts is explained by the first.
 fn codes(lang: Lang) -> Vec<CodeRow> {
     let mut all: Vec<Code> = Code::ALL.to_vec();
     all.sort_by_key(|code| code.as_str());

@@ -270,7 +270,7 @@ pub fn weights(entry: &Entry) -> (Option<&Weights>, Option<&Weights>) {
     (of(|d| d.before.as_ref()), of(|d| d.after.as_ref()))
 }
 
-/// The effect on weights, rules and mirror, to be said in sentences.
+/// The effect on weights, rules and mirror, to be written as sentences.
 pub fn effect(entry: &Entry) -> Effect {
     let (before, after) = weights(entry);
     let late = entry.outcome.as_ref().map(|outcome| &outcome.details);

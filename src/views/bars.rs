@@ -12,7 +12,7 @@ use crate::domain::version_slots::VersionSlots;
 
 use super::lang::Lang;
 
-/// Which colour a version has: four have one each, the others share grey and are told apart by name.
+/// Which colour a version has: four have one each, the others share grey and are distinguished by name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Slots {
     slots: VersionSlots,

@@ -196,7 +196,7 @@ pub struct Off<'a>(pub Option<&'a str>);
 
 impl HtmlSafe for Off<'_> {}
 
-/// How much a notice, chip or row matters. Never said by colour alone.
+/// How much a notice, chip or row matters. Never shown by colour alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tone {
     Plain,

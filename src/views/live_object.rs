@@ -43,7 +43,7 @@ impl ObjectCard {
             ByUs::At(n) => Some(lang.t(&format!("object.{key}_at")).with("n", n).to_string()),
         };
         let created = said("created", live.created);
-        // What was created and not written since is said once.
+        // What was created and not written since is shown once.
         let changed = said("changed", live.changed)
             .filter(|_| live.created == ByUs::No || live.created != live.changed);
         Self {

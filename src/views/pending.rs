@@ -281,7 +281,7 @@ impl Pending {
 }
 
 /// What became of it comes first where that is known, then why, then the request to ask about.
-/// What is said of a change that was not made, or of which not all is known.
+/// The message for a change that was not made, or of which not all is known.
 pub(super) fn broke(lang: Lang, refusal: &Refusal, ending: Ending, request: &str) -> Notice {
     let said = text::refusal(lang, refusal);
     let request = Text::quoted(format!("({} {request})", lang.t("error.request")));

@@ -155,7 +155,7 @@ impl ReleasesPage {
 }
 
 impl ReleaseRow {
-    /// One row. For fragments that several people see, the frame is that of their room.
+    /// One row. For fragments that several people see, the frame is that of their topic.
     pub fn of(chrome: &Chrome, release: &Release) -> Self {
         let (clock, now_ms) = (chrome.clock, chrome.now_ms);
         let (lang, at) = (clock.lang, release.at());

@@ -30,7 +30,7 @@ pub struct RulesCard {
     /// The edited list as it travels; `None` = as it stands in the cluster.
     pub json: Option<String>,
     pub can_change: bool,
-    /// Why not; said by each button that is disabled because of it.
+    /// Why not; shown by each button that is disabled because of it.
     pub why_not: String,
     pub editor: Option<RuleEditor>,
     /// What was wrong with the last press.

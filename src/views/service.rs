@@ -121,7 +121,7 @@ pub struct Typed {
 /// What came of the last press on Check or Apply.
 pub struct Outcome<'a> {
     pub case: Case<'a>,
-    /// A refusal that belongs to a field, to be said at that field.
+    /// A refusal that belongs to a field, to be shown at that field.
     pub refusal: Option<&'a Refusal>,
     pub request_id: String,
     pub progress: Option<ProgressLine>,
@@ -284,8 +284,8 @@ fn already(chrome: &Chrome, item: &Overview) -> Notice {
     Notice { icon: "ok", ..Notice::new(Tone::Info, text.rich()) }
 }
 
-/// Why the person may not change the service. Said as a fact, not as an alarm: it is how the page is. A
-/// release that controls the weights is one press away; where the page tells of it, that is said there.
+/// Why the person may not change the service. Shown as a fact, not as an alarm. A release that
+/// controls the weights is one press away; where the page shows it, the reason is shown there.
 fn denied(clock: Clockface, why: &Refusal, detail: &Detail) -> Option<Notice> {
     let id = why.args.iter().find(|(name, _)| name == "id").map(|(_, id)| id.as_str());
     if why.code == Code::ReleaseOwnsService && detail.release.is_some() {

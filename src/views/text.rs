@@ -32,7 +32,8 @@ impl Said {
     }
 }
 
-/// Fills a sentence; an empty value is none. The value `since` is milliseconds since 1970 and is said as the person's clock shows it.
+/// Fills a sentence; an empty value is none. The value `since` is milliseconds since 1970 and is
+/// written as the person's clock shows it.
 fn fill(clock: Clockface, text: Text, args: &Args) -> Text {
     args.iter().filter(|(_, value)| !value.is_empty()).fold(text, |text, (name, value)| {
         match (name.as_ref(), value.parse::<i64>()) {
@@ -82,8 +83,8 @@ pub fn name(lang: Lang, code: Code) -> Text {
     lang.t(&format!("code.{}.name", code.text_key()))
 }
 
-/// The sentence of a code with its values; times are said in the zone of `clock`. Where a value is not
-/// known and the catalogue has a sentence without it (`bare`), that one is said.
+/// The sentence of a code with its values; times are written in the zone of `clock`. Where a value is not
+/// known and the catalogue has a sentence without it (`bare`), that one is used.
 pub fn sentence(clock: Clockface, code: Code, args: &Args) -> Text {
     let of = |part: &str| format!("code.{}.{part}", code.text_key());
     let single = args.iter().any(|(name, value)| name == "n" && value == "1") && clock.lang.knows(&of("one"));
@@ -96,7 +97,7 @@ pub fn sentence(clock: Clockface, code: Code, args: &Args) -> Text {
 
 fn next(clock: Clockface, code: Code, args: &Args) -> Option<Text> {
     let of = |part: &str| format!("code.{}.{part}", code.text_key());
-    // What a product must be told, where the catalogue knows the product.
+    // What to set in a product, where the catalogue knows the product.
     if let Some((_, product)) = args.iter().find(|(name, value)| name == "advice" && !value.is_empty()) {
         let key = of(&format!("for_{product}"));
         let advice = clock.lang.knows(&key).then(|| fill(clock, clock.lang.t(&key), args));
@@ -182,7 +183,7 @@ pub fn ending(lang: Lang, ending: Option<Ending>, refused_by: Option<Code>) -> C
     };
     let word = lang.t(&format!("ending.{}", ending.as_str()));
     let text = match refused_by {
-        // Said already by the word itself.
+        // The word itself says it already.
         Some(Code::PartlyApplied | Code::OutcomeUnknown) => word,
         Some(code) if ending != Ending::Applied => {
             lang.t("ending.because").with("ending", word).with("why", name(lang, code))

@@ -1,4 +1,4 @@
-//! Points in time and stretches of it, said in a language. `now` always comes from the caller.
+//! Points in time and durations, written in a language. `now` always comes from the caller.
 
 use askama::Template;
 use askama::filters::HtmlSafe;

@@ -27,7 +27,7 @@ pub struct Key {
     pub list: u64,
     pub form: Form,
     pub lang: Lang,
-    /// The zone of the times on a page; 0 where times are told in UTC.
+    /// The zone of the times on a page; 0 where times are in UTC.
     pub offset_min: i16,
 }
 
@@ -67,7 +67,7 @@ impl Default for Answers {
             u32::try_from(answer.body.len() + answer.body.len() / 4).unwrap_or(u32::MAX)
         };
         let kept = Cache::builder().max_capacity(MOST).weigher(weight);
-        // Lists are put together anew every second.
+        // Lists are built again every second.
         Self(kept.time_to_live(Duration::from_secs(5)).build())
     }
 }

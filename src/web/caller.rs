@@ -1,4 +1,4 @@
-//! How a request came and how it wants to be answered: its id, door, language, zone and address.
+//! The context of a request: its id, kind (page, fragment, API), language, time zone and address.
 //!
 //! `frame` reads it once, before anything else; handlers take it as an extractor.
 

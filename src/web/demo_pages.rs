@@ -1,5 +1,5 @@
 //! The sample applications of the demo, `/demo/…`: each view of a page is a request that the demo's mesh
-//! routes by the actual objects. `app` joins [`DemoVisits`] with the demo; this room only shows the answer.
+//! routes by the actual objects. `app` joins [`DemoVisits`] with the demo; this module only shows the answer.
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Redirect, Response};

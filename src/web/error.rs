@@ -1,5 +1,5 @@
-//! Every *no* on its way out. A handler returns a [`Failure`]; the frame dresses it for the door it came
-//! through: problem+json for programs, a page for people, a notice for a part of a page.
+//! Error responses. A handler returns a [`Failure`]; the outermost middleware (`frame`) renders it as problem+json
+//! for programs, as a page for people, or as a notice for a part of a page.
 
 use std::sync::Arc;
 
@@ -43,7 +43,7 @@ impl Failure {
         self
     }
 
-    /// Several refusals at once: the first decides the status, all are told with their fields.
+    /// Several refusals at once: the first decides the status, all are listed with their fields.
     pub fn all(refusals: Vec<Refusal>) -> Self {
         let first = refusals.first().cloned().unwrap_or_else(|| Refusal::new(Code::Internal));
         Self { all: Arc::new(refusals), ..Self::from(first) }

@@ -1,5 +1,5 @@
-//! The outermost layer: names the request, logs it, dresses what went wrong for the door it came through,
-//! and puts the security headers on everything that leaves.
+//! The outermost middleware: gives the request an id, logs it, renders errors, and adds the security headers to
+//! every answer.
 
 use std::time::Instant;
 

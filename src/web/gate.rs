@@ -41,7 +41,7 @@ pub struct Gate {
 }
 
 impl Gate {
-    /// `open` = nobody can be told from anybody else, so that one name may have everything.
+    /// `open` = there is no sign-in, so that one name may have everything.
     pub fn new(routes: Vec<RouteInfo>, open: bool) -> Self {
         let each = |each: usize, all: usize| if open { all } else { each };
         let shares = |all: usize, share: usize| Shares::new(all, each(share, all));

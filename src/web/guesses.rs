@@ -1,6 +1,6 @@
-//! Credentials that nobody has. What failed counts against that credential from that address, never against others'
-//! valid ones: behind an ingress one address is everybody. From an address with many failures credentials are looked
-//! at one after the other, so that guessing costs the cluster little, and what fails is told to wait.
+//! Failed credentials. A failure counts against that credential from that address, never against others'
+//! valid ones: behind an ingress one address is everybody. From an address with many failures credentials are checked
+//! one after the other, so that guessing costs the cluster little, and a failure is answered with a waiting time.
 //!
 //! Used for bearers by `auth` and for the sign-in by `pages::login`. In memory: a guess that is forgotten by a
 //! restart is one more TokenReview.

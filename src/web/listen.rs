@@ -194,7 +194,7 @@ impl House {
                     look.as_mut().reset(Instant::now() + GOODBYE);
                 }
                 () = &mut look => match line.patience(if draining { Duration::ZERO } else { self.limits.idle }) {
-                    // Idle for so long, or told to go and with nothing left to answer.
+                    // Idle for so long, or draining and with nothing left to answer.
                     None if draining => return,
                     None => {
                         draining = true;
@@ -216,7 +216,7 @@ enum Speech {
     Http2,
 }
 
-/// Waits until the client has said enough to tell HTTP/1 from HTTP/2; `None` when it hung up. The bytes stay
+/// Waits until the client has sent enough to distinguish HTTP/1 from HTTP/2; `None` when it hung up. The bytes stay
 /// in the socket. (A builder that finds out by itself has no deadline for it, and holds twice the memory.)
 async fn speaks(stream: &TcpStream) -> io::Result<Option<Speech>> {
     let mut seen = [0; PREFACE.len()];

@@ -1,11 +1,11 @@
-//! HTTP: the doors of the house. Pages for people, an API for programs, live streams for both.
+//! HTTP: pages for people, an API for programs, live streams for both.
 //!
 //! `app` builds the router and the listener; requests end in the functions of `services`. Nothing here
 //! decides what is allowed or right: a handler reads the request, asks a use case, shows the answer.
 //!
-//! A request passes, from the outside in: [`frame`] (id, log, headers, the dress of failures),
-//! compression, [`guard`] (host, length), [`auth`] (who asks), [`gate`] (the whole body, a place, its time), and
-//! then its handler.
+//! A request passes, from the outside in: [`frame`] (id, log, headers, rendering of errors),
+//! compression, [`guard`] (host, length), [`auth`] (who asks), [`gate`] (the whole body, capacity, time limit),
+//! and then its handler.
 
 mod forwarded;
 mod lines;

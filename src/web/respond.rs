@@ -34,7 +34,7 @@ pub fn text(view: &impl Display) -> Result<Bytes, Failure> {
     Ok(out.into())
 }
 
-/// Bytes one after the other, none of them copied; the length is told.
+/// Bytes one after the other, none of them copied; with their length.
 pub fn pieces(kind: &'static str, pieces: impl IntoIterator<Item = Bytes>) -> Response {
     let pieces = Pieces(pieces.into_iter().filter(|piece| !piece.is_empty()).collect());
     ([(header::CONTENT_TYPE, HeaderValue::from_static(kind))], Body::new(pieces)).into_response()

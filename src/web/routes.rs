@@ -1,5 +1,5 @@
-//! Every address of the house, who may knock there, and what each asks of the server (places, time). The list that
-//! [`routes`] returns is the one that the router is built from: the tests walk it with everybody.
+//! All routes, with the access level and the demand (capacity, time limit) of each. The list that [`routes`] returns is
+//! the one that the router is built from: the tests call each route as everybody.
 
 use axum::Router;
 use axum::handler::Handler;
@@ -44,7 +44,7 @@ pub struct RouteInfo {
     pub demand: Demand,
 }
 
-/// Routes behind one kind of door, and the list of them.
+/// Routes of one access level, and the list of them.
 struct Doors {
     access: Access,
     router: Router<App>,
@@ -179,7 +179,7 @@ pub fn demand_of(operation: &str) -> Option<Demand> {
     OPERATIONS.iter().find(|(id, _)| *id == operation).map(|(_, demand)| *demand)
 }
 
-/// Every route with its door.
+/// Every route with its access level.
 pub fn routes() -> Vec<RouteInfo> {
     let (_, document) = document::build();
     let mut list: Vec<RouteInfo> =
@@ -200,7 +200,7 @@ pub fn routes() -> Vec<RouteInfo> {
     list
 }
 
-/// The whole house.
+/// The whole router.
 pub fn router(app: App) -> Router {
     let (api, _) = document::build();
     let behind_api = api.merge(streams().router).route_layer(from_fn_with_state(app.clone(), auth::api));

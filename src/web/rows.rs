@@ -1,5 +1,5 @@
 //! Rendered rows of the list, kept while nothing that they show changes: the list is asked for far more often
-//! than its rows change. Called by the page and by the live rooms; holds nothing that differs from person
+//! than its rows change. Called by the page and by the live topics; holds nothing that differs from person
 //! to person.
 
 use std::collections::HashMap;

@@ -1,4 +1,5 @@
-//! All tests that cross a room: one binary, its folders mirror `src`.
+//! All tests that cross a module, in one binary. `cluster` compares the API server of the demo with a real one;
+//! `cluster_room` tests `src/cluster`; most other folders have the name of their module.
 
 #![expect(clippy::unwrap_used, reason = "a panic in a helper fails the test that called it")]
 

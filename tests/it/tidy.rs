@@ -1,4 +1,4 @@
-//! The house rules, checked: which room may use which, how long a file may be, what every file opens
+//! The rules of the code, checked: which module may use which, how long a file may be, what every file opens
 //! with, and what must never stand in one.
 
 use std::collections::BTreeSet;
@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use sluice::domain::class::Class;
 use sluice::domain::refusal::Code;
 
-/// Room → the rooms of ours that it may use. `app`, `main` and `lib` may use everything.
+/// Module → the modules of this crate that it may use. `app`, `main` and `lib` may use everything.
 const MAY_USE: &[(&str, &[&str])] = &[
     ("domain", &[]),
     ("clock", &[]),
@@ -25,7 +25,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("demo", &["domain", "clock"]),
 ];
 
-/// Crate → the rooms that may name it.
+/// Crate → the modules that may name it.
 const OUTSIDE: &[(&str, &[&str])] = &[
     ("kube", &["cluster"]),
     ("k8s_openapi", &["cluster", "demo"]),
@@ -67,7 +67,7 @@ fn shown(path: &Path) -> String {
     path.strip_prefix(root()).unwrap_or(path).display().to_string()
 }
 
-/// The room of a file below `src`: its folder, or its own name.
+/// The module of a file below `src`: its folder, or its own name.
 fn room(path: &Path) -> String {
     let inside = path.strip_prefix(root().join("src")).expect("below src");
     let first = inside.components().next().expect("a name").as_os_str().to_string_lossy();

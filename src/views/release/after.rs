@@ -77,7 +77,7 @@ impl After {
         };
         let at = release.at();
         let busy = reached(given, version);
-        // "Has no traffic" is not said beside "answered 100 % of the last minute".
+        // "Has no traffic" is not shown beside "answered 100 % of the last minute".
         let text = if !busy.is_empty() && went_back && why.is_none() { of("text_busy").rich() } else { text };
         let busy = busy.iter().filter(|_| why.is_none());
         let reached = busy.map(|check| text::check(lang, check).text.rich()).collect();

@@ -1,4 +1,4 @@
-//! What can be said to a release now. Every button keeps its place; one that is not possible says why.
+//! The commands that a release accepts now. Every button keeps its place; one that is not possible says why.
 //! Which are possible is `State::may`, the one table behind pages and API.
 
 use askama::Template;

@@ -1,5 +1,5 @@
 //! The page of one release, `/releases/R-…`: where it stands, the step rail, the timer, what is declared
-//! and observed, the analysis, the events, and what can be said to it now.
+//! and observed, the analysis, the events, and the commands that it accepts now.
 //!
 //! `web` renders [`ReleasePage`] whole; live updates render its parts alone ([`ReleasePage::shared`], [`ReleasePage::own`]).
 
@@ -128,7 +128,7 @@ pub struct Banner {
 impl HtmlSafe for Banner {}
 
 impl ReleasePage {
-    /// The page for a release as it stands, and why what was just said to it was refused.
+    /// The page for a release as it stands, and why the last command was refused.
     pub fn of(chrome: Chrome, given: Given<'_>, refused: Option<&Refusal>, request_id: String) -> Self {
         let release = given.release;
         let (lang, at) = (chrome.lang(), release.at());
@@ -310,7 +310,7 @@ impl Banner {
             let icon = if paused.reason == PauseReason::Drift { "drift" } else { "pause" };
             notices.push(Notice { icon, more, link, ..Notice::new(tone, said.rich()) });
         }
-        // Where it paused for this reason, that was said above.
+        // Where it paused for this reason, that is shown above.
         if state.overrules_analysis(Word::Promote) && state.pause_reason() != Some(PauseReason::Failed) {
             notices.push(Notice { alert: false, ..text::refused(lang, &state.analysis_failed()) });
         }

@@ -225,7 +225,7 @@ fn template_label(lang: Lang, template: Template, strategy: Strategy, pods: u32)
     lang.t(unit).with("name", name).with("list", list).into()
 }
 
-/// Which kinds of rows fit a strategy: a choice of the form only; what is allowed is said by the rules.
+/// Which kinds of rows fit a strategy: a choice of the form only; what is allowed is decided by the rules.
 fn kinds(strategy: &str) -> &'static [&'static str] {
     match Strategy::parse(strategy) {
         Some(Strategy::Replicas) => &["replicas", "wait"],

@@ -57,7 +57,7 @@ pub struct Fields {
     pub reason: String,
     /// The name under which the steps are to be kept.
     pub template_name: String,
-    /// Ids of fields that the person has left: what is missing there is said.
+    /// Ids of fields that the person has left: what is missing there is shown.
     pub left: String,
 }
 

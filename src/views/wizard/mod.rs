@@ -70,7 +70,7 @@ pub struct WizardPage {
     pub stale: Option<Notice>,
 }
 
-/// The answer to a change of a field: the plan, and what is said at the fields, out of band.
+/// The answer to a change of a field: the plan, and the messages at the fields, out of band.
 #[derive(Debug, Template)]
 #[template(path = "wizard/fragment.html")]
 pub struct WizardFragment {
@@ -171,7 +171,7 @@ pub struct Errors {
 }
 
 impl Errors {
-    /// What is said at which place. The first refusal of a place is said.
+    /// The message of each place: its first refusal.
     pub fn of(lang: Lang, wish: &Wish, refusals: &[Refusal]) -> Self {
         let mut all = BTreeMap::new();
         for refusal in refusals {
@@ -199,7 +199,7 @@ impl Errors {
         Slot { id: id.to_owned(), text: text.unwrap_or_default(), oob: false }
     }
 
-    /// True when something is said there.
+    /// True when there is a message.
     pub fn has(&self, id: &str) -> bool {
         self.all.contains_key(id) && !self.unsaid.contains(id)
     }
@@ -264,7 +264,7 @@ pub struct Given<'a> {
     pub request_id: String,
 }
 
-/// The places at which something can be said, for a form with so many rows and metrics.
+/// The places at which a message can be shown, for a form with so many rows and metrics.
 fn slots(fields: &Fields) -> Vec<String> {
     let fixed = [
         "service",

@@ -85,7 +85,7 @@ impl Plan {
                 Severity::Block => ("bad", Tone::Bad),
             };
             let said = text::check(lang, check);
-            // What would have to be accepted elsewhere is only said here: there is nothing to accept.
+            // What would have to be accepted elsewhere is information here: there is nothing to accept.
             let asks = lang.knows(&format!("code.{}.ack", check.code.text_key()));
             let next = said.next.filter(|_| !(asks && check.severity == Severity::Info));
             (icon, tone.class(), said.text.rich(), next.map(Text::rich))

@@ -222,7 +222,7 @@ impl Wish {
         out
     }
 
-    /// Where on the page a refusal is said: the id of a slot.
+    /// Where on the page a refusal is shown: the id of a slot.
     pub fn slot(&self, refusal: &Refusal) -> String {
         let Some(field) = refusal.field.as_deref() else {
             return match refusal.code {

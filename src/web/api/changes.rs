@@ -299,7 +299,7 @@ fn take(app: &App, who: &Who, throttle: Option<&Throttle>) -> Result<(), Refusal
     throttle.take(user, app.clock.now_ms()).map_err(|s| Refusal::new(Code::RateLimited).arg("s", s))
 }
 
-/// The same for what is said to a release.
+/// The same for a command to a release.
 pub fn permit_word(app: &App, who: &Who, word: Word) -> Result<(), Refusal> {
     let Some(throttle) = app.changes.as_ref().filter(|_| !word.goes_back()) else { return Ok(()) };
     let user = &who.actor.identity.user;

@@ -326,7 +326,7 @@ fn weights(entry: &audit::Entry) -> (Option<&words::Weights>, Option<&words::Wei
     (of(|details| details.before.as_ref()), of(|details| details.after.as_ref()))
 }
 
-/// What the outcome says where it says something, else what the intent said.
+/// The list of the outcome, or of the intent where that is empty.
 fn longer<T: Clone>(early: &[T], late: Option<&Vec<T>>) -> Vec<T> {
     late.filter(|late| !late.is_empty()).map_or(early, |late| late).to_vec()
 }

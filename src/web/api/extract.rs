@@ -93,7 +93,7 @@ impl<S: Send + Sync> FromRequestParts<S> for ReleaseAt {
     }
 }
 
-/// What is said to a release, from the route of a page: `promote-all`.
+/// The command to a release, from the route of a page: `promote-all`.
 #[derive(Clone, Copy, Debug)]
 pub struct Said(pub Word);
 

@@ -7,7 +7,7 @@ use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, MapAccess, Se
 
 /// How deep a body may nest.
 const DEPTH: u8 = 32;
-/// Entries of one list or object. What a list may hold where it is known is less, and said with its own code.
+/// Entries of one list or object. Known lists have lower limits with a code of their own.
 const ENTRIES: usize = 4_096;
 
 /// One value.

@@ -262,7 +262,7 @@ pub struct PlanBody {
     pub spec: SpecBody,
 }
 
-/// What can be said to a release.
+/// A command to a release.
 #[derive(ToSchema)]
 #[schema(rename_all = "snake_case")]
 pub enum CommandWord {

@@ -55,7 +55,7 @@ pub struct Release {
     /// What was changed outside, while it is paused because of that (`drift`); only where one release is read.
     #[schema(required = true)]
     pub outside: Option<OutsideEdit>,
-    /// What can be said to it now.
+    /// The commands that it accepts now.
     #[schema(value_type = Vec<String>)]
     pub commands: Vec<&'static str>,
     #[schema(value_type = SpecBody)]
@@ -166,7 +166,7 @@ pub struct MetricVerdict {
     pub why: &'static str,
 }
 
-/// What the source said of one version.
+/// What the source reported for one version.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Sample {
     pub requests: f64,

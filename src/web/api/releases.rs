@@ -1,4 +1,4 @@
-//! Releases through the API: list, plan, make and start, say something, wait. Each decision is made by
+//! Releases through the API: list, plan, create and start, command, wait. Each decision is made by
 //! `services::releases`.
 
 use std::time::Duration;
@@ -354,7 +354,7 @@ fn wait(query: &mut Query) -> Result<Duration, Refusal> {
     seconds.map(Duration::from_secs).ok_or_else(|| bad_query("wait", "a number from 0 to 60 is expected"))
 }
 
-/// A wish whose shape is right; what its values are worth is said by the plan.
+/// A specification of the right shape; its values are checked by the plan.
 pub fn readable(value: &Value) -> Result<Spec, Failure> {
     let spec: Spec = exactly(value).map_err(|_| match validate::read(value) {
         Err(refusals) => Failure::all(refusals),

@@ -15,13 +15,13 @@ use crate::web::error::Failure;
 use crate::web::respond;
 use crate::web::site::App;
 
-/// A browser session. What is in its cookie is told to nobody.
+/// A browser session. The value of its cookie is never returned.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Session {
     #[schema(example = "3f2a9c0d1b7e4455")]
     pub id: String,
     pub user: String,
-    /// As the cluster last told them.
+    /// As the cluster last returned them.
     pub groups: Vec<String>,
     #[schema(format = "date-time")]
     pub created_at: String,

@@ -1,5 +1,5 @@
-//! Did a page of ours send this? The browser says where a request comes from, and a token that only our
-//! pages know says it again: either alone has been got round before (see CVE-2024-22424).
+//! Protection against forged requests: the origin that the browser states, and a token that only our pages
+//! know. Either alone has been circumvented before (see CVE-2024-22424).
 
 use http::header;
 use http::request::Parts;
@@ -14,7 +14,7 @@ use crate::web::site::App;
 pub enum Sender {
     /// One of ours, or the person's own hand (address bar).
     Ours,
-    /// Nothing is said: no browser of this decade on a trustworthy address, or no browser at all.
+    /// No header: an old browser, a plain-HTTP address, or no browser at all.
     Unsaid,
     /// `Origin: null`: a form of ours on plain HTTP (our referrer policy hides it), or a sandbox.
     Hidden,

@@ -52,7 +52,7 @@ impl<S: Sync> FromRequestParts<S> for Who {
     type Rejection = Failure;
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Failure> {
-        // Absent only when a route was put outside the doors by mistake: then nobody gets in.
+        // Absent only when a route was added without authentication by mistake: then every request is refused.
         parts.extensions.get::<Self>().cloned().ok_or_else(|| Code::Unauthenticated.into())
     }
 }

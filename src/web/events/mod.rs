@@ -50,7 +50,7 @@ const LOOK_AGAIN: u32 = 6;
 /// again by its page, which shows its token again.
 const LONGEST: u32 = 120;
 
-/// Counts open streams and keeps the rooms.
+/// Counts open streams and keeps the topics.
 pub struct Hub {
     /// By person, who has a share of all.
     people: Shares,
@@ -66,7 +66,7 @@ struct Place {
 
 impl Hub {
     pub fn new(settings: &Web) -> Self {
-        // Where nobody can be told from anybody else, nobody can be kept to a share.
+        // Without sign-in people cannot be distinguished, so there is no share per person.
         let each =
             if settings.auth == Auth::None { settings.max_streams } else { settings.max_streams_per_person };
         Self {
@@ -118,7 +118,7 @@ pub async fn open(
         }
         Topic::Notices => (HashSet::new(), false),
     };
-    // Entered before looking: what happens from here on comes through the room.
+    // Subscribed before reading: what happens from here on comes through the topic.
     let seat = app.hub.rooms.enter(&app, Key::of(&topic, caller.clock), shows);
     let missed = missed(&app, &who, &caller, &topic, stamp).await?;
     let mut line = Line::new(app.clone(), who, seat, place, caller, lists);
@@ -190,7 +190,7 @@ struct Line {
     /// What the page has already, by id.
     has: HashMap<Arc<str>, u64>,
     stirred: bool,
-    /// Releases under way, as the page was last told.
+    /// Releases under way, as last sent to the page.
     active: Option<usize>,
     /// Sessions that end, to leave with one's own.
     ends: broadcast::Receiver<Arc<str>>,
@@ -294,7 +294,7 @@ impl Line {
     }
 
     async fn pass_on(&mut self, updates: &[Update]) {
-        // Asked once for all that is told of a service at one time.
+        // Asked once for all updates of a service in one batch.
         let mut asked: Option<(&ServiceRef, bool)> = None;
         for update in updates {
             let about = match update {

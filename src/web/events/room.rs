@@ -1,7 +1,7 @@
-//! One topic in one language, and whoever listens to it: every update is rendered once, however many pages
-//! show it. A room lives as long as somebody is in it.
+//! One topic in one language, and its subscribers: every update is rendered once, however many pages
+//! show it. A topic lives as long as it has a subscriber.
 //!
-//! Rooms render for everybody, so they look at services as Sluice itself; each stream then asks whether its
+//! Topics render for everybody, so they read services as Sluice itself; each stream then asks whether its
 //! own person may see a service before anything about it leaves (`events::stream`).
 
 use std::collections::{HashMap, HashSet};
@@ -23,16 +23,16 @@ use crate::views::time::Clockface;
 use crate::web::live;
 use crate::web::site::App;
 
-/// More rows than this at once are not rendered: the page is told to fetch itself again.
+/// More rows than this at once are not rendered: the page fetches itself again.
 const MANY: usize = 200;
 
-/// So many batches may wait for a page that is slow to take them; then it is told to fetch itself again.
+/// So many batches may wait for a page that is slow to take them; then it fetches itself again.
 const KEPT: usize = 256;
 
 /// What was rendered at one time.
 pub type Updates = Arc<[Update]>;
 
-/// Something for the pages of a room.
+/// An update for the pages of a topic.
 #[derive(Clone, Debug)]
 pub enum Update {
     /// An element of the page, whole. `service` is whom it is about; `None` = about nobody in particular.
@@ -58,7 +58,7 @@ pub enum Update {
     Resync,
 }
 
-/// What tells rooms apart: everything that the rendered elements depend on.
+/// The key of a topic: everything that the rendered elements depend on.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Key {
     what: What,
@@ -88,20 +88,20 @@ impl Key {
     }
 }
 
-/// The open rooms.
+/// The open topics.
 #[derive(Default)]
 pub struct Rooms(Arc<Mutex<HashMap<Key, Weak<Room>>>>);
 
-/// One room.
+/// One topic.
 pub struct Room {
     updates: broadcast::Sender<Updates>,
-    /// Rows that somebody has on the screen, and how many pages do.
+    /// Rows that are on a screen, and on how many.
     on_screen: Mutex<HashMap<ServiceRef, usize>>,
     key: Key,
     rooms: Arc<Mutex<HashMap<Key, Weak<Room>>>>,
 }
 
-/// A page's place in a room; what it shows is forgotten when it leaves.
+/// A page's subscription to a topic; what it shows is forgotten when it ends.
 pub struct Seat {
     pub room: Arc<Room>,
     pub updates: broadcast::Receiver<Updates>,
@@ -109,7 +109,7 @@ pub struct Seat {
 }
 
 impl Rooms {
-    /// Enters the room of a topic; opens it when nobody is there yet. `shows` are the rows on the page.
+    /// Subscribes to a topic; opens it for the first subscriber. `shows` are the rows on the page.
     pub fn enter(&self, app: &App, key: Key, shows: HashSet<ServiceRef>) -> Seat {
         let mut rooms = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let room = rooms.get(&key).and_then(Weak::upgrade).unwrap_or_else(|| {
@@ -117,7 +117,7 @@ impl Rooms {
             let on_screen = Mutex::default();
             let room = Arc::new(Room { updates, on_screen, key: key.clone(), rooms: self.0.clone() });
             rooms.insert(key, Arc::downgrade(&room));
-            // Subscribed before anybody is told that the page is live: nothing in between is lost.
+            // Subscribed before the page is marked as live: nothing in between is lost.
             let happenings = app.services.happenings();
             tokio::spawn(follow(app.clone(), Arc::downgrade(&room), happenings));
             room
@@ -160,7 +160,7 @@ impl Drop for Room {
     }
 }
 
-/// Renders what happens until the room is empty or the server stops.
+/// Renders what happens until the topic has no subscriber or the server stops.
 async fn follow(app: App, room: Weak<Room>, mut happenings: broadcast::Receiver<Happening>) {
     loop {
         let first = tokio::select! {

@@ -1,4 +1,4 @@
-//! `/releases`, `/releases/{id}` and what can be said to a release: each question is a dialog and a page at
+//! `/releases`, `/releases/{id}` and the commands to a release: each question is a dialog and a page at
 //! the same address; pause and resume act at once.
 
 use axum::extract::{RawQuery, State};
@@ -191,7 +191,7 @@ pub async fn tell(
     }
 }
 
-/// Reads the command of a form; `about` is the service, for what is said of a revision.
+/// Reads the command of a form; `about` is the service, for the check of a revision.
 fn command_of(word: Word, form: &Form, about: &str) -> Result<Command, Refusal> {
     let confirm = || form.text("confirm").trim().to_owned();
     Ok(match word {
@@ -351,7 +351,7 @@ impl Visit {
             out.push((0, format!("0{} · {before}", split.unwrap_or_default())));
         }
         let all: Vec<Revision> = out.iter().map(|(revision, _)| *revision).collect();
-        // What cannot be read now is said by the command itself.
+        // A reading that fails now is reported by the command itself.
         let gone = self.app.services.revisions_gone(release.at(), &all).await.unwrap_or_default();
         for (revision, label) in &mut out {
             if let Some((_, refusal)) = gone.iter().find(|(known, _)| known == revision) {

@@ -317,7 +317,7 @@ impl Came {
         }
     }
 
-    /// The refusal, to be said at its field.
+    /// The refusal, to be shown at its field.
     pub fn refusal(&self) -> Option<&Refusal> {
         match self {
             Self::Refused { refusal, .. } | Self::Broke { refusal, .. } | Self::Stale { refusal, .. } => {

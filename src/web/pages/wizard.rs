@@ -285,7 +285,7 @@ impl Desk {
         Ok(())
     }
 
-    /// Keeps the steps under a name; everything that is wrong with that is said at its field.
+    /// Keeps the steps under a name; every fault of that is shown at its field.
     async fn keep_template(&self, fields: &mut Fields) -> Vec<Refusal> {
         let wish = Wish::of(fields, self.caller.clock);
         let mut refusals = wish.refusals.clone();

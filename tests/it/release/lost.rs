@@ -1,4 +1,4 @@
-//! A release whose stable version is deleted under it, and one whose service had no routes: what is said, and what an
+//! A release whose stable version is deleted under it, and one whose service had no routes: the messages, and what an
 //! abort does.
 
 use sluice::domain::release::state::{ActionKind, Side};

@@ -16,7 +16,7 @@ fn spec() -> sluice::domain::release::Spec {
     spec
 }
 
-/// It holds at 10 %, and the analysis said this.
+/// It holds at 10 %, and this is the result of the analysis.
 fn judged(verdict: Option<Verdict>, paused: Option<PauseReason>) -> State {
     let mut state = State::new();
     (state.phase, state.step, state.stage) = (Phase::Running, 1, Stage::Soaking);

@@ -87,7 +87,7 @@ fn a_port_whose_protocol_is_detected_gets_a_route_of_each() {
     plans(&[(443, Tls), (53, Udp)], "refused tls_port");
     let refusal = world(&[(443, Tls)]).plan(&set("v1=100")).expect_err("a refusal");
     assert!(refusal.args.iter().any(|(name, value)| name == "port" && value == "443 (tls-443)"));
-    // What stays as it was is said.
+    // What stays as it was is reported.
     let both = world(&[(80, Http), (443, Tls)]).plan(&set("v1=100")).expect("a plan");
     assert!(codes(&both, Severity::Info).contains("port_by_pods"), "{:?}", both.checks);
     assert!(!codes(&both, Severity::Acknowledge).contains("port_by_pods"));
@@ -163,7 +163,7 @@ fn what_no_route_takes_is_found() {
     check(&[(5432, Auto)], tcp_only, "v1=100 v2=0", "acknowledge http 5432 (auto-5432)");
     check(&[(9000, Tcp)], tcp_only, "v1=100 v2=0", "");
     check(&[(80, Http), (53, Udp)], http_only, "v1=100 v2=0", "");
-    // Where nothing claims the host, everything is spread by pods, and that is said already.
+    // Where nothing claims the host, everything is spread by pods, and that is reported already.
     let bare = world(&[(5432, Auto)]);
     assert_eq!(open(&bare), "");
 }

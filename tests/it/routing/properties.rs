@@ -16,7 +16,7 @@ use super::support::{World, codes, held, reviews, take_over};
 use super::worlds::{HOST, any_json, at, choice, command, world};
 
 /// Every (object, subset, client) of which requests are answered 503: the route sends requests to a
-/// subset that the client's DestinationRule lacks. Written anew here, from the JSON.
+/// subset that the client's DestinationRule lacks. Written independently here, from the JSON.
 fn broken(world: &World) -> BTreeSet<(String, String, String)> {
     let snapshot = &world.snapshot;
     let rules = Rules::new(snapshot, HOST);
@@ -181,7 +181,7 @@ proptest! {
 
     #[test]
     fn a_plan_on_its_own_result_is_empty(world in world(), choice in choice()) {
-        // Two unnamed routes with one and the same match have only their place to be told by, so putting
+        // Two unnamed routes with one and the same match differ only in their place, so putting
         // them into the other order is never done.
         if world.read().routes.iter().any(|route| route.id.as_str().ends_with("-2")) {
             return Ok(());

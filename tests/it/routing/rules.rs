@@ -129,7 +129,7 @@ fn a_new_rule_is_written_out() {
     );
     assert_eq!(written["route"][0]["weight"], 90);
     assert_eq!(written["route"][1]["destination"], json!({"host": "reviews", "subset": "v3"}));
-    // Istio's routes inherit nothing, so what the default route says about patience is said again.
+    // Istio's routes inherit nothing, so the time-outs of the default route are copied.
     assert_eq!(written["timeout"], "5s");
     assert_eq!(written["retries"], json!({"attempts": 2}));
     let read = after.read().rules;

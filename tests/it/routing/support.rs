@@ -233,7 +233,7 @@ fn put<T: DeserializeOwned + Default>(list: &mut Vec<Held<T>>, at: &ObjectRef, j
     list.push(held(json, created));
 }
 
-/// An object as the cluster room would hold it.
+/// An object as the cluster module would hold it.
 pub fn held<T: DeserializeOwned + Default>(json: Value, created_ms: i64) -> Held<T> {
     let meta = &json["metadata"];
     let map = |key: &str| -> BTreeMap<String, String> {
@@ -390,7 +390,7 @@ pub fn told(spec: &Value) -> String {
 }
 
 /// What becomes of a command: VirtualService `shop/reviews` after it, or `refused code`. A plan that is
-/// blocked is told in front: `blocked code: …`. Every plan that can be made must be done when it is done.
+/// blocked is marked in front: `blocked code: …`. Every plan that can be made must be done when it is done.
 pub fn outcome(world: &World, command: &Command) -> String {
     let planned = match world.plan(command) {
         Ok(planned) => planned,

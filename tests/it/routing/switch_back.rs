@@ -231,7 +231,7 @@ fn an_object_that_was_deleted_comes_back() {
     check(&now, &then, "http a m1→ reviews/v2:100; → reviews/v1:30 reviews/v2:70");
     let planned = now.plan(&back_to(&then)).expect("a plan");
     assert!(codes(&planned, Severity::Info).contains("creates_objects"));
-    // Its subsets are made anew too.
+    // Its subsets are created again, too.
     let bare = three();
     let planned = bare.plan(&back_to(&then)).expect("a plan");
     assert_eq!(planned.plan.stages().count(), 2);

@@ -1,4 +1,4 @@
-//! Two Sluices on one cluster: each is told of the other on its pages, in its API and in its readiness.
+//! Two instances on one cluster: each shows the other on its pages, in its API and in its readiness.
 
 use std::time::Duration;
 
@@ -65,7 +65,7 @@ async fn a_sluice_that_renews_no_lease_is_known_by_what_it_writes() {
     let clock = Clock::manual(START_MS);
     let first = House::by_clock(clock.clone(), None).await;
     let second = first.beside(Settings::default()).await;
-    // Field managers are told apart by whole seconds.
+    // Field managers are distinguished by whole seconds.
     clock.advance_ms(2_000);
     let reviews = at("bookinfo", "reviews");
     second
@@ -157,7 +157,7 @@ async fn our_own_write_of_a_shared_rule_is_ours_after_a_kill() {
     assert_eq!(wrote(&house), None);
 }
 
-/// The object that another Sluice is said to have written.
+/// The object that another instance is recorded to have written.
 fn wrote(house: &House) -> Option<String> {
     let notices = house.services.notices();
     let wrote = notices.iter().find(|notice| notice.code.as_str() == "another_sluice_wrote")?;

@@ -12,7 +12,7 @@ use crate::support::house::{House, anna, at, weights};
 async fn an_outside_edit_becomes_an_entry_and_a_revision() {
     let house = House::new().await;
     let reviews = at("bookinfo", "reviews");
-    // Field managers are told apart by whole seconds.
+    // Field managers are distinguished by whole seconds.
     tokio::time::sleep(std::time::Duration::from_millis(1100)).await;
     house.edit_outside("VirtualService", "bookinfo", "reviews", |object| {
         object["spec"]["http"][0]["route"][0]["weight"] = json!(95);
@@ -27,7 +27,7 @@ async fn an_outside_edit_becomes_an_entry_and_a_revision() {
     assert_eq!((outcome.ending, outcome.revision), (Ending::Outside, Some(1)));
     let overview = house.services.overview(&anna(), &reviews, 60).await.unwrap();
     assert_eq!((overview.state, overview.revision), (State::ChangedOutside, 1));
-    // Whoever saw revision 0 is told.
+    // A client that saw revision 0 gets a conflict.
     let late = house.change_on(weights(&[("v1", 90), ("v2", 10)]), &reviews, &[], Some(0)).await;
     assert_eq!(late.unwrap_err().refusal.code, Code::StaleRevision);
 }
@@ -36,7 +36,7 @@ async fn an_outside_edit_becomes_an_entry_and_a_revision() {
 async fn an_edit_that_nobody_noticed_yet_stops_a_change_in_time() {
     let house = House::new().await;
     let reviews = at("bookinfo", "reviews");
-    // In the same instant: the watch cannot have told yet.
+    // In the same instant: the watch cannot have seen it yet.
     house.edit_outside("VirtualService", "bookinfo", "reviews", |object| {
         object["spec"]["http"][0]["route"][0]["weight"] = json!(50);
         object["spec"]["http"][0]["route"][1]["weight"] = json!(50);

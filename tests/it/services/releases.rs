@@ -79,7 +79,7 @@ async fn from_an_image_to_all_traffic_and_the_old_version_retired() {
     assert_eq!(made["spec"]["template"]["metadata"]["labels"]["version"], "v9");
     assert_eq!(made["metadata"]["annotations"]["sluice.io/release"], id.to_string().as_str());
 
-    // One hand on the lever.
+    // Only the release moves the service.
     let refused = house.change(weights(&[("v1", 100)]), &reviews, &["big_jump"]).await.unwrap_err();
     assert_eq!(refused.refusal.code.as_str(), "release_owns_service");
     assert_eq!(house.services.release_of(&reviews).map(|owner| owner.id), Some(id));
@@ -105,7 +105,7 @@ async fn from_an_image_to_all_traffic_and_the_old_version_retired() {
     let route = house.api.get("VirtualService", "bookinfo", "reviews").unwrap();
     assert!(!route["spec"].to_string().contains("\"v1\""), "{route}");
 
-    // Each transition is a row, told by whom, and everything written had its intent.
+    // Each transition is a row with its actor, and everything written had its intent.
     let detail = house.services.release(&anna(), id).await.unwrap();
     let history = house.history(&reviews).await;
     for entry in &detail.timeline {

@@ -55,7 +55,7 @@ impl Course {
         let release = people.get(id).await;
         assert!(release["paused"].is_null() && release["needs"].is_null(), "{release}");
         let commands = release["commands"].as_array().unwrap();
-        // Before the last action is answered nothing can be said to it.
+        // Before the last action is answered it accepts no command.
         if release["ended"] == json!(false) || commands.is_empty() {
             return;
         }
@@ -244,7 +244,7 @@ async fn each_step_once(people: &Manager<'_>, id: &str) {
     assert_eq!(seen, expected, "{id}: {timeline:?}");
 }
 
-/// What the API server was told of a service is the steps of its releases, and nothing twice.
+/// The writes of a service that the API server got are the steps of its releases, each once.
 fn as_it_should_have_been(course: &Course, told: &BTreeMap<String, Vec<i64>>) {
     let of = |key: &str| told.get(key).cloned().unwrap_or_default();
     // What a cycle of two releases to and fro leaves, over and over.

@@ -52,7 +52,7 @@ async fn wishes_that_do_not_fit_the_service_are_refused_with_their_field() {
     put_service(&house, "elsewhere", json!({"type": "ExternalName", "externalName": "example.org"}));
     check(&service(("shop", "nobody"), json!({})), "headless", "service").await;
     check(&service(("shop", "elsewhere"), json!({})), "external_name", "service").await;
-    // Alone and without a label of its own, its pods cannot be told from a copy's.
+    // Alone and without a label of its own, its pods cannot be distinguished from a copy's.
     deploy(&house, "bare", json!({"app": "bare"}));
     check(&service(("shop", "bare"), json!({"stable": "bare"})), "no_label", "stable").await;
     // What is being deleted: the Service, for either strategy, and the object that routes to it.

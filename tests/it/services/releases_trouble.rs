@@ -1,5 +1,5 @@
-//! Releases to which something happens: bad versions, edits by others, processes that die, wishes that cannot be,
-//! and receivers that are told.
+//! Releases to which something happens: bad versions, edits by others, processes that die, requests that cannot be,
+//! and webhook receivers.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};

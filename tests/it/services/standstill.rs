@@ -1,5 +1,5 @@
-//! Parts that stand still: the API server freezes or is gone, the metrics never answer. Nothing hangs, nothing is
-//! told that is not so, and everything goes on afterwards.
+//! Parts that stand still: the API server freezes or is gone, the metrics never answer. Nothing hangs, nothing
+//! untrue is reported, and everything goes on afterwards.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

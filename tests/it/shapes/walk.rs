@@ -165,7 +165,7 @@ impl<C: Chain> Walk<'_, C> {
             && object["metadata"]["namespace"] == *self.namespace
     }
 
-    /// The service's revision and what is said of it.
+    /// The service's revision and its JSON.
     async fn seen(&self) -> (String, Value) {
         let (_, etag, seen) = self.chain.call("GET", &self.path(""), None, "").await;
         (etag, seen)

@@ -87,7 +87,7 @@ pub struct RealCluster {
 
 impl RealCluster {
     /// Starts a cluster of the test's own and waits until it is ready (4 to 8 s; the very first
-    /// build takes minutes). `None` when this machine cannot build or run one: that is said on
+    /// build takes minutes). `None` when this machine cannot build or run one: that is written to
     /// standard error, and is a panic when `CI=true`. Also `None` when `SLUICE_TEST_LAYERS=fake`.
     pub fn start(options: Options) -> Option<Self> {
         if std::env::var_os("SLUICE_TEST_LAYERS").is_some_and(|layers| layers == "fake") {

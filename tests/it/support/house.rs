@@ -1,4 +1,4 @@
-//! A whole Sluice below its doors: the sample cluster in memory behind the real client, a history in a
+//! A whole Sluice without interfaces: the sample cluster in memory behind the real client, a history in a
 //! temporary folder, the use cases over both. No listener, no browser.
 
 use std::sync::Arc;

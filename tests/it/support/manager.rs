@@ -1,5 +1,5 @@
-//! A release manager: starts releases by the REST API of the running program, says things to them and reads what
-//! is told of them. Used by tests of real traffic and by those that kill the program.
+//! A release manager: starts releases by the REST API of the running program, gives them commands and reads
+//! their timelines. Used by tests of real traffic and by those that kill the program.
 
 use serde_json::{Value, json};
 
@@ -106,7 +106,7 @@ impl Manager<'_> {
     pub async fn until_ended(&self, id: &str, phase: &str) -> Value {
         let there = |release: &Value| {
             assert!(release["paused"].is_null(), "{release}");
-            // Before the last action is answered nothing can be said to it.
+            // Before the last action is answered it accepts no command.
             release["ended"] == json!(true) && !release["commands"].as_array().unwrap().is_empty()
         };
         let release = self.until(id, "it has ended", there).await;

@@ -92,7 +92,7 @@ pub struct Got {
     pub millis: f64,
     /// When it was asked, milliseconds since 1970.
     pub at: f64,
-    /// Of the answer, where each answer is told; `x-seen-…` are headers of the request as the application got them.
+    /// Of the answer, where each answer is recorded; `x-seen-…` are headers of the request as the application got them.
     #[serde(default)]
     pub headers: BTreeMap<String, String>,
 }
@@ -340,7 +340,7 @@ impl<'a> Town<'a> {
     }
 
     /// Waits until the routes that a sidecar has for a host, in order, lead to exactly these
-    /// subsets with any weight. A share of 1 % that is taken away cannot be told from few answers.
+    /// subsets with any weight. A share of 1 % that is taken away cannot be recognised from few answers.
     pub async fn until_routes_to(&self, from: &str, host: &str, subsets: &[BTreeSet<&str>]) {
         wait_for(&format!("routes of {host} to {subsets:?}"), async || {
             let dump: Value = serde_json::from_str(&self.dump(from).await).unwrap();

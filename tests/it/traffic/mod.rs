@@ -1,5 +1,5 @@
 //! Real requests through a real Envoy, driven by the real istiod, changed by the real Sluice: nothing about
-//! traffic is believed because a fake said so. Needs the mesh of `tests/cluster` (see its README).
+//! traffic is believed because of a fake. Needs the mesh of `tests/cluster` (see its README).
 
 mod crowd;
 mod effects;

@@ -110,7 +110,7 @@ async fn an_http_route_alone_leaves_the_connections_of_a_port_to_the_pods() {
         ..load(&from, "orders", number, speaks)
     };
     town.until_split(&of("http"), 200, &[("v1", 1.0), ("v2", 0.0)]).await;
-    // Envoy sends connections to all pods, and that is what is said.
+    // Envoy sends connections to all pods, and that is what is reported.
     town.until_split(&of("tcp"), 400, &[("v1", 0.5), ("v2", 0.5)]).await;
     let found = about_ports(&town.seen(&sluice, "orders").await.body["findings"]);
     assert_eq!(found.len(), 1, "{found:?}");

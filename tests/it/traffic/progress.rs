@@ -1,5 +1,5 @@
 //! Accepted by the real webhook, written to the real API server, seen in the real requests of a real Envoy: each
-//! step is told with its time, and none before it happened.
+//! step is shown with its time, and none before it happened.
 
 use serde_json::{Value, json};
 

@@ -41,8 +41,8 @@ async fn nobody_gets_behind_a_door_without_an_identity() {
     }
 }
 
-/// Every route of the API with every person: who may not see gets what is not there, who may not change is
-/// told what is missing, and nobody gets a fault.
+/// Every route of the API with every person: who may not see gets what is not there, who may not change gets
+/// the missing right, and nobody gets a fault.
 #[tokio::test]
 async fn every_route_judges_every_person() {
     let app = TestApp::with_people().await;

@@ -1,4 +1,4 @@
-//! The web room: real sockets for the listener, the whole router for everything else.
+//! The web module: real sockets for the listener, the whole router for everything else.
 
 mod config;
 mod listen;

@@ -1,4 +1,4 @@
-//! Accepted, written, seen: told with their times by the answer of a change, by the service, by its page, and by the
+//! Accepted, written, seen: shown with their times by the answer of a change, by the service, by its page, and by the
 //! stream of that page.
 
 use serde_json::{Value, json};

@@ -1,4 +1,4 @@
-//! Releases at the doors: every operation and every page, with good and bad input. What the engine does is
+//! Releases through pages and API: every operation and every page, with good and bad input. What the engine does is
 //! tested elsewhere; here it is asked, and its answers are shown.
 
 use serde_json::{Value, json};
@@ -229,7 +229,7 @@ async fn the_wizard_keeps_what_is_typed_and_says_what_is_wrong_at_the_field() {
     let part = post(&app, "/releases/drafts", &more, &[("hx-request", "true")]).await;
     assert!(part.body.contains("id=\"plan\"") && part.body.contains("<polyline"), "{}", part.body);
     assert!(part.body.contains("id=\"err-row-1\" hx-swap-oob=\"true\" hidden"), "{}", part.body);
-    // Another tab with the older save is told.
+    // Another tab with the older save gets a conflict.
     let mut older = fields("90");
     older.extend([("draft", id.as_str()), ("seq", "1")]);
     let other = post(&app, "/releases/drafts", &older, &[]).await;

@@ -1,4 +1,5 @@
-//! What a change does to rules and mirror is said wherever the change is said: summary, button, note, history, exports.
+//! The effect of a change on rules and mirror is shown wherever the change is shown:
+//! summary, button, note, history, exports.
 
 use serde_json::json;
 

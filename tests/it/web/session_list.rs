@@ -73,7 +73,7 @@ async fn everybody_sees_and_ends_their_own_sessions() {
     let theirs = &items(&app, API, RELEASER).await[0];
     assert_eq!(theirs["current"], false, "a bearer has no session");
 
-    // What others have is neither shown nor ended, and not told apart from what is not there.
+    // What others have is neither shown nor ended, and not distinguished from what is not there.
     for path in [format!("{API}?scope=all"), format!("{API}?user=rolf")] {
         let refused = app.ask("GET", &path).token(VIEWER).send().await;
         assert_eq!(refused.problem(), (403, "sessions_forbidden".into()), "{path}");

@@ -9,7 +9,7 @@ use crate::support::mesh::{Load, weights};
 use crate::support::served::verify;
 use crate::support::wait_for;
 
-/// A step, and what has to be told afterwards: the result of the entry (none when nothing was recorded), and
+/// A step, and what has to be recorded afterwards: the result of the entry (none when nothing was recorded), and
 /// whether the subset and the route are there.
 async fn killed_at(
     cluster: &'static RealCluster,

@@ -58,7 +58,7 @@ async fn parts_that_stop_make_refusals_and_nothing_else() {
     // All the while, requests were answered.
     steady.stop().await.assert_no_failure();
 
-    // It forgets its history, and starts anew.
+    // It forgets its history, and starts again.
     let steady = town.begin(&Load { rate: 100.0, ..load.clone() }).await;
     cluster.expire().await;
     wait_for("Sluice is ready again", async || {

@@ -179,7 +179,7 @@ async fn nothing_that_is_answered_names_what_an_object_holds_that_one_may_not_ge
     for token in [LOOKS, ROUTES_ONLY] {
         assert_eq!(walk(&app, token).await, Vec::<String>::new(), "{token}");
     }
-    // Whoever may get it is told, in many places: the walk comes to them.
+    // A reader who may get it sees it, in many places: the walk comes to them.
     let told = walk(&app, OWNER).await;
     for some in [
         "GET /api/v1/services/bookinfo/reviews ",
