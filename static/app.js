@@ -58,7 +58,7 @@ const sluice = {
     if ($('#dialog').open) $('#dialog').close();
     document.title = page.title;
     document.body.className = page.body.className;
-    // A page that follows by itself does not take away what was just said.
+    // A page that follows by itself does not take away the last message.
     const quiet = !url && !$('#toasts .toast', page) && $('#toasts .toast[role=status]');
     if (quiet) $('#more')?.remove();
     for (const selector of quiet ? ['main'] : ['main', '#toasts']) $(selector).replaceWith(document.adoptNode($(selector, page)));
@@ -342,7 +342,7 @@ function inFilter(event, field) {
   }
 }
 
-/** Why the form cannot be sent is said, and what can be done about it gets the focus. */
+/** Shows why the form cannot be sent, and focuses what can be done about it. */
 function sayWhyNot(form) {
   const why = form.id === 'weights' ? $('#apply-why') : null;
   const first = $$('#preview input[name=ack], dialog[open] input[name=ack]').find(box => !box.checked)
@@ -409,7 +409,7 @@ function dress() {
   if (keys) keys.setAttribute('aria-pressed', sluice.cookie('keys') !== 'off');
   if (!navigator.clipboard) document.documentElement.classList.add('no-clip');
   $$('#toasts .toast[role=status]').forEach(leave);
-  const here = new URL(location.href); // what was said once is not said again by a reload
+  const here = new URL(location.href); // a message that was shown once is not shown again by a reload
   if (here.searchParams.has('retired')) { here.searchParams.delete('retired'); history.replaceState(history.state, '', here.pathname + here.search); }
   const current = $('.side [aria-current]');
   if (current && innerWidth <= 900) current.parentElement.scrollLeft = current.offsetLeft - 60;

@@ -54,7 +54,7 @@
     return all.find(el => el.id === id) || all[0] || $('#main');
   }
 
-  /** Keeps the room that a list above others has: what does not fit waits until somebody asks for it. */
+  /** Keeps the height of a list that is above others: rows that do not fit wait until they are asked for. */
   function hold(list, room) {
     const needed = list.offsetHeight, more = $('#more');
     if (needed > room) {
@@ -145,7 +145,7 @@
     };
   }
 
-  /** Somebody changed this service: an untouched page follows, an edited one is told and keeps its numbers. */
+  /** This service was changed: an untouched page follows, an edited one shows a notice and keeps its numbers. */
   async function revision({ service, revision: now, by }) {
     const form = $('#weights'), base = form?.elements.base_revision; // a page that only shows has no base to stand on
     if (sluice.sending || !form || form.dataset.service !== service || base?.value === String(now)) return;

@@ -68,7 +68,7 @@
     if (field.id) button.dataset.focus = '#' + CSS.escape(field.id);
     form.requestSubmit(button);
   });
-  // A refusal that came or went is said at its field.
+  // A refusal that came or went is shown at its field.
   document.addEventListener('htmx:after:settle', () => {
     const url = $('#draft-marks')?.dataset.url; // a new draft has an address of its own from its first save on
     if (url && url !== '/releases/new' && location.pathname !== url) history.replaceState(history.state, '', url);

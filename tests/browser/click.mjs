@@ -1,4 +1,4 @@
-// The hand of benches/click.rs: opens the page of a service in Chromium, fills in a change, and clicks when told to.
+// The hand of benches/click.rs: opens the page of a service in Chromium, fills in a change, and clicks on command.
 // One JSON line in, one out: {"prepare":"v2"} → {"ready":true}; {"click":true} → {"at":milliseconds since 1970}.
 //   SLUICE_TEST_TOKEN=… node tests/browser/click.mjs URL /services/NAMESPACE/NAME
 import { createInterface } from 'node:readline';

@@ -66,7 +66,7 @@ export async function served(on, { folder = mkdtempSync(path.join(os.tmpdir(), '
 
 /**
  * A cluster with Sluice in front of it and a browser, for all tests of a file: started before them, ended after them.
- * `skip` says why there is none; `as` opens a page as somebody; `again` starts Sluice anew at the same address.
+ * `skip` says why there is none; `as` opens a page as a person; `again` restarts Sluice at the same address.
  */
 export function layer(more = []) {
   const skip = missing() ?? false;

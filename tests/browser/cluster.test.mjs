@@ -126,7 +126,7 @@ for (const lang of ['en', 'zh']) {
     }
     await picture(page, `real-viewer-${lang}`, { fullPage: true });
     assert.deepEqual(await axe(page), []);
-    // Whoever goes round the page is told the same, and it is in the history.
+    // A direct call gets the same answer, and it is in the history.
     const direct = await page.evaluate(async (at) => {
       const csrf = document.querySelector('meta[name=csrf]').content;
       const answer = await fetch(at, { method: 'POST', body: new URLSearchParams({ 'w.v1': '0', 'w.v2': '100', 'w.v3': '0', reason: 'x', csrf }), headers: { Accept: 'text/html' } });

@@ -1,4 +1,4 @@
-// The pending change: checks 9 to 15 of the browser list, and 16. What is said before anything is written.
+// The pending change: checks 9 to 15 of the browser list, and 16. The messages before anything is written.
 import { after, before, test } from 'node:test';
 import assert from 'node:assert/strict';
 import { api, browser, open, picture, sluice, until } from './support.mjs';

@@ -66,7 +66,7 @@ test('25. a step that does not rise, a taken name and an empty image are said at
   assert.match(await page.locator('#fix').innerText(), /things to fix, first in section 3/);
   await page.locator('#fix a').click();
   assert.match(page.url(), /#w3$/);
-  // A limit that the old version itself does not keep is said beforehand.
+  // A limit that the old version itself does not keep is reported beforehand.
   await page.locator('#m-1-absolute').fill('0.5');
   await until(async () => /v1 .*0\.5/.test(await page.locator('#plan').innerText()), 'the plan says so');
   assert.deepEqual(await axe(page), []);

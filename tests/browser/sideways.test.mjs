@@ -1,5 +1,5 @@
 // Nothing scrolls sideways inside a card: the tables of the history, the wizard and a release at 1280, at 640 (200 % zoom
-// of 1280) and on a phone; the words of an entry have the room that its bars do not need.
+// of 1280) and on a phone; the words of an entry have the width that its bars do not need.
 import { after, before, test } from 'node:test';
 import assert from 'node:assert/strict';
 import { api, browser, open, picture, sluice, until } from './support.mjs';

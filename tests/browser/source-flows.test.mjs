@@ -91,7 +91,7 @@ test('a tenth of the requests is mirrored to a version', { timeout: 60_000 }, as
     await page.locator('#mp').press('Tab');
     await applied(page, act, 'copies to v3');
     assert.deepEqual((await api(app.url, 'GET', `/api/v1${REVIEWS}`)).body.mirror, { version: 'v3', percent: 10 });
-    // It is said wherever the split is said.
+    // It is shown wherever the split is shown.
     assert.match(await page.locator('#t-declared').innerText(), /10% mirrored to v3/);
   });
 });

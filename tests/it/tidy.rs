@@ -185,6 +185,25 @@ fn nothing_unfinished_or_skipped() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+/// Comments name a thing by its technical term: module, interface, request, command. What stands in backticks is code.
+#[test]
+fn comments_use_technical_terms() {
+    let metaphors = ["room", "rooms", "house", "houses", "door", "doors", "anew"];
+    let mut wrong = Vec::new();
+    for path in ["src", "tests", "benches"].iter().flat_map(|folder| files_below(folder, "rs")) {
+        let text = fs::read_to_string(&path).expect("readable");
+        for (at, line) in text.lines().enumerate() {
+            let Some(comment) = line.trim_start().strip_prefix("//") else { continue };
+            let prose = comment.split('`').step_by(2).collect::<Vec<_>>().join(" ").to_lowercase();
+            let mut words = prose.split(|c: char| !c.is_alphanumeric() && c != '_');
+            if let Some(word) = words.find(|word| metaphors.contains(word)) {
+                wrong.push(format!("{}:{} says `{word}`", shown(&path), at + 1));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "comments in metaphors:\n{}", wrong.join("\n"));
+}
+
 #[test]
 fn templates_carry_no_script_style_or_unescaped_text() {
     let mut wrong = Vec::new();
