@@ -16,7 +16,7 @@ pub fn init(log: &Log) -> anyhow::Result<()> {
     let lines = tracing_subscriber::registry().with(filter);
     match log.format {
         LogFormat::Text => {
-            // Colours are for people: in a file they are in the way of whoever searches it.
+            // Colours are for terminals: in a file they disturb searches.
             let ansi = stderr().is_terminal();
             lines.with(layer().with_ansi(ansi)).try_init()?;
         }
@@ -27,7 +27,7 @@ pub fn init(log: &Log) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Lines on standard error. That nobody reads them is not logged: it would be written there, and panic.
+/// Lines on standard error. That it is closed is not logged: that line would be written there, and panic.
 fn layer<S>() -> fmt::Layer<S, format::DefaultFields, format::Format, fn() -> Stderr> {
     fmt::layer().log_internal_errors(false).with_writer(stderr as fn() -> Stderr)
 }

@@ -1,4 +1,4 @@
-//! The other Services that send requests to pods that are to go: by the pods' own labels, whoever made a route or not.
+//! The other Services that send requests to pods that are to go: by the pods' own labels, with or without a route.
 
 use std::collections::HashSet;
 use std::sync::Arc;

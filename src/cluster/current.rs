@@ -1,4 +1,4 @@
-//! The routing objects of a service as they stand now, without having them all sent: the API server names the
+//! The current routing objects of a service, without fetching them all: the API server names the
 //! objects of the namespace and their versions, and what is known of an object at that very version is it. The rest
 //! is fetched. A namespace of a hundred services costs the API server a quarter of what whole lists cost it.
 //!

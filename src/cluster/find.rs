@@ -1,5 +1,6 @@
-//! Which services choose a set of labels, and which pods and workloads a service chooses: joined through one label
-//! pair of each selector (its anchor), so that an event costs its own labels and not services × pods.
+//! Selector index: the services that select a set of labels, and the pods and workloads of a service: joined
+//! through one label pair of each selector (its anchor), so that an event costs its own labels and not services ×
+//! pods.
 
 use std::collections::HashMap;
 use std::sync::Arc;

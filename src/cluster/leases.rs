@@ -1,4 +1,4 @@
-//! Who else runs here: each Sluice renews a Lease of its own in one namespace, and lists those of the others. A
+//! Other instances on the cluster: each renews a Lease of its own in one namespace, and lists those of the others. A
 //! Lease gives no right and takes none; it only tells. `services::instances` calls it.
 
 use http::Method;

@@ -1,4 +1,4 @@
-//! One supervised watch a kind: list, then follow, for ever. Fills the cache; called by [`Cluster::watch`].
+//! One supervised watch per kind: list, then follow, without end. Fills the cache; called by [`Cluster::watch`].
 //!
 //! Ours rather than `kube::runtime::watcher`, which keeps asking for a resourceVersion that the server has
 //! refused with 410, hides bookmarks (so that a broken watch looks like a quiet one), and parses whole objects.

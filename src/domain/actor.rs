@@ -72,7 +72,7 @@ pub enum PersonKind {
     Issued,
     /// The API server itself: a program with a `ServiceAccount`.
     ServiceAccount,
-    /// Nobody: the one user of `--auth none` and of the demo.
+    /// The one user of `--auth none` and of the demo.
     Local,
 }
 

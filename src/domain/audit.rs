@@ -1,4 +1,4 @@
-//! The history: what one row of it says.
+//! The audit log: the content of one row.
 
 use std::collections::BTreeMap;
 
@@ -30,7 +30,7 @@ pub enum Action {
     Workload,
     SignIn,
     SignOut,
-    /// A session was ended by somebody else than by signing out.
+    /// A session was ended in another way than by signing out.
     RevokeSession,
     /// A call with a bearer token that was not accepted.
     Authenticate,

@@ -1,4 +1,4 @@
-//! What kind of *no* a code is: what callers decide on (try again, pause, ask for a right). The HTTP status of a
+//! The class of a refusal: what callers decide on (try again, pause, ask for a right). The HTTP status of a
 //! code is for the answer alone; nothing is decided on it.
 
 use super::refusal::Code;

@@ -1,4 +1,4 @@
-//! What a person (or portal) asks for.
+//! Commands of a person or portal that change traffic.
 
 use serde_json::Value;
 

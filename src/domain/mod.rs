@@ -1,4 +1,5 @@
-//! The words of the problem (product's vocabulary), as types. Everybody uses them; they use nobody.
+//! The types of the domain: services, splits, routing, plans, refusals, releases. Every module uses them; they use
+//! no other module.
 //!
 //! Pure: no I/O, no clock, no randomness, and no input makes them panic. Wire shapes belong to
 //! `web/api`, rows to `store`; what stands here is what both of them talk about.

@@ -17,7 +17,7 @@ use super::routing::{Route, Routing, Weights};
 use super::snapshot::Snapshot;
 use super::version_slots::VersionSlots;
 
-/// How a service stands, worst first.
+/// The state of a service, worst first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum State {
     /// Requests fail or would fail: a route names a missing subset, weight on a version without pods,
@@ -30,7 +30,7 @@ pub enum State {
     /// A fault, redirect or direct response of its route, or the lack of one, answers requests before any version
     /// sees them.
     Answered,
-    /// The routing objects were changed by somebody else since the last change from here.
+    /// The routing objects were changed from outside since the last change from here.
     ChangedOutside,
     /// Traffic cannot be shifted (the finding says why).
     NotRoutable,
@@ -66,23 +66,23 @@ impl State {
         }
     }
 
-    /// True for states that somebody should look at.
+    /// True for states that a person should look at.
     pub fn needs_attention(self) -> bool {
         self <= Self::ChangedOutside
     }
 }
 
-/// How much a service needs somebody, most first: its state, and a release that waits.
+/// How urgently a service needs a person, most urgent first: its state, and a release that waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Gravity {
     Broken,
     LastFailed,
-    /// Its release stopped by itself, and stands until somebody looks.
+    /// Its release stopped by itself, and waits for a person.
     ReleaseInTrouble,
     Drift,
     Answered,
     ChangedOutside,
-    /// Its release waits for somebody.
+    /// Its release waits for a person.
     ReleaseWaits,
     NotRoutable,
     SpreadByPods,
@@ -103,7 +103,7 @@ impl Gravity {
         Self::Steady,
     ];
 
-    /// Of a state; `waits` = a release of the service waits for somebody, because of trouble (`true`) or as planned.
+    /// Of a state; `waits` = a release of the service waits for a person, because of trouble (`true`) or as planned.
     pub fn of(state: State, waits: Option<bool>) -> Self {
         let own = match state {
             State::Broken => Self::Broken,
@@ -122,7 +122,7 @@ impl Gravity {
         }
     }
 
-    /// True for what somebody should look at.
+    /// True for what a person should look at.
     pub fn needs_attention(self) -> bool {
         self <= Self::ReleaseWaits
     }
@@ -166,7 +166,7 @@ pub struct Moving {
     pub strategy: Strategy,
     /// What the new version gets of all requests, percent.
     pub percent: u8,
-    /// It paused itself, and somebody should look.
+    /// It paused itself, and a person should look.
     pub trouble: bool,
     /// It waits for an approval.
     pub waits: bool,
@@ -335,7 +335,7 @@ pub struct ListPage {
     pub namespaces: Vec<Namespace>,
     /// The worst services that need attention, at most 5, whatever the filter.
     pub attention: Vec<Overview>,
-    /// Releases that wait for somebody, those in trouble first, at most 5, whatever the filter.
+    /// Releases that wait for a person, those in trouble first, at most 5, whatever the filter.
     pub waiting: Vec<Arc<Release>>,
     /// The nearest name when nothing matches.
     pub nearest: Option<ServiceRef>,
@@ -364,7 +364,7 @@ pub enum Sign {
     Same,
     Add,
     Del,
-    /// Instead of all lines: whoever reads may not read the object.
+    /// Instead of all lines: the reader may not read the object.
     Hidden,
 }
 
@@ -375,7 +375,7 @@ impl DiffLine {
     }
 }
 
-/// What somebody else made of a service's routing since it was last written from here.
+/// Edits of a service's routing from outside since it was last written from here.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Difference {
     /// The latest entry of the history that saw it.
@@ -426,7 +426,7 @@ pub struct Applied {
     pub deleted: Vec<WorkloadRecord>,
 }
 
-/// Somebody else was faster: three splits side by side.
+/// Another change came first: three splits side by side.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Stale {
     pub saw: (Revision, Option<Weights>),

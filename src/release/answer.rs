@@ -1,4 +1,4 @@
-//! What comes back: actions that were done or not, looks that were taken, and what others changed meanwhile.
+//! Results: actions that succeeded or failed, measurements, and what others changed meanwhile.
 
 use super::{Machine, REASSERT_MS, REASSERTS, TRIES, Trouble, judge};
 use crate::domain::refusal::Code;
@@ -7,7 +7,7 @@ use crate::domain::release::state::{Action, ActionKind, Aim, Side};
 use crate::domain::release::{Happened, OnDrift, PauseReason, Phase, Stage, Step, Verdict};
 
 impl Machine<'_> {
-    /// Takes an action out of those that are pending. An answer that comes twice is nobody's.
+    /// Takes an action out of those that are pending. An answer that comes twice is ignored.
     fn answered(&mut self, id: u64) -> Option<Action> {
         let pending = &mut self.out.state.pending;
         let at = pending.iter().position(|action| action.id == id)?;
@@ -164,7 +164,7 @@ impl Machine<'_> {
                 self.finish(Phase::RolledBack);
             }
             Phase::Aborting => {
-                // A version that has gone does not come back by itself: what needs it can be refused for ever.
+                // A version that has gone does not come back by itself: what needs it can be refused without end.
                 let gone = refusal.code == Code::UnknownVersion
                     && matches!(kind, ActionKind::SwitchBack { .. } | ActionKind::Restore);
                 self.out.state.needs = Some(refusal);
@@ -243,7 +243,7 @@ impl Machine<'_> {
         }
     }
 
-    /// Somebody else wrote: what the policy says, once for each of their changes.
+    /// An edit from outside: apply the policy once for each.
     pub(super) fn notice_drift(&mut self) {
         let Some(drift) = self.world.and_then(|world| world.drift.as_ref()) else { return };
         let state = &self.out.state;

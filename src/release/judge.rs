@@ -1,4 +1,4 @@
-//! From what was seen to a verdict. Pure, so that a past release can be judged again against other limits.
+//! From measurements to a verdict. Pure, so that a past release can be judged again against other limits.
 //!
 //! Proportions are judged on counts: a failure is only what cannot be chance (the whole 99 % interval of Wilson,
 //! or of the difference of two proportions, lies beyond the limit), a pass is an estimate on the good side

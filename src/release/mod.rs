@@ -1,4 +1,4 @@
-//! The mind of a release: one machine for every strategy, a pure function from (wish, state, observation) to
+//! The state machine of releases: one for every strategy, a pure function from (spec, state, observation) to
 //! (state, actions, what happened). `services` drives it; `store` keeps what it says.
 //!
 //! It must never do anything, read a clock or panic, whatever comes in. Every action is absolute (where things
@@ -72,7 +72,7 @@ pub enum Event {
     },
     /// The process restarted.
     Restarted,
-    /// Somebody set the clock, or the machine slept: no such time went by.
+    /// The clock was set, or the machine slept: no such time went by.
     ClockMoved {
         by_ms: i64,
     },
@@ -145,7 +145,7 @@ pub enum Trouble {
     Forbidden(Refusal),
     /// It broke; nothing of it remains.
     Failed(Refusal),
-    /// Nobody knows whether it was done. Doing it again does no harm.
+    /// The outcome is unknown. Doing it again does no harm.
     Unknown(Refusal),
 }
 

@@ -1,4 +1,4 @@
-//! What people say to a release. Whether they may say it now is [`State::may`]'s table; here is what it does.
+//! Commands of people to a release. [`State::may`] has the table of what is allowed; this file carries them out.
 //!
 //! [`State::may`]: crate::domain::release::State::may
 

@@ -193,7 +193,7 @@ pub fn is_unsettled(set: &Value) -> bool {
     note(set, STABLE_PARTITION).is_some()
 }
 
-/// Refuses a StatefulSet whose pods are replaced only when somebody deletes them: a partition means nothing there.
+/// Refuses a StatefulSet whose pods are replaced only when they are deleted: a partition means nothing there.
 pub fn rolls(set: &Value) -> Result<(), Refusal> {
     match set.pointer("/spec/updateStrategy/type").and_then(Value::as_str) {
         Some("OnDelete") => Err(Refusal::new(Code::OnDelete).arg("object", set_name(set))),
@@ -212,7 +212,7 @@ pub fn noted_image(set: &Value) -> Option<&str> {
 }
 
 /// Pods of the StatefulSet that are not ready at another revision than the one it wants: where pods are replaced
-/// in order the controller waits for them for ever. Pods that are going already are left out.
+/// in order the controller waits for them without end. Pods that are going already are left out.
 pub fn broken_pods<'a>(set: &Value, pods: &'a [Value]) -> Vec<&'a Value> {
     let wanted = set.pointer("/status/updateRevision").and_then(Value::as_str);
     let (Some(wanted), Some(uid)) = (wanted, set.pointer("/metadata/uid").and_then(Value::as_str)) else {

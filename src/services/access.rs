@@ -1,4 +1,4 @@
-//! Who may see and change what. Kubernetes' own RBAC decides (SubjectAccessReview for the person);
+//! Permissions to see and change services. Kubernetes' own RBAC decides (SubjectAccessReview for the person);
 //! no rule of ours stands beside it. An error of the cluster denies.
 //!
 //! [`Services::judge`] is the one judgement of every command: a change of traffic asks it for each object of its

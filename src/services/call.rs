@@ -1,4 +1,4 @@
-//! A change as a call of the REST API, for whoever wants to repeat it without the page.
+//! A change as a call of the REST API, to repeat it without the page.
 
 use serde_json::{Map, Value, json};
 

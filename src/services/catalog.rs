@@ -77,7 +77,7 @@ impl Services {
         Ok(seen.take(most).cloned().collect())
     }
 
-    /// One service, for somebody who may see it.
+    /// One service, for a person who may see it.
     pub async fn overview(&self, who: &Actor, at: &ServiceRef, window_s: u32) -> Result<Overview, Refusal> {
         self.must_see(who, at).await?;
         let one = self.overviews(std::slice::from_ref(at), window_of(window_s)).await?;

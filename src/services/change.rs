@@ -1,4 +1,4 @@
-//! What every change of traffic shares: a look at the service as it stands now, the command that a
+//! The common part of every change of traffic: an uncached read of the service, the command that a
 //! wish amounts to, and the decision. Used by `traffic` (preview and apply); writes nothing itself
 //! except the history's row about an outside edit that the look discovers.
 

@@ -1,5 +1,5 @@
-//! What goes on by itself: changes of the cluster become rows of the list's index, entries about outside
-//! edits, and announcements; figures are kept fresh while somebody looks; the history's head is anchored.
+//! Background tasks: changes of the cluster become rows of the list's index, entries about outside
+//! edits, and announcements; figures are kept fresh while a page is open; the history's head is anchored.
 
 use std::collections::{BTreeSet, HashSet};
 use std::sync::atomic::Ordering;
@@ -22,13 +22,13 @@ use super::standing::with_figures;
 const A_WHILE: usize = 16;
 /// Events are gathered for this long before they are acted on: latest wins.
 const GATHER: Duration = Duration::from_millis(200);
-/// How often figures are read again while somebody looks.
+/// How often figures are read again while a page is open.
 const FIGURES: Duration = Duration::from_secs(10);
-/// Figures are kept fresh for this long after somebody last asked for some.
+/// Figures are kept fresh for this long after the last request for some.
 const LOOKING_MS: i64 = 120_000;
 /// How often it is looked whether the history can be written.
 const LOOK_AFTER: Duration = Duration::from_secs(1);
-/// How often the head of the history goes into the log stream, out of reach of whoever owns the file.
+/// How often the head of the history goes into the log stream, out of reach of the owner of the file.
 const ANCHOR: Duration = Duration::from_mins(5);
 
 /// Follows the cluster until `stop`.
@@ -116,7 +116,7 @@ async fn first_look(services: &Services) {
     services.announce(Happening::Resync);
 }
 
-/// Records what somebody else did to these services.
+/// Records edits of these services from outside.
 async fn notice_outside_edits(services: &Services, all: &[ServiceRef]) {
     for some in all.chunks(A_WHILE) {
         for at in some {
@@ -187,7 +187,7 @@ async fn judge(services: &Services) {
     services.inner.index.sort();
 }
 
-/// Reads figures of every namespace in turn while somebody looked within the last two minutes, so that
+/// Reads figures of every namespace in turn while there was a request within the last two minutes, so that
 /// drift is noticed on services that are not on anybody's screen, at one query set a namespace.
 pub(super) async fn keep_figures_fresh(services: Services, stop: CancellationToken) {
     let mut tick = interval(FIGURES);

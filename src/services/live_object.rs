@@ -1,4 +1,4 @@
-//! The live state of a routing object of a service, for whoever may get that object. Reads only.
+//! The live state of a routing object of a service, for readers who may get that object. Reads only.
 
 use crate::cluster::Ask;
 use crate::domain::actor::{Actor, Channel};

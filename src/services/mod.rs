@@ -177,7 +177,7 @@ impl Services {
         tasks.into_iter().chain(instance).collect()
     }
 
-    /// Ends, after `stop`, once nobody asks any more: changes and steps of releases that have begun may end, within
+    /// Ends, after `stop`, once no request is left: changes and steps of releases that have begun may end, within
     /// the time that one may take; then the history is written into its one file and given back. What was not
     /// begun, or did not end, is taken up at the next start. Nothing works after this.
     pub async fn finish(&self) {
@@ -204,7 +204,7 @@ impl Services {
         locks.entry(at.clone()).or_default().clone()
     }
 
-    /// Tells whoever listens. Nobody listening is no error.
+    /// Sends an event to all receivers. No receiver is no error.
     fn announce(&self, happening: Happening) {
         let _ = self.inner.happenings.send(happening);
     }

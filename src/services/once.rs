@@ -1,4 +1,4 @@
-//! Once and only once: a write that is sent again with its `Idempotency-Key` gets the first answer again.
+//! Idempotency keys: a write that is sent again with its `Idempotency-Key` gets the first answer again.
 
 use crate::domain::actor::Actor;
 use crate::domain::refusal::{Code, Refusal};

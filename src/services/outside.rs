@@ -1,4 +1,4 @@
-//! Changes that were not made here: seen, recorded with the field manager's name, never fought.
+//! Edits from outside: detected, recorded with the field manager's name, never overwritten.
 //!
 //! What is known of a service is the fingerprint of its routing objects after the last recorded change
 //! (in the store), or, before any, as they were first seen (in memory).

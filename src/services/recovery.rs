@@ -22,7 +22,7 @@ const TRY_AGAIN: Duration = Duration::from_secs(1);
 const STILL_FLYING_MS: i64 = 25_000;
 
 impl Services {
-    /// The intents that nobody has ended. Asked once, when Sluice starts: what is opened later is at work, not cut
+    /// The intents without an outcome. Asked once, when Sluice starts: what is opened later is at work, not cut
     /// off.
     pub(super) async fn cut_off(&self) -> Result<Vec<i64>, Refusal> {
         let open = self.inner.store.open_intents().await.map_err(unavailable)?;
@@ -147,7 +147,7 @@ fn told(record: EditRecord, fate: &Fate) -> EditRecord {
     let written = match fate {
         Fate::Carries => Written::Yes,
         Fate::Before => Written::No,
-        // Somebody wrote over it since, or it is gone: nobody can say whether ours was ever there.
+        // Overwritten or deleted since: it is unknown whether ours was ever there.
         Fate::Other { .. } | Fate::Unread(_) => Written::Unknown,
     };
     EditRecord { written, ..record }

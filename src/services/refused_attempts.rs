@@ -91,7 +91,7 @@ impl RefusedAttempts {
         }
     }
 
-    /// The seconds that somebody has to wait after being refused too often.
+    /// The seconds that a client has to wait after being refused too often.
     fn wait(&self, user: &str, at: &ServiceRef, now_ms: i64) -> Option<u64> {
         let counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let recent = counts.recent.get(&(user.to_owned(), at.clone()))?;

@@ -1,6 +1,6 @@
 //! Tokens that were not accepted, at sign-in and in API calls: each is a log line, and a row of the history for
 //! each address and minute. The first of a minute is written at once; the others are counted and become one row
-//! when the minute is over, so that nobody can fill the history by guessing.
+//! when the minute is over, so that guessing cannot fill the history.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -16,7 +16,7 @@ use super::Services;
 const MINUTE_MS: i64 = 60 * 1000;
 /// Addresses counted apart in one minute; the others share a count.
 const MOST: usize = 64;
-/// Whose attempt it was: nobody knows. Kubernetes' own name for it.
+/// Kubernetes' name for an unknown user.
 const UNKNOWN: &str = "system:anonymous";
 
 /// How a token was shown.

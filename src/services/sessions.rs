@@ -127,7 +127,7 @@ impl Services {
         self.inner.session_ends.subscribe()
     }
 
-    /// Tells the streams of these sessions. Nobody listening is no error.
+    /// Tells the streams of these sessions. No receiver is no error.
     pub(super) fn announce_ended(&self, ended: &[Session]) {
         for session in ended {
             let _ = self.inner.session_ends.send(session.id.as_str().into());

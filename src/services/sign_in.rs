@@ -1,4 +1,4 @@
-//! Who is there: bearer tokens (each call) and browser sessions (one token, then a cookie).
+//! Authentication: bearer tokens (each call) and browser sessions (one token, then a cookie).
 //!
 //! The cluster says who a token belongs to, and is asked about the token of a session as long as the session is
 //! used: a person who is deleted, or whose token is over, is out within a minute. The token is stored only as the
@@ -149,7 +149,7 @@ impl Services {
             used.seen_ms = now;
             used.channel = channel;
             if let Err(error) = self.inner.store.use_session(&used).await {
-                // Whoever is in may go on reading while the disk is full.
+                // Signed-in people may go on reading while the disk is full.
                 tracing::debug!(%error, "the last use of a session was not noted");
             }
         }

@@ -1,4 +1,4 @@
-//! How a service stands: one state out of what the objects say, what is ready, what the metrics show
+//! The state of a service: one out of what the objects say, what is ready, what the metrics show
 //! and how the last change ended. Pure.
 
 use crate::domain::agreement::Beside;

@@ -26,7 +26,7 @@ use super::once::unavailable;
 use super::refused_attempts::Noted;
 use super::retire::Removal;
 
-/// From the first request to the last: nobody waits for a change longer than 20 s.
+/// From the first request to the last: no client waits for a change longer than 20 s.
 pub(super) const WHOLE_CHANGE: std::time::Duration = std::time::Duration::from_secs(18);
 
 impl Services {
@@ -359,7 +359,7 @@ impl Services {
         }
     }
 
-    /// Somebody was faster than whoever stood on revision `base`: three splits and who it was.
+    /// Another change came after revision `base`: three splits and the actor.
     pub async fn overtaken(
         &self,
         who: &Actor,

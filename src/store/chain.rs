@@ -21,7 +21,7 @@ pub(super) fn digest(text: &str) -> String {
     hex::encode(Sha256::digest(text.as_bytes()))
 }
 
-/// The last row of the history and its hash: whoever keeps one can prove later that no row up to it was
+/// The last row of the history and its hash: a copy of it proves later that no row up to it was
 /// changed or cut off. Written as `seq:hash`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Head {

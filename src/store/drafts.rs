@@ -1,4 +1,4 @@
-//! Half-filled wizards, and templates of one's own. Nothing here is history.
+//! Drafts of the release wizard, and custom templates. Nothing here is audited.
 
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;

@@ -1,4 +1,4 @@
-//! What can go wrong with the store. `services` turns it into refusals; the inside text is for the log.
+//! Errors of the store. `services` turns them into refusals; the inside text is for the log.
 
 use std::path::PathBuf;
 

@@ -1,4 +1,4 @@
-//! How each service stands after its last recorded change: revision, fingerprint, weights, who and how.
+//! The state of each service after its last recorded change: revision, fingerprint, weights, who and how.
 //! A small mutable table, written in the transaction of the entry that it follows from.
 
 use std::collections::HashMap;

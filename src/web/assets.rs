@@ -1,6 +1,6 @@
 //! The files of `static/`: style sheet, scripts, icons. Part of the binary, compressed once at the start.
 //!
-//! Pages name them with `?v=` and [`version`], so browsers may keep them for ever; without it (or with an
+//! Pages name them with `?v=` and [`version`], so browsers may keep them without end; without it (or with an
 //! older one) they ask each time and mostly hear 304.
 
 use std::collections::BTreeMap;

@@ -1,5 +1,5 @@
-//! What a route asks of the server: from which places it is served, how long it may take, and what a request that
-//! ran out of time has to say. Declared with each route in `routes`; `gate` acts on it. Nothing is ever concluded
+//! The demand of a route: the pool that its requests count in, their time limit, and the answer when the time is
+//! over. Declared with each route in `routes`; `gate` acts on it. Nothing is ever concluded
 //! from the address.
 
 use std::time::Duration;
@@ -26,7 +26,7 @@ pub enum Pool {
 pub enum Effect {
     /// Nothing: when it takes too long, it may be asked again.
     Reads,
-    /// Something: when it takes too long, nobody knows whether it was done.
+    /// Something: when it takes too long, the outcome is unknown.
     Writes,
 }
 

@@ -1,5 +1,5 @@
-//! The way of a request to its handler, once it is known who asks: its body is read whole, then it takes a place,
-//! then it is given its time. The middlewares of `auth` call it for every route; what a route asks for stands in
+//! Capacity and time limits, after authentication: the body is read whole, then the request takes a place in its
+//! pool, then its time starts. The middlewares of `auth` call it for every route; what a route asks for stands in
 //! the table of `routes`.
 
 use std::collections::HashMap;
@@ -26,7 +26,7 @@ use crate::domain::refusal::Code;
 use crate::domain::release::Word;
 
 /// The places of each pool, and the bodies that are being read for it. `each` is what one person may have, or one
-/// address where nobody is known yet.
+/// address before authentication.
 pub struct Gate {
     demands: HashMap<String, Vec<(Method, Demand)>>,
     normal: Shares,
@@ -144,13 +144,13 @@ pub async fn serve(
     place.give_back();
     match (answer, demand.effect) {
         (Ok(response), _) => response,
-        // What was begun goes on by itself; nobody knows yet how it ends.
+        // What was begun goes on by itself; its outcome is not known yet.
         (Err(_), Effect::Writes) => Failure::from(Code::OutcomeUnknown).into_response(),
         (Err(_), Effect::Reads) => Failure::from(Code::ClusterTimeout).into_response(),
     }
 }
 
-/// The middleware of routes that ask nobody who they are.
+/// The middleware of routes without authentication.
 pub async fn open(State(app): State<App>, caller: Caller, request: Request, next: Next) -> Response {
     let demand = app.gate.demand(request.method(), request.extensions().get());
     let name = name_of(&caller, None);

@@ -1,4 +1,4 @@
-//! What a request must get past before anybody looks at it: the host it names, and the length it declares.
+//! The first checks of a request: the host that it names, and the length that it declares.
 
 use axum::extract::{Request, State};
 use axum::middleware::Next;
@@ -43,7 +43,7 @@ fn names_one_host(request: &Request) -> bool {
     well_formed && addressed.is_none_or(|addressed| addressed.eq_ignore_ascii_case(host))
 }
 
-/// Where nobody is asked who they are, the host decides: a page elsewhere can make a browser call this
+/// Without sign-in the host decides: a page elsewhere can make a browser call this
 /// address under a name of its own (DNS rebinding), and then counts as the same origin.
 fn is_ours(app: &App, request: &Request) -> bool {
     let Some(host) = authority(request.headers(), request.uri()) else { return true };

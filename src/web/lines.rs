@@ -1,5 +1,5 @@
 //! Open connections: counted in all and by address. Who asks nothing gives way: when there are too many, the one
-//! that has been idle longest is closed for the new one, so that idle connections shut nobody out.
+//! that has been idle longest is closed for the new one, so that idle connections cannot use all of them.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
@@ -124,7 +124,7 @@ impl Lines {
         Self { all, each, trusted, open: Arc::default() }
     }
 
-    /// Takes a connection in; `None` when there is no place and nobody to give way.
+    /// Takes a connection in; `None` when there is no place and no idle connection to close.
     pub fn take(&self, address: IpAddr) -> Option<Slot> {
         let own = network(address);
         let each = if is_trusted(address, &self.trusted) { usize::MAX } else { self.each };

@@ -1,4 +1,4 @@
-//! The parts of pages that change while somebody looks: id and HTML, rendered by the same views as the page.
+//! The parts of open pages that change: id and HTML, rendered by the same views as the page.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 

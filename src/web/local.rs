@@ -1,4 +1,4 @@
-//! Return addresses: a path on this server, or nothing. Whatever else is asked for is not followed.
+//! Return addresses: a path on this server, or nothing. Any other address is not followed.
 
 /// The path and query that `asked` names here; `None` for everything that a browser could read as another
 /// server, a script or a second header.

@@ -1,4 +1,4 @@
-//! Counted places: so many in all, so many for each name (a person, else an address), so that no one name can
+//! Capacity: so many places in all, so many for each name (a person, else an address), so that no one name can
 //! hold them all. `gate` counts requests with it, `events` streams. Keeps no order and never waits.
 
 use std::collections::HashMap;

@@ -1,4 +1,4 @@
-//! What every handler may use: the use cases, the settings, the clock, and the places that are counted.
+//! The state that every handler gets: the use cases, the settings, the clock, and the counted capacity.
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -102,7 +102,7 @@ impl App {
         }
     }
 
-    /// True when nobody is asked who they are.
+    /// True without sign-in.
     pub fn is_open(&self) -> bool {
         self.settings.auth == Auth::None
     }
@@ -119,7 +119,7 @@ impl Deref for App {
 /// 256 random bits, in hex.
 fn random_token() -> String {
     let mut bytes = [0; 32];
-    // Without randomness nothing here can be protected; it fails at the start, where somebody sees it.
+    // Without randomness nothing here can be protected; it fails at the start, where it is seen.
     getrandom::fill(&mut bytes).expect("the system gives random bytes");
     hex::encode(bytes)
 }

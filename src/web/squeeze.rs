@@ -1,5 +1,5 @@
-//! gzip for answers that are put together: the great part, which many are shown alike, is squeezed once and
-//! kept; what differs from person to person is squeezed for each and never shares a window with the rest.
+//! gzip for answers of several parts: the common part is compressed once and kept; what differs from person to
+//! person is compressed for each and never shares a window with the rest.
 //!
 //! Called by `answers` and `respond`. All other answers are compressed by the layer that the router has for it.
 

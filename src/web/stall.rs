@@ -1,7 +1,7 @@
-//! A connection that gives up on a client which takes no more of an answer.
+//! The write time-out of a connection: it ends when the client takes no more of an answer.
 //!
-//! `listen` wraps every socket in it: without this, whoever stops reading holds a connection, its
-//! answer and (for exports) a database cursor for ever.
+//! `listen` wraps every socket in it: without this, a client that stops reading holds a connection, its
+//! answer and (for exports) a database cursor without end.
 
 use std::io;
 use std::pin::Pin;

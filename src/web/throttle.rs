@@ -1,4 +1,4 @@
-//! How often somebody may do something: a bounded count per name and window. In memory: a restart forgets.
+//! Rate limits: a bounded count per name and window. In memory: a restart forgets.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -46,7 +46,7 @@ impl Throttle {
         Ok(())
     }
 
-    /// A clock that was set back keeps nobody out.
+    /// A clock that was set back refuses no request.
     fn counts(&self, since_ms: i64, now_ms: i64) -> bool {
         (0..self.window_ms).contains(&(now_ms - since_ms))
     }

@@ -33,7 +33,7 @@ pub enum PauseReason {
     NoData,
     /// The analysis failed, and the policy is to pause.
     Failed,
-    /// Somebody else changed the routing.
+    /// The routing was changed from outside.
     Drift,
     /// It goes on by itself when the window ends.
     FreezeWindow,
@@ -41,7 +41,7 @@ pub enum PauseReason {
     LostPermission,
     /// Its steps were changed after they were approved: it waits for another person's approval.
     StepsChanged,
-    /// A write was refused, or nobody knows whether it was done.
+    /// A write was refused, or its outcome is unknown.
     Conflict,
     /// Pods that do not get ready, a step that does not come true in time.
     Deadline,
@@ -79,7 +79,7 @@ impl PauseReason {
         }
     }
 
-    /// True when it paused itself and somebody should look.
+    /// True when it paused itself and a person should look.
     pub fn is_trouble(self) -> bool {
         // A freeze window ends by itself.
         !matches!(self, Self::User | Self::Gate | Self::FreezeWindow | Self::StepsChanged)

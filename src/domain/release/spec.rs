@@ -1,4 +1,4 @@
-//! What a release is asked to do: where from, where to, by which steps, and what happens when it goes wrong.
+//! The specification of a release: versions, strategy, steps, analysis, and the policies for failures.
 //! The JSON shape is the one of the REST API and of the store. Unknown fields are left out here: the API refuses
 //! them by [`super::exact`], the store keeps them for the version that wrote them.
 
@@ -159,7 +159,7 @@ pub struct Policies {
     pub start_at_ms: Option<i64>,
     /// Codes of checks that are accepted for every write of this release (`gitops`, `host_shared` …).
     pub accept: Vec<String>,
-    /// Somebody other than who started it must approve the start.
+    /// Another person than the one who started it must approve the start.
     pub second_person: bool,
     /// Times in which it takes no step forward, as [`super::freeze`] reads them. A person may let it on.
     #[serde(skip_serializing_if = "Vec::is_empty")]

@@ -316,7 +316,7 @@ pub struct State {
     /// Without a mesh: the pods of each version as the latest step left them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pods: Option<PodNumbers>,
-    /// Other numbers that were seen since: somebody else scaled.
+    /// Other numbers that were seen since: scaled from outside.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pods_now: Option<PodNumbers>,
     /// It was reported in this step that the new version is ready: the old one gives its pods up after that.

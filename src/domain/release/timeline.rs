@@ -134,12 +134,12 @@ pub enum Happened {
     ClockMoved {
         by_ms: i64,
     },
-    /// Somebody else changed the routing (objects and field managers).
+    /// The routing was changed from outside (objects and field managers).
     Drift {
         managers: Vec<String>,
         percent: Option<u8>,
     },
-    /// Somebody else scaled a workload: what the candidate has of all pods, percent.
+    /// A workload was scaled from outside: what the candidate has of all pods, percent.
     Scaled {
         percent: u8,
     },

@@ -1,4 +1,4 @@
-//! Making a release, starting it, and saying things to it. Each is judged by the person's rights, and each
+//! Creating a release, starting it, and commands to it. Each is judged by the person's rights, and each
 //! attempt that was understood is a row of the history.
 
 use crate::domain::actor::{Actor, Identity, Person};

@@ -1,4 +1,4 @@
-//! What somebody else made of the routing while a release moves it: what was last written from here, beside
+//! Edits of the routing from outside while a release moves it: what was last written from here, beside
 //! what is there now. The page and the API show it as long as the release stands still because of it; nothing
 //! is decided on it.
 

@@ -100,7 +100,7 @@ async fn follow(services: &Services, stop: &CancellationToken) {
     }
 }
 
-/// True when somebody set the clock; what a clock is corrected by little by little is none.
+/// True when the clock was set; gradual correction of the clock does not count.
 fn is_leap(own_ms: i64, ahead_ms: i64) -> bool {
     own_ms.abs_diff(ahead_ms) > LEAP_MS
 }

@@ -53,7 +53,7 @@ use crate::domain::release::{PauseReason, Phase, Release, ReleaseId};
 use crate::release::Drift;
 use crate::store::Held;
 
-/// Phases in which somebody is waited for.
+/// Phases that wait for a person.
 const WAITING: [Phase; 3] = [Phase::Paused, Phase::PendingApproval, Phase::NeedsAttention];
 
 /// What the driver holds in memory: a copy of what is stored, never ahead of it.
@@ -61,7 +61,7 @@ const WAITING: [Phase; 3] = [Phase::Paused, Phase::PendingApproval, Phase::Needs
 pub(super) struct Room {
     live: Mutex<HashMap<ReleaseId, Arc<Slot>>>,
     owners: Mutex<HashMap<ServiceRef, Moving>>,
-    /// Those that wait for somebody.
+    /// Those that wait for a person.
     waiting: Mutex<BTreeMap<ReleaseId, Arc<Release>>>,
     outside: Mutex<HashMap<ServiceRef, Drift>>,
     /// What was last seen of StatefulSets whose pods are replaced, by release.
@@ -78,7 +78,7 @@ pub(super) struct Slot {
     in_flight: Mutex<HashSet<u64>>,
     /// A look is under way.
     looking: AtomicBool,
-    /// The release's own time is the time that went by plus this: it does not jump when somebody sets the clock,
+    /// The release's own time is the time that went by plus this: it does not jump when the clock is set,
     /// and the timers are moved before it is set again.
     ahead_ms: AtomicI64,
     /// The first of its timers, by its own time; 0 = look at once.
@@ -97,7 +97,7 @@ impl Slot {
     }
 }
 
-/// True for a release that stopped by itself and that somebody should look at.
+/// True for a release that stopped by itself and that a person should look at.
 fn is_in_trouble(release: &Release) -> bool {
     release.state.phase == Phase::NeedsAttention
         || release.state.pause_reason().is_some_and(PauseReason::is_trouble)
@@ -157,7 +157,7 @@ impl Room {
         locked(&self.live).entry(id).or_insert_with(|| Arc::new(Slot::new(held, ahead_ms))).clone()
     }
 
-    /// Who owns the service after a transition, and whether somebody is waited for.
+    /// Who owns the service after a transition, and whether it waits for a person.
     fn own(&self, held: &Held) {
         self.wait(&held.release);
         let (id, at, phase) = (held.release.id, held.release.at(), held.release.state.phase);
@@ -189,7 +189,7 @@ impl super::Services {
         locked(&self.inner.releases.owners).get(at).copied()
     }
 
-    /// Releases that stand still until somebody does something: those in trouble first, then the newest. One that
+    /// Releases that wait until a person does something: those in trouble first, then the newest. One that
     /// could not finish is left out once another release moves its service.
     pub(super) fn waiting_releases(&self, visible: &Visible, most: usize) -> Vec<Arc<Release>> {
         let waiting = locked(&self.inner.releases.waiting);

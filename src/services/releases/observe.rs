@@ -177,7 +177,7 @@ impl Services {
         Ok(())
     }
 
-    /// Tries a query of somebody's once: does it parse, answer in time, and give one number?
+    /// Tries a person's query once: does it parse, answer in time, and give one number?
     pub(super) async fn try_query(&self, release: &Release, query: &str) -> Result<(), Refusal> {
         if self.inner.metrics.health() == Health::Absent {
             return Ok(());

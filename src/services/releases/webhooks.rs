@@ -85,7 +85,7 @@ impl Services {
     }
 
     /// Sends what is due: to one receiver one after the other, to several at once, so that one that does not
-    /// answer holds up nobody else.
+    /// answer does not delay the others.
     async fn deliver_due(&self) {
         let now_ms = self.inner.clock.now_ms();
         let messages = match self.inner.store.messages_due(now_ms, 50).await {

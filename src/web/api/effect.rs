@@ -76,7 +76,7 @@ impl Edit {
     }
 }
 
-/// What somebody else made of the routing, against what was last written from here.
+/// Edits of the routing from outside, against what was last written from here.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct OutsideEdit {
     /// Its entry of the history.
@@ -179,7 +179,7 @@ impl Applied {
     }
 }
 
-/// Somebody else was faster: three splits side by side.
+/// Another change came first: three splits side by side.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Stale {
     pub saw: Stand,

@@ -1,5 +1,5 @@
 //! JSON as it was sent: with keys that stand twice, and not nested without bound. `serde_json::Value` would
-//! silently keep the last of two keys; somebody who sends `{"v1": 30, "v1": 70}` should hear about it.
+//! silently keep the last of two keys; a client that sends `{"v1": 30, "v1": 70}` gets an error.
 
 use std::fmt;
 

@@ -33,7 +33,7 @@ pub struct Progress {
     pub seen_ms: Option<i64>,
     /// Why it is not seen: `no_metrics`, `same_weights`, `few_requests`, `not_yet`; or that it cannot be judged
     /// from shares, because of `rules`, `other_routes`, `other_destinations` or `sibling_services`. Null when it is
-    /// seen, or when nobody looks any more.
+    /// seen, or when it is no longer followed.
     #[schema(required = true, value_type = Option<String>, example = "few_requests")]
     pub not_seen: Option<&'static str>,
     /// The version whose weight changed most: by its share the change is seen.

@@ -1,8 +1,8 @@
-//! Who asks. Every route but the open ones stands behind [`page`] or [`api`], which put a [`Who`] into the
-//! request or answer themselves.
+//! Authentication. Every route but the open ones has the middleware [`page`] or [`api`], which adds a [`Who`] to the
+//! request or answers itself.
 //!
-//! What the person may do is asked by the use cases; here it is only found out who they are, and that a
-//! browser really sent what it seems to have sent.
+//! The use cases check permissions; this module finds out only who sent the request, and whether a page of ours
+//! sent it.
 
 pub mod agent;
 pub mod csrf;
@@ -33,7 +33,7 @@ pub struct Who {
     pub actor: Actor,
     /// What a form must carry.
     pub csrf: Arc<str>,
-    /// The session's cookie; `None` for bearers and where nobody is asked.
+    /// The session's cookie; `None` for bearers and without sign-in.
     pub cookie: Option<Arc<str>>,
     /// The id of that session, as lists name it.
     pub session: Option<Arc<str>>,

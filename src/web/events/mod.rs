@@ -46,7 +46,7 @@ use crate::views::chrome::Nav;
 const PING: Duration = Duration::from_secs(5);
 /// Pings between two looks whether the session still holds.
 const LOOK_AGAIN: u32 = 6;
-/// A stream without a session (a bearer, or where nobody is asked) ends after so many pings and is opened
+/// A stream without a session (a bearer, or without sign-in) ends after so many pings and is opened
 /// again by its page, which shows its token again.
 const LONGEST: u32 = 120;
 

@@ -35,12 +35,12 @@ pub type Updates = Arc<[Update]>;
 /// An update for the pages of a topic.
 #[derive(Clone, Debug)]
 pub enum Update {
-    /// An element of the page, whole. `service` is whom it is about; `None` = about nobody in particular.
+    /// An element of the page, whole. `service` is whom it is about; `None` = about no service in particular.
     /// `hash` tells whether a page has it already.
     Frag {
         service: Option<ServiceRef>,
         id: Arc<str>,
-        /// What is sent, written once for everybody and copied for nobody.
+        /// The bytes to send, shared by all streams.
         event: Bytes,
         hash: u64,
     },
@@ -181,7 +181,7 @@ async fn follow(app: App, room: Weak<Room>, mut happenings: broadcast::Receiver<
         };
         let updates = render(&app, &room, news).await;
         if !updates.is_empty() {
-            // Nobody there any more is no error.
+            // No subscriber is no error.
             let _ = room.updates.send(updates.into());
         }
     }
