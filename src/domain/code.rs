@@ -230,6 +230,8 @@ codes! {
     LimitBelowNow "limit_below_now" 200,
     LowRate "low_rate" 200,
     NeverEnough "never_enough" 200,
+    NeverAnalysed "never_analysed" 200,
+    EndNotAnalysed "end_not_analysed" 200,
     NoMesh "no_mesh" 200,
     /// The first write of a release switches a mirror off; an abort gives it back.
     MirrorEnds "mirror_ends" 200,

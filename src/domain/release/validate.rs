@@ -25,6 +25,8 @@ pub const MAX_CONDITIONS: usize = 8;
 /// Things an analysis may measure.
 pub const MAX_METRICS: usize = 8;
 pub const MAX_QUERY: usize = 4_000;
+/// Seconds that an analysis may look back.
+pub const WINDOWS_S: [u32; 3] = [60, 300, 3_600];
 /// The longest title of a release, in characters.
 pub const MAX_NAME: usize = 80;
 /// Codes of checks that a release accepts, and the letters of one.
@@ -215,8 +217,9 @@ pub fn steps(steps: &[Step], strategy: Strategy, analysis: Option<&Analysis>) ->
             Step::Hold { seconds } => {
                 let least = analysis.map_or(1, |analysis| u64::from(analysis.interval_s));
                 if !(least..=MAX_HOLD_S).contains(seconds) {
-                    let refusal = refuse(Code::HoldRange, "seconds").arg("n", seconds);
-                    out.push(refusal.arg("least", least).arg("max", MAX_HOLD_S));
+                    let refusal = refuse(Code::HoldRange, "seconds").arg("n", seconds).arg("max", MAX_HOLD_S);
+                    // One interval of the analysis, where there is one.
+                    out.push(if analysis.is_some() { refusal.arg("least", least) } else { refusal });
                 }
             }
             Step::Analysis { passes } => {
@@ -273,7 +276,7 @@ fn analysis(held: &Analysis, out: &mut Vec<Refusal>) {
     range("interval_s", held.interval_s, 5, 3_600);
     range("min_requests", held.min_requests, 1, 10_000_000);
     range("failures", held.failures, 1, 100);
-    if ![60, 300, 3_600].contains(&held.window_s) {
+    if !WINDOWS_S.contains(&held.window_s) {
         let refusal = Refusal::new(Code::AnalysisChoice).field("analysis.window_s");
         out.push(refusal.arg("n", held.window_s).arg("all", "60, 300, 3600"));
     }

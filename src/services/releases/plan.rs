@@ -3,6 +3,7 @@
 
 use crate::cluster::Ask;
 use crate::domain::actor::Actor;
+use crate::domain::ids::VersionName;
 use crate::domain::observed::VersionTraffic;
 use crate::domain::overview::barriers;
 use crate::domain::refusal::{Check, Code, Refusal, Severity};
@@ -20,6 +21,9 @@ use super::ahead::rules_keep;
 use super::mirror;
 use super::plan_objects::objects_of;
 use super::workloads::{source_of, workload_taken};
+
+/// Stands for a version that has no name yet.
+const UNNAMED: &str = "sluice-unnamed";
 
 /// A wish, thought through.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -70,13 +74,15 @@ impl Services {
         }
         self.rolls(spec, &look, &mut plan).await;
         self.name_is_free(spec, &look, &mut plan).await;
-        let written = checks_of(&imagined(spec), &look, &self.inner.settings.policy);
+        let written = self.written(spec, &look);
         let early = self.reached_early(spec, &look, &written);
         let (accepts, known): (Vec<Check>, Vec<Check>) =
             asked(&written).into_iter().chain(early).partition(|check| !is_implied(check.code));
         plan.refusals.extend(whole(&imagined(spec), &look, &self.inner.settings.policy));
         plan.accepts = accepts;
-        plan.accepts.extend(blind(spec, &look));
+        let blind = blind(spec, &look);
+        plan.checks.extend(unheld(spec).filter(|_| blind.is_none()));
+        plan.accepts.extend(blind);
         plan.refusals.extend(open(&plan.accepts, &spec.policies.accept));
         // The steps themselves show how far it jumps; that few pods would answer is reported.
         let few = known.into_iter().filter(|check| check.code == Code::FewPods);
@@ -92,6 +98,23 @@ impl Services {
         plan.objects = objects;
         self.figures(who, spec, &look, &mut plan).await?;
         Ok(plan)
+    }
+
+    /// The checks on everything that it will write. What they ask of the service is known before the new version has a
+    /// name, and is asked then.
+    fn written(&self, spec: &Spec, look: &Look) -> Vec<Check> {
+        let policy = &self.inner.settings.policy;
+        let candidate = spec.candidate.version();
+        if !candidate.as_str().is_empty() {
+            return checks_of(&imagined(spec), look, policy);
+        }
+        // A name that no version can have, so that nothing of the cluster is taken for it.
+        let unnamed = VersionName::trusted(UNNAMED);
+        let image = String::new();
+        let candidate = Candidate::Image { version: unnamed, image, replicas: None, in_place: false };
+        let mut checks = checks_of(&imagined(&Spec { candidate, ..spec.clone() }), look, policy);
+        checks.retain(|check| !check.args.iter().any(|(_, value)| value.contains(UNNAMED)));
+        checks
     }
 
     /// A StatefulSet that does not replace its pods by itself cannot be released in batches.
@@ -229,11 +252,15 @@ fn too_slow(spec: &Spec, analysis: &Analysis, rate: f64) -> Option<Check> {
             );
         }
         if needed > f64::from(analysis.window_s) {
-            return Some(
-                check(Severity::Info, Code::LowRate)
-                    .arg("window", minutes(f64::from(analysis.window_s)))
-                    .arg("better", minutes(needed)),
-            );
+            let check = check(Severity::Info, Code::LowRate)
+                .arg("window", minutes(f64::from(analysis.window_s)))
+                .arg("better", minutes(needed));
+            // The window that is long enough, of those that there are.
+            let fits = validate::WINDOWS_S.into_iter().find(|window| f64::from(*window) >= needed);
+            return Some(match fits {
+                Some(window) => check.arg("advice", format!("window_{window}")),
+                None => check,
+            });
         }
     }
     None
@@ -265,6 +292,34 @@ fn blind(spec: &Spec, look: &Look) -> Option<Check> {
     }
     let check = Check::new(Severity::Acknowledge, Code::AnalysisBlind);
     ends.then(|| check.arg("v", spec.candidate.version()).arg("stable", &spec.stable))
+}
+
+/// That the analysis never looks at the new version, because no step holds while requests reach it, or that it does not
+/// look at it once it has all of them.
+fn unheld(spec: &Spec) -> Option<Check> {
+    spec.analysis.as_ref()?;
+    let mut gets = false;
+    let mut looks = false;
+    let mut last_looks = false;
+    for step in &spec.steps {
+        match step {
+            Step::Weight { percent } | Step::Mirror { percent } if *percent == 0 => {}
+            Step::Rules { when } if when.is_empty() => {}
+            Step::Weight { .. } | Step::Mirror { .. } | Step::Rules { .. } => (gets, last_looks) = (true, false),
+            Step::Replicas { candidate, .. } if spec.strategy == Strategy::Replicas && *candidate > 0 => {
+                (gets, last_looks) = (true, false);
+            }
+            Step::Hold { .. } | Step::Analysis { .. } if gets => (looks, last_looks) = (true, true),
+            _ => {}
+        }
+    }
+    let check = match (gets, looks, last_looks) {
+        (false, ..) | (.., true) => return None,
+        (true, false, _) => Check::new(Severity::Acknowledge, Code::NeverAnalysed),
+        (true, true, false) => Check::new(Severity::Info, Code::EndNotAnalysed),
+    };
+    let version = spec.candidate.version();
+    Some(check.arg("v", version)).filter(|_| !version.as_str().is_empty())
 }
 
 /// The release that a wish would be.

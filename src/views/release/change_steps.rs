@@ -62,7 +62,7 @@ impl ChangeStepsPage {
             seq: release.seq,
             request_id,
             choices: Choices::of(lang, &fields, &known),
-            errors: Errors::of(lang, wish, refusals),
+            errors: Errors::of(lang, &fields, wish, refusals),
             problem: general.map(|no| text::refused(lang, no)),
             kept: release.spec.steps[..from]
                 .iter()

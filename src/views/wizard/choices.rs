@@ -47,7 +47,6 @@ pub struct Choice {
 pub struct Choices {
     pub strategies: Vec<Choice>,
     pub services: Vec<Choice>,
-    pub facts: Option<Notice>,
     pub stable: Vec<Choice>,
     pub adopt: Vec<Choice>,
     /// *Now 1.16.4*.
@@ -146,7 +145,6 @@ impl Choices {
                 .iter()
                 .map(|path| choice(path, path.replace('/', " / "), String::new(), &fields.service))
                 .collect(),
-            facts: known.service.map(|item| facts(lang, item, &now)),
             stable,
             adopt,
             image_now: found.map(|one| one.image().to_owned()).unwrap_or_default(),
@@ -235,8 +233,12 @@ fn kinds(strategy: &str) -> &'static [&'static str] {
     }
 }
 
-/// What the service is, or why nothing can be released there.
-fn facts(lang: Lang, item: &Overview, now: &crate::domain::routing::Weights) -> Notice {
+/// What the service is, or why nothing can be released there. `refused`: its place says why this release cannot be.
+pub(super) fn facts(lang: Lang, item: &Overview, refused: bool) -> Notice {
+    let now = &super::super::service::now(item, "");
+    if refused {
+        return Notice::new(Tone::Info, lang.t("wizard.split").with("split", in_words(now)).rich());
+    }
     let block = item.findings.iter().find(|finding| finding.severity == Severity::Block);
     if let Some(finding) = block {
         let said = text::check(lang, finding);

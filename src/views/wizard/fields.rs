@@ -3,6 +3,7 @@
 
 use serde_json::{Map, Value};
 
+use crate::domain::affix::Affix;
 use crate::domain::release::{Candidate, Direction, Metric, Spec, Step};
 use crate::domain::routing::{Condition, Op, Subject};
 use crate::views::release::stages::stages;
@@ -57,6 +58,8 @@ pub struct Fields {
     pub reason: String,
     /// The name under which the steps are to be kept.
     pub template_name: String,
+    /// What was there before the last template: what that one set, and the fields as a draft keeps them.
+    pub undo: String,
     /// Ids of fields that the person has left: what is missing there is shown.
     pub left: String,
 }
@@ -161,7 +164,10 @@ impl Row {
             Subject::Method => ("method", ""),
         };
         (self.subject, self.name) = (subject.to_owned(), name.to_owned());
-        (self.op, self.value) = (one.op.as_str().to_owned(), one.value.clone());
+        (self.op, self.value) = match Affix::of(one) {
+            Some((affix, text)) => (affix.as_str().to_owned(), text),
+            None => (one.op.as_str().to_owned(), one.value.clone()),
+        };
     }
 
     /// Its key, where that can be one.
@@ -192,6 +198,12 @@ impl Row {
             on.insert("name".to_owned(), Value::from(self.name.as_str()));
         }
         let op = if self.op.is_empty() { "exact" } else { &self.op };
+        if let Some(affix) = Affix::parse(op) {
+            let on = serde_json::from_value::<Subject>(Value::Object(on)).ok();
+            // Every text contains an empty one: that is no condition.
+            let made = on.filter(|_| !self.value.is_empty()).map(|on| affix.condition(on, &self.value));
+            return serde_json::json!([made.as_slice()]);
+        }
         serde_json::json!([[{"on": on, "op": op, "value": self.value}]])
     }
 
@@ -380,6 +392,7 @@ impl Fields {
             name: of("name"),
             reason: of("reason"),
             template_name: of("template_name"),
+            undo: of("undo"),
             left: of("left"),
         };
         out.name_rows();
@@ -442,6 +455,7 @@ impl Fields {
             ("template_name", &self.template_name),
             ("laid", &self.laid),
             ("fitted", &self.fitted),
+            ("undo", &self.undo),
             ("left", &self.left),
         ] {
             put(name, value);

@@ -16,7 +16,7 @@ pub struct Fit {
 }
 
 /// A name for what fields hold.
-fn fingerprint(parts: &impl std::fmt::Debug) -> String {
+pub(super) fn fingerprint(parts: &impl std::fmt::Debug) -> String {
     hex::encode(&Sha256::digest(format!("{parts:?}"))[..8])
 }
 
@@ -54,7 +54,7 @@ impl Fields {
     /// typed, whatever the service gets by now.
     pub fn is_begun(&self) -> bool {
         let bare = |fields: &Self| {
-            let mut bare = Self { left: String::new(), ..fields.clone() };
+            let mut bare = Self { left: String::new(), undo: String::new(), ..fields.clone() };
             if fields.is_untouched() {
                 bare.rows.clear();
                 fields.steps_of().unwrap_or_default().clone_into(&mut bare.laid);

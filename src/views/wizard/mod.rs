@@ -5,6 +5,7 @@ pub mod fields;
 pub mod plan;
 pub mod read;
 
+mod applied;
 mod choices;
 mod laid;
 
@@ -20,6 +21,7 @@ use super::release::said;
 use super::text;
 use crate::domain::refusal::Refusal;
 
+pub use applied::Applied;
 pub use choices::{Choice, Choices, Figures, Known};
 pub use fields::{Fields, MetricField, Row};
 pub use laid::Fit;
@@ -35,6 +37,8 @@ pub fn path(draft: &str) -> String {
 pub fn address(fields: &Fields) -> String {
     let mut out = url::form_urlencoded::Serializer::new(String::new());
     let from = if fields.from == "adopt" { "adopt" } else { "" };
+    let before = fields.before();
+    let was = before.as_ref().map_or("", |before| before.template.as_str());
     for (name, value) in [
         ("service", fields.service.as_str()),
         ("stable", &fields.stable),
@@ -42,6 +46,7 @@ pub fn address(fields: &Fields) -> String {
         ("from", from),
         ("version", &fields.adopt),
         ("template", &fields.template),
+        ("was", was),
     ] {
         if !value.is_empty() {
             out.append_pair(name, value);
@@ -65,6 +70,9 @@ pub struct WizardPage {
     pub start: Start,
     pub rail: Rail,
     pub accepts: Accepts,
+    pub facts: Facts,
+    /// What the last template changed.
+    pub applied: Option<Applied>,
     pub request_id: String,
     /// Somebody saved this draft elsewhere.
     pub stale: Option<Notice>,
@@ -79,6 +87,7 @@ pub struct WizardFragment {
     pub start: Start,
     pub rail: Rail,
     pub accepts: Accepts,
+    pub facts: Facts,
     pub marks: Marks,
     pub stale: Option<Notice>,
 }
@@ -103,15 +112,37 @@ impl HtmlSafe for Marks {}
 #[derive(Clone, Debug, PartialEq, Eq, Template)]
 #[template(
     ext = "html",
-    source = r#"<p class="err" id="err-{{ id }}"{% if oob %} hx-swap-oob="true"{% endif %}{% if text.is_empty() %} hidden{% endif %}><i class="ic i-bad" aria-hidden="true"></i><span>{{ text }}</span></p>"#
+    source = r#"<p class="err" id="err-{{ id }}"{% if oob %} hx-swap-oob="true"{% endif %}{% if text.is_empty() %} hidden{% else if !parts.is_empty() %} data-parts="{{ parts }}"{% endif %}><i class="ic i-bad" aria-hidden="true"></i><span>{{ text }}</span></p>"#
 )]
 pub struct Slot {
     pub id: String,
     pub text: String,
+    /// Which fields of the place it is about; empty = all.
+    pub parts: &'static str,
     pub oob: bool,
 }
 
 impl HtmlSafe for Slot {}
+
+/// What is known of the chosen service. It never says that traffic can be shifted beside a sentence that says why not.
+#[derive(Clone, Debug, PartialEq, Eq, Template)]
+#[template(
+    ext = "html",
+    source = r#"<div id="wiz-facts"{% if oob %} hx-swap-oob="true"{% endif %}>{% if let Some(notice) = notice %}{{ notice }}{% endif %}</div>"#
+)]
+pub struct Facts {
+    pub notice: Option<Notice>,
+    pub oob: bool,
+}
+
+impl HtmlSafe for Facts {}
+
+impl Facts {
+    fn of(lang: Lang, given: &Given<'_>, errors: &Errors, oob: bool) -> Self {
+        let refused = errors.has("service");
+        Self { notice: given.known.service.map(|item| choices::facts(lang, item, refused)), oob }
+    }
+}
 
 /// What it comes to, and the button.
 #[derive(Clone, Debug, PartialEq, Eq, Template)]
@@ -166,13 +197,14 @@ impl HtmlSafe for Rail {}
 /// Refusals by slot. A field that nobody has filled in or left yet counts as missing, and is not called wrong.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Errors {
-    all: BTreeMap<String, String>,
+    /// What is said at each place, and about which of its fields.
+    all: BTreeMap<String, (String, &'static str)>,
     unsaid: BTreeSet<String>,
 }
 
 impl Errors {
     /// The message of each place: its first refusal.
-    pub fn of(lang: Lang, wish: &Wish, refusals: &[Refusal]) -> Self {
+    pub fn of(lang: Lang, fields: &Fields, wish: &Wish, refusals: &[Refusal]) -> Self {
         let mut all = BTreeMap::new();
         for refusal in refusals {
             let slot = wish.slot(refusal);
@@ -180,13 +212,13 @@ impl Errors {
             let accept = || lang.t("wizard.accept_missing").to_string();
             let text = || text::refusal(lang, refusal).whole().to_string();
             let text = if slot == "accept" { accept() } else { text() };
-            all.entry(slot).or_insert(text);
+            all.entry(slot).or_insert_with(|| (text, wish.parts(refusal, &fields.rows)));
         }
         Self { all, unsaid: BTreeSet::new() }
     }
 
     fn of_given(lang: Lang, given: &Given<'_>) -> Self {
-        let mut out = Self::of(lang, given.wish, given.refusals);
+        let mut out = Self::of(lang, &given.fields, given.wish, given.refusals);
         if !given.loud {
             out.unsaid = missing(&given.fields);
         }
@@ -195,13 +227,20 @@ impl Errors {
 
     /// The slot, with what is wrong there.
     pub fn slot(&self, id: &str) -> Slot {
-        let text = self.all.get(id).filter(|_| !self.unsaid.contains(id)).cloned();
-        Slot { id: id.to_owned(), text: text.unwrap_or_default(), oob: false }
+        let said = self.all.get(id).filter(|_| !self.unsaid.contains(id)).cloned();
+        let (text, parts) = said.unwrap_or_default();
+        Slot { id: id.to_owned(), text, parts, oob: false }
     }
 
     /// True when there is a message.
     pub fn has(&self, id: &str) -> bool {
         self.all.contains_key(id) && !self.unsaid.contains(id)
+    }
+
+    /// True when something is said there about this field.
+    pub fn about(&self, id: &str, part: &str) -> bool {
+        let parts = self.all.get(id).filter(|_| self.has(id)).map(|(_, parts)| *parts);
+        parts.is_some_and(|parts| parts.is_empty() || parts.split(' ').any(|one| one == part))
     }
 
     /// How many places are wrong (or only missing), and the first section of them.
@@ -311,7 +350,7 @@ impl Start {
         let say =
             (!fields.service.is_empty() && !version.is_empty() && !fields.stable.is_empty()).then(|| {
                 let name = fields.service.rsplit('/').next().unwrap_or_default();
-                lang.t("wizard.say")
+                lang.t(if seconds == 0 { "wizard.say_now" } else { "wizard.say" })
                     .with("service", name)
                     .with("stable", &fields.stable)
                     .with("v", version)
@@ -352,7 +391,9 @@ impl WizardPage {
             start: Start::of(lang, &given, &errors, false),
             rail: Rail::of(lang, &errors, false),
             accepts: Accepts::of(lang, &given, false),
+            facts: Facts::of(lang, &given, &errors, false),
             stale: stale(lang, &given),
+            applied: Applied::of(lang, &given.fields),
             request_id: given.request_id,
             fields: given.fields,
             errors,
@@ -375,6 +416,7 @@ impl WizardFragment {
             start: Start::of(lang, given, &errors, true),
             rail: Rail::of(lang, &errors, true),
             accepts: Accepts::of(lang, given, true),
+            facts: Facts::of(lang, given, &errors, true),
             marks: Marks::of(given, true),
             stale: stale(lang, given),
         }

@@ -46,6 +46,7 @@ pub struct Plan {
     /// `points` of the line; empty = there is no plan yet.
     pub line: String,
     pub chart_text: String,
+    /// *at least 50 min*
     pub whole: String,
     pub writes: Vec<Writes>,
     /// The first write, object by object.
@@ -94,7 +95,11 @@ impl Plan {
             lang,
             line: line(&planned.shares, whole),
             chart_text: chart_text.into(),
-            whole: said::long_span(lang, whole),
+            whole: if whole == 0 {
+                lang.t("wizard.plan.no_hold").into()
+            } else {
+                lang.t("wizard.plan.least").with("span", said::long_span(lang, whole)).into()
+            },
             writes: writes(lang, planned),
             edits: planned.objects.diffs.iter().map(|(at, lines)| EditItem::of(lang, at, lines)).collect(),
             on_failure: if fields.analyse {

@@ -71,8 +71,9 @@ impl Wish {
         let shown: String = typed.chars().take(40).collect();
         let shown = if shown.is_empty() { "–".to_owned() } else { shown };
         let refusal = Refusal::new(code).field(field.to_owned()).arg(arg, shown);
-        self.refusals
-            .push(refusal.arg("max", if code == Code::ReplicasRange { 1_000 } else { 100 }).arg("least", 1));
+        let refusal = refusal.arg("max", if code == Code::ReplicasRange { 1_000 } else { 100 });
+        // The least hold is that of the analysis, which the rules know.
+        self.refusals.push(if code == Code::HoldRange { refusal } else { refusal.arg("least", 1) });
     }
 
     fn required(&mut self, typed: &str, field: &str, code: Code) -> Value {
@@ -279,6 +280,42 @@ impl Wish {
             (Some("policies"), ..) => "policies".to_owned(),
             (Some(field @ ("reason" | "template_name")), ..) => field.to_owned(),
             _ => "start".to_owned(),
+        }
+    }
+
+    /// Which fields of its place a refusal is about, by the last part of their names and with spaces between them;
+    /// empty = all of the place.
+    pub fn parts(&self, refusal: &Refusal, rows: &[Row]) -> &'static str {
+        let mut path = refusal.field.as_deref().unwrap_or_default().split('.');
+        match (path.next(), path.next(), path.next()) {
+            (Some("steps"), Some(at), Some(part)) => {
+                let row = at.parse::<usize>().ok().and_then(|at| rows.get(*self.rows.get(at)?));
+                let kind = row.map_or("", |row| row.kind.as_str());
+                match (part, kind) {
+                    ("seconds", _) => "hold",
+                    ("passes", _) => "passes",
+                    ("percent", "weight" | "mirror") => "percent",
+                    ("candidate" | "stable", "replicas") => "candidate stable",
+                    ("when", "rules") => "name value",
+                    // What the row has no field of its own for is about what the step is.
+                    _ => "kind",
+                }
+            }
+            (Some("analysis"), Some("interval_s"), _) => "interval",
+            (Some("analysis"), Some("window_s"), _) => "window",
+            (Some("analysis"), Some("min_requests"), _) => "min_requests",
+            (Some("analysis"), Some("failures"), _) => "failures",
+            (Some("analysis"), Some("metrics"), _) => match refusal.field.as_deref().and_then(|f| f.rsplit('.').next()) {
+                Some("query") => "query",
+                Some("name") => "name",
+                Some("limit") => "absolute relative floor",
+                _ => "on",
+            },
+            (Some("policies"), Some("step_deadline_s"), _) => "deadline",
+            (Some("policies"), Some("stable_after"), _) => "stable_after",
+            (Some("policies"), Some("start_at_ms"), _) => "start_at",
+            (Some("policies"), Some("freeze"), _) => "freeze",
+            _ => "",
         }
     }
 

@@ -55,7 +55,13 @@ pub async fn new(
     }
     let item = desk.service(&chosen.service).await;
     settle(&mut chosen, item.as_ref());
-    let fields = Fields::begun(&chosen, fit(&chosen, item.as_ref()));
+    let fit = fit(&chosen, item.as_ref());
+    let mut fields = Fields::begun(&chosen, fit);
+    // The template that these choices had before this one: what changed is said.
+    if let Some(was) = Template::parse(&of("was")).filter(|_| !chosen.template.is_empty()) {
+        was.as_str().clone_into(&mut chosen.template);
+        fields.remember(&Fields::begun(&chosen, fit), fit);
+    }
     desk.page(fields, item, None, Mood::quiet(), 200).await
 }
 
@@ -102,6 +108,7 @@ pub async fn keep(State(app): State<App>, who: Who, caller: Caller, form: Form) 
     let mut said = Vec::new();
     match press_ {
         "template" => desk.template(&mut fields, fit).await?,
+        "undo" => fields.take_back(),
         "steps" => fields.take_steps(Template::parse(&fields.template).unwrap_or(Template::Careful), fit),
         "keep" => said.extend(desk.keep_template(&mut fields).await),
         "forget" => said.extend(desk.app.services.delete_template(&desk.who.actor, about).await.err()),
@@ -110,6 +117,9 @@ pub async fn keep(State(app): State<App>, who: Who, caller: Caller, form: Form) 
     // The answer to a field is no form: what it says is about the fields as they were sent.
     if desk.caller.door == Door::Page {
         fields.follow(fit);
+        if !fields.stands() {
+            fields.undo.clear();
+        }
     }
     let untyped = id.is_empty() && fields.is_begun() && said.is_empty() && press_ != "save";
     let (draft, stale) = if untyped {
@@ -163,9 +173,16 @@ pub async fn start(
         }
     }
     let item = desk.service(&fields.service).await;
-    let (draft, stale) = desk.save(form.text("draft"), form.text("seq"), &fields, None).await?;
+    // What was typed is kept; choices alone are no draft.
+    let id = form.text("draft");
+    let (draft, stale) = if id.is_empty() && fields.is_begun() {
+        (None, false)
+    } else {
+        let (draft, stale) = desk.save(id, form.text("seq"), &fields, None).await?;
+        (Some(draft), stale)
+    };
     let status = refusals.first().map_or(422, |no| no.code.status());
-    desk.page(fields, item, Some(draft), Mood { stale, said: refusals, loud: true }, status).await
+    desk.page(fields, item, draft, Mood { stale, said: refusals, loud: true }, status).await
 }
 
 /// What a press on one of the table's buttons does to the rows.
@@ -274,12 +291,15 @@ impl Desk {
     }
 
     async fn template(&self, fields: &mut Fields, fit: Fit) -> Result<(), Failure> {
+        let before = fields.clone();
         if let Some(template) = Template::parse(&fields.template) {
             fields.take_template(template, fit);
+            fields.remember(&before, fit);
         } else if let Some(name) = fields.template.strip_prefix("own:") {
             let own = self.app.services.own_templates().await?;
             if let Some(own) = own.into_iter().find(|own| own.name == name) {
                 fields.take_own(&own);
+                fields.remember(&before, fit);
             }
         }
         Ok(())

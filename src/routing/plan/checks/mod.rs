@@ -220,7 +220,10 @@ impl Judge<'_, '_> {
             named.insert(subset.to_owned());
             out.extend(self.hidden(at, subset, &mirror.to, None));
         }
-        if !named.is_empty() && !out.iter().any(|c| matches!(c.code, Code::SubsetHidden | Code::NoSubset)) {
+        // What this change adds first does not exist yet.
+        let adds =
+            !self.planner.added.is_empty() || self.planner.notes.iter().any(|note| note.code == Code::AddsSubset);
+        if !named.is_empty() && !adds && !out.iter().any(|c| matches!(c.code, Code::SubsetHidden | Code::NoSubset)) {
             let list: Vec<String> = named.into_iter().collect();
             out.push(Check::new(Severity::Ok, Code::SubsetsExist).arg("subsets", list.join(", ")));
         }
