@@ -198,6 +198,11 @@ impl Overview {
     pub fn barrier(&self) -> Option<&Finding> {
         barriers(&self.findings).next()
     }
+
+    /// True when nothing declares weights: requests follow the pods.
+    pub fn is_by_pods(&self) -> bool {
+        self.findings.iter().any(|finding| finding.code == Code::SpreadByPods)
+    }
 }
 
 /// Those among the findings that make every change of the service impossible.

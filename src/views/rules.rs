@@ -29,6 +29,8 @@ pub struct RulesCard {
     pub rest: Option<HitCount>,
     /// The edited list as it travels; `None` = as it stands in the cluster.
     pub json: Option<String>,
+    /// There are no weights: what no rule takes is spread by pods.
+    pub by_pods: bool,
     pub can_change: bool,
     /// Why not; shown by each button that is disabled because of it.
     pub why_not: String,
@@ -158,6 +160,8 @@ pub struct CardOf<'a> {
     pub declared: &'a [Rule],
     /// As edited, when it was.
     pub edited: Option<&'a [Rule]>,
+    /// Nothing declares weights.
+    pub by_pods: bool,
     pub can_change: bool,
     pub why_not: &'a str,
     pub hits: Option<&'a Hits>,
@@ -200,6 +204,7 @@ impl RulesCard {
             rows: rules.iter().enumerate().map(row).collect(),
             rest: counts.iter().find(|count| count.at.is_none()).cloned(),
             json: card.edited.map(|rules| serde_json::to_string(rules).unwrap_or_default()),
+            by_pods: card.by_pods,
             can_change: card.can_change,
             why_not: card.why_not.to_owned(),
             editor: card.editor,

@@ -187,6 +187,7 @@ impl ServicePage {
                 slots: &slots,
                 declared: &item.routing.rules,
                 edited: typed.rules.as_deref(),
+                by_pods: item.is_by_pods(),
                 can_change,
                 why_not: &why_not,
                 hits: detail.hits.as_ref(),

@@ -14,6 +14,7 @@ mod difference;
 mod drafts;
 mod driver;
 mod early;
+mod forecast;
 mod mirror;
 mod objects;
 mod observe;

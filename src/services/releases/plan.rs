@@ -8,7 +8,7 @@ use crate::domain::observed::VersionTraffic;
 use crate::domain::overview::barriers;
 use crate::domain::refusal::{Check, Code, Refusal, Severity};
 use crate::domain::release::{
-    Analysis, Candidate, Metric, Objects, Phase, Release, ReleaseId, Spec, State, Step, Strategy, validate,
+    Candidate, Metric, Objects, Phase, Release, ReleaseId, Spec, State, Step, Strategy, validate,
 };
 use crate::domain::service::WorkloadKind;
 use crate::metrics::Health;
@@ -18,6 +18,7 @@ use crate::services::change::Look;
 
 use super::acceptance::{asked, checks_of, is_implied, open, whole};
 use super::ahead::rules_keep;
+use super::forecast::{blind, too_slow, unheld};
 use super::mirror;
 use super::plan_objects::objects_of;
 use super::workloads::{source_of, workload_taken};
@@ -209,117 +210,6 @@ impl Services {
         }
         Ok(())
     }
-}
-
-/// The first step whose share brings too few requests to be judged in its window, or ever: reported beforehand,
-/// by the current rate (requests a second).
-fn too_slow(spec: &Spec, analysis: &Analysis, rate: f64) -> Option<Check> {
-    // A version that has no name yet cannot be judged.
-    if spec.candidate.version().as_str().is_empty() {
-        return None;
-    }
-    let deadline = f64::from(spec.policies.step_deadline_s);
-    let least = f64::from(analysis.min_requests);
-    let mut share = None;
-    for step in &spec.steps {
-        let hold = match step {
-            Step::Weight { percent } => {
-                share = Some(*percent).filter(|percent| *percent > 0);
-                continue;
-            }
-            Step::Hold { seconds } => f64::from(u32::try_from(*seconds).unwrap_or(u32::MAX)),
-            Step::Analysis { .. } => 0.0,
-            _ => continue,
-        };
-        let Some(percent) = share else { continue };
-        let reach = rate * f64::from(percent) / 100.0;
-        let check = |severity, code| {
-            Check::new(severity, code)
-                .arg("v", spec.candidate.version())
-                .arg("n", format!("{:.0}", reach * 60.0))
-                .arg("percent", percent)
-                .arg("least", analysis.min_requests)
-        };
-        let needed = if reach > 0.0 { least / reach } else { f64::INFINITY };
-        let minutes = |seconds: f64| format!("{:.0}", (seconds / 60.0).ceil());
-        let most = hold + deadline;
-        if needed > most {
-            let fits = (reach * most * 0.8).floor();
-            return Some(
-                check(Severity::Acknowledge, Code::NeverEnough)
-                    .arg("most", minutes(most))
-                    .arg("fits", format!("{fits:.0}")),
-            );
-        }
-        if needed > f64::from(analysis.window_s) {
-            let check = check(Severity::Info, Code::LowRate)
-                .arg("window", minutes(f64::from(analysis.window_s)))
-                .arg("better", minutes(needed));
-            // The window that is long enough, of those that there are.
-            let fits = validate::WINDOWS_S.into_iter().find(|window| f64::from(*window) >= needed);
-            return Some(match fits {
-                Some(window) => check.arg("advice", format!("window_{window}")),
-                None => check,
-            });
-        }
-    }
-    None
-}
-
-/// By pods: that no step holds while both versions have pods, so that the analysis never looks at the new one before
-/// the old one has none.
-fn blind(spec: &Spec, look: &Look) -> Option<Check> {
-    if spec.strategy != Strategy::Replicas || spec.analysis.is_none() {
-        return None;
-    }
-    let has = source_of(&look.snapshot, &spec.stable).map_or(0, |(_, workload)| workload.wanted);
-    let in_place = spec.candidate.is_in_place();
-    let mut begun = false;
-    let mut ends = spec.policies.stable_after == Some(0) && !in_place;
-    for step in &spec.steps {
-        match step {
-            Step::Replicas { candidate, stable } => {
-                let last = if in_place { *candidate >= has } else { *stable == Some(0) };
-                if last {
-                    ends = true;
-                    break;
-                }
-                begun |= *candidate > 0;
-            }
-            Step::Hold { .. } | Step::Analysis { .. } if begun => return None,
-            _ => {}
-        }
-    }
-    let check = Check::new(Severity::Acknowledge, Code::AnalysisBlind);
-    ends.then(|| check.arg("v", spec.candidate.version()).arg("stable", &spec.stable))
-}
-
-/// That the analysis never looks at the new version, because no step holds while requests reach it, or that it does not
-/// look at it once it has all of them.
-fn unheld(spec: &Spec) -> Option<Check> {
-    spec.analysis.as_ref()?;
-    let mut gets = false;
-    let mut looks = false;
-    let mut last_looks = false;
-    for step in &spec.steps {
-        match step {
-            Step::Weight { percent } | Step::Mirror { percent } if *percent == 0 => {}
-            Step::Rules { when } if when.is_empty() => {}
-            Step::Weight { .. } | Step::Mirror { .. } | Step::Rules { .. } => (gets, last_looks) = (true, false),
-            Step::Replicas { candidate, .. } if spec.strategy == Strategy::Replicas && *candidate > 0 => {
-                (gets, last_looks) = (true, false);
-            }
-            Step::Hold { .. } | Step::Analysis { .. } if gets => (looks, last_looks) = (true, true),
-            _ => {}
-        }
-    }
-    let check = match (gets, looks, last_looks) {
-        (false, ..) | (.., true) => return None,
-        (true, false, _) => Check::new(Severity::Acknowledge, Code::NeverAnalysed),
-        (true, true, false) => Check::new(Severity::Info, Code::EndNotAnalysed),
-    };
-    let version = spec.candidate.version();
-    Some(check.arg("v", version)).filter(|_| !version.as_str().is_empty())
 }
 
 /// The release that a wish would be.

@@ -63,12 +63,18 @@ fn words(lang: Lang, fields: &Fields) -> Vec<(String, String)> {
         (t("wizard.window"), analysed(window)),
         (t("wizard.min_requests"), analysed(fields.min_requests.clone())),
         (t("wizard.failures"), analysed(fields.failures.clone())),
-        (t("wizard.template_limits"), analysed(list(fields.metrics.iter().filter_map(|m| limit(lang, m)).collect()))),
+        (
+            t("wizard.template_limits"),
+            analysed(list(fields.metrics.iter().filter_map(|m| limit(lang, m)).collect())),
+        ),
         (t("wizard.plan.fails"), analysed(ends(&fields.on_failure))),
         (t("wizard.on_deadline"), ends(&fields.on_deadline)),
         (t("wizard.on_drift"), drift),
         (t("wizard.deadline"), unit(&fields.deadline, "wizard.unit.min")),
-        (lang.t("wizard.stable_after").with("v", &fields.stable).into(), or_none(fields.stable_after.clone())),
+        (
+            lang.t("wizard.stable_after").with("v", &fields.stable).into(),
+            or_none(fields.stable_after.clone()),
+        ),
         (t("wizard.freeze"), or_none(fields.freeze.clone())),
         (t("wizard.delete_after_abort"), flag(fields.delete_after_abort)),
         (t("wizard.second_person"), flag(fields.second_person)),
@@ -108,7 +114,8 @@ fn limit(lang: Lang, metric: &MetricField) -> Option<String> {
     };
     let sign = if metric.kind == "success_rate" { "−" } else { "× " };
     let parts = [("", &metric.absolute), (sign, &metric.relative), ("+ ", &metric.floor)];
-    let limits = parts.iter().filter(|(_, value)| !value.is_empty()).map(|(sign, value)| format!(" {sign}{value}"));
+    let limits =
+        parts.iter().filter(|(_, value)| !value.is_empty()).map(|(sign, value)| format!(" {sign}{value}"));
     Some(name + &limits.collect::<String>())
 }
 
@@ -173,7 +180,8 @@ impl Fields {
     pub fn before(&self) -> Option<Self> {
         let (_, kept) = self.undo.split_once(':')?;
         let kept: serde_json::Value = serde_json::from_str(kept).ok()?;
-        let pairs = kept.as_object()?.iter().map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned())));
+        let pairs =
+            kept.as_object()?.iter().map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned())));
         Some(Self { stable: self.stable.clone(), ..Self::of_pairs(&pairs.collect::<Option<Vec<_>>>()?) })
     }
 

@@ -4,7 +4,7 @@
 use serde_json::{Map, Value};
 
 use crate::domain::affix::Affix;
-use crate::domain::release::{Candidate, Direction, Metric, Spec, Step};
+use crate::domain::release::{Candidate, Spec, Step};
 use crate::domain::routing::{Condition, Op, Subject};
 use crate::views::release::stages::stages;
 
@@ -116,10 +116,6 @@ pub(super) fn plain(number: f64) -> String {
     format!("{number}")
 }
 
-fn some(number: Option<f64>) -> String {
-    number.map(plain).unwrap_or_default()
-}
-
 impl Row {
     fn hold_of(&mut self, seconds: u64) {
         let (n, unit) = match seconds {
@@ -227,49 +223,6 @@ impl Row {
             row
         };
         stages(steps).into_iter().enumerate().map(row).collect()
-    }
-}
-
-impl MetricField {
-    pub(super) fn of(metric: &Metric) -> Self {
-        let limit = metric.limit();
-        let mut out = Self {
-            on: true,
-            kind: metric.kind().to_owned(),
-            absolute: some(limit.absolute),
-            relative: some(limit.relative),
-            floor: some(limit.floor_ms),
-            direction: "at_most".to_owned(),
-            ..Self::default()
-        };
-        match metric {
-            Metric::SuccessRate { .. } => {}
-            Metric::Latency { quantile, .. } => out.quantile = quantile.to_string(),
-            Metric::Custom { name, query, direction, .. } => {
-                out.name.clone_from(name);
-                out.query.clone_from(query);
-                if *direction == Direction::AtLeast {
-                    "at_least".clone_into(&mut out.direction);
-                }
-            }
-        }
-        out
-    }
-
-    /// Metrics that can be switched on, after those that are.
-    pub(super) fn offered(mut given: Vec<Self>) -> Vec<Self> {
-        let off = |kind: &str, quantile: &str| Self {
-            kind: kind.to_owned(),
-            quantile: quantile.to_owned(),
-            direction: "at_most".to_owned(),
-            ..Self::default()
-        };
-        for (kind, quantile) in [("success_rate", ""), ("latency", "95"), ("latency", "99"), ("custom", "")] {
-            if !given.iter().any(|one| one.kind == kind && (kind != "latency" || one.quantile == quantile)) {
-                given.push(off(kind, quantile));
-            }
-        }
-        given
     }
 }
 

@@ -8,6 +8,8 @@ pub mod read;
 mod applied;
 mod choices;
 mod laid;
+mod metric_fields;
+mod rows;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -27,6 +29,7 @@ pub use fields::{Fields, MetricField, Row};
 pub use laid::Fit;
 pub use plan::{Plan, Planned, Writes};
 pub use read::{Wish, section};
+pub use rows::press;
 
 /// `/releases/drafts/{id}`.
 pub fn path(draft: &str) -> String {

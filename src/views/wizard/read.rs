@@ -305,12 +305,14 @@ impl Wish {
             (Some("analysis"), Some("window_s"), _) => "window",
             (Some("analysis"), Some("min_requests"), _) => "min_requests",
             (Some("analysis"), Some("failures"), _) => "failures",
-            (Some("analysis"), Some("metrics"), _) => match refusal.field.as_deref().and_then(|f| f.rsplit('.').next()) {
-                Some("query") => "query",
-                Some("name") => "name",
-                Some("limit") => "absolute relative floor",
-                _ => "on",
-            },
+            (Some("analysis"), Some("metrics"), _) => {
+                match refusal.field.as_deref().and_then(|f| f.rsplit('.').next()) {
+                    Some("query") => "query",
+                    Some("name") => "name",
+                    Some("limit") => "absolute relative floor",
+                    _ => "on",
+                }
+            }
             (Some("policies"), Some("step_deadline_s"), _) => "deadline",
             (Some("policies"), Some("stable_after"), _) => "stable_after",
             (Some("policies"), Some("start_at_ms"), _) => "start_at",

@@ -384,7 +384,7 @@ impl Visit {
         let detail = self.detail().await?;
         detail.release.spec.strategy.as_str().clone_into(&mut fields.strategy);
         if form.text("do") != "change" {
-            super::wizard::press(&mut fields, form.text("do"));
+            crate::views::wizard::press(&mut fields, form.text("do"));
             return Ok(self.steps_page(&detail, fields, &[], 200));
         }
         let mut wish = Wish::default();

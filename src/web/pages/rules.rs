@@ -57,6 +57,7 @@ pub async fn edit(
             slots: &slots,
             declared: &item.routing.rules,
             edited: edited.as_deref(),
+            by_pods: item.is_by_pods(),
             can_change: why_not.is_empty(),
             why_not: &why_not,
             hits: detail.hits.as_ref(),

@@ -12,7 +12,9 @@ use crate::domain::refusal::{Code, Refusal};
 use crate::domain::release::{Draft, OwnTemplate, Spec, Strategy, Template, validate};
 use crate::views::chrome::{Chrome, Nav};
 use crate::views::service::now;
-use crate::views::wizard::{self, Fields, Fit, Given, Known, Planned, Row, Wish, WizardFragment, WizardPage};
+use crate::views::wizard::{
+    self, Fields, Fit, Given, Known, Planned, Wish, WizardFragment, WizardPage, press,
+};
 use crate::web::api::changes::{permit_draft, permit_plan, permit_word};
 use crate::web::api::extract::DraftId;
 use crate::web::auth::Who;
@@ -183,43 +185,6 @@ pub async fn start(
     };
     let status = refusals.first().map_or(422, |no| no.code.status());
     desk.page(fields, item, draft, Mood { stale, said: refusals, loud: true }, status).await
-}
-
-/// What a press on one of the table's buttons does to the rows.
-pub fn press(fields: &mut Fields, button: &str) {
-    let (word, at) = button.split_once(':').unwrap_or((button, ""));
-    let at = at.parse::<usize>().ok();
-    match (word, at) {
-        ("remove", Some(at)) if at < fields.rows.len() => drop(fields.rows.remove(at)),
-        ("insert", Some(at)) if at < fields.rows.len() => insert(fields, at + 1),
-        // The last share is all of it: one more comes before it.
-        ("add", _) => {
-            let last = fields.rows.last().is_some_and(|row| row.percent == "100" || row.kind == "replicas");
-            let at = if last { fields.rows.len().saturating_sub(1) } else { fields.rows.len() };
-            insert(fields, at);
-        }
-        _ => {}
-    }
-}
-
-fn insert(fields: &mut Fields, at: usize) {
-    let of = |row: Option<&Row>, other: u32| row.and_then(|row| row.percent.parse().ok()).unwrap_or(other);
-    let (before, after) =
-        (of(at.checked_sub(1).and_then(|at| fields.rows.get(at)), 0), of(fields.rows.get(at), 100));
-    let kind = if fields.strategy == Strategy::Replicas.as_str() { "replicas" } else { "weight" };
-    let row = Row {
-        kind: kind.to_owned(),
-        percent: if before < after {
-            (before + (after - before).div_ceil(2)).to_string()
-        } else {
-            String::new()
-        },
-        hold: "10".to_owned(),
-        unit: "min".to_owned(),
-        ..Row::default()
-    };
-    fields.rows.insert(at.min(fields.rows.len()), row);
-    fields.name_rows();
 }
 
 /// Makes the form fit the service that is chosen.

@@ -55,6 +55,18 @@ fn nothing_rises_without_pods() {
 }
 
 #[test]
+fn a_subset_that_is_added_first_is_not_said_to_exist() {
+    let said = |world: &World| {
+        let planned = world.plan(&set("v1=90 v2=10")).expect("a plan");
+        let has = |code: &str| planned.checks.iter().any(|check| check.code.as_str() == code);
+        (has("adds_subset"), has("subsets_exist"))
+    };
+    assert_eq!(said(&usual()), (false, true));
+    let one = SUBSETS.replace("  - {name: v2, labels: {version: v2}}\n", "");
+    assert_eq!(said(&three().with(&one).with(ALL_V1)), (true, false));
+}
+
+#[test]
 fn services_that_cannot_be_shifted_block() {
     let with = |shape: Shape| {
         let mut world = usual();

@@ -57,7 +57,54 @@ async fn a_step_that_cannot_be_judged_is_said_beforehand_with_numbers() {
     let check = late.checks.iter().find(|check| check.code.as_str() == "low_rate").unwrap();
     let arg = |name: &str| check.args.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
     assert_eq!((arg("n"), arg("least"), arg("better")), (Some("30"), Some("50"), Some("2")));
+    // A window that there is and that is long enough.
+    assert_eq!(arg("advice"), Some("window_300"));
     assert!(codes(&plan(500, 60).await).contains(&"never_enough"));
+}
+
+#[tokio::test]
+async fn a_plan_says_when_its_analysis_never_looks_or_not_at_the_end() {
+    let house = House::alive(Some(Arc::new(Steady)), Settings::default()).await;
+    let plan = async |steps: Value, analysis: bool| {
+        let spec = wish(|w| {
+            w["steps"] = steps;
+            if analysis {
+                w["analysis"] = json!({"interval_s": 15, "window_s": 60, "min_requests": 5, "failures": 2,
+                    "metrics": [{"metric": "success_rate", "limit": {"absolute": 99.0}}]});
+            }
+        });
+        let plan = house.services.plan_release(&anna(), &spec).await.unwrap();
+        let all = codes(&plan);
+        (all.contains(&"never_analysed"), all.contains(&"end_not_analysed"))
+    };
+    let weight = |percent: u8| json!({"kind": "weight", "percent": percent});
+    let hold = || json!({"kind": "hold", "seconds": 60});
+    assert_eq!(plan(json!([weight(100)]), true).await, (true, false));
+    // A hold before the new version gets anything looks at nothing.
+    assert_eq!(plan(json!([hold(), weight(50), weight(100)]), true).await, (true, false));
+    assert_eq!(plan(json!([weight(50), hold(), weight(100)]), true).await, (false, true));
+    assert_eq!(plan(json!([weight(50), hold(), weight(100), hold()]), true).await, (false, false));
+    assert_eq!(plan(json!([weight(100), {"kind": "analysis", "passes": 1}]), true).await, (false, false));
+    assert_eq!(plan(json!([weight(100)]), false).await, (false, false));
+}
+
+#[tokio::test]
+async fn what_a_service_asks_is_asked_before_the_new_version_has_a_name() {
+    let house = House::alive(None, Settings::default()).await;
+    let asked = async |name: &str, version: &str| -> Vec<String> {
+        let spec = wish(|w| {
+            w["service"] = json!({"namespace": "shop", "name": name});
+            w["candidate"] = json!({"from": "image", "version": version, "image": "shop/x:2"});
+        });
+        let plan = house.services.plan_release(&anna(), &spec).await.unwrap();
+        let said = format!("{:?} {:?}", plan.accepts, plan.checks);
+        assert!(!said.contains("unnamed"), "{said}");
+        plan.accepts.iter().map(|check| check.code.as_str().to_owned()).collect()
+    };
+    for name in ["cart", "catalog", "pricing", "gift-cards"] {
+        assert_eq!(asked(name, "").await, asked(name, "v9").await, "{name}");
+    }
+    assert_eq!(asked("cart", "").await, ["gitops"]);
 }
 
 #[tokio::test]

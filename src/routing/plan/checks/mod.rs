@@ -221,9 +221,12 @@ impl Judge<'_, '_> {
             out.extend(self.hidden(at, subset, &mirror.to, None));
         }
         // What this change adds first does not exist yet.
-        let adds =
-            !self.planner.added.is_empty() || self.planner.notes.iter().any(|note| note.code == Code::AddsSubset);
-        if !named.is_empty() && !adds && !out.iter().any(|c| matches!(c.code, Code::SubsetHidden | Code::NoSubset)) {
+        let adds = !self.planner.added.is_empty()
+            || self.planner.notes.iter().any(|note| note.code == Code::AddsSubset);
+        if !named.is_empty()
+            && !adds
+            && !out.iter().any(|c| matches!(c.code, Code::SubsetHidden | Code::NoSubset))
+        {
             let list: Vec<String> = named.into_iter().collect();
             out.push(Check::new(Severity::Ok, Code::SubsetsExist).arg("subsets", list.join(", ")));
         }
