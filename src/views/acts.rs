@@ -234,7 +234,7 @@ impl Act {
             bar,
             possible: !all.iter().any(|check| check.severity == Severity::Block)
                 && (asked.preview.is_some() || asked.refusal.is_none()),
-            checks: all.iter().map(|check| CheckItem::of(lang, check, asked.acknowledged)).collect(),
+            checks: CheckItem::all(lang, all, asked.acknowledged),
             deletes,
             confirm,
             problem,

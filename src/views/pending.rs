@@ -217,8 +217,7 @@ impl Pending {
                 summary = said.first().map(ToString::to_string);
                 panel.say = said.into_iter().map(super::lang::Text::rich).collect();
                 panel.size = size(lang, preview);
-                panel.checks =
-                    preview.checks.iter().map(|check| CheckItem::of(lang, check, acknowledged)).collect();
+                panel.checks = CheckItem::all(lang, &preview.checks, acknowledged);
                 panel.edits = preview.diffs.iter().map(|(at, lines)| EditItem::of(lang, at, lines)).collect();
                 panel.call = (!nothing).then(|| Call::of(preview));
                 panel.link = place.link.clone().filter(|_| !nothing);
@@ -242,13 +241,13 @@ impl Pending {
             }
             Case::Refused { refusal, yours } => {
                 panel.problem = Some(text::refused(lang, refusal));
-                panel.checks = refusal.checks.iter().map(|check| CheckItem::of(lang, check, &[])).collect();
+                panel.checks = CheckItem::all(lang, &refusal.checks, &[]);
                 next.bar = yours.map(|weights| Bar::whole(&after, weights, place.slots));
                 open = 1;
             }
             Case::Broke { refusal, yours, ending, request } => {
                 panel.problem = Some(broke(lang, refusal, ending, request));
-                panel.checks = refusal.checks.iter().map(|check| CheckItem::of(lang, check, &[])).collect();
+                panel.checks = CheckItem::all(lang, &refusal.checks, &[]);
                 next.bar = yours.map(|weights| Bar::whole(&after, weights, place.slots));
                 // Nothing of it is in the cluster, so it can be pressed again as it is.
                 apply.possible = ending == Ending::Failed;
@@ -324,6 +323,25 @@ fn apply_label(lang: Lang, preview: &Preview) -> String {
 }
 
 impl CheckItem {
+    /// Checks in their order. A code has one box, after the last of its sentences: it accepts all of them.
+    pub fn all<'c>(
+        lang: Lang,
+        checks: impl IntoIterator<Item = &'c Check>,
+        acknowledged: &[String],
+    ) -> Vec<Self> {
+        let mut items: Vec<Self> =
+            checks.into_iter().map(|check| Self::of(lang, check, acknowledged)).collect();
+        let mut boxes: Vec<&str> = Vec::new();
+        for item in items.iter_mut().rev().filter(|item| item.ack.is_some()) {
+            if boxes.contains(&item.code) {
+                item.ack = None;
+            } else {
+                boxes.push(item.code);
+            }
+        }
+        items
+    }
+
     /// One check with its box, ticked when its code is among `acknowledged`.
     pub fn of(lang: Lang, check: &Check, acknowledged: &[String]) -> Self {
         let (tone, icon) = match check.severity {

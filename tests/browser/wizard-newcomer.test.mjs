@@ -115,7 +115,8 @@ for (const lang of ['en', 'zh']) {
   test(`what GitOps owns is asked about before the new version has a name, and a refused start keeps no draft of choices (${lang})`, { timeout: 60_000 }, () => on('/releases/new?service=shop/cart', async (page) => {
     const box = page.locator('#accept-gitops');
     await box.waitFor();
-    const text = await page.locator('#accepts .note').innerText();
+    assert.equal(await box.count(), 1, 'one box for both objects');
+    const text = await page.locator('#accepts .note').first().innerText();
     assert.match(text, /Argo CD/);
     assert.match(text, /\S\n\S/, 'the name of the check is a line of its own');
     await page.locator('#start-btn').click();

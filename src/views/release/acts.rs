@@ -160,8 +160,7 @@ impl Ask {
         let impossible = why_not.map(|why| {
             Notice::new(Tone::Bad, crate::views::lang::Text::verbatim("%{why}").with("why", why).rich())
         });
-        let accepts: Vec<CheckItem> =
-            open(given, word).iter().map(|check| CheckItem::of(lang, check, typed.ack)).collect();
+        let accepts: Vec<CheckItem> = CheckItem::all(lang, &open(given, word), typed.ack);
         let danger = removed.is_some() || word == Word::Abort;
         Self {
             lang,

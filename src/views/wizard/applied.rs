@@ -58,7 +58,7 @@ fn words(lang: Lang, fields: &Fields) -> Vec<(String, String)> {
         (t("releases.col.strategy"), t(&format!("release.strategy.{}", fields.strategy))),
         (t("wizard.section.n4"), list(fields.rows.iter().filter_map(|row| share(lang, row)).collect())),
         (t("wizard.step.hold"), list(holds(lang, &fields.rows))),
-        (t("wizard.step.then"), lang.count("wizard.approvals", approvals).into()),
+        (t("wizard.template_approvals"), approvals.to_string()),
         (t("wizard.interval"), analysed(unit(&fields.interval, "wizard.unit.s"))),
         (t("wizard.window"), analysed(window)),
         (t("wizard.min_requests"), analysed(fields.min_requests.clone())),

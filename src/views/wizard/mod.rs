@@ -179,7 +179,7 @@ impl HtmlSafe for Accepts {}
 impl Accepts {
     fn of(lang: Lang, given: &Given<'_>, oob: bool) -> Self {
         let accepted = &given.fields.accept;
-        let items = given.planned.accepts.iter().map(|check| CheckItem::of(lang, check, accepted)).collect();
+        let items = CheckItem::all(lang, &given.planned.accepts, accepted);
         let kept = if given.planned.known { Vec::new() } else { accepted.clone() };
         Self { lang, items, kept, oob }
     }
