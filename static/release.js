@@ -77,7 +77,7 @@
   function mark() {
     for (const slot of $$('.err[id^=err-]')) {
       for (const field of $$(`[aria-describedby~="${slot.id}"]`)) {
-        const parts = slot.dataset.parts?.split(' ');
+        const parts = slot.dataset.parts?.split(',');
         if (slot.hidden || (parts && !parts.includes(field.name.split('.').pop()))) field.removeAttribute('aria-invalid');
         else field.setAttribute('aria-invalid', 'true');
       }

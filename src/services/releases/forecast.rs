@@ -100,21 +100,23 @@ pub(super) fn unheld(spec: &Spec) -> Option<Check> {
         match step {
             Step::Weight { percent } | Step::Mirror { percent } if *percent == 0 => {}
             Step::Rules { when } if when.is_empty() => {}
-            Step::Weight { .. } | Step::Mirror { .. } | Step::Rules { .. } => {
-                (gets, last_looks) = (true, false)
-            }
-            Step::Replicas { candidate, .. } if spec.strategy == Strategy::Replicas && *candidate > 0 => {
+            // Beside weights, pods alone bring no requests.
+            Step::Replicas { candidate, .. } if spec.strategy != Strategy::Replicas || *candidate == 0 => {}
+            Step::Weight { .. } | Step::Mirror { .. } | Step::Rules { .. } | Step::Replicas { .. } => {
                 (gets, last_looks) = (true, false);
             }
             Step::Hold { .. } | Step::Analysis { .. } if gets => (looks, last_looks) = (true, true),
             _ => {}
         }
     }
-    let check = match (gets, looks, last_looks) {
-        (false, ..) | (.., true) => return None,
-        (true, false, _) => Check::new(Severity::Acknowledge, Code::NeverAnalysed),
-        (true, true, false) => Check::new(Severity::Info, Code::EndNotAnalysed),
-    };
     let version = spec.candidate.version();
-    Some(check.arg("v", version)).filter(|_| !version.as_str().is_empty())
+    // A version that has no name yet cannot be named.
+    if !gets || last_looks || version.as_str().is_empty() {
+        return None;
+    }
+    Some(if looks {
+        Check::new(Severity::Info, Code::EndNotAnalysed).arg("v", version)
+    } else {
+        Check::new(Severity::Acknowledge, Code::NeverAnalysed).arg("v", version)
+    })
 }

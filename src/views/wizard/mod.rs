@@ -243,7 +243,7 @@ impl Errors {
     /// True when something is said there about this field.
     pub fn about(&self, id: &str, part: &str) -> bool {
         let parts = self.all.get(id).filter(|_| self.has(id)).map(|(_, parts)| *parts);
-        parts.is_some_and(|parts| parts.is_empty() || parts.split(' ').any(|one| one == part))
+        parts.is_some_and(|parts| parts.is_empty() || parts.split(',').any(|one| one == part))
     }
 
     /// How many places are wrong (or only missing), and the first section of them.

@@ -283,7 +283,7 @@ impl Wish {
         }
     }
 
-    /// Which fields of its place a refusal is about, by the last part of their names and with spaces between them;
+    /// Which fields of its place a refusal is about, by the last part of their names and with commas between them;
     /// empty = all of the place.
     pub fn parts(&self, refusal: &Refusal, rows: &[Row]) -> &'static str {
         let mut path = refusal.field.as_deref().unwrap_or_default().split('.');
@@ -295,8 +295,8 @@ impl Wish {
                     ("seconds", _) => "hold",
                     ("passes", _) => "passes",
                     ("percent", "weight" | "mirror") => "percent",
-                    ("candidate" | "stable", "replicas") => "candidate stable",
-                    ("when", "rules") => "name value",
+                    ("candidate" | "stable", "replicas") => "candidate,stable",
+                    ("when", "rules") => "name,value",
                     // What the row has no field of its own for is about what the step is.
                     _ => "kind",
                 }
@@ -309,7 +309,7 @@ impl Wish {
                 match refusal.field.as_deref().and_then(|f| f.rsplit('.').next()) {
                     Some("query") => "query",
                     Some("name") => "name",
-                    Some("limit") => "absolute relative floor",
+                    Some("limit") => "absolute,relative,floor",
                     _ => "on",
                 }
             }

@@ -73,8 +73,7 @@ fn chinese_uses_full_width_punctuation_and_one_term_a_thing() {
         .unwrap();
     // 副本 reads as replicas, where mirrored requests are meant, and pods are 容器组; versions are 旧版本 and 新版本.
     let replaced =
-        Regex::new(r"副本|候选版|稳定版|委托|界限|指标来源|指标窗口|停住|不可管理|接口地址|你[^们]")
-            .unwrap();
+        Regex::new(r"副本|候选版|稳定版|委托|界限|指标来源|指标窗口|停住|不可管理|接口地址|你[^们]").unwrap();
     for (key, text) in catalogue("zh") {
         for wrong in [&half, &replaced] {
             let found = wrong.find(&text).map(|found| found.as_str());
