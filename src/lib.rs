@@ -27,7 +27,8 @@
 //!
 //! 8. A release's next state, its pending actions and its row of the history are one transaction.
 //!
-//! Which module may use which is a table in `tests/it/tidy.rs`, and a failing test when broken.
+//! Which module may use which is a table in `tests/it/tidy.rs`, and a failing test when broken. How the modules work
+//! together: `docs/architecture.md`; the words: `docs/glossary.md`.
 
 rust_i18n::i18n!("templates/locales", fallback = "en");
 

@@ -168,7 +168,7 @@ impl Controller {
 
     /// Of a StatefulSet: a name can be taken once, so an old pod goes before the new one comes; from the last ordinal
     /// down to the partition, one at a time and only while all others are ready. Where pods are replaced in order, one
-    /// that is not ready is waited for, whatever it runs; it goes only when somebody deletes it.
+    /// that is not ready is waited for, whatever it runs; it goes only when it is deleted.
     fn replace_one(&self, set: &Value, new: &[Value], old: &mut Vec<Value>, wanted: usize) {
         let ordinal = |pod: &Value| {
             let name = text(pod, "/metadata/name");
@@ -251,7 +251,7 @@ impl Controller {
     }
 
     fn delete_pod(&self, pod: &Value) {
-        // It may be gone already: somebody else deleted it.
+        // It may be gone already: another client deleted it.
         drop(self.api.delete("Pod", &text(pod, "/metadata/namespace"), &text(pod, "/metadata/name")));
     }
 }

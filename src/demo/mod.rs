@@ -100,7 +100,7 @@ impl Demo {
         (Self { api, counters, clock, shared: Arc::new(shared) }, controller)
     }
 
-    /// Somebody who makes traffic in this cluster.
+    /// A source of traffic in this cluster.
     pub fn generator(&self, seed: u64) -> Generator {
         Generator::new(self.counters.clone(), seed)
     }
@@ -127,7 +127,7 @@ impl Demo {
                 _ = every_second.tick() => {}
             }
             generator.second(&self.world(), self.now_s());
-            // A little of the past with every second, newest first, so that nobody has to wait for it.
+            // A little of the past with every second, newest first, so that no page has to wait for it.
             let from_s = (past_s - 10).max(oldest_s);
             self.backfill(&mut generator, from_s..past_s);
             past_s = from_s;

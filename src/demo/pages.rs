@@ -52,19 +52,19 @@ impl Demo {
         })
     }
 
-    /// Whether somebody deployed the next version of `forecast`.
+    /// Whether the next version of `forecast` is deployed.
     pub fn has_forecast_v2(&self) -> bool {
         self.api.get("Deployment", "weather", "forecast-v2").is_some()
     }
 
-    /// Deploys the next version of `forecast`, as somebody with kubectl would. No request reaches it until
+    /// Deploys the next version of `forecast`, as with kubectl. No request reaches it until
     /// a route says so.
     pub fn deploy_forecast_v2(&self) -> Result<(), Failure> {
         let seeded = seed::forecast_v2();
         self.api.put_as(seeded.object, seeded.manager).map(drop)
     }
 
-    /// Takes the next version of `forecast` away again, whoever still routes to it.
+    /// Takes the next version of `forecast` away again, even while it is routed to.
     pub fn remove_forecast_v2(&self) -> Result<(), Failure> {
         self.api.delete("Deployment", "weather", "forecast-v2")
     }

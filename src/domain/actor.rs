@@ -56,7 +56,7 @@ impl std::fmt::Debug for BearerToken {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Person {
     pub user: String,
-    /// Empty where whoever issued the token gives none.
+    /// Empty where the issuer of the token gives none.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub uid: String,
     #[serde(default)]

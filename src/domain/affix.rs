@@ -1,6 +1,6 @@
 //! Conditions that ask how a value ends or what it contains. Routing objects know no such operator: they are written
 //! as RE2 expressions of one form and read back from exactly that form, so that another expression never changes
-//! because somebody looked at it. Used by the rule form and by the words of rules.
+//! because a page showed it. Used by the rule form and by the words of rules.
 
 use super::routing::{Condition, Op, Subject};
 

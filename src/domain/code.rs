@@ -149,7 +149,7 @@ codes! {
     TooManyTemplates "too_many_templates" 422,
     /// Templates are for everybody: who adds, replaces or deletes one needs a right of its own.
     TemplateForbidden "template_forbidden" 403,
-    /// A release moves this service's traffic: nobody else does meanwhile.
+    /// A release moves this service's traffic: others may not meanwhile.
     ReleaseOwnsService "release_owns_service" 409,
     ReleaseIllegal "release_illegal" 409,
     ReleaseStale "release_stale" 412,
@@ -176,7 +176,7 @@ codes! {
     NotStateful "not_stateful" 422,
     ThirdVersion "third_version" 422,
     StepBelowNow "step_below_now" 422,
-    /// A StatefulSet whose pods are replaced only when somebody deletes them.
+    /// A StatefulSet whose pods are replaced only when they are deleted.
     OnDelete "on_delete" 422,
     /// The workload is not as the release left it: there is no safe way back.
     WorkloadChanged "workload_changed" 409,

@@ -59,7 +59,7 @@ impl LabelSet {
         self.0.iter().cloned().collect()
     }
 
-    /// True for whoever holds the only copy: nobody else shares it.
+    /// True when this is the only copy: no other object shares it.
     pub fn is_alone(&self) -> bool {
         Arc::strong_count(&self.0) == 1
     }
@@ -85,7 +85,7 @@ const GENERATED: [&str; 6] = [
     "pod-template-generation",
 ];
 
-/// Of those, the ones whose value nobody chose: it says nothing to a person.
+/// Of those, the ones whose value is generated: it says nothing to a person.
 const HASHES: [&str; 3] = ["pod-template-hash", "rollouts-pod-template-hash", "controller-revision-hash"];
 
 /// True for a label whose value a controller computed from a template.

@@ -106,7 +106,7 @@ pub fn interval(hits: f64, n: f64) -> (f64, f64) {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sample {
     pub service: Arc<str>,
-    /// The Deployment or StatefulSet that answered; `unknown` when nobody did.
+    /// The Deployment or StatefulSet that answered; `unknown` when none did.
     pub workload: Arc<str>,
     /// The version label as the mesh saw it; `unknown` or empty where there is none.
     pub version: Arc<str>,

@@ -27,7 +27,7 @@ pub struct Steps {
 
 impl Steps {
     /// The steps of a change that was written in full; `None` for everything else, and for changes that a crash cut
-    /// off: when those were written nobody knows.
+    /// off: when those were written is unknown.
     pub fn of(intent: &Intent, outcome: &Outcome) -> Option<Self> {
         if outcome.ending != Ending::Applied {
             return None;
@@ -55,7 +55,7 @@ impl Steps {
 pub struct Progress {
     pub revision: Revision,
     pub steps: Steps,
-    /// What is known of requests since; `None` = nobody has looked yet, or not any more.
+    /// What is known of requests since; `None` = not looked at yet, or not any more.
     pub so_far: Option<SoFar>,
 }
 

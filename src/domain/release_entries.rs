@@ -35,7 +35,7 @@ fn is_not_done(happened: &Happened) -> bool {
 }
 
 impl Entry {
-    /// True for what a release records by itself while it runs as planned: nobody acted, its phase stayed the same,
+    /// True for what a release records by itself while it runs as planned: no person acted, its phase stayed the same,
     /// nothing failed, and changes of traffic have an entry of their own.
     pub fn is_routine(&self) -> bool {
         let Some(outcome) = &self.outcome else { return false };

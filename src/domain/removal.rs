@@ -49,7 +49,7 @@ pub fn why_kept(snapshot: &Snapshot, routing: &Routing, version: &VersionName) -
         return Some(Refusal::new(Code::UnknownVersion).field("version").arg("v", version));
     };
     let no = |code: Code| Some(Refusal::new(code).arg("v", version));
-    // What is left of a version whose workload was deleted serves nobody.
+    // What is left of a version whose workload was deleted serves no request.
     let stays = |other: &&Version| other.ready > 0 || !other.workloads.is_empty();
     if !snapshot.versions.iter().filter(|other| other.name != *version).any(|other| stays(&other)) {
         return no(Code::LastVersion);

@@ -179,7 +179,7 @@ pub struct Answer {
     /// Envoy's response flag, `-` where it has none: `NC`, `UH`, `FI`, `NR`.
     pub flag: &'static str,
     pub why: Why,
-    /// Who was meant: a version, subset or host; empty where nobody was.
+    /// The target: a version, subset or host; empty where there is none.
     pub name: String,
 }
 
@@ -203,7 +203,7 @@ pub enum Why {
     NoHost,
     /// The Service has no such port.
     NoPort,
-    /// Nobody behind it is ready.
+    /// No pod behind it is ready.
     NoPods,
     /// No route takes the request.
     NoRoute,
@@ -348,7 +348,7 @@ pub struct Target {
     pub percent: u8,
     /// The host of a sibling Service by which it reaches the version; `None` = the service's own host.
     pub via: Option<String>,
-    /// Requests for it come to nobody, because this is not there: the proxy answers 503 (NC).
+    /// Requests for it reach no pod, because this is not there: the proxy answers 503 (NC).
     pub lost: Option<Lost>,
 }
 
@@ -387,7 +387,7 @@ pub const MAX_RULES: usize = 50;
 pub const MAX_ALTERNATIVES: usize = 1_000;
 pub const MAX_CONDITIONS: usize = 64;
 
-/// Stands alone in [`Rule::opaque`] where whoever reads may not read the object that holds the conditions.
+/// Stands alone in [`Rule::opaque`] where the reader may not read the object that holds the conditions.
 pub const HIDDEN: &str = "hidden";
 
 /// A match rule: requests for which one of `when` holds go to `to` before the default split applies.
@@ -450,7 +450,7 @@ impl Op {
     }
 }
 
-/// A share of requests copied to somebody whose answers are thrown away.
+/// A share of requests that is copied to a target whose answers are dropped.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Mirror {
     pub to: Dest,

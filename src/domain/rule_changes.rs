@@ -90,7 +90,7 @@ impl RuleChanges {
         self.len() + self.more
     }
 
-    /// The same for whoever may not read the object that holds the conditions.
+    /// The same for a reader who may not read the object that holds the conditions.
     #[must_use]
     pub fn without_conditions(mut self) -> Self {
         let both = self.changed.iter_mut().flat_map(|(old, new)| [old, new]);

@@ -53,7 +53,7 @@ impl ServiceFacts {
     /// The namespaces whose proxies know it; `None` = all.
     pub fn known_in(&self) -> Option<Vec<String>> {
         let own = self.at.namespace.as_str();
-        // No namespace has an empty name: it stands for all that nobody names.
+        // No namespace has an empty name: it stands for all that are not named.
         if self.is_known_in("") {
             return None;
         }

@@ -29,7 +29,7 @@ impl VersionSlots {
         self.0.is_empty()
     }
 
-    /// Gives each present version that has none a slot: one that nobody ever had, else that of a version that is
+    /// Gives each present version that has none a slot: one that no version ever had, else that of a version that is
     /// gone. `None` = nothing changes.
     #[must_use]
     pub fn with<'a>(&self, present: impl Iterator<Item = &'a VersionName> + Clone) -> Option<Self> {

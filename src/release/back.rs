@@ -1,6 +1,6 @@
 //! The ends of a release: straight to 100 %, tidying up, and the way back. The way back restores the
 //! capacity of the version that it goes back to before it moves traffic, and halts rather than send
-//! requests to nobody.
+//! requests to a version without pods.
 
 use super::Machine;
 use crate::domain::refusal::{Code, Refusal};
@@ -144,7 +144,7 @@ impl Machine<'_> {
         let late = self.out.state.deadline_ms.is_none_or(|deadline| self.now >= deadline);
         let state = &self.out.state;
         let lowered = world.stable.wanted < had;
-        // What is switched back to gets its pods again, whoever took them; once, so that nobody is fought.
+        // What is switched back to gets its pods again, once only, so that no other controller is fought.
         let touched = state.stable_lowered || !self.is_mesh() || (state.switch_back && lowered);
         if touched && lowered && !state.scaled_back {
             self.act(ActionKind::Scale { side: Side::Stable, replicas: had });

@@ -388,12 +388,12 @@ impl Machine<'_> {
         state.measure_ms = None;
         state.tries = 0;
         state.not_before_ms = None;
-        // A look that is still under way is nobody's any more.
+        // The result of a measurement that is still under way is ignored.
         state.pending.retain(|action| action.kind != ActionKind::Measure);
         self.note(Happened::Finished { phase });
     }
 
-    /// Timers are absolute and count while nobody drives. What is to be waited for was not looked at meanwhile,
+    /// Timers are absolute and count while no process runs. What is to be waited for was not looked at meanwhile,
     /// and gets a little time more before the policy acts.
     fn restarted(&mut self) {
         if !self.out.state.phase.owns_service() {

@@ -1,5 +1,6 @@
-//! Without a mesh it is the pods that spread requests: whoever scales a workload meanwhile (a person, an autoscaler)
-//! moves requests, as an edit of a route does. It is noticed once for each other share, by the same policy.
+//! Without a mesh it is the pods that spread requests: a client that scales a workload meanwhile (a person, an
+//! autoscaler) moves requests, as an edit of a route does. It is noticed once for each other share, by the same
+//! policy.
 
 use super::{Machine, REASSERT_MS, REASSERTS};
 use crate::domain::refusal::{Code, Refusal};
@@ -7,7 +8,7 @@ use crate::domain::release::state::{ActionKind, Side};
 use crate::domain::release::{Happened, OnDrift, PauseReason, Phase, PodNumbers};
 
 impl Machine<'_> {
-    /// Somebody else scaled: what the policy says about a change that was not made here.
+    /// Scaled from outside: apply the policy for edits from outside.
     pub(super) fn notice_scaling(&mut self) {
         let state = &self.out.state;
         let writes = state.reassert || state.pending.iter().any(|action| action.kind != ActionKind::Measure);

@@ -44,7 +44,7 @@ pub struct Copy<'a> {
     pub old_image: &'a str,
     pub image: &'a str,
     pub replicas: Option<u32>,
-    /// Labels that the service selects by: they stay as they are, whoever else uses them.
+    /// Labels that the service selects by: they stay as they are, even where others use them.
     pub selector: &'a [(String, String)],
 }
 

@@ -1,5 +1,5 @@
 //! What a match rule may hold. Called for rules that are new or whose conditions changed; a rule that is
-//! only moved, or gets new targets, is never judged, because somebody else may have written it.
+//! only moved, or gets new targets, is never judged, because another client may have written it.
 
 use crate::domain::refusal::{Code, Refusal};
 use crate::domain::routing::{Condition, MAX_RULES, Op, Rule, Subject};

@@ -30,7 +30,7 @@ impl Services {
         self.visible(&who.identity).await.is_ok_and(|visible| visible.contains(&at.namespace))
     }
 
-    /// Why somebody in whose name a release goes on may not see its service any more; `None` = may.
+    /// Why the person in whose name a release goes on may not see its service any more; `None` = may.
     pub(super) async fn lacks_sight(&self, who: &Identity, at: &ServiceRef) -> Option<Refusal> {
         match self.visible(who).await {
             Ok(visible) if visible.contains(&at.namespace) => None,
@@ -90,7 +90,7 @@ impl Services {
         self.judge(who, at, asks_of(plan)).await
     }
 
-    /// True when whoever asks and Sluice itself may delete everything that the plan deletes.
+    /// True when both the actor and Sluice itself may delete everything that the plan deletes.
     pub(super) async fn deletions_allowed(&self, who: &Identity, plan: &Plan) -> Result<bool, Refusal> {
         let going: Vec<Edit> = plan.tidying().cloned().collect();
         if going.is_empty() {

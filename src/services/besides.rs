@@ -18,7 +18,7 @@ use super::outside::{generations, meta_of};
 const FIELDS: usize = 5;
 
 impl Services {
-    /// The objects that a plan writes and that somebody edited since the last recorded change, or, before any, since
+    /// The objects that a plan writes and that others edited since the last recorded change, or, before any, since
     /// Sluice first saw them.
     pub(super) async fn edited_besides(
         &self,

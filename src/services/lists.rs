@@ -1,7 +1,7 @@
 //! The list of services: one page of it, put together once for all who ask for the same, and kept while
 //! nothing that it shows changes. Pages, the API and live streams call it.
 //!
-//! What somebody may see is asked for every request and is part of the question, so a kept page never shows
+//! What a person may see is asked for every request and is part of the question, so a kept page never shows
 //! more than a new one would.
 
 use std::borrow::Cow;

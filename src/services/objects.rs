@@ -1,6 +1,6 @@
 //! The one way in which workloads and pods are written, for a release and for a person who retires a version: the
-//! right of whoever it is done for, a durable row of the history, the writes one after the other, the row of what came
-//! of them.
+//! right of the person it is done for, a durable row of the history, the writes one after the other, the row of what
+//! came of them.
 
 use serde_json::{Value, json};
 

@@ -248,7 +248,7 @@ impl Services {
     }
 
     /// The specs before an edit that no earlier row holds: those of objects that are as they were when Sluice first saw
-    /// them, and of those that are gone. `None` when one of them was edited, or went while nobody listened.
+    /// them, and of those that are gone. `None` when one of them was edited, or went while no watch was open.
     fn before_of(
         &self,
         known: Option<&Seen>,
@@ -274,7 +274,7 @@ impl Services {
         known.generations.iter().map(was).collect()
     }
 
-    /// True when a change of ours that a crash cut off has written some of what differs. Nobody else did that:
+    /// True when a change of ours that a crash cut off has written some of what differs. No other client did that:
     /// clearing up will tell it, as soon as it can know all of it.
     async fn is_cut_off(&self, at: &ServiceRef) -> Result<bool, Refusal> {
         let open = self.inner.store.open_intents().await.map_err(unavailable)?;

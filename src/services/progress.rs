@@ -154,7 +154,7 @@ impl Services {
         }
     }
 
-    /// Takes up the changes that nobody has seen yet when Sluice starts.
+    /// Takes up the changes that are not yet seen when Sluice starts.
     async fn follow_again(&self) {
         let states = match self.inner.store.states().await {
             Ok(states) => states,

@@ -116,7 +116,7 @@ impl Unread {
             held.push(route.id.to_string());
             held.extend(route.name.clone());
             held.extend(route.gateways.iter().filter(|gateway| *gateway != "mesh").cloned());
-            // Whoever sees the service knows its own names.
+            // A reader who sees the service knows its own names.
             held.extend(
                 route.hosts.iter().filter(|host| host.contains('.') && !host.starts_with(&own)).cloned(),
             );
@@ -185,7 +185,7 @@ impl Unread {
         match self.ids.iter().find(|(real, _)| real == id) {
             Some((_, shown)) => shown.clone(),
             None if self.readable.iter().any(|known| known == id.as_str()) => id.clone(),
-            // A route that is not there any more: nobody can say whose it was.
+            // A route that is not there any more: its object is unknown.
             None => RouteId::trusted(HIDDEN.to_owned()),
         }
     }

@@ -152,7 +152,7 @@ impl Operation {
     }
 }
 
-/// What somebody would type to try it: names as in the examples, `SLUICE` and `TOKEN` from the environment.
+/// A command to try it: names as in the examples, `SLUICE` and `TOKEN` from the environment.
 fn call(path: &str, method: &str, item: &Value, operation: &Value) -> Vec<String> {
     let parameters = || list(&item["parameters"]).chain(list(&operation["parameters"]));
     let takes = |name: &str| parameters().any(|one| one["name"] == *name);

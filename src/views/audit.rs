@@ -109,7 +109,7 @@ pub struct HistoryRow {
     pub when: Moment,
     pub href: String,
     pub who: String,
-    /// What Sluice did by itself in somebody's name says so.
+    /// Actions of Sluice itself in a person's name are marked.
     pub channel: Option<String>,
     pub what: String,
     pub change: String,
@@ -300,7 +300,7 @@ pub fn largest_change(entry: &Entry) -> String {
     format!("{} {} → {}%", short(version.as_str()), of(&effect.before), of(&effect.after))
 }
 
-/// How somebody came, in words: *browser · 10.2.8.41*.
+/// Channel and address, in words: *browser · 10.2.8.41*.
 pub fn channel(lang: Lang, entry: &Entry) -> String {
     let word = lang.t(&format!("channel.{}", entry.intent.channel.as_str())).to_string();
     let managers = &entry.intent.details.managers;

@@ -17,7 +17,7 @@ pub struct Chrome {
     pub clock: Clockface,
     pub now_ms: i64,
     pub theme: Theme,
-    /// Changes when a file in `static/` does; part of their addresses, so browsers may keep them for ever.
+    /// Changes when a file in `static/` does; part of their addresses, so browsers may keep them without end.
     pub assets: String,
     pub nav: Nav,
     /// Path and query of this page, for the links that change language and theme.

@@ -1,5 +1,5 @@
 //! What was found about a service, worst first, above its page. A live region of its own, but one that waits
-//! while somebody edits below it: a sentence that comes or goes must not move a slider under a thumb.
+//! while a person edits below it: a sentence that comes or goes must not move a slider under a thumb.
 
 use askama::Template;
 use askama::filters::HtmlSafe;

@@ -156,7 +156,7 @@ impl Text {
         Self { pattern: words.to_owned(), args: Vec::new() }
     }
 
-    /// Words of somebody else, in which no mark means anything.
+    /// Text from elsewhere, in which no mark means anything.
     pub fn quoted(words: String) -> Self {
         Self { pattern: "%{words}".to_owned(), args: vec![("words".into(), words)] }
     }

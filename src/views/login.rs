@@ -15,7 +15,7 @@ pub struct LoginPage {
     /// Where the person goes afterwards: a path on this server, checked by `web`.
     pub next: String,
     pub problem: Option<Notice>,
-    /// True for somebody who was signed in a moment ago.
+    /// True for a person who was signed in a moment ago.
     pub ended: bool,
 }
 

@@ -116,7 +116,7 @@ pub struct Dock {
 
 impl HtmlSafe for Dock {}
 
-/// Somebody else was faster: You saw, Now, Yours.
+/// Another change came first: You saw, Now, Yours.
 #[derive(Clone, Debug, PartialEq, Eq, Template)]
 #[template(path = "parts/conflict.html")]
 pub struct Conflict {

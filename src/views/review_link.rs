@@ -1,8 +1,8 @@
-//! A pending change as the address of its service's page: it survives a reload, and whoever opens it sees the same
+//! A pending change as the address of its service's page: it survives a reload, and everybody who opens it sees the same
 //! numbers and what they would do now. Nothing is written by it.
 //!
 //! Parameters: `route`, `w.VERSION`, `rules` (JSON, when edited), `mirror` with `mirror_pct`, `no_mirror=1`, and `base`:
-//! the revision that the change was prepared on. Where the service has moved on, whoever opens it is asked first.
+//! the revision that the change was prepared on. Where the service has moved on, the reader is asked first.
 
 use crate::domain::overview::Overview;
 

@@ -25,7 +25,7 @@ pub struct RulesCard {
     pub lang: Lang,
     pub path: String,
     pub rows: Vec<RuleRow>,
-    /// How many requests no rule took; `None` where nobody counts: then there is no such column.
+    /// How many requests no rule took; `None` where nothing is counted: then there is no such column.
     pub rest: Option<HitCount>,
     /// The edited list as it travels; `None` = as it stands in the cluster.
     pub json: Option<String>,

@@ -104,7 +104,7 @@ pub struct Typed {
     /// Fields `w.VERSION` as they were sent.
     pub weights: Vec<(String, String)>,
     pub rules: Option<Vec<Rule>>,
-    /// `Some("")` = nobody.
+    /// `Some("")` = no person.
     pub mirror: Option<String>,
     pub mirror_percent: Option<String>,
     pub reason: String,
@@ -272,7 +272,7 @@ pub fn back_href(path: &str, revision: Revision) -> String {
     Address::new(format!("{path}/traffic/switch-back")).with("revision", revision).to_string()
 }
 
-/// What the page says instead of a pending change that somebody has applied already, with the latest change.
+/// What the page says instead of a pending change that was applied already, with the latest change.
 fn already(chrome: &Chrome, item: &Overview) -> Notice {
     let lang = chrome.lang();
     let text = match item.last.as_ref().filter(|_| item.revision > 0) {

@@ -83,7 +83,7 @@ pub struct Empty {
     pub clear: Option<String>,
 }
 
-/// The worst services and the releases that wait for somebody, on top of the page; hidden when there are none.
+/// The worst services and the releases that wait for a person, on top of the page; hidden when there are none.
 #[derive(Clone, Debug, PartialEq, Eq, Template)]
 #[template(path = "parts/attention.html")]
 pub struct Attention {
@@ -93,14 +93,14 @@ pub struct Attention {
 
 impl HtmlSafe for Attention {}
 
-/// One service or release that somebody should look at.
+/// One service or release that a person should look at.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Alarm {
     pub bad: bool,
     pub service: String,
     pub why: String,
     pub href: String,
-    /// What the button says, and what it says to somebody who hears it alone.
+    /// What the button says, and its accessible name.
     pub button: String,
     pub label: String,
 }

@@ -1,4 +1,4 @@
-//! The page of sessions, `/sessions`: one's own, and everybody's for whoever has the right. Each can be ended.
+//! The page of sessions, `/sessions`: one's own, and everybody's for people with the right. Each can be ended.
 
 use askama::Template;
 

@@ -206,7 +206,7 @@ impl ObservedLine {
     }
 }
 
-/// Requests that none of the versions took, in words: those that nobody answered, and others (a version
+/// Requests that none of the versions took, in words: those without an answer, and others (a version
 /// that is gone). Empty when there are none to speak of.
 fn nobody(lang: Lang, item: &Overview, seen: &Observed) -> String {
     let known = |name: &str| item.snapshot.versions.iter().any(|version| version.name.as_str() == name);

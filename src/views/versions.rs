@@ -253,7 +253,7 @@ impl VersionRow {
     }
 }
 
-/// What is meant for a version by name and reaches nobody.
+/// Requests for a version by name that reach no pod.
 fn fails(lang: Lang, parts: &[Part], version: &str) -> Option<String> {
     parts.iter().find_map(|part| {
         let Outcome::Answer(answer) = &part.to else { return None };

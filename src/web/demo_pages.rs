@@ -33,7 +33,7 @@ pub trait DemoVisits: Send + Sync {
     fn weather_tally(&self, user: &str, times: u32) -> Spread;
     /// Whether the next version of `forecast` is deployed.
     fn next_forecast(&self) -> Next;
-    /// Deploys it, or takes it away, as somebody with kubectl would. Asking for what is so already changes
+    /// Deploys it, or takes it away, as with kubectl. Asking for what is so already changes
     /// nothing.
     fn set_next_forecast(&self, next: Next);
 }

@@ -72,7 +72,7 @@ pub async fn answer(
         let _held_until_the_end = &place;
         let mut out = String::new();
         for entry in portion {
-            // An error ends the answer without its end: nobody takes half a history for a whole one.
+            // An error ends the answer without its end: half a history must not look like a whole one.
             let entry = entry.map_err(|refusal| std::io::Error::other(refusal.to_string()))?;
             let entry = entry.map_err(Damaged::of);
             match format {
@@ -168,7 +168,7 @@ fn split(weights: Option<&Weights>) -> String {
 }
 
 /// True for what a spreadsheet may take for a formula, also in the full-width forms that some of them accept, and
-/// behind characters that nobody sees. <https://owasp.org/www-community/attacks/CSV_Injection>
+/// behind invisible characters. <https://owasp.org/www-community/attacks/CSV_Injection>
 fn is_formula(value: &str) -> bool {
     let unseen = |c: &char| {
         c.is_whitespace()

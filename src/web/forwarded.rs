@@ -23,7 +23,7 @@ pub fn client(peer: IpAddr, headers: &HeaderMap, trusted: &[Network]) -> IpAddr 
         return known;
     }
     for hop in hops(headers).into_iter().rev().take(HOPS) {
-        // A proxy that names nobody hides whoever is behind it.
+        // A proxy that names no client hides its clients.
         let Some(address) = hop else { return known };
         known = address.to_canonical();
         if !is_trusted(known, trusted) {

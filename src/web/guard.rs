@@ -29,7 +29,7 @@ pub async fn guard(State(app): State<App>, request: Request, next: Next) -> Resp
 }
 
 /// HTTP/1.1 asks for exactly one Host (RFC 9112 §3.2), every version for none that contradicts the address
-/// (RFC 9113 §8.3.1). Whoever stands before Sluice might otherwise have judged another host than Sluice does.
+/// (RFC 9113 §8.3.1). A proxy before Sluice might otherwise have checked another host than Sluice does.
 fn names_one_host(request: &Request) -> bool {
     let mut hosts = request.headers().get_all(header::HOST).iter();
     let (host, more) = (hosts.next(), hosts.next());

@@ -1,6 +1,6 @@
 //! Reading the body of a request before anything is done for it. `gate` calls it; no place is held meanwhile.
 //!
-//! Nobody is refused for the bodies of others: when too many are being read, the oldest one is given up. A body that
+//! No request is refused for the bodies of others: when too many are being read, the oldest one is given up. A body that
 //! comes at all comes within moments, so what is old is slow.
 
 use std::collections::VecDeque;

@@ -51,7 +51,7 @@ pub struct Site {
     pub(super) back_previews: Option<Throttle>,
     /// Saved drafts by person.
     pub(super) drafts: Throttle,
-    /// Tokens that nobody has.
+    /// Tokens that were refused.
     pub(super) guesses: Guesses,
     /// The OpenAPI document.
     pub(super) document: serde_json::Value,

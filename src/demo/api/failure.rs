@@ -139,7 +139,7 @@ impl Failure {
         Self::new(400, "BadRequest", message)
     }
 
-    /// 500 without a reason: an error of the server's libraries that nobody gave a code.
+    /// 500 without a reason: an error of the server's libraries without a code.
     pub fn unknown(message: impl Into<String>) -> Self {
         Self::new(500, "", message)
     }

@@ -1,7 +1,7 @@
 //! A Kubernetes API server in memory, faithful on the wire.
 //!
 //! The demo's cluster, and the cluster of the tests: clients reach it through the real `kube` client (a tower
-//! service), or over TCP. `tests/it/cluster/behaviours.rs` is one list of behaviours that runs against this server
+//! service), or over TCP. `tests/it/cluster/behaviours` is one list of behaviours that runs against this server
 //! **and** against a real kube-apiserver, so that this one cannot lie. Where the two differ, this one is wrong.
 //!
 //! ```text
@@ -203,7 +203,7 @@ impl ApiServer {
         }
     }
 
-    /// Adds somebody with a token. From the first person on, the rights count.
+    /// Adds a user with a token. From the first user on, rights are checked.
     pub fn add_person(&self, person: Person) {
         self.people().people.push(person);
     }

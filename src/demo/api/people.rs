@@ -11,7 +11,7 @@ use super::kinds::Kind;
 /// The audience of an API server itself.
 const API_AUDIENCE: &str = "https://kubernetes.default.svc";
 
-/// Somebody with a token.
+/// A user with a token.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Person {
     /// The bearer token.
@@ -51,14 +51,14 @@ pub(super) struct People {
     pub rights: Vec<Right>,
 }
 
-/// Somebody who asks, with all groups.
+/// The user of a request, with all groups.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Asker {
     pub name: String,
     pub groups: Vec<String>,
 }
 
-/// What somebody wants to do, in the words of a `SubjectAccessReview`.
+/// The attributes of a `SubjectAccessReview`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Wish<'a> {
     pub verb: &'a str,

@@ -22,7 +22,7 @@ impl ApiServer {
         }
         let object = json!({"kind": "Namespace", "apiVersion": "v1", "metadata": {"name": name}});
         if let Ok((table, kind)) = self.find("Namespace") {
-            // Somebody else may have made it since: just as well.
+            // Another client may have made it since: just as well.
             drop(self.seed(table, kind, "", object, "kube-apiserver"));
         }
     }

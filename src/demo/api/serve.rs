@@ -55,7 +55,7 @@ impl ApiServer {
         loop {
             tokio::select! {
                 accepted = listener.accept() => {
-                    // A client that is gone before it was accepted is nobody's failure.
+                    // A client that is gone before it was accepted is no failure.
                     let Ok((stream, _)) = accepted else { continue };
                     let service = hyper_util::service::TowerToHyperService::new(self.service());
                     connections.spawn(async move {

@@ -174,7 +174,7 @@ impl ApiServer {
                 let page = list::page(&self.state(), table, &options)?;
                 for (namespace, name) in page.names() {
                     match self.remove(table, &namespace, &name, &deleting) {
-                        // Somebody else was faster: it is gone, which is what was wanted.
+                        // Another client deleted it first, which is the wanted state.
                         Err(failure) if failure.code != 404 => return Err(failure),
                         _ => {}
                     }

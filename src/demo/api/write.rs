@@ -1,4 +1,4 @@
-//! POST, PUT, PATCH and DELETE: read the stored version, decide the next one, store it if nobody was faster.
+//! POST, PUT, PATCH and DELETE: read the stored version, decide the next one, store it if no other write came first.
 //!
 //! The loop is that of the real server (`GuaranteedUpdate`): what is decided is decided on one stored version, and
 //! decided again when another write came first. Called by `wire` and by the direct helpers of `ApiServer`.
@@ -232,7 +232,7 @@ impl ApiServer {
             }
             for object in state.tables[table].now(&Scope::Namespace(name.into())) {
                 let key = state.tables[table].kind.key(&object.namespace, &object.name);
-                // Nobody can be faster: the lock is held.
+                // No other write can come first: the lock is held.
                 drop(state.remove(table, &key, object.revision));
             }
         }

@@ -13,7 +13,7 @@ pub fn visit(mesh: &mut Mesh<'_>, user: &str) {
     let call = Call { authority: "shop.example.com", port: 80, method: "GET", path, headers: &headers };
     let outside = Caller::outside("shop/shop-gateway");
     mesh.call(&outside, &call, |mesh, pod| {
-        // The gateway sends a part of the paths to `accounts`, which asks nobody.
+        // The gateway sends a part of the paths to `accounts`, which calls no other service.
         let answers_alone = &*pod.service.name != "storefront";
         if answers_alone { Answer::ok((), 0.0) } else { storefront(mesh, &Caller::pod(pod), &headers) }
     });

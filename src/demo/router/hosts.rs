@@ -139,7 +139,7 @@ pub fn subset<'a>(world: &'a World, service: &ServiceRef, name: &str, from: &Cal
     let host = full_name(service);
     let own = service.namespace.as_str();
     let client = &*from.namespace;
-    // The root namespace's own proxies look there first for rules that nobody else sees; the rest of that
+    // The root namespace's own proxies look there first for rules that no other proxy sees; the rest of that
     // namespace comes last for them as for all.
     let only = if client == ROOT { Only::Private } else { Only::Visible };
     [(client, only), (own, Only::Visible), (ROOT, Only::Visible)]

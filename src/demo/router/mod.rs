@@ -97,7 +97,7 @@ impl End {
     pub const NO_ROUTE: Self = Self::Proxy { status: 404, flag: "NR" };
     /// The route names a subset, port or host that does not exist.
     pub const NO_CLUSTER: Self = Self::Proxy { status: 503, flag: "NC" };
-    /// Nobody behind it is ready.
+    /// No pod behind it is ready.
     pub const NOBODY: Self = Self::Proxy { status: 503, flag: "UH" };
 }
 
@@ -111,7 +111,7 @@ impl Caller {
         }
     }
 
-    /// Somebody outside, who comes in by this gateway (`namespace/name`).
+    /// A client outside the mesh, through this gateway (`namespace/name`).
     pub fn outside(gateway: &str) -> Self {
         Self {
             namespace: "istio-system".into(),

@@ -18,7 +18,7 @@ pub struct Workload<'a> {
     pub sidecar: bool,
 }
 
-/// Written by somebody with kubectl.
+/// Written with kubectl.
 pub fn by_kubectl(object: Value) -> Seeded {
     Seeded { manager: KUBECTL, object }
 }

@@ -155,7 +155,7 @@ fn accounts() -> Vec<Seeded> {
     all
 }
 
-/// Broken: a part of the requests is sent to a subset that nobody defines.
+/// Broken: a part of the requests is sent to a subset that is not defined.
 fn gift_cards() -> Vec<Seeded> {
     let mut all = app("gift-cards", &[("v1", 1), ("v2", 1)]);
     all.push(destination_rule(NS, "gift-cards", "gift-cards", &["v1"]));
@@ -216,7 +216,7 @@ fn search() -> Vec<Seeded> {
     ]
 }
 
-/// No sidecar: nobody in the mesh routes from here, and its own pods are plain.
+/// No sidecar: no proxy routes from here, and its own pods are plain.
 fn invoices() -> Vec<Seeded> {
     let workload = |v: &str| {
         deployment(&Workload {

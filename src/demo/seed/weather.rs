@@ -38,7 +38,7 @@ pub fn objects() -> Vec<Seeded> {
     all
 }
 
-/// The next version of forecast, as somebody would deploy it.
+/// The next version of forecast, as a person would deploy it.
 pub fn forecast_v2() -> Seeded {
     version(NS, "forecast", "v2", "istioweather/forecast:v2", 3002, 1)
 }

@@ -139,7 +139,7 @@ impl<'a> Mesh<'a> {
                 hop.by = Some(endpoint);
             }
         }
-        // A caller without a proxy is counted by nobody.
+        // A caller without a proxy is not counted.
         if from.proxy != Proxy::Absent {
             self.count(&hop);
             if let Some(taken) = &routed.by {

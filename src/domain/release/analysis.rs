@@ -74,7 +74,7 @@ pub struct Limit {
     pub floor_ms: Option<f64>,
 }
 
-/// What nobody notices: 9 ms beside 5 ms are 1.8 times as long, and fine.
+/// Differences below this do not matter: 9 ms beside 5 ms are 1.8 times as long, and fine.
 pub const LATENCY_FLOOR_MS: f64 = 100.0;
 
 impl Limit {

@@ -106,7 +106,7 @@ impl Phase {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Stage {
-    /// Looking whether the step may be done: pods ready, nobody else wrote.
+    /// Looking whether the step may be done: pods ready, no edit from outside.
     Preflight,
     /// An action is stored and is being carried out.
     Applying,
@@ -286,7 +286,7 @@ pub struct State {
     /// The same, as an identity that can be compared.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub starter: Option<Person>,
-    /// Who changed the steps last: an approval of them is somebody else's.
+    /// Who changed the steps last: another person has to approve them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub changer: Option<Person>,
     /// True while the steps are others than those that were approved (with `second_person` only).
@@ -304,7 +304,7 @@ pub struct State {
     /// True when it was done and goes back (or went back) to what was before it began.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub switch_back: bool,
-    /// True once the way back has scaled the stable version: a second time would fight somebody else's number.
+    /// True once the way back has scaled the stable version: a second time would fight another client's number.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub scaled_back: bool,
     /// True once the way back has taken the StatefulSet's template back: its pods are waited for.

@@ -16,7 +16,7 @@ pub enum Template {
     Careful,
     /// Three steps of minutes.
     Quick,
-    /// Nobody looks: hours between steps, and it goes back by itself.
+    /// Unattended: hours between steps, and it goes back by itself.
     ByNight,
 }
 

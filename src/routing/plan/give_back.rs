@@ -1,5 +1,5 @@
-//! The way back of DestinationRules: subsets that Sluice added since a revision go again when nobody has edited them
-//! and no route names them; a subset that a restored route names comes back. Called by `switch_back`.
+//! The way back of DestinationRules: subsets that Sluice added since a revision go again when no other client has
+//! edited them and no route names them; a subset that a restored route names comes back. Called by `switch_back`.
 
 use serde_json::{Value, json};
 

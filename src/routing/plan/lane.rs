@@ -20,7 +20,7 @@ use super::rules::{Place, condition_json};
 
 impl Planner<'_> {
     /// Writes the routes of a lane, or takes them away when it has no conditions. Routes of the lane that are
-    /// there already keep what somebody added to them.
+    /// there already keep what others added to them.
     ///
     /// # Errors
     /// `lane_overlap` where a route has a condition of its own on the same header, query parameter, path or

@@ -93,7 +93,7 @@ impl Planner<'_> {
         self.drafts.peek(self.snapshot, at).is_some_and(json::is_made_here)
     }
 
-    /// True for an object that Sluice made and that nobody else has written since; a status is nobody's edit.
+    /// True for an object that Sluice made and that no other client has written since; a status is no edit.
     fn is_only_ours(&self, at: &ObjectRef) -> bool {
         let Some(object) = self.drafts.peek(self.snapshot, at) else { return false };
         let entries = object["metadata"]["managedFields"].as_array();

@@ -114,9 +114,9 @@ fn value(percentage: Option<&PercentValue>) -> f64 {
     percentage.map_or(100.0, |percentage| Mirror::made_of(percentage.value))
 }
 
-/// What Istio makes of weights: w/Σw in whole percents by largest remainder; a single destination gets
-/// everything whatever its weight; nothing at all when all of several are 0. Whoever gets something is shown with 1 %
-/// at least, taken from the largest: 0 % means that nothing is sent.
+/// What Istio makes of weights: w/Σw in whole percents by largest remainder; a single destination gets everything
+/// whatever its weight; nothing at all when all of several are 0. A version that gets something is shown with 1 % at
+/// least, taken from the largest: 0 % means that nothing is sent.
 pub fn shares(weights: &[i64]) -> Vec<u8> {
     if let [_] = weights {
         return vec![100];

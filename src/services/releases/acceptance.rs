@@ -75,7 +75,7 @@ pub(super) fn whole(release: &Release, look: &Look, policy: &Policy) -> Option<R
     })
 }
 
-/// The checks that nobody has accepted, as refusals of a start.
+/// The checks that were not accepted, as refusals of a start.
 pub(super) fn open<'c>(checks: &'c [Check], accepted: &'c [String]) -> impl Iterator<Item = Refusal> + 'c {
     let is_open = |check: &&Check| !accepted.iter().any(|code| code == check.code.as_str());
     checks.iter().filter(is_open).map(|check| Refusal {

@@ -31,7 +31,7 @@ impl Services {
         let at = release.at();
         let filter = Filter { service: Some(at.clone()), ..Filter::default() };
         let page = self.inner.store.entries(&filter, None, LOOK_BACK).await.map_err(unavailable)?;
-        // Nobody else changes the service while the release moves it, but by an object that it shares with others.
+        // Only through an object that it shares with others can the service be changed while the release moves it.
         let is_ours =
             |entry: &Entry| entry.intent.details.release.as_ref().is_some_and(|mark| mark.id == release.id);
         let revision = |entry: &Entry| entry.outcome.as_ref().and_then(|outcome| outcome.revision);

@@ -24,7 +24,7 @@ impl Services {
         self.mirror_taken(&held.release, &look).await
     }
 
-    /// The mirror that this release took away and that nobody else has changed since.
+    /// The mirror that this release took away and that was not changed since.
     pub(super) async fn mirror_taken(
         &self,
         release: &Release,
@@ -96,7 +96,7 @@ mod tests {
         assert_eq!(taken(&[change(&old, &none)], None), old.as_ref());
         let steps = [change(&other, &own), change(&own, &none)];
         assert_eq!(taken(&steps, None), other.as_ref());
-        // Somebody else has set one since, or it has changed nothing.
+        // Another one was set since, or it has changed nothing.
         assert_eq!(taken(&steps, own.as_ref()), None);
         assert_eq!(taken(&[change(&old, &none)], other.as_ref()), None);
         assert_eq!(taken(&[], old.as_ref()), None);

@@ -12,7 +12,7 @@ use super::traffic::of_refusal;
 
 impl Services {
     /// The release with whoever it acts for as the cluster knows them now; `Trouble::Forbidden` when they are gone.
-    /// The release's own way back needs nobody.
+    /// The release's own way back needs no person.
     pub(super) async fn with_present_owner(&self, mut held: Held, action: &Action) -> Result<Held, Trouble> {
         let acting = held.acting();
         if acting.unrestricted || is_own_way_back(&held.release, action) {

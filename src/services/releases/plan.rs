@@ -1,4 +1,4 @@
-//! What a wish would do, held against the service as it stands: the wizard's live plan, and the last look before a
+//! The effect of a specification on the service as it is now: the wizard's live plan, and the last look before a
 //! release is stored or started. Writes nothing.
 
 use crate::cluster::Ask;

@@ -65,7 +65,7 @@ impl Reach {
 }
 
 /// True when the action belongs to the release's own way back: to its own stable version, with the pods that it had.
-/// It alone needs nobody's right at the moment when it is done.
+/// It alone needs no person's right at the moment when it is done.
 pub(super) fn is_own_way_back(release: &Release, action: &Action) -> bool {
     let state = &release.state;
     let back = match &action.kind {
@@ -77,7 +77,7 @@ pub(super) fn is_own_way_back(release: &Release, action: &Action) -> bool {
         | ActionKind::Settle => true,
         _ => false,
     };
-    // A finished release that is switched back does what somebody wants of it now.
+    // A finished release that is switched back carries out a command of now.
     back && state.phase == Phase::Aborting && state.back_to.is_none() && !state.switch_back
 }
 

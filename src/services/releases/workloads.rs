@@ -84,7 +84,7 @@ impl Services {
     ) -> Result<(), Trouble> {
         let name = name_of(held, side);
         let Ok((version, source)) = source_of(snapshot, name) else {
-            // Nobody has no pods.
+            // A version without a workload has no pods already.
             return if replicas == 0 { Ok(()) } else { Err(Trouble::Refused(no_workload(name))) };
         };
         own_alone(Some(version))?;

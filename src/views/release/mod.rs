@@ -115,7 +115,7 @@ pub struct Head {
 
 impl HtmlSafe for Head {}
 
-/// What somebody must know before anything else: why it stands still, what is wrong.
+/// The most important messages: why it waits, what is wrong.
 #[derive(Clone, Debug, PartialEq, Eq, Template)]
 #[template(
     ext = "html",
@@ -166,7 +166,7 @@ impl ReleasePage {
         }
     }
 
-    /// The parts that change while somebody looks and that everybody sees alike, with their ids.
+    /// The parts that change on an open page and that everybody sees alike, with their ids.
     pub fn shared(clock: Clockface, now_ms: i64, given: Given<'_>) -> Vec<(String, String)> {
         let lang = clock.lang;
         let mut out = vec![

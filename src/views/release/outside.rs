@@ -1,4 +1,4 @@
-//! What somebody else changed while the release moves the service: why it stands still, line by line.
+//! Edits from outside while the release moves the service: why it waits, line by line.
 
 use askama::Template;
 use askama::filters::HtmlSafe;

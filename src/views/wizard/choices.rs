@@ -27,7 +27,7 @@ pub struct Known<'a> {
     pub rights: Option<&'a TemplateRights>,
     /// Who that is.
     pub user: &'a str,
-    /// False where nobody could answer an analysis.
+    /// False where no source could answer an analysis.
     pub figures: bool,
     /// The rules say that the steps are another strategy's.
     pub mismatch: bool,

@@ -242,7 +242,7 @@ impl Fields {
             Candidate::Adopt { version } => (out.from, out.adopt) = ("adopt".to_owned(), version.to_string()),
         }
         out.rows = Row::of_steps(&spec.steps);
-        // Steps of a wish are somebody's own.
+        // Steps of a specification were chosen by a person.
         out.laid = format!("{}:", spec.strategy.as_str());
         out.take_analysis(spec.analysis.as_ref());
         out.fitted.clear();

@@ -1,4 +1,4 @@
-//! What templates bring into the wizard's form: steps, analysis and policies. Steps and analysis that nobody has touched
+//! What templates bring into the wizard's form: steps, analysis and policies. Steps and analysis that were not edited
 //! follow the strategy and the service; what was typed is never replaced.
 
 use sha2::{Digest, Sha256};
@@ -112,7 +112,7 @@ impl Fields {
         self.take_policies(&own.policies);
     }
 
-    /// Steps and analysis that nobody touched become those of the chosen strategy and service.
+    /// Steps and analysis that were not edited become those of the chosen strategy and service.
     pub fn follow(&mut self, fit: Fit) {
         let builtin = Template::parse(&self.template);
         let moved = self.steps_of() != Some(self.strategy.as_str());
@@ -127,7 +127,7 @@ impl Fields {
         }
     }
 
-    /// The strategy that the steps were laid out for; `None` = nobody knows.
+    /// The strategy that the steps were laid out for; `None` = unknown.
     pub fn steps_of(&self) -> Option<&str> {
         self.laid.split_once(':').map(|(strategy, _)| strategy)
     }

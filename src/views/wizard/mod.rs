@@ -77,7 +77,7 @@ pub struct WizardPage {
     /// What the last template changed.
     pub applied: Option<Applied>,
     pub request_id: String,
-    /// Somebody saved this draft elsewhere.
+    /// This draft was saved elsewhere.
     pub stale: Option<Notice>,
 }
 
@@ -197,7 +197,7 @@ pub struct Rail {
 
 impl HtmlSafe for Rail {}
 
-/// Refusals by slot. A field that nobody has filled in or left yet counts as missing, and is not called wrong.
+/// Refusals by slot. A field that was not filled in or left yet counts as missing, and is not called wrong.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Errors {
     /// What is said at each place, and about which of its fields.

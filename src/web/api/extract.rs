@@ -233,7 +233,7 @@ impl Query {
         }
     }
 
-    /// Refuses what nobody took.
+    /// Refuses parameters that were not read.
     pub fn finish(self) -> Result<(), Refusal> {
         match self.0.first() {
             None => Ok(()),

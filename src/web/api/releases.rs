@@ -360,7 +360,7 @@ pub fn readable(value: &Value) -> Result<Spec, Failure> {
         Err(refusals) => Failure::all(refusals),
         Ok(_) => Failure::from(Code::BadSpec),
     })?;
-    // Nobody has such a name: there is nothing to plan for.
+    // No service has such a name: there is nothing to plan for.
     ServiceRef::parse(spec.service.namespace.as_str(), &spec.service.name)?;
     Ok(spec)
 }
@@ -429,7 +429,7 @@ impl Fields {
         exactly(&Value::Object(self.0)).map_err(|error| wrong("command", &clip(&error)).into())
     }
 
-    /// Refuses what nobody took.
+    /// Refuses parameters that were not read.
     pub fn finish(self) -> Result<(), Refusal> {
         match self.0.keys().next() {
             None => Ok(()),

@@ -108,7 +108,7 @@ async fn bearer(
     header: &HeaderValue,
 ) -> Result<(Arc<Identity>, BearerToken), Failure> {
     let parts = header.to_str().ok().and_then(|text| text.split_once(' '));
-    // What is no bearer token is refused, counted and recorded like one that nobody has.
+    // What is no bearer token is refused, counted and recorded like an unknown one.
     let is_bearer = |scheme: &str| scheme.eq_ignore_ascii_case("bearer");
     let token = parts.filter(|(scheme, _)| is_bearer(scheme)).map_or("", |(_, token)| token.trim());
     let network = caller.address.map(|address| super::listen::network(address).to_string());

@@ -78,7 +78,7 @@ pub async fn show(
     }
     let fields = review_link::fields(form_urlencoded::parse(query.as_bytes()).into_owned());
     if !fields.is_empty() {
-        // A change that somebody prepared: checked against what is there now, and not written.
+        // A prepared change: checked against what is there now, and not written.
         let item = visit.app.services.overview(&visit.who.actor, &visit.at, 60).await?;
         let draft = Draft::read(&Form(fields), &item);
         came = visit.check(&draft).await?;
@@ -88,7 +88,7 @@ pub async fn show(
             _ => None,
         };
         if nothing.is_some_and(|refusal| refusal.code == Code::NothingAsked) {
-            // Somebody applied it since the address was made: nothing is pending, and nothing went wrong.
+            // It was applied since the address was made: nothing is pending, and nothing went wrong.
             came = Came::Untouched;
             typed.already = true;
         } else {
@@ -144,7 +144,7 @@ pub async fn preview(
 }
 
 impl Visit {
-    /// The service with what its page needs; nobody else moves its traffic while a release does.
+    /// The service with what its page needs; only the release moves its traffic while one runs.
     pub async fn detail(&self, window_s: u32) -> Result<Detail, Failure> {
         let mut detail = self.app.services.detail(&self.who.actor, &self.at, window_s).await?;
         if let Some(id) = self.app.services.release_of(&self.at).map(|moving| moving.id) {
@@ -166,7 +166,7 @@ impl Visit {
             Err(no) if no.refusal.code == Code::ServiceNotFound => return Err(no.into()),
             Err(no) => return Ok(refused(no.refusal)),
         };
-        // What is so already can be overwritten by nobody.
+        // A change that is in effect already overwrites nothing.
         let nothing = preview.refusal.as_ref().is_some_and(|refusal| refusal.code == Code::NothingAsked);
         match draft.base.filter(|base| *base != preview.base && !nothing) {
             None => Ok(Came::Checked { preview: Box::new(preview), ack: draft.ack.clone() }),

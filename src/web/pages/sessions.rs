@@ -1,4 +1,4 @@
-//! `/sessions`: one's own sessions, everybody's for whoever has the right, and the forms that end them.
+//! `/sessions`: one's own sessions, everybody's for people with the right, and the forms that end them.
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Redirect, Response};
@@ -55,7 +55,7 @@ pub async fn revoke_all(
     Ok(after(&app, who.session.is_some() && user == who.actor.identity.user))
 }
 
-/// Back to the list, or to the sign-in page for whoever ended their own session.
+/// Back to the list, or to the sign-in page after the end of the own session.
 fn after(app: &App, own: bool) -> Response {
     if own { go_with(session::end(app), "/login") } else { Redirect::to("/sessions").into_response() }
 }

@@ -1,4 +1,4 @@
-//! Checks on pods: is there somebody to answer what a version gets more, and are they enough?
+//! Checks on pods: does a version that gets more requests have ready pods, and enough of them?
 
 use std::collections::BTreeMap;
 
