@@ -15,6 +15,8 @@ const WIDE: f64 = 240.0;
 const HIGH: f64 = 80.0;
 /// Looks that a chart shows.
 const LOOKS: usize = 60;
+/// Between two looks of one line may be at most two and a half intervals, milliseconds per second of the interval.
+const MOST_BETWEEN_MS: i64 = 2_500;
 /// Looks that the table shows as ticks.
 const TICKS: usize = 12;
 
@@ -38,7 +40,7 @@ pub struct Chart {
     pub stable: (String, u8, String),
     /// What the picture says, in words.
     pub text: String,
-    /// `points` of the lines; empty = nothing yet.
+    /// The lines as paths, broken where nothing was measured; empty = nothing yet.
     pub candidate_line: String,
     pub stable_line: String,
     /// Height of the limit.
@@ -169,20 +171,13 @@ impl Chart {
             let whole = ms(last - first).max(1.0);
             ms(at_ms - first) / whole * WIDE
         };
+        let interval_s = spec.analysis.as_ref().map_or(0, |analysis| analysis.interval_s);
         let line = |of: fn(&MetricJudgement) -> Option<f64>| {
-            let points: Vec<String> = shown
-                .iter()
-                .rev()
-                .filter_map(|(look, one)| {
-                    let value = of(one).filter(|value| value.is_finite())?;
-                    Some(format!("{:.1},{:.1}", x(look.at_ms), y(value)))
-                })
-                .collect();
-            match points.as_slice() {
-                // One look is a dot, drawn as a short line so that it can be seen.
-                [one] => format!("{one} {}", one.replacen("0.0,", "4.0,", 1)),
-                points => points.join(" "),
-            }
+            let looks = shown.iter().rev();
+            let values = looks.map(|(look, one)| (look.at_ms, of(one).filter(|value| value.is_finite())));
+            let runs = runs(values, i64::from(interval_s) * MOST_BETWEEN_MS).into_iter();
+            let runs = runs.map(|run| run.into_iter().map(|(at_ms, value)| (x(at_ms), y(value))).collect());
+            runs.map(|run: Vec<(f64, f64)>| path(&run)).collect::<String>()
         };
         let bound = latest.and_then(|one| one.limit).or(absolute);
         let words = limit(lang, given, metric);
@@ -221,6 +216,36 @@ impl Chart {
             },
             from: hour(first),
             to: hour(last),
+        }
+    }
+}
+
+/// The values, oldest first, in runs without a gap: a look without a value ends a run, and so does a longer time
+/// without any look (the release was paused, Sluice did not run, the source did not answer).
+fn runs(values: impl Iterator<Item = (i64, Option<f64>)>, most_ms: i64) -> Vec<Vec<(i64, f64)>> {
+    let mut runs: Vec<Vec<(i64, f64)>> = Vec::new();
+    let mut before_ms = None;
+    for (at_ms, value) in values {
+        let Some(value) = value else {
+            before_ms = None;
+            continue;
+        };
+        match runs.last_mut().filter(|_| before_ms.is_some_and(|before| at_ms - before <= most_ms)) {
+            Some(run) => run.push((at_ms, value)),
+            None => runs.push(vec![(at_ms, value)]),
+        }
+        before_ms = Some(at_ms);
+    }
+    runs
+}
+
+/// A run as part of a path. One look is a dot, drawn as a short line so that it can be seen.
+fn path(run: &[(f64, f64)]) -> String {
+    match run {
+        [(x, y)] => format!("M{:.1},{y:.1}h4", x.min(WIDE - 4.0)),
+        run => {
+            let points: Vec<String> = run.iter().map(|(x, y)| format!("{x:.1},{y:.1}")).collect();
+            format!("M{}", points.join(" "))
         }
     }
 }
@@ -299,5 +324,37 @@ impl Numbers {
             candidate: short(spec.candidate.version().as_str()),
             rows: analysis.metrics.iter().enumerate().map(row).collect(),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_broken_where_nothing_was_measured() {
+        let minute = 60_000;
+        let check = |looks: &[(i64, Option<f64>)], expected: &[&[i64]]| {
+            let looks = looks.iter().map(|(at, value)| (at * minute, *value));
+            let runs = runs(looks, 60 * MOST_BETWEEN_MS);
+            let minutes: Vec<Vec<i64>> =
+                runs.iter().map(|run| run.iter().map(|(at, _)| at / minute).collect()).collect();
+            assert_eq!(minutes, expected);
+        };
+        let at = |minute: i64| (minute, Some(1.0));
+        check(&[], &[]);
+        check(&[at(0), at(1), at(2)], &[&[0, 1, 2]]);
+        // One look that came late is no gap; a pause of seven minutes is.
+        check(&[at(0), at(2), at(9), at(10)], &[&[0, 2], &[9, 10]]);
+        // A look that found nothing is a gap, too.
+        check(&[at(0), (1, None), at(2)], &[&[0], &[2]]);
+        check(&[(0, None), at(1), (2, None)], &[&[1]]);
+    }
+
+    #[test]
+    fn a_run_is_drawn_inside_the_picture() {
+        assert_eq!(path(&[(0.0, 4.0), (240.0, 76.0)]), "M0.0,4.0 240.0,76.0");
+        assert_eq!(path(&[(12.0, 4.0)]), "M12.0,4.0h4");
+        assert_eq!(path(&[(240.0, 4.0)]), "M236.0,4.0h4");
     }
 }
