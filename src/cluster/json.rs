@@ -169,6 +169,7 @@ partial! {
     PodStatus {
         phase: Text<'a>,
         reason: Text<'a>,
+        message: Text<'a>,
         conditions: Vec<PodCondition<'a>>,
         container_statuses: Vec<ContainerStatus<'a>>,
         init_container_statuses: Vec<ContainerStatus<'a>>,
@@ -177,9 +178,11 @@ partial! {
         r#type: Text<'a>,
         status: Text<'a>,
         reason: Text<'a>,
+        message: Text<'a>,
     }
     ContainerStatus {
         state: ContainerState<'a>,
+        last_state: ContainerState<'a>,
     }
     ContainerState {
         waiting: Because<'a>,
@@ -187,6 +190,8 @@ partial! {
     }
     Because {
         reason: Text<'a>,
+        message: Text<'a>,
+        exit_code: Signed<'a>,
     }
     WorkloadSpec {
         replicas: Number<'a>,
@@ -206,6 +211,15 @@ partial! {
 pub(super) struct Number<'a>(pub Option<u32>, std::marker::PhantomData<&'a ()>);
 
 impl<'de> Deserialize<'de> for Number<'_> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        Ok(Self(Option::deserialize(from)?, std::marker::PhantomData))
+    }
+}
+
+#[derive(Default)]
+pub(super) struct Signed<'a>(pub Option<i32>, std::marker::PhantomData<&'a ()>);
+
+impl<'de> Deserialize<'de> for Signed<'_> {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         Ok(Self(Option::deserialize(from)?, std::marker::PhantomData))
     }

@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 
 use crate::domain::istio::Object;
 use crate::domain::owner::Writers;
-use crate::domain::service::{EXPORT_TO, Port, Protocol, Shape, WorkloadKind, exported_to};
+use crate::domain::service::{EXPORT_TO, PodCause, Port, Protocol, Shape, WorkloadKind, exported_to};
 use crate::domain::versions::{OwnerKind, PodOwner};
 
 use super::json::{
@@ -115,7 +115,7 @@ fn pod(object: Thing<'_, PodSpec<'_>, PodStatus<'_>>, words: &Words) -> PodRow {
         name: words.get(&metadata.name.0),
         labels: metadata.labels.kept(words),
         image: words.get(image(&spec.containers)),
-        cause: cause(&status).map(|cause| words.get(cause)),
+        cause: cause(&status, words).map(Arc::new),
         owner: owner(&metadata, words),
         terminating: metadata.deletion_timestamp.some().is_some(),
         ended: matches!(&*status.phase.0, "Succeeded" | "Failed"),
@@ -153,22 +153,38 @@ fn image<'a>(containers: &'a [Container<'_>]) -> &'a str {
     own.or(containers.first()).map_or("", |container| &container.image.0)
 }
 
-/// Why a pod is not ready, in the cluster's word: what a container waits for, how it ended, why no node takes it.
-fn cause<'a>(status: &'a PodStatus<'_>) -> Option<&'a str> {
+/// Why a pod is not ready, in the cluster's words: what a container waits for, how it ended, why no node takes it,
+/// which check of a running container fails.
+fn cause(status: &PodStatus<'_>, words: &Words) -> Option<PodCause> {
     let all = || status.init_container_statuses.iter().chain(&status.container_statuses);
-    let waits = all().filter_map(|container| container.state.waiting.reason.some());
+    let waits = || {
+        all().filter_map(|container| {
+            let waiting = &container.state.waiting;
+            let ended = &container.last_state.terminated;
+            let last_exit = ended.exit_code.0.map(|code| (ended.reason.0.as_ref().into(), code));
+            Some((waiting.reason.some()?, waiting.message.some(), last_exit))
+        })
+    };
     // `PodInitializing` only says that an earlier container is not done; that one says why.
-    let telling = waits.clone().find(|reason| !matches!(*reason, "PodInitializing" | "ContainerCreating"));
+    let telling = waits().find(|(reason, ..)| !matches!(*reason, "PodInitializing" | "ContainerCreating"));
     let ended = || {
-        let reasons = all().filter_map(|container| container.state.terminated.reason.some());
-        reasons.into_iter().find(|reason| *reason != "Completed")
+        let ended = all().map(|container| &container.state.terminated);
+        let mut ended = ended.filter_map(|one| Some((one.reason.some()?, one.message.some(), None)));
+        ended.find(|(reason, ..)| *reason != "Completed")
     };
-    let homeless = || {
-        let conditions = status.conditions.iter();
-        let mut lacking = conditions.filter(|c| c.r#type.0 == "PodScheduled" && c.status.0 == "False");
-        lacking.next().and_then(|condition| condition.reason.some())
+    let lacking = |kind: &str| {
+        let mut lacking = status.conditions.iter().filter(|c| c.r#type.0 == kind && c.status.0 == "False");
+        lacking.next().and_then(|one| Some((one.reason.some()?, one.message.some(), None)))
     };
-    telling.or_else(ended).or_else(homeless).or_else(|| status.reason.some()).or_else(|| waits.clone().next())
+    let own = || status.reason.some().map(|reason| (reason, status.message.some(), None));
+    let (reason, message, last_exit) = telling
+        .or_else(ended)
+        .or_else(|| lacking("PodScheduled"))
+        .or_else(own)
+        .or_else(|| waits().next())
+        .or_else(|| lacking("Ready"))?;
+    let message: String = message.unwrap_or_default().chars().take(PodCause::LONGEST).collect();
+    Some(PodCause { reason: words.get(reason), message: message.into(), last_exit })
 }
 
 fn workload(kind: WorkloadKind, json: &str, words: &Words) -> serde_json::Result<Row> {
@@ -249,7 +265,7 @@ mod tests {
         let check = |status: &str, expected: Option<&str>| {
             let json = format!(r#"{{"metadata": {{"name": "a"}}, "status": {status}}}"#);
             let Row::Pod(pod) = read(Watched::Pod, &json) else { panic!() };
-            assert_eq!(pod.cause.as_deref(), expected, "{status}");
+            assert_eq!(pod.cause.as_ref().map(|cause| &*cause.reason), expected, "{status}");
         };
         check("{}", None);
         let waiting = |reason: &str| format!(r#"{{"state": {{"waiting": {{"reason": "{reason}"}}}}}}"#);
@@ -265,5 +281,9 @@ mod tests {
             r#"{"conditions": [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable"}]}"#;
         check(homeless, Some("Unschedulable"));
         check(r#"{"reason": "Evicted"}"#, Some("Evicted"));
+        // A container that runs and does not pass its readiness check.
+        let unready = r#"{"conditions": [{"type": "Ready", "status": "False", "reason": "ContainersNotReady"}],
+            "containerStatuses": [{"state": {"running": {}}}]}"#;
+        check(unready, Some("ContainersNotReady"));
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::domain::ids::{Kind, ObjectRef};
 use crate::domain::istio::{DestinationRule, Meta, Object, VirtualService};
-use crate::domain::service::{Port, Shape, WorkloadKind};
+use crate::domain::service::{PodCause, Port, Shape, WorkloadKind};
 use crate::domain::versions::PodOwner;
 
 use super::words::{LabelSet, Word};
@@ -96,7 +96,8 @@ pub(super) struct PodRow {
     pub name: Word,
     pub labels: LabelSet,
     pub image: Word,
-    pub cause: Option<Word>,
+    /// Why it is not ready; one pointer, because most pods have none.
+    pub cause: Option<Arc<PodCause>>,
     pub owner: Option<PodOwner>,
     pub terminating: bool,
     /// Ended for good (`Succeeded`, `Failed`): stays listed, is no pod of anything any more.

@@ -173,6 +173,8 @@ pub struct Version {
     pub total: u32,
     /// Why a pod is not ready (`ImagePullBackOff`), when the cluster says.
     pub cause: Option<Arc<str>>,
+    /// Pods that are not ready, each with its cause: the first [`MOST_WAITING`] by name.
+    pub waiting: Vec<WaitingPod>,
     /// Milliseconds since 1970 of the oldest workload: the oldest version comes first.
     pub created_ms: i64,
 }
@@ -198,6 +200,38 @@ impl Version {
     /// True when a workload of it has pods of another version, too.
     pub fn is_shared(&self) -> bool {
         self.workloads.iter().any(|workload| workload.shared)
+    }
+}
+
+/// How many pods of a version that are not ready are kept by name.
+pub const MOST_WAITING: usize = 5;
+
+/// A pod that is not ready.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct WaitingPod {
+    pub name: Arc<str>,
+    /// `None` where the cluster does not say why.
+    pub cause: Option<Arc<PodCause>>,
+}
+
+/// Why a pod is not ready, in the words of the cluster.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct PodCause {
+    /// `ImagePullBackOff`, `CrashLoopBackOff`, `Unschedulable`.
+    pub reason: Arc<str>,
+    /// The sentence beside it, cut to [`PodCause::LONGEST`] characters; may be empty.
+    pub message: Box<str>,
+    /// How the container ended before it was started again: reason and exit code.
+    pub last_exit: Option<(Box<str>, i32)>,
+}
+
+impl PodCause {
+    /// Characters of a message that are kept.
+    pub const LONGEST: usize = 240;
+
+    /// True while nothing is wrong: the pod is being started.
+    pub fn is_starting(&self) -> bool {
+        matches!(&*self.reason, "ContainerCreating" | "PodInitializing")
     }
 }
 

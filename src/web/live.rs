@@ -35,7 +35,7 @@ pub fn stamp(items: &[Overview]) -> u64 {
 pub fn stamp_one(item: &Overview, hasher: &mut DefaultHasher) {
     (item.at(), item.revision, item.state, &item.routing.fingerprint).hash(hasher);
     for version in &item.snapshot.versions {
-        (&version.name, version.ready, version.total, &version.cause).hash(hasher);
+        (&version.name, version.ready, version.total, &version.cause, &version.waiting).hash(hasher);
     }
     item.observed.as_ref().map(|seen| seen.at_ms).hash(hasher);
     item.progress.as_ref().map(|progress| progress.steps.seen_ms).hash(hasher);

@@ -3,6 +3,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Release;
+use crate::domain::service::Version;
+
 /// Pods of the two versions by which requests are spread without a mesh. In place: pods of the StatefulSet from the
 /// partition on, and those before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,5 +30,17 @@ impl PodNumbers {
     pub fn spreads_as(self, other: Self) -> bool {
         let same = u64::from(self.candidate) * other.all() == u64::from(other.candidate) * self.all();
         same && (self.all() == 0) == (other.all() == 0)
+    }
+}
+
+impl Release {
+    /// The versions of the release that lack ready pods, the new one first; none after its end.
+    pub fn lacking<'a>(&self, versions: &'a [Version]) -> Vec<&'a Version> {
+        if self.state.phase.is_final() {
+            return Vec::new();
+        }
+        let both = [self.candidate(), &self.spec.stable].into_iter();
+        let found = both.filter_map(|name| versions.iter().find(|version| version.name == *name));
+        found.filter(|version| version.ready < version.total || !version.waiting.is_empty()).collect()
     }
 }

@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use super::ids::VersionName;
 use super::labels::LabelSet;
-use super::service::{Labels, PodGroup, Version, Workload, WorkloadKind};
+use super::service::{Labels, MOST_WAITING, PodCause, PodGroup, Version, Workload, WorkloadKind};
 
 use self::naming::Naming;
 use self::units::{Group, Images, Unit};
@@ -54,7 +54,7 @@ pub struct PodFacts {
     pub ready: bool,
     pub terminating: bool,
     /// Why it is not ready, when the cluster says.
-    pub cause: Option<Arc<str>>,
+    pub cause: Option<Arc<PodCause>>,
     pub image: Arc<str>,
     pub owner: Option<PodOwner>,
 }
@@ -125,6 +125,7 @@ impl Draft {
             ready: 0,
             total: 0,
             cause: None,
+            waiting: Vec::new(),
             created_ms: i64::MAX,
         };
         Self { version, is_newest: false, images: Images::default() }
@@ -136,8 +137,10 @@ impl Draft {
         version.total += group.total;
         self.images.add(&group.images);
         if version.cause.is_none() {
-            version.cause.clone_from(&group.cause);
+            let mut causes = group.waiting.iter().filter_map(|pod| pod.cause.as_ref());
+            version.cause = causes.next().map(|cause| cause.reason.clone());
         }
+        version.waiting.extend(group.waiting.iter().cloned());
         match version.pods.iter_mut().find(|held| held.labels == group.labels) {
             Some(held) => {
                 held.ready += group.ready;
@@ -154,6 +157,8 @@ impl Draft {
     fn finish(self) -> Version {
         let mut version = self.version;
         let of_template = || version.workloads.first().map(|workload| workload.image.clone());
+        version.waiting.sort_by(|a, b| a.name.cmp(&b.name));
+        version.waiting.truncate(MOST_WAITING);
         version.image = self.images.most().or_else(of_template).unwrap_or_default();
         version
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::super::labels::{LabelSet, is_generated};
-use super::super::service::{Labels, WorkloadKind};
+use super::super::service::{Labels, MOST_WAITING, WaitingPod, WorkloadKind};
 use super::{OwnerKind, PodFacts, PodOwner, WorkloadFacts};
 
 /// What makes pods, and the pods that it made.
@@ -26,24 +26,36 @@ pub struct Group {
     pub ready: u32,
     /// Those that are going are not counted.
     pub total: u32,
-    pub cause: Option<Arc<str>>,
+    /// Those that are not ready and not going, at most [`MOST_WAITING`]: pods with a cause first.
+    pub waiting: Vec<WaitingPod>,
     pub images: Images,
 }
 
 impl Group {
     fn new(labels: LabelSet) -> Self {
-        Self { labels, ready: 0, total: 0, cause: None, images: Images::default() }
+        Self { labels, ready: 0, total: 0, waiting: Vec::new(), images: Images::default() }
     }
 
     fn add(&mut self, pod: &PodFacts) {
         self.ready += u32::from(pod.ready);
         self.total += u32::from(!pod.terminating);
-        if !pod.ready && self.cause.is_none() {
-            self.cause.clone_from(&pod.cause);
+        if !pod.ready && !pod.terminating {
+            self.waits(pod);
         }
         let image = self.images.0.entry(pod.image.clone()).or_default();
         image.0 += u32::from(pod.ready);
         image.1 += u32::from(!pod.terminating);
+    }
+
+    fn waits(&mut self, pod: &PodFacts) {
+        let waiting = WaitingPod { name: pod.name.clone(), cause: pod.cause.clone() };
+        if self.waiting.len() < MOST_WAITING {
+            self.waiting.push(waiting);
+        } else if pod.cause.is_some()
+            && let Some(other) = self.waiting.iter_mut().find(|other| other.cause.is_none())
+        {
+            *other = waiting;
+        }
     }
 }
 

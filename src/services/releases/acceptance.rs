@@ -146,6 +146,7 @@ pub(super) fn imagined(spec: &Spec, look: &Look) -> Option<Look> {
         ready: pods,
         total: pods,
         cause: None,
+        waiting: Vec::new(),
         created_ms: i64::MAX,
     });
     let routing = routing::read(&snapshot);

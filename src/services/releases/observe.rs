@@ -8,7 +8,7 @@ use crate::domain::refusal::Refusal;
 use crate::domain::release::analysis::{Counts, Seen, Since};
 use crate::domain::release::{Metric, Release, Strategy};
 use crate::domain::routing::Weights;
-use crate::domain::service::{Workload, WorkloadKind};
+use crate::domain::service::{Version, Workload, WorkloadKind};
 use crate::domain::snapshot::Snapshot;
 use crate::metrics::{Health, Latency, MetricsError, Notice};
 use crate::release::{Event, Pods, World};
@@ -58,6 +58,14 @@ impl Services {
             }
         }
         Event::World(world)
+    }
+
+    /// The versions of a release that lack ready pods, as the cache has them.
+    pub fn lacking_pods(&self, release: &Release) -> Vec<Version> {
+        let snapshot = self.inner.cache.snapshot(release.at());
+        snapshot.map_or_else(Vec::new, |snapshot| {
+            release.lacking(&snapshot.versions).into_iter().cloned().collect()
+        })
     }
 
     /// What each version gets now: as declared, or, without a mesh, by pods.

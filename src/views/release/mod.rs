@@ -17,6 +17,7 @@ mod now;
 mod outside;
 mod past;
 mod rail;
+mod waits;
 
 pub mod acts;
 pub mod change_steps;
@@ -47,6 +48,7 @@ pub use log::Log;
 pub use now::Now;
 pub use outside::Outside;
 pub use rail::Rail;
+pub use waits::Waits;
 
 /// Everything that the page is made of, as the use case answers it.
 #[derive(Clone, Copy, Debug)]
@@ -91,6 +93,7 @@ pub struct ReleasePage {
     pub dock: Dock,
     pub rail: Rail,
     pub now: Now,
+    pub waits: Waits,
     pub bars: Option<(Declared, ObservedLine, Verdict)>,
     pub charts: Option<Charts>,
     pub numbers: Option<Numbers>,
@@ -157,6 +160,7 @@ impl ReleasePage {
             actions,
             rail: Rail::of(chrome.clock, given),
             now: Now::of(chrome.clock, chrome.now_ms, given),
+            waits: Waits::of(lang, given),
             bars,
             charts: Charts::of(chrome.clock, given),
             numbers: Numbers::of(lang, given),
@@ -173,6 +177,7 @@ impl ReleasePage {
             ("rel-state", Head::of(clock, now_ms, given.release).to_string()),
             ("rel-steps", Rail::of(clock, given).to_string()),
             ("rel-now", Now::of(clock, now_ms, given).to_string()),
+            ("rel-pods", Waits::of(lang, given).to_string()),
             ("rel-log", Log::of(clock, given).to_string()),
         ];
         out.extend(Charts::of(clock, given).map(|charts| ("rel-charts", charts.to_string())));

@@ -7,6 +7,7 @@ use askama::filters::HtmlSafe;
 use super::{Given, past, said};
 use crate::domain::release::state::Stage;
 use crate::domain::release::{PauseReason, Phase, Step, Verdict};
+use crate::domain::service::Version;
 use crate::views::bars::short;
 use crate::views::lang::Lang;
 use crate::views::time::Clockface;
@@ -95,6 +96,13 @@ impl Now {
     }
 }
 
+/// The new version, while pods of it are waited for.
+fn lacking(given: Given<'_>) -> Option<&Version> {
+    let versions = &given.overview?.snapshot.versions;
+    let mut lacking = given.release.lacking(versions).into_iter();
+    lacking.find(|version| version.name == *given.release.candidate() && version.ready < version.total)
+}
+
 impl Timer {
     fn of(clock: Clockface, now_ms: i64, given: Given<'_>) -> Self {
         let (lang, release) = (clock.lang, given.release);
@@ -156,6 +164,15 @@ impl Timer {
                 (None, Stage::Gate) => {
                     still("release.now.next", word("release.now.verdict"), word("release.now.verdict_more"))
                 }
+                (None, Stage::Preflight | Stage::Converging) if let Some(version) = lacking(given) => still(
+                    "release.now.next",
+                    word("release.now.pods"),
+                    lang.t("release.now.pods_more")
+                        .with("v", short(version.name.as_str()))
+                        .with("n", version.ready)
+                        .with("of", version.total)
+                        .into(),
+                ),
                 (None, other) => {
                     let key = match other {
                         Stage::Preflight => "preflight",

@@ -76,7 +76,7 @@ impl Rail {
         let mut items = Vec::new();
         if spec.candidate.is_made() {
             let mark = match state.phase {
-                _ if state.deployed || state.step > 0 => Mark::Done,
+                _ if is_deployed(given) => Mark::Done,
                 Phase::Running => Mark::Current,
                 Phase::Paused => Mark::Stuck,
                 phase if phase.is_before() => Mark::ToCome,
@@ -137,6 +137,20 @@ fn ready(lang: Lang, given: Given<'_>) -> Option<String> {
     // Before its first step has given it pods there is nothing to count.
     let version = versions.iter().find(|version| version.name == *name && version.total > 0)?;
     Some(lang.t("release.rail.ready").with("n", version.ready).with("of", version.total).into())
+}
+
+/// True once the new version's pods were ready: a workload whose pods never run deploys nothing.
+fn is_deployed(given: Given<'_>) -> bool {
+    let state = &given.release.state;
+    let was_ready = || {
+        let ready = |one: &Happened| matches!(one, Happened::Ready);
+        given.timeline.iter().any(|entry| entry.happened.iter().any(ready))
+    };
+    let versions = given.overview.map_or(&[][..], |item| &item.snapshot.versions);
+    let lacks =
+        || given.release.lacking(versions).iter().any(|version| version.name == *given.release.candidate());
+    // The record of an end does not ask what the pods do now.
+    state.step > 0 || was_ready() || (state.deployed && !state.phase.is_final() && !lacks())
 }
 
 fn mark(given: Given<'_>, stage: &StageOf, deploying: bool) -> Mark {

@@ -187,6 +187,19 @@ fn running() -> Overview {
         .done()
 }
 
+/// The same while no pod of the new version runs.
+fn crashing() -> Overview {
+    let versions = vec![
+        version("v1", "bookinfo/reviews:1.16.4", 3, 3, None),
+        version("v2", "bookinfo/reviews:1.17.0", 0, 7, Some("CrashLoopBackOff")),
+    ];
+    Service::new("bookinfo", "reviews", versions)
+        .declared(&[("v1", 100), ("v2", 0)])
+        .observed(seen(&[("v1", 2_271.0, 1.0, 38.0)]))
+        .last(8, "release", 44)
+        .done()
+}
+
 fn paused(reason: PauseReason, detail: Option<Refusal>) -> Release {
     let mut out = release();
     out.state.phase = Phase::Paused;
@@ -256,11 +269,14 @@ fn states() -> Vec<(&'static str, Release)> {
     (gate.state.step, gate.state.stage, gate.state.due_ms) = (6, Stage::Gate, None);
     let mut deploying = before(Phase::Running);
     deploying.started_ms = Some(NOW - 30_000);
+    let mut waits = deploying.clone();
+    waits.state.deployed = true;
     let mut changed = paused(PauseReason::StepsChanged, None);
     changed.state.unapproved = true;
     vec![
         ("release", release()),
         ("release-deploying", deploying),
+        ("release-pods-wait", waits),
         ("release-gate", gate),
         ("release-paused", paused(PauseReason::User, None)),
         ("release-waiting", paused(PauseReason::Gate, None)),
@@ -315,11 +331,16 @@ fn list(pages: &mut Vec<Page>, lang: Lang, theme: Theme) {
 
 fn one(pages: &mut Vec<Page>, lang: Lang, theme: Theme) {
     let rights = Rights { change: None };
-    let item = running();
+    let all_ready = running();
     for (name, release) in states() {
+        let waits = name == "release-pods-wait";
+        let item = if waits { crashing() } else { all_ready.clone() };
         let looks = release.spec.analysis.as_ref().map(judgements).unwrap_or_default();
-        let (timeline, looks) =
-            if release.started_ms.is_some() { (timeline(), looks) } else { (Vec::new(), Vec::new()) };
+        let (timeline, looks) = if release.started_ms.is_some() && !waits {
+            (timeline(), looks)
+        } else {
+            (Vec::new(), Vec::new())
+        };
         let outside = (name == "release-drift").then(|| difference("kubectl-edit"));
         let given = Given {
             release: &release,

@@ -11,7 +11,9 @@ use crate::domain::refusal::Finding;
 use crate::domain::routing::{
     Condition, Dest, Mirror, Op, Route, RouteKind, Routing, Rule, Subject, Target, Weights,
 };
-use crate::domain::service::{Port, Protocol, ServiceFacts, Shape, Version, Workload, WorkloadKind};
+use crate::domain::service::{
+    MOST_WAITING, PodCause, Port, Protocol, ServiceFacts, Shape, Version, WaitingPod, Workload, WorkloadKind,
+};
 use crate::domain::snapshot::{Mesh, Snapshot};
 use crate::domain::version_slots::VersionSlots;
 
@@ -39,8 +41,20 @@ pub fn version(name: &str, image: &str, ready: u32, total: u32, cause: Option<&s
         ready,
         total,
         cause: cause.map(Into::into),
+        waiting: waiting(name, total.saturating_sub(ready), cause),
         created_ms: NOW - 86_400_000,
     }
+}
+
+/// The pods that are not ready.
+fn waiting(version: &str, pods: u32, cause: Option<&str>) -> Vec<WaitingPod> {
+    let cause = cause.map(|reason| {
+        let last_exit = (reason == "CrashLoopBackOff").then(|| ("OOMKilled".into(), 137));
+        let message = "Back-off pulling image \"shop/reviews:2.3\"".into();
+        Arc::new(PodCause { reason: reason.into(), message, last_exit })
+    });
+    let names = (1..=pods).take(MOST_WAITING).map(|n| format!("reviews-{version}-5d8f-{n}"));
+    names.map(|name| WaitingPod { name: name.into(), cause: cause.clone() }).collect()
 }
 
 /// What was seen: `(version, requests, errors, p95)` in 60 seconds.

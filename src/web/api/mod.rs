@@ -11,6 +11,7 @@ pub mod progress;
 pub mod shape;
 pub mod split_shape;
 pub mod values;
+mod waiting;
 
 pub mod release_body;
 pub mod release_drafts;

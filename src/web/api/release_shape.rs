@@ -8,6 +8,7 @@ use super::effect::OutsideEdit;
 use super::entry::Said;
 use super::release_body::SpecBody;
 use super::values::{Check, moment, rounded};
+use super::waiting::WaitingPod;
 use crate::domain::refusal::Refusal;
 use crate::domain::release::{self as words, Counts, Word};
 use crate::services::releases::ReleasePlan;
@@ -55,6 +56,8 @@ pub struct Release {
     /// What was changed outside, while it is paused because of that (`drift`); only where one release is read.
     #[schema(required = true)]
     pub outside: Option<OutsideEdit>,
+    /// Pods of both versions that are not ready, with their causes, until the end; only where one release is read.
+    pub waiting_pods: Vec<WaitingPod>,
     /// The commands that it accepts now.
     #[schema(value_type = Vec<String>)]
     pub commands: Vec<&'static str>,
@@ -316,6 +319,7 @@ impl Release {
             needs: state.needs.as_ref().map(|needs| said_of(lang, needs)),
             waits: None,
             outside: None,
+            waiting_pods: Vec::new(),
             commands: state.words().into_iter().map(Word::as_str).collect(),
             spec: value(&release.spec),
             by: release.by.clone(),

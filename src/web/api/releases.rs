@@ -14,6 +14,7 @@ use super::json::Node;
 use super::release_body::{CommandBody, PlanBody, ReleaseBody};
 use super::release_shape::{Event, Judgement, Judgements, Plan, Release, Releases, Timeline};
 use super::services::tag;
+use super::waiting::WaitingPod;
 use super::words::{Key, ReleaseName, ReleaseShow as ShowWord, ServicePath, Tag, Words};
 use crate::domain::ids::ServiceRef;
 use crate::domain::refusal::{Code, Refusal};
@@ -111,9 +112,11 @@ pub async fn one(
     let release = settled(&app, &who, &place, id, wait).await?;
     let outside = app.services.difference(&who.actor, &release).await?;
     let outside = outside.as_ref().map(OutsideEdit::of);
+    let versions = app.services.lacking_pods(&release);
+    let waiting_pods = versions.iter().flat_map(WaitingPod::all).collect();
     let (lang, trouble) = (caller.lang(), app.services.history_trouble());
     let shape = Release::of(lang, &release).waiting_for(lang, trouble.as_ref());
-    let mut response = respond::json(&Release { outside, ..shape });
+    let mut response = respond::json(&Release { outside, waiting_pods, ..shape });
     tag(&mut response, release.seq);
     Ok(response)
 }

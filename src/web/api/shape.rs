@@ -8,6 +8,7 @@ use utoipa::openapi::schema::{Array, ArrayBuilder, Ref};
 use super::progress::Progress;
 use super::split_shape::{Agreement, Scope};
 use super::values::{Check, Shares, Weights, moment, rounded};
+use super::waiting::WaitingPod;
 use crate::domain::ids::VersionName;
 use crate::domain::overview::{self, ListPage, Overview};
 use crate::domain::routing::{self as words, Dest, Outcome, Subject};
@@ -100,6 +101,8 @@ pub struct Version {
     /// Why a pod is not ready, in the cluster's words.
     #[schema(required = true)]
     pub cause: Option<String>,
+    /// Pods that are not ready, at most 5.
+    pub waiting: Vec<WaitingPod>,
 }
 
 /// One place where traffic is split.
@@ -269,6 +272,7 @@ impl Service {
                     ready: version.ready,
                     total: version.total,
                     cause: version.cause.as_ref().map(ToString::to_string),
+                    waiting: WaitingPod::all(version),
                 })
                 .collect(),
             routes: routing.routes.iter().map(Route::of).collect(),

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use sluice::demo::api::ApiServer;
-use sluice::domain::service::{Shape, Version};
+use sluice::domain::service::{MOST_WAITING, PodCause, Shape, Version};
 use sluice::domain::snapshot::Snapshot;
 
 use super::scene::{Scene, deployment, destination_rule, pod, reviews, service, slice, virtual_service};
@@ -146,7 +146,8 @@ async fn a_pod_that_is_not_ready_says_why_and_an_ended_one_does_not_count() {
         let mut waiting = pod("reviews", "v2");
         waiting["status"] = json!({"phase": "Pending", "containerStatuses": [
             {"name": "istio-proxy", "state": {"waiting": {"reason": "PodInitializing"}}},
-            {"name": "reviews", "state": {"waiting": {"reason": "ImagePullBackOff"}}},
+            {"name": "reviews", "state": {"waiting": {"reason": "ImagePullBackOff", "message": "x".repeat(5_000)}},
+                "lastState": {"terminated": {"reason": "OOMKilled", "exitCode": 137}}},
         ]});
         put(api, waiting);
         let mut evicted = pod("reviews", "v1");
@@ -159,6 +160,32 @@ async fn a_pod_that_is_not_ready_says_why_and_an_ended_one_does_not_count() {
     let snapshot = both(&scene, "reviews").await;
     assert_eq!(shown(&snapshot.versions), [("v1", 1, 1), ("v2", 0, 1)]);
     assert_eq!(snapshot.versions[1].cause.as_deref(), Some("ImagePullBackOff"));
+    let [waiting] = &snapshot.versions[1].waiting[..] else { panic!("{:?}", snapshot.versions[1]) };
+    let cause = waiting.cause.as_ref().unwrap();
+    assert_eq!((&*waiting.name, &*cause.reason), ("reviews-v2-a", "ImagePullBackOff"));
+    assert_eq!(cause.message.len(), PodCause::LONGEST, "a message is cut");
+    assert_eq!(cause.last_exit, Some(("OOMKilled".into(), 137)));
+    assert!(snapshot.versions[0].waiting.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_many_pods_that_are_not_ready_a_few_are_kept_by_name() {
+    let scene = Scene::on(|api| {
+        reviews(api);
+        for n in 0..40 {
+            let mut waiting = pod("reviews", "v2");
+            waiting["metadata"]["name"] = json!(format!("reviews-v2-{n:02}"));
+            let reason = if n < 30 { json!({}) } else { json!({"reason": "CrashLoopBackOff"}) };
+            waiting["status"] = json!({"phase": "Running", "containerStatuses": [
+                {"name": "reviews", "state": {"waiting": reason}}]});
+            put(api, waiting);
+        }
+    })
+    .await;
+    let snapshot = both(&scene, "reviews").await;
+    let version = snapshot.versions.iter().find(|version| version.name.as_str() == "v2").unwrap();
+    assert_eq!(version.waiting.len(), MOST_WAITING);
+    assert!(version.waiting.iter().all(|pod| pod.cause.is_some()), "those that say why come first");
 }
 
 #[tokio::test(start_paused = true)]

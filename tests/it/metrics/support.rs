@@ -169,6 +169,7 @@ pub fn service(name: &str, versions: &[(&str, &[&str])]) -> Snapshot {
         ready: 1,
         total: 1,
         cause: None,
+        waiting: Vec::new(),
         created_ms: 0,
     };
     Snapshot {

@@ -116,6 +116,7 @@ impl World {
             ready,
             total,
             cause: None,
+            waiting: Vec::new(),
             created_ms: self.clock_ms,
         });
         self

@@ -31,3 +31,4 @@ mod sessions;
 pub mod sessions_real;
 mod templates;
 mod trouble;
+mod waiting_pods;
