@@ -1,4 +1,5 @@
-//! The files of `static/`: style sheet, scripts, icons. Part of the binary, compressed once at the start.
+//! The files of `static/`: style sheet, scripts, icons. Part of the binary; comments and spaces are taken out and the
+//! rest is compressed once at the start.
 //!
 //! Pages name them with `?v=` and [`version`], so browsers may keep them without end; without it (or with an
 //! older one) they ask each time and mostly hear 304.
@@ -84,7 +85,7 @@ fn read() -> BTreeMap<String, Asset> {
                 text if text.starts_with("text/") => format!("{text}; charset=utf-8"),
                 other => other.to_owned(),
             };
-            let plain = Bytes::from(file.data.into_owned());
+            let plain = Bytes::from(minified(&name, file.data.into_owned()));
             let gzip = compress(&plain).filter(|gzip| gzip.len() < plain.len());
             let etag = format!("\"{}\"", hex::encode(&Sha256::digest(&plain)[..16]));
             let kind = HeaderValue::from_str(&kind).ok()?;
@@ -92,6 +93,20 @@ fn read() -> BTreeMap<String, Asset> {
             Some((name.into_owned(), Asset { kind, etag, plain, gzip: gzip.map(Bytes::from) }))
         })
         .collect()
+}
+
+/// A style sheet or script without comments and spaces; others, and what cannot be read, as they are.
+fn minified(name: &str, file: Vec<u8>) -> Vec<u8> {
+    let Ok(text) = std::str::from_utf8(&file) else { return file };
+    let ending = name.rsplit('.').next().unwrap_or_default();
+    let short = match ending {
+        // Its author has done so already.
+        _ if name.ends_with(".min.js") => None,
+        "js" => Some(minifier::js::minify(text).to_string()),
+        "css" => minifier::css::minify(text).ok().map(|css| css.to_string()),
+        _ => None,
+    };
+    short.map_or(file, String::into_bytes)
 }
 
 fn compress(plain: &[u8]) -> Option<Vec<u8>> {

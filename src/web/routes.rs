@@ -20,6 +20,7 @@ use super::pages::{
     acts, apply, as_of, audit, docs, live_object, login, releases, rules, service, services, sessions, wizard,
 };
 use super::site::App;
+use super::squeeze::LEVEL;
 use super::{assets, auth, demo_pages, events, frame, gate, guard, health};
 use crate::domain::refusal::Code;
 use crate::domain::release::Word;
@@ -207,7 +208,7 @@ pub fn router(app: App) -> Router {
     let behind_page = pages().router.route_layer(from_fn_with_state(app.clone(), auth::page));
     let layers = ServiceBuilder::new()
         .layer(from_fn_with_state(app.clone(), frame::frame))
-        .layer(CompressionLayer::new().quality(CompressionLevel::Fastest))
+        .layer(CompressionLayer::new().quality(CompressionLevel::Precise(LEVEL.cast_signed())))
         .layer(from_fn_with_state(app.clone(), guard::guard))
         .layer(CatchPanicLayer::custom(|panic: Box<dyn std::any::Any + Send>| {
             let said = panic.downcast_ref::<&str>().map(|said| (*said).to_owned());

@@ -1,9 +1,10 @@
-// How many bytes each page costs: its HTML as it goes over the wire and, once for all pages, the files of static/ that they
-// load, compressed. Prints a table against page-weight.json, which holds the numbers of an earlier commit.
+// How many bytes each page costs: its HTML as it goes over the wire (`sent`: what a browser pays) and unpacked (`plain`),
+// and, once for all pages, the files of static/ that they load. Prints a table against page-weight.json, which holds the
+// numbers of an earlier commit.
 //   node tests/browser/page-weight.mjs            the table
 //   node tests/browser/page-weight.mjs --write COMMIT   measures SLUICE_BIN, built of that commit, and writes page-weight.json
 import { request } from 'node:http';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { execFileSync } from 'node:child_process';
 import { gunzipSync, gzipSync } from 'node:zlib';
@@ -18,6 +19,7 @@ const PAGES = [
   '/releases/new?service=bookinfo/reviews', '/audit', '/audit?service=shop/pricing', '/api/docs',
 ];
 const ROUNDS = 5;
+const FILES = 'files of all pages';
 
 /** The bytes of an answer as they come, and its text. The card that greets a visitor of the demo is closed: it is no part of the page. */
 function get(url, lang) {
@@ -34,47 +36,51 @@ function get(url, lang) {
   });
 }
 
-/** Bytes by page and language, and those of all files that the pages load. */
+/** Bytes by page and language, sent and unpacked, and those of all files that the pages load. */
 export async function weigh(url, commit) {
   await until(async () => (await api(url, 'GET', '/api/v1/releases')).body.items.length === 2, 'the releases of the demo are there', 60_000);
-  const pages = {};
+  const sent = {};
+  const plain = {};
   const files = new Set();
   for (const at of PAGES) {
     for (const lang of LANGUAGES) {
       const sizes = [];
+      const texts = [];
       for (let round = 0; round < ROUNDS; round++) {
         const { size, text } = await get(url + at, lang);
         sizes.push(size);
+        texts.push(Buffer.byteLength(text));
         for (const [, file] of text.matchAll(/(?:src|href)="\/(static\/[^"#?]+)/g)) files.add(file);
       }
       // Figures and times differ from one answer to the next; the middle one is the page.
-      pages[`${at} ${lang}`] = sizes.sort((a, b) => a - b)[Math.floor(ROUNDS / 2)];
+      const middle = (all) => all.sort((a, b) => a - b)[Math.floor(ROUNDS / 2)];
+      sent[`${at} ${lang}`] = middle(sizes);
+      plain[`${at} ${lang}`] = middle(texts);
     }
   }
-  let assets = 0;
-  // A debug build reads these files where it was built: they are taken as they are in the commit, or here.
+  const all = { sent: 0, plain: 0 };
   const root = fileURLToPath(new URL('../..', import.meta.url));
-  for (const file of files) assets += gzipSync(commit ? execFileSync('git', ['show', `${commit}:${file}`], { cwd: root }) : readFileSync(root + file), { level: 9 }).length;
-  return { pages, assets };
+  for (const file of files) {
+    // A debug build reads these files where it was built: those of an earlier commit are taken out of it, as it sent them.
+    const source = commit && execFileSync('git', ['show', `${commit}:${file}`], { cwd: root });
+    const one = commit ? { size: gzipSync(source, { level: 9 }).length, text: source } : await get(`${url}/${file}`, 'en');
+    all.sent += one.size;
+    all.plain += Buffer.byteLength(one.text);
+  }
+  sent[FILES] = all.sent;
+  plain[FILES] = all.plain;
+  return { sent, plain };
 }
 
-/** One line for each page: before, now, and the difference in percent; those that are too heavy. */
+/** One line for each page: before, now, and the difference in percent, of what is sent and of what is unpacked; and those of
+ * which more is sent than may be. */
 export function compare(now) {
   const before = JSON.parse(readFileSync(FILE, 'utf8'));
-  const lines = [];
-  const heavy = [];
-  const line = (name, was, is) => {
-    const more = (is / was - 1) * 100;
-    // What is known to have grown by more has a bound of its own, with its reason: it must not grow further.
-    const grown = Object.entries(before.grown ?? {}).find(([page]) => name.startsWith(page))?.[1];
-    const bound = grown ? Math.max(...Object.values(grown.bytes)) : was;
-    const text = `${name.padEnd(48)} ${String(was).padStart(7)} ${String(is).padStart(7)} ${more >= 0 ? '+' : ''}${more.toFixed(1)} %${grown ? `  (${grown.why})` : ''}`;
-    lines.push(text);
-    if (is > bound * MOST) heavy.push(text);
-  };
-  for (const [name, was] of Object.entries(before.pages)) line(name, was, now.pages[name]);
-  line('files of all pages', before.assets, now.assets);
-  return { commit: before.commit, lines, heavy };
+  const more = (was, is) => `${String(was).padStart(7)} ${String(is).padStart(7)} ${(is >= was ? '+' : '') + ((is / was - 1) * 100).toFixed(1)} %`.padEnd(25);
+  const names = Object.keys(before.sent);
+  const line = (name) => `${name.padEnd(44)} ${more(before.sent[name], now.sent[name])} ${more(before.plain[name], now.plain[name])}`.trimEnd();
+  const heavy = names.filter((name) => !(now.sent[name] <= before.sent[name] * MOST));
+  return { commit: before.commit, lines: names.map(line), heavy: heavy.map(line) };
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
@@ -83,11 +89,10 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
   try {
     const now = await weigh(app.url, commit);
     if (commit) {
-      const { grown } = existsSync(FILE) ? JSON.parse(readFileSync(FILE, 'utf8')) : {};
-      writeFileSync(FILE, `${JSON.stringify({ commit, ...now, grown }, null, 2)}\n`);
+      writeFileSync(FILE, `${JSON.stringify({ commit, ...now }, null, 1)}\n`);
     } else {
       const { lines, heavy, commit: earlier } = compare(now);
-      console.log(`bytes at ${earlier}, bytes now\n${lines.join('\n')}`);
+      console.log(`bytes sent at ${earlier} and now, bytes unpacked at ${earlier} and now\n${lines.join('\n')}`);
       process.exitCode = heavy.length ? 1 : 0;
     }
   } finally { await app.stop(); }
