@@ -3,6 +3,8 @@
 
 use serde_json::{Value, json};
 
+use sluice::demo::controller::{Controller, Start};
+
 use super::releases::API;
 use crate::support::app::TestApp;
 use crate::support::wait_for;
@@ -18,11 +20,17 @@ async fn start(app: &TestApp, image: &str) -> String {
     answer.json()["id"].as_str().unwrap().to_owned()
 }
 
+/// What the controllers of a cluster do: pods for each workload.
+fn make_pods(app: &TestApp) {
+    Controller::new(app.demo.api.clone(), app.clock.clone()).reconcile(Start::AlreadyUp);
+}
+
 #[tokio::test]
 async fn a_pod_whose_image_cannot_be_pulled_is_named_with_its_cause() {
     let app = TestApp::open().await;
     let id = start(&app, "shop/forecast:broken").await;
     let release: Value = wait_for("the pod waits", async || {
+        make_pods(&app);
         let release = app.get(&format!("{API}/{id}")).await.json();
         (release["waiting_pods"][0]["reason"] == "ImagePullBackOff").then_some(release)
     })
@@ -60,6 +68,7 @@ async fn a_new_version_that_runs_has_its_tick_and_names_no_pod() {
     let app = TestApp::open().await;
     let id = start(&app, "shop/forecast:2.0").await;
     let release = wait_for("it waits for approval", async || {
+        make_pods(&app);
         let release = app.get(&format!("{API}/{id}")).await.json();
         (release["paused"]["reason"] == "gate").then_some(release)
     })
