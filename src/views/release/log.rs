@@ -5,7 +5,7 @@ use askama::filters::HtmlSafe;
 
 use super::{Given, said};
 use crate::domain::actor::Channel;
-use crate::domain::release::{Happened, Judgement, TimelineEntry, Verdict};
+use crate::domain::release::{Happened, Judgement, PauseReason, TimelineEntry, Verdict, Word};
 use crate::views::chrome::Tone;
 use crate::views::lang::Lang;
 use crate::views::time::Clockface;
@@ -88,15 +88,24 @@ fn lines(clock: Clockface, given: Given<'_>, entry: &TimelineEntry) -> Vec<Line>
         Channel::Outside => lang.t("channel.not_here").into(),
         Channel::Browser | Channel::Api | Channel::Command => entry.by.clone(),
     };
-    // Pressing *Approve* is one event, named by who pressed.
+    // Pressing *Approve*, *Pause* or *Resume* is one event, named by who pressed.
+    let acted = |one: &Happened| match one {
+        Happened::Approved => Some("approved_by"),
+        Happened::Paused { reason: PauseReason::User } => Some("paused_by"),
+        Happened::Resumed => Some("resumed_by"),
+        _ => None,
+    };
     let approved = entry.happened.contains(&Happened::Approved);
+    let pressed = approved || entry.happened.iter().any(|one| acted(one).is_some());
     let of = |one: &Happened| match one {
-        Happened::Told { .. } if approved => None,
-        Happened::Approved => {
-            let text = lang.t("release.happened.approved_by").with("who", &by);
-            said::happened(lang, &given.release.spec, one).map(|(icon, tone, _)| (icon, tone, text))
+        Happened::Told { word: Word::Pause | Word::Resume } if pressed => None,
+        Happened::Told { .. } | Happened::Resumed if approved => None,
+        _ => {
+            let (icon, tone, text) = said::happened(lang, &given.release.spec, one)?;
+            let by_name = acted(one).filter(|_| entry.channel != Channel::Automatic);
+            let by_name = by_name.map(|key| lang.t(&format!("release.happened.{key}")).with("who", &by));
+            Some((icon, tone, by_name.unwrap_or(text)))
         }
-        _ => said::happened(lang, &given.release.spec, one),
     };
     let said = entry.happened.iter().filter_map(of);
     let mut out: Vec<Line> = said

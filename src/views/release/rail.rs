@@ -115,7 +115,7 @@ impl Rail {
                 title: lang.t("release.rail.retire").with("v", short(spec.stable.as_str())).into(),
                 text: match retired_ms(given) {
                     Some(at_ms) => lang.t("release.rail.done_at").with("time", clock.second(at_ms)).into(),
-                    None if mark == Mark::Done => String::new(),
+                    None if matches!(mark, Mark::Done | Mark::Skipped) => String::new(),
                     None => lang.t("release.rail.by_hand").into(),
                 },
             });
@@ -202,6 +202,10 @@ fn said_of(clock: Clockface, given: Given<'_>, stage: &StageOf, mark: Mark) -> S
         };
         return found
             .map_or_else(String::new, |entry| lang.t(key).with("time", clock.second(entry.at_ms)).into());
+    }
+    // It does not happen any more: what it would have waited for is no news.
+    if mark == Mark::Skipped {
+        return String::new();
     }
     if mark == Mark::Stuck && given.release.state.pause_reason() != Some(PauseReason::Gate) {
         let reason = given.release.state.pause_reason();

@@ -188,6 +188,46 @@ fn an_approval_is_one_event_that_names_who_gave_it() {
     {
         let log = part(lang, &release("canary", &steps), &timeline, "rel-log");
         assert!(log.contains(words) && !log.contains(never), "{log}");
+        assert_eq!(log.matches("<li>").count(), 1, "{log}");
+    }
+}
+
+#[test]
+fn a_pause_and_a_resume_are_one_event_each_that_names_who_pressed() {
+    let steps = json!([{"kind": "weight", "percent": 30}, {"kind": "weight", "percent": 100}]);
+    let pause = vec![Happened::Told { word: Word::Pause }, Happened::Paused { reason: PauseReason::User }];
+    let resume = vec![Happened::Told { word: Word::Resume }, Happened::Resumed];
+    let timeline = [entry("anna", resume), entry("ben", pause)];
+    for (lang, words) in
+        [(Lang::En, ["Paused by ben", "Resumed by anna"]), (Lang::Zh, ["由 ben 暂停", "由 anna 继续"])]
+    {
+        let log = part(lang, &release("canary", &steps), &timeline, "rel-log");
+        assert!(words.iter().all(|words| log.contains(words)), "{log}");
+        assert_eq!(log.matches("<li>").count(), 2, "{log}");
+    }
+    // What paused by itself is no press of a button.
+    let failed = [entry("release", vec![Happened::Paused { reason: PauseReason::Failed }])];
+    let log = part(Lang::En, &release("canary", &steps), &failed, "rel-log");
+    assert!(log.contains("Paused: analysis failed"), "{log}");
+}
+
+#[test]
+fn a_step_that_will_not_happen_any_more_promises_nothing() {
+    let hold = json!({"kind": "hold", "seconds": 600});
+    let steps = json!([
+        {"kind": "weight", "percent": 30}, {"kind": "approval"}, {"kind": "weight", "percent": 60}, hold,
+        {"kind": "weight", "percent": 100}
+    ]);
+    let mut aborted = release("canary", &steps);
+    let text = part(Lang::En, &aborted, &[], "rel-steps");
+    assert!(text.contains("then continues automatically") && text.contains("when you are sure"), "{text}");
+    aborted.state.phase = Phase::RolledBack;
+    for (lang, never) in [
+        (Lang::En, ["continues", "holds", "keeps running", "when you are sure"]),
+        (Lang::Zh, ["自动继续", "观察", "继续运行", "手动执行"]),
+    ] {
+        let text = part(lang, &aborted, &[], "rel-steps");
+        assert!(!never.iter().any(|words| text.contains(words)), "{text}");
     }
 }
 
