@@ -9,7 +9,7 @@ use super::buttons::{next_share, why_not};
 use super::{Given, coming, said, slots};
 use crate::domain::command::MirrorWish;
 use crate::domain::ids::{Revision, VersionName};
-use crate::domain::refusal::{Check, Refusal, Severity};
+use crate::domain::refusal::{Check, Code, Refusal, Severity};
 use crate::domain::release::{PauseReason, Phase, Step, Strategy, Verdict, Word};
 use crate::domain::removal;
 use crate::domain::routing::Weights;
@@ -130,6 +130,7 @@ impl Ask {
                 .with("now", release.share())
                 .with("last", last_step(lang, given))
         };
+        let ruled = typed.checks.iter().any(|check| check.code == Code::RulesKeep);
         let share = match word {
             Word::Promote => coming::share(given, key),
             Word::PromoteAll => Some(100),
@@ -173,7 +174,9 @@ impl Ask {
             effect: if word == Word::SwitchBack {
                 back.map(|back| back_effect(lang, given, back)).unwrap_or_default()
             } else {
-                coming::effect(lang, given, key, word, typed.mirror_back, || of("effect"))
+                coming::effect(lang, given, key, word, typed.mirror_back, ruled, || {
+                    of(if ruled && key == "promote_all" { "effect_ruled" } else { "effect" })
+                })
             },
             bar,
             deletes: removed.map(|version| deletes(lang, given, version)).unwrap_or_default(),

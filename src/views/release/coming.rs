@@ -27,13 +27,15 @@ fn is_step(key: &str) -> bool {
     matches!(key, "approve" | "approve_to" | "promote" | "promote_to")
 }
 
-/// The effect of a command, one sentence each. `plain` is the catalogue's sentence for the question.
+/// The effect of a command, one sentence each. `plain` is the catalogue's sentence for the question; `ruled`: match
+/// rules keep sending requests to the old version, so a share is of those that no rule catches.
 pub fn effect(
     lang: Lang,
     given: Given<'_>,
     key: &str,
     word: Word,
     mirror_back: Option<&MirrorWish>,
+    ruled: bool,
     plain: impl FnOnce() -> Text,
 ) -> Vec<Rich> {
     let release = given.release;
@@ -42,7 +44,7 @@ pub fn effect(
         if key.starts_with("promote") {
             out.push(lang.t("release.ask.ends_wait").rich());
         }
-        out.push(next(lang, release).rich());
+        out.push(next(lang, release, ruled).rich());
     } else {
         out.push(plain().rich());
     }
@@ -58,7 +60,7 @@ pub fn effect(
 }
 
 /// What the next step does.
-fn next(lang: Lang, release: &Release) -> Text {
+fn next(lang: Lang, release: &Release, ruled: bool) -> Text {
     let of = |key: &str| lang.t(&format!("release.ask.next.{key}"));
     let (v, stable) = (short(release.candidate().as_str()), short(release.spec.stable.as_str()));
     let at = release.at();
@@ -71,6 +73,7 @@ fn next(lang: Lang, release: &Release) -> Text {
         Step::Weight { percent } => {
             let key = match *percent {
                 percent if percent < now => "less",
+                100 if ruled => "all_ruled",
                 100 => "all",
                 _ if now == 0 => "first",
                 _ => "more",
@@ -179,13 +182,23 @@ mod tests {
     fn said(release: &Release, key: &str, word: Word) -> String {
         let rights = Rights { change: None };
         let given = given(release, &rights);
-        let all = effect(Lang::En, given, key, word, None, || Text::verbatim("as the catalogue says"));
+        let all = effect(Lang::En, given, key, word, None, false, || Text::verbatim("as the catalogue says"));
         all.iter()
             .map(ToString::to_string)
             .collect::<Vec<_>>()
             .join(" ")
             .replace("<b>", "")
             .replace("</b>", "")
+    }
+
+    #[test]
+    fn all_requests_are_not_promised_while_match_rules_keep_some() {
+        let release =
+            release(Strategy::Canary, &json!([{"kind": "weight", "percent": 100}]), 0, Aim::default());
+        for (lang, words) in [(Lang::En, "that no match rule catches"), (Lang::Zh, "未命中匹配规则")] {
+            assert!(next(lang, &release, true).to_string().contains(words));
+            assert!(!next(lang, &release, false).to_string().contains(words));
+        }
     }
 
     #[test]
@@ -292,7 +305,8 @@ mod tests {
                 reached: &[],
             };
             let back = MirrorWish { version: version.into(), percent: 50.0 };
-            let all = effect(Lang::En, given, "abort", Word::Abort, Some(&back), || Text::verbatim("Back."));
+            let all =
+                effect(Lang::En, given, "abort", Word::Abort, Some(&back), false, || Text::verbatim("Back."));
             let words: Vec<String> = all.iter().map(ToString::to_string).collect();
             words.join(" ").replace("<b>", "").replace("</b>", "")
         };
