@@ -188,6 +188,11 @@ codes! {
     LimitMissing "limit_missing" 422,
     LimitRange "limit_range" 422,
     FreezeRange "freeze_range" 422,
+    /// The windows leave no time in which a release could move.
+    FreezeAlways "freeze_always" 422,
+    StartRange "start_range" 422,
+    /// A word among those that accept checks is no code.
+    UnknownCheck "unknown_check" 422,
     AnalysisWithoutMetrics "analysis_without_metrics" 422,
     BadPromql "bad_promql" 422,
     PromqlMany "promql_many" 422,

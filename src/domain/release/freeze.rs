@@ -66,6 +66,24 @@ pub fn until(windows: &[String], now_ms: i64) -> Option<i64> {
     windows.iter().filter_map(|text| Window::parse(text)?.until(now_ms)).max()
 }
 
+/// How far ahead a release may be told to begin, and how long windows may hold it without a gap: 366 days,
+/// milliseconds.
+pub const HORIZON_MS: i64 = 366 * DAY_MS;
+
+/// True when the windows hold from a moment on without a gap for [`HORIZON_MS`]: nothing would ever move.
+pub fn holds_for_ever(windows: &[String], from_ms: i64) -> bool {
+    let Some(end_ms) = from_ms.checked_add(HORIZON_MS) else { return true };
+    let windows: Vec<Window> = windows.iter().filter_map(|text| Window::parse(text)).collect();
+    let mut now_ms = from_ms;
+    while let Some(until) = windows.iter().filter_map(|window| window.until(now_ms)).max() {
+        if until >= end_ms {
+            return true;
+        }
+        now_ms = until;
+    }
+    false
+}
+
 /// `2026-12-23T18:00Z`, without seconds.
 fn moment(text: &str) -> Option<i64> {
     let text = text.trim().to_ascii_uppercase();

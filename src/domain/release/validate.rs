@@ -71,6 +71,17 @@ pub fn read(value: &Value) -> Result<Spec, Vec<Refusal>> {
     if refusals.is_empty() { Ok(spec) } else { Err(refusals) }
 }
 
+/// What is wrong with when a wish would begin and move, by the clock. A moment of the past begins at once.
+pub fn times(held: &Policies, now_ms: i64) -> Option<Refusal> {
+    let at_ms = held.start_at_ms.unwrap_or(now_ms);
+    if at_ms.checked_sub(now_ms).is_none_or(|ahead| ahead.saturating_abs() > freeze::HORIZON_MS) {
+        let days = freeze::HORIZON_MS / 86_400_000;
+        return Some(Refusal::new(Code::StartRange).field("policies.start_at_ms").arg("max", days));
+    }
+    let stuck = freeze::holds_for_ever(&held.freeze, at_ms.max(now_ms));
+    stuck.then(|| Refusal::new(Code::FreezeAlways).field("policies.freeze"))
+}
+
 /// Everything that is wrong with a wish; empty = nothing.
 pub fn validate(spec: &Spec) -> Vec<Refusal> {
     let mut out = Vec::new();
@@ -334,10 +345,25 @@ fn policies(held: &Policies, out: &mut Vec<Refusal>) {
     if held.accept.len() > MAX_ACCEPTED || held.accept.iter().any(|code| code.len() > MAX_ACCEPTED) {
         out.push(Refusal::too_many("policies.accept", held.accept.len(), MAX_ACCEPTED));
     }
+    let is_code = |word: &str| Code::ALL.iter().any(|code| code.as_str() == word);
+    for word in held.accept.iter().take(MAX_ACCEPTED).filter(|word| !is_code(word)) {
+        let shown: String = word.chars().take(60).collect();
+        out.push(Refusal::new(Code::UnknownCheck).field("policies.accept").arg("n", shown));
+    }
     if held.freeze.len() > freeze::MAX_WINDOWS {
         let refusal = Refusal::new(Code::FreezeRange).field("policies.freeze");
         out.push(refusal.arg("n", held.freeze.len()).arg("max", freeze::MAX_WINDOWS));
         return;
+    }
+    // What is left of the week by the windows of every week; those of one time are held against the clock.
+    let weekly: Vec<String> = held
+        .freeze
+        .iter()
+        .filter(|text| matches!(Window::parse(text), Some(Window::Weekly { .. })))
+        .cloned()
+        .collect();
+    if freeze::holds_for_ever(&weekly, 0) {
+        out.push(Refusal::new(Code::FreezeAlways).field("policies.freeze"));
     }
     for (at, text) in held.freeze.iter().enumerate().filter(|(_, text)| Window::parse(text).is_none()) {
         let shown: String = text.chars().take(60).collect();

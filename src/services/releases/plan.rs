@@ -62,7 +62,15 @@ impl Services {
     pub(super) async fn whole_plan(&self, who: &Actor, spec: &Spec) -> Result<ReleasePlan, Refusal> {
         self.must_see(who, &spec.service).await?;
         let mut plan = ReleasePlan { refusals: validate::validate(spec), ..ReleasePlan::default() };
-        plan.shares = shares(spec);
+        let always = |refusal: &Refusal| refusal.code == Code::FreezeAlways;
+        let late = validate::times(&spec.policies, self.inner.clock.now_ms());
+        // The week alone may leave no time: once is enough.
+        let late = late.filter(|late| !always(late) || !plan.refusals.iter().any(always));
+        plan.refusals.extend(late);
+        // What would never move has no course.
+        if !plan.refusals.iter().any(|refusal| always(refusal) || refusal.code == Code::StartRange) {
+            plan.shares = shares(spec);
+        }
         if let Some(id) = self.owner_now(&spec.service).await {
             plan.refusals.push(Refusal::new(Code::ReleaseOwnsService).field("service").arg("id", id));
         }

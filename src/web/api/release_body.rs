@@ -207,12 +207,13 @@ pub struct PoliciesBody {
     pub delete_after_abort: Option<bool>,
     #[schema(nullable, minimum = 0, maximum = 1000)]
     pub stable_after: Option<i32>,
-    /// Milliseconds since 1970.
+    /// Milliseconds since 1970, at most 366 days from now; a moment of the past begins at once.
     #[schema(nullable)]
     pub start_at_ms: Option<i64>,
     pub second_person: Option<bool>,
     /// Times in UTC in which it takes no step forward: `fri 16:00-24:00`, `mon-fri 22:00-06:00`, `daily 11:30-13:00`
-    /// or once `2026-12-23T18:00Z/2027-01-02T06:00Z`. `resume` and `promote` let it on.
+    /// or once `2026-12-23T18:00Z/2027-01-02T06:00Z`. `resume` and `promote` let it on. Windows that leave no time
+    /// within 366 days are refused.
     #[schema(max_items = 20, example = json!(["fri 16:00-24:00", "sat,sun 00:00-24:00"]))]
     pub freeze: Option<Vec<String>>,
     /// Codes of checks that are accepted for every write: `accepts` of a plan lists those that have to be.

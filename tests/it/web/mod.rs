@@ -23,6 +23,7 @@ mod pages;
 mod progress;
 mod quotas;
 mod release_list;
+mod release_times;
 mod releases;
 mod rights;
 mod rule_words;

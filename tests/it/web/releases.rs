@@ -40,7 +40,12 @@ async fn say(app: &TestApp, id: &str, body: &Value) -> Answer {
 }
 
 /// A form of the pages.
-async fn post(app: &TestApp, path: &str, fields: &[(&str, &str)], headers: &[(&str, &str)]) -> Answer {
+pub(super) async fn post(
+    app: &TestApp,
+    path: &str,
+    fields: &[(&str, &str)],
+    headers: &[(&str, &str)],
+) -> Answer {
     let csrf = app.csrf("").await;
     let mut all = vec![("csrf", csrf.as_str())];
     all.extend_from_slice(fields);
