@@ -39,9 +39,12 @@ impl Services {
             _ => store.specs_at(at, revision).await.map_err(unavailable)?,
         };
         let mut objects = Vec::new();
+        let named: Vec<_> = specs.iter().flatten().map(|(object, _)| object.clone()).collect();
+        let unread = self.unread_with(&who.identity, at, &named).await;
         for (object, spec) in specs.iter().flatten() {
             let shown = self.may_get(&who.identity, object).await;
-            objects.push((object.clone(), shown.then(|| spec.clone())));
+            let name = unread.as_ref().map_or_else(|| object.clone(), |unread| unread.object(object));
+            objects.push((name, shown.then(|| spec.clone())));
         }
         let rest = snapshot.zip(specs).map(|(snapshot, specs)| {
             let then = routing::read_specs(&snapshot, &specs);

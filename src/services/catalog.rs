@@ -128,7 +128,13 @@ impl Services {
         };
         let hits = self.hits(&overview);
         let unread = self.unreadable(&who.identity, &overview.routing.objects).await;
-        let retire = self.retirements(&who.identity, &overview).await;
+        let mut retire = self.retirements(&who.identity, &overview).await;
+        if let Some(unread) = self.unread_at(&who.identity, at).await {
+            for one in &mut retire {
+                unread.checks(&mut one.open);
+                one.state = one.state.clone().map_err(|refusal| unread.refusal(refusal));
+            }
+        }
         let notices = self.notices();
         Ok(Detail {
             overview,

@@ -1,5 +1,6 @@
 //! What is shown of an object needs the right to get that object: of an entry of the history, a difference, a
-//! preview, and the conditions of rules. Who lacks it sees the object's name, and that the rest is not shown.
+//! preview, and the conditions of rules. Who lacks it sees that there is one, and that the rest is not shown: what
+//! stands for its name is decided in [`super::unread`].
 //!
 //! Everything that leaves this module for a reader goes through here. Rights are cached for a minute at most, so
 //! a page of the history asks once for each object; an error of the cluster hides.
@@ -14,7 +15,7 @@ use crate::domain::overview::{Applied, DiffLine, ListPage, Overview, Preview, Re
 use crate::domain::plan::Effect;
 use crate::domain::refusal::Refusal;
 use crate::domain::release::{Happened, Release, TimelineEntry};
-use crate::domain::routing::Routing;
+use crate::domain::routing::{HIDDEN, Routing};
 use crate::domain::service::WorkloadKind;
 
 use super::Services;
@@ -45,9 +46,13 @@ impl Services {
             return entry;
         }
         known_entry(&mut entry, &self.sight(who).await);
-        let mut hidden = self.hide(who, &mut entry.intent.details).await;
+        let unread = match entry.intent.service.clone() {
+            Some(at) => self.unread_with(who, &at, &objects_of(&mut entry)).await,
+            None => None,
+        };
+        let mut hidden = self.hide(who, &mut entry.intent.details, unread.as_ref()).await;
         if let Some(outcome) = &mut entry.outcome {
-            hidden |= self.hide(who, &mut outcome.details).await;
+            hidden |= self.hide(who, &mut outcome.details, unread.as_ref()).await;
         }
         if let (false, true, Some(at)) = (hidden, quotes(&entry), &entry.intent.service) {
             // A list holds no objects: it may be any of the service's that the cluster spoke of.
@@ -64,34 +69,23 @@ impl Services {
             // A message of the cluster about an object may quote it.
             details_of(&mut entry).for_each(unquote);
         }
-        if let Some(at) = entry.intent.service.clone().filter(|_| names_things(&entry)) {
-            let unread = match self.unread_at(who, &at).await {
-                // An object of the row that is no part of the routing any more.
-                None if hidden => Some(Unread::everything()),
-                unread => unread,
-            };
-            if let Some(unread) = unread {
-                details_of(&mut entry).for_each(|details| unread.details(details));
-            }
+        if let Some(unread) = unread {
+            details_of(&mut entry).for_each(|details| unread.details(details));
         }
         entry
     }
 
     /// Takes out what the person may not read; true when something was.
-    async fn hide(&self, who: &Identity, details: &mut Details) -> bool {
+    async fn hide(&self, who: &Identity, details: &mut Details, unread: Option<&Unread>) -> bool {
         let mut hidden = false;
         for edit in &mut details.edits {
             if !self.may_get(who, &edit.object).await {
-                *edit = EditRecord { before: None, after: None, ..edit.clone() };
+                let object = unread.map_or_else(|| edit.object.clone(), |unread| unread.object(&edit.object));
+                *edit = EditRecord { object, before: None, after: None, ..edit.clone() };
                 hidden = true;
             }
         }
-        for record in &mut details.workloads {
-            if !self.may_get_workload(who, record).await {
-                *record = WorkloadRecord { before: None, after: None, ..record.clone() };
-                hidden = true;
-            }
-        }
+        hidden |= self.hide_workloads(who, &mut details.workloads).await;
         let specs = [Some(&mut details.specs), details.specs_before.as_mut()];
         for specs in specs.into_iter().flatten() {
             let mut kept = Vec::with_capacity(specs.len());
@@ -107,15 +101,32 @@ impl Services {
         hidden
     }
 
+    /// Takes out the names and states of workloads that the person may not get; true when something was.
+    async fn hide_workloads(&self, who: &Identity, records: &mut [WorkloadRecord]) -> bool {
+        let mut hidden = false;
+        for record in records {
+            if !self.may_get_workload(who, record).await {
+                let name = HIDDEN.to_owned();
+                *record = WorkloadRecord { name, before: None, after: None, ..record.clone() };
+                hidden = true;
+            }
+        }
+        hidden
+    }
+
     /// The lines of each object that the person may read.
     pub(super) async fn shown_diffs(
         &self,
         who: &Identity,
+        at: &ServiceRef,
         mut diffs: Vec<(ObjectRef, Vec<DiffLine>)>,
     ) -> Vec<(ObjectRef, Vec<DiffLine>)> {
+        let named: Vec<ObjectRef> = diffs.iter().map(|(object, _)| object.clone()).collect();
+        let unread = self.unread_with(who, at, &named).await;
         for (object, lines) in &mut diffs {
             if !self.may_get(who, object).await {
                 *lines = vec![DiffLine::hidden()];
+                *object = unread.as_ref().map_or_else(|| object.clone(), |unread| unread.object(object));
             }
         }
         diffs
@@ -150,7 +161,8 @@ impl Services {
 
     /// A preview as this person may read it. `look` is what it stands on.
     pub(super) async fn shown_preview(&self, who: &Identity, look: &Look, mut preview: Preview) -> Preview {
-        preview.diffs = self.shown_diffs(who, preview.diffs).await;
+        preview.diffs = self.shown_diffs(who, &look.snapshot.service.at, preview.diffs).await;
+        self.hide_workloads(who, &mut preview.deletes).await;
         if let Some(unread) = self.unread_of(who, &look.snapshot, &look.routing).await {
             unread.effect(&mut preview.planned.effect);
             unread.checks(&mut preview.planned.checks);
@@ -172,6 +184,7 @@ impl Services {
                 if let Some(unread) = self.unread_at(who, at).await {
                     unread.routes(&mut applied.kept);
                 }
+                self.hide_workloads(who, &mut applied.deleted).await;
                 applied.entry = self.shown(who, applied.entry).await;
                 Ok(applied)
             }
@@ -274,13 +287,19 @@ fn names_rules(entry: &Entry) -> bool {
     late.into_iter().chain([&entry.intent.details]).any(|details| details.rules.is_some())
 }
 
-/// True when the entry says something that may name what an object holds.
-fn names_things(entry: &Entry) -> bool {
-    let late = entry.outcome.as_ref().map(|outcome| &outcome.details);
-    late.into_iter().chain([&entry.intent.details]).any(|details| {
-        let said = !details.checks.is_empty() || details.refusal.is_some() || details.release.is_some();
-        said || details.route.is_some() || details.mirror.is_some()
-    })
+/// The routing objects that an entry has.
+fn objects_of(entry: &mut Entry) -> Vec<ObjectRef> {
+    let mut out: Vec<ObjectRef> = Vec::new();
+    for details in details_of(entry) {
+        let specs = details.specs.iter().chain(details.specs_before.iter().flatten());
+        let named = details.edits.iter().map(|edit| &edit.object).chain(specs.map(|(object, _)| object));
+        for object in named {
+            if !out.contains(object) {
+                out.push(object.clone());
+            }
+        }
+    }
+    out
 }
 
 /// True when the entry holds the cluster's own words.

@@ -1,23 +1,29 @@
-//! The routing of a service without what stands in objects that a person may not get: names of routes, hosts,
-//! gateways and other destinations. What requests of the service come to stays, and so do the objects' own names.
+//! The routing of a service without what a person may not get: the names of objects and of their namespaces, and what
+//! stands in them (names of routes, hosts, gateways and other destinations). What requests of the service come to
+//! stays. A number stands for the name of an object, the same one in everything that is read at once.
 //!
-//! The one place that knows what an object holds by name: findings, checks, refusals, notes of a plan, routes that are
-//! kept and rows of the history all leave through it. Pure but for the question who may get what.
+//! The one place that knows which names a reader may have: findings, checks, refusals, notes of a plan, differences,
+//! routes that are kept and rows of the history all leave through it. Pure but for the question who may get what. One
+//! name stays: the namespace in the refusal of a missing right, without which nobody could grant it.
 
-use crate::cluster::Ask;
+use std::collections::BTreeSet;
+
+use crate::cluster::{Ask, Visible};
 use crate::domain::actor::Identity;
 use crate::domain::audit::Details;
-use crate::domain::ids::{ObjectRef, RouteId, ServiceRef};
+use crate::domain::ids::{Namespace, ObjectRef, RouteId, ServiceRef};
 use crate::domain::plan::Effect;
 use crate::domain::refusal::{Args, Check, Refusal};
 use crate::domain::release::Happened;
 use crate::domain::routing::{Dest, HIDDEN, Mirror, Outcome, Part, Route, Routing};
 use crate::domain::rule_changes::RuleChanges;
+use crate::domain::service::WorkloadKind;
 use crate::domain::snapshot::Snapshot;
 
 use super::Services;
 
-/// Values of a finding that no object holds: numbers, objects' own names, what Envoy answers.
+/// Values of a finding that no object holds: numbers, objects by kind and name (whose names are looked at one by one),
+/// what Envoy answers.
 const OPEN: [&str; 10] = ["object", "n", "x", "w", "m", "status", "why", "port", "protocol", "number"];
 
 impl Services {
@@ -45,6 +51,13 @@ pub(super) struct Unread {
     /// The objects, and their names as sentences have them.
     objects: Vec<ObjectRef>,
     names: Vec<String>,
+    /// Namespaces that the person knows: those that they see, and those of objects that they may get.
+    visible: Visible,
+    known: BTreeSet<Namespace>,
+    /// Others that what was read names.
+    strange: BTreeSet<Namespace>,
+    /// The person may not get the workloads of the service's namespace.
+    workloads: bool,
     /// What they hold: names of routes, hosts, gateways.
     held: Vec<String>,
     /// Their routes' ids, and what stands for them.
@@ -54,6 +67,8 @@ pub(super) struct Unread {
     versions: Vec<String>,
     /// Nothing is known of the service's routing, so nothing that a sentence names is shown.
     blind: bool,
+    /// Every routing object may be read.
+    free: bool,
 }
 
 /// Values that name a route, a rule or an object that another one delegates to.
@@ -67,21 +82,75 @@ impl Services {
         snapshot: &Snapshot,
         routing: &Routing,
     ) -> Option<Unread> {
-        let unread = self.unreadable(who, &routing.objects).await;
-        (!unread.is_empty()).then(|| Unread::of(unread, routing, snapshot))
+        self.unread_among(who, snapshot, routing, &[]).await
+    }
+
+    async fn unread_among(
+        &self,
+        who: &Identity,
+        snapshot: &Snapshot,
+        routing: &Routing,
+        more: &[ObjectRef],
+    ) -> Option<Unread> {
+        let gone: Vec<ObjectRef> =
+            more.iter().filter(|object| !routing.objects.contains(object)).cloned().collect();
+        let gone = self.unreadable(who, &gone).await;
+        let mut unread = self.unreadable(who, &routing.objects).await;
+        if unread.is_empty() && gone.is_empty() {
+            return None;
+        }
+        let blind = !gone.is_empty();
+        unread.extend(gone);
+        let mut out = Unread::of(unread, routing, snapshot, self.sight(who).await);
+        // Nobody can say what an object held that is no part of the routing any more.
+        out.blind = blind;
+        Some(out)
     }
 
     /// The same of a service as the cache has it. Of one that it does not have, everything.
     pub(super) async fn unread_at(&self, who: &Identity, at: &ServiceRef) -> Option<Unread> {
+        self.unread_with(who, at, &[]).await
+    }
+
+    /// The same with objects that are named besides, parts of the routing or not.
+    pub(super) async fn unread_with(
+        &self,
+        who: &Identity,
+        at: &ServiceRef,
+        more: &[ObjectRef],
+    ) -> Option<Unread> {
         if who.unrestricted {
             return None;
         }
         match self.inner.cache.snapshot(at) {
             Some(snapshot) => {
                 let routing = self.inner.routings.of(&snapshot);
-                self.unread_of(who, &snapshot, &routing).await
+                self.unread_among(who, &snapshot, &routing, more).await
             }
-            None => Some(Unread::everything()),
+            None => {
+                let objects = self.unreadable(who, more).await;
+                let known = more.iter().filter(|object| !objects.contains(object));
+                let known = known.map(|object| &object.namespace).chain([&at.namespace]).cloned().collect();
+                Some(Unread { known, ..Unread::everything(objects, self.sight(who).await) })
+            }
+        }
+    }
+
+    /// The same for names of workloads, too: those of the service's namespace need the right to get them.
+    pub(super) async fn unread_with_workloads(&self, who: &Identity, at: &ServiceRef) -> Option<Unread> {
+        if who.unrestricted {
+            return None;
+        }
+        let ask = Ask::workload("get", WorkloadKind::Deployment, at.namespace.clone());
+        let may = self.inner.cluster.allowed(who, ask).await.unwrap_or(false);
+        match self.unread_at(who, at).await {
+            Some(unread) => Some(Unread { workloads: !may, ..unread }),
+            None if may => None,
+            None => {
+                let nothing = Unread::everything(Vec::new(), self.sight(who).await);
+                let known = BTreeSet::from([at.namespace.clone()]);
+                Some(Unread { blind: false, workloads: true, free: true, known, ..nothing })
+            }
         }
     }
 
@@ -95,16 +164,42 @@ impl Services {
 }
 
 impl Unread {
-    /// Of a service of which nothing is known.
-    pub fn everything() -> Self {
-        let (objects, names, held) = (Vec::new(), Vec::new(), Vec::new());
-        let (ids, readable, versions) = (Vec::new(), Vec::new(), Vec::new());
-        Self { objects, names, held, ids, readable, versions, blind: true }
+    /// Of a service of which nothing is known but these objects.
+    pub fn everything(objects: Vec<ObjectRef>, visible: Visible) -> Self {
+        let names = objects.iter().map(ToString::to_string).collect();
+        let (held, ids, readable, versions) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let (known, strange) = (BTreeSet::new(), BTreeSet::new());
+        let mut out = Self {
+            objects,
+            names,
+            visible,
+            known,
+            strange,
+            workloads: false,
+            held,
+            ids,
+            readable,
+            versions,
+            blind: true,
+            free: false,
+        };
+        out.strange = out.objects.iter().map(|object| object.namespace.clone()).collect();
+        out
     }
 
     /// `routing` as it was read, with these objects of it.
-    fn of(objects: Vec<ObjectRef>, routing: &Routing, snapshot: &Snapshot) -> Self {
+    fn of(objects: Vec<ObjectRef>, routing: &Routing, snapshot: &Snapshot, visible: Visible) -> Self {
         let (mut held, mut ids, mut readable): (Vec<String>, _, _) = (Vec::new(), Vec::new(), Vec::new());
+        let known = routing.objects.iter().filter(|object| !objects.contains(object));
+        let known = known.map(|object| object.namespace.clone());
+        let known: BTreeSet<Namespace> = known.chain([snapshot.service.at.namespace.clone()]).collect();
+        let scope =
+            routing.scope.iter().flat_map(|scope| scope.namespaces.iter().flatten().chain(&scope.except));
+        let rules = snapshot.destination_rules.iter().map(|rule| &*rule.object.meta.namespace);
+        let routes = snapshot.virtual_services.iter().map(|route| &*route.object.meta.namespace);
+        let named = scope.map(String::as_str).chain(rules).chain(routes).map(Namespace::from);
+        let strange = named.chain(objects.iter().map(|object| object.namespace.clone()));
+        let strange = strange.filter(|name| !known.contains(name) && !visible.contains(name)).collect();
         let own = format!("{}.", snapshot.service.at.name);
         for route in &routing.routes {
             if !objects.contains(&route.object) {
@@ -131,9 +226,9 @@ impl Unread {
             }
         }
         held.retain(|word| word.len() > 1);
-        let names = objects.iter().map(ToString::to_string).collect();
         let versions = snapshot.versions.iter().map(|version| version.name.to_string()).collect();
-        Self { objects, names, held, ids, readable, versions, blind: false }
+        let rest = Self::everything(objects, visible);
+        Self { known, strange, held, ids, readable, versions, blind: false, ..rest }
     }
 
     /// Takes out of a routing what the objects hold.
@@ -141,6 +236,12 @@ impl Unread {
         let whole =
             routing.routes.iter().any(|route| route.is_default && self.objects.contains(&route.object));
         self.routes(&mut routing.routes);
+        for object in &mut routing.objects {
+            *object = self.object(object);
+        }
+        if let Some(scope) = &mut routing.scope {
+            scope.namespaces.iter_mut().chain([&mut scope.except]).for_each(|names| self.namespaces(names));
+        }
         for rule in &mut routing.rules {
             let Some((_, id)) = self.ids.iter().find(|(real, _)| rule.id.as_ref() == Some(real)) else {
                 continue;
@@ -164,6 +265,7 @@ impl Unread {
     pub fn routes(&self, routes: &mut [Route]) {
         for route in routes.iter_mut().filter(|route| self.blind || self.objects.contains(&route.object)) {
             route.id = self.id(&route.id);
+            route.object = self.object(&route.object);
             route.name = None;
             route.hosts = vec![HIDDEN.to_owned()];
             hide_all(&mut route.gateways);
@@ -245,19 +347,92 @@ impl Unread {
     fn args(&self, args: &mut Args) {
         let about = self.blind || args.iter().any(|(_, value)| self.names.contains(value));
         for (name, value) in args.iter_mut() {
-            if OPEN.contains(&&**name) || self.names.contains(value) || self.versions.contains(value) {
-                continue;
+            let open = OPEN.contains(&&**name) || self.names.contains(value) || self.versions.contains(value);
+            if !open {
+                let names = self.held.iter().any(|word| value.contains(word.as_str()));
+                let known = |word: &str| self.free || self.readable.iter().any(|known| known == word);
+                // Of several, each stands between backticks.
+                let strange = ROUTES.contains(&&**name) && value != "-" && !known(value)
+                    || name == "list"
+                        && value.contains('`')
+                        && !value.split('`').skip(1).step_by(2).all(known);
+                let far = NAMESPACES.contains(&&**name) && words(value).any(|word| self.is_strange(word));
+                if about || names || strange || far {
+                    HIDDEN.clone_into(value);
+                }
             }
-            let names = self.held.iter().any(|word| value.contains(word.as_str()));
-            let known = |word: &str| self.readable.iter().any(|known| known == word);
-            // Of several, each stands between backticks.
-            let strange = ROUTES.contains(&&**name) && value != "-" && !known(value)
-                || name == "list" && value.contains('`') && !value.split('`').skip(1).step_by(2).all(known);
-            if about || names || strange {
-                HIDDEN.clone_into(value);
+            self.text(value);
+        }
+    }
+
+    /// What stands for an object: itself where the person may get it.
+    pub fn object(&self, object: &ObjectRef) -> ObjectRef {
+        match self.objects.iter().position(|unread| unread == object) {
+            Some(at) => ObjectRef::new(object.kind, HIDDEN, &format!("{HIDDEN}-{}", at + 1)),
+            None => object.clone(),
+        }
+    }
+
+    /// The same in lists of objects by kind, namespace and name.
+    pub fn lines<'a>(&self, lines: impl IntoIterator<Item = &'a mut String>) {
+        lines.into_iter().for_each(|line| self.text(line));
+    }
+
+    /// The same wherever a text names an object by kind, namespace and name.
+    fn text(&self, text: &mut String) {
+        for (kind, is_workload) in KINDS {
+            let mut from = 0;
+            while let Some(at) = text[from..].find(kind).map(|at| from + at + kind.len()) {
+                from = at;
+                let Some(rest) = text[at..].strip_prefix(' ') else { continue };
+                let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && !"-./".contains(c));
+                let name = &rest[..end.unwrap_or(rest.len())];
+                let Some((namespace, _)) = name.split_once('/') else { continue };
+                let full = format!("{kind} {name}");
+                let shown = match self.names.iter().position(|unread| *unread == full) {
+                    Some(at) => format!("{HIDDEN}/{HIDDEN}-{}", at + 1),
+                    None if self.is_strange(namespace) => format!("{HIDDEN}/{HIDDEN}"),
+                    None if is_workload && self.workloads => format!("{namespace}/{HIDDEN}"),
+                    None => continue,
+                };
+                let range = at + 1..at + 1 + name.len();
+                text.replace_range(range, &shown);
+                from = at + 1 + shown.len();
             }
         }
     }
+
+    /// True for a namespace that the person does not know.
+    fn is_strange(&self, namespace: &str) -> bool {
+        let name = Namespace::from(namespace);
+        self.strange.contains(&name) && !self.known.contains(&name) && !self.visible.contains(&name)
+    }
+
+    fn namespaces(&self, names: &mut Vec<String>) {
+        for name in names.iter_mut().filter(|name| self.is_strange(name)) {
+            HIDDEN.clone_into(name);
+        }
+        names.dedup();
+    }
+}
+
+/// Values that name namespaces.
+const NAMESPACES: [&str; 3] = ["list", "namespace", "namespaces"];
+
+/// The kinds that a text names objects by, and whether they are workloads.
+const KINDS: [(&str, bool); 8] = [
+    ("VirtualService", false),
+    ("DestinationRule", false),
+    ("ServiceEntry", false),
+    ("Sidecar", false),
+    ("Service", false),
+    ("Deployment", true),
+    ("StatefulSet", true),
+    ("Pod", true),
+];
+
+fn words(value: &str) -> impl Iterator<Item = &str> {
+    value.split(|c: char| !c.is_ascii_alphanumeric() && c != '-').filter(|word| !word.is_empty())
 }
 
 /// `mesh` is no name.

@@ -108,7 +108,11 @@ impl AsOfCard {
             facts: Vec::new(),
             entries: Vec::new(),
             service: (service_path(at.namespace.as_str(), &at.name), at.to_string()),
-            objects: found.objects.iter().map(|(at, spec)| (at.to_string(), lines(spec.as_ref()))).collect(),
+            objects: found
+                .objects
+                .iter()
+                .map(|(at, spec)| (text::named(lang, &at.to_string()).into_owned(), lines(spec.as_ref())))
+                .collect(),
             link: fields.address(),
         };
         let mut fact = |key: &str, value: String| {

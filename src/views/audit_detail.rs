@@ -202,7 +202,7 @@ impl EditView {
     fn of(lang: Lang, edit: &EditRecord, channel: Channel) -> Self {
         let written = if channel == Channel::Outside { "outside" } else { edit.written.as_str() };
         Self {
-            object: edit.object.to_string(),
+            object: text::named(lang, &edit.object.to_string()).into_owned(),
             written: lang.t(&format!("audit.written.{written}")).into(),
             lines: if edit.is_hidden() {
                 vec![DiffLine::hidden()]
@@ -214,7 +214,8 @@ impl EditView {
 
     fn of_workload(lang: Lang, record: &WorkloadRecord) -> Self {
         Self {
-            object: format!("{} {}/{}", record.kind, record.namespace, record.name),
+            object: text::named(lang, &format!("{} {}/{}", record.kind, record.namespace, record.name))
+                .into_owned(),
             written: lang.t(&format!("audit.written.{}", record.written.as_str())).into(),
             lines: if record.is_hidden() {
                 vec![DiffLine::hidden()]

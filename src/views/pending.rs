@@ -376,7 +376,7 @@ impl EditItem {
     pub fn of(lang: Lang, object: &crate::domain::ids::ObjectRef, lines: &[DiffLine]) -> Self {
         let changed = lines.iter().filter(|line| line.sign != Sign::Same).count();
         Self {
-            object: object.to_string(),
+            object: super::text::named(lang, &object.to_string()).into_owned(),
             size: lang.count("pending.lines", changed).into(),
             lines: lines.to_vec(),
         }

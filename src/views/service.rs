@@ -9,7 +9,7 @@ use askama::Template;
 use crate::domain::ids::{ObjectRef, Revision, VersionName};
 use crate::domain::overview::{Detail, Overview};
 use crate::domain::refusal::{Check, Code, Refusal, Severity};
-use crate::domain::routing::{Part, Rule, Weights};
+use crate::domain::routing::{HIDDEN, Part, Rule, Weights};
 use crate::domain::split::Split;
 
 use super::audit::HistoryRow;
@@ -67,7 +67,7 @@ pub struct ServicePage {
     pub rules: RulesCard,
     pub mirror: MirrorCard,
     /// Each with the address of its live YAML; `None` = this person may not get it.
-    pub objects: Vec<(ObjectRef, Option<String>)>,
+    pub objects: Vec<(&'static str, String, Option<String>)>,
     pub history: Vec<HistoryRow>,
     /// What *switch back* makes, in words, and its dialog.
     pub back: Option<(String, String)>,
@@ -228,7 +228,7 @@ impl ServicePage {
             pending: Pending::of(&place, outcome.case),
             rules,
             mirror,
-            objects: objects(&path, detail),
+            objects: objects(lang, &path, detail),
             history: detail
                 .history
                 .iter()
@@ -258,11 +258,13 @@ impl ServicePage {
 }
 
 /// The routing objects, each with where its live YAML is.
-fn objects(path: &str, detail: &Detail) -> Vec<(ObjectRef, Option<String>)> {
+fn objects(lang: Lang, path: &str, detail: &Detail) -> Vec<(&'static str, String, Option<String>)> {
     let of = |object: &ObjectRef| {
         let (namespace, name) = (segment(object.namespace.as_str()), segment(&object.name));
         let href = format!("{path}/objects/{}/{namespace}/{name}", object.kind.as_str());
-        (object.clone(), (!detail.unread.contains(object)).then_some(href))
+        let shown = format!("{}/{}", object.namespace, object.name);
+        let shown = text::named(lang, &shown).into_owned();
+        (object.kind.as_str(), shown, (!detail.unread.contains(object)).then_some(href))
     };
     detail.overview.routing.objects.iter().map(of).collect()
 }
@@ -375,7 +377,9 @@ fn routes(lang: Lang, item: &Overview, chosen: &str) -> Vec<RouteChoice> {
         let given = route.name.clone().filter(|name| !crate::domain::rule_changes::is_made(name));
         let name = given.unwrap_or_else(conditions);
         let port = route.port.map(|port| format!(" :{port}")).unwrap_or_default();
-        let text = format!("{} · {} {name}{port}", route.object.name, route.kind.as_str().to_uppercase());
+        let holder = if route.object.namespace.as_str() == HIDDEN { HIDDEN } else { &*route.object.name };
+        let holder = text::named(lang, holder);
+        let text = format!("{holder} · {} {name}{port}", route.kind.as_str().to_uppercase());
         if route.is_default { lang.t("service.route_default").with("route", text).into() } else { text }
     };
     let ask = (undecided && chosen.is_empty()).then(|| RouteChoice {

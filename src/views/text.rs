@@ -7,7 +7,7 @@ use crate::domain::ids::VersionName;
 use crate::domain::overview::{Overview, State};
 use crate::domain::plan::Effect;
 use crate::domain::refusal::{Args, Check, Code, Refusal, Severity};
-use crate::domain::routing::Mirror;
+use crate::domain::routing::{HIDDEN, Mirror};
 
 use super::bars::{in_words, short};
 use super::chrome::{Chip, Notice, Tone};
@@ -53,7 +53,7 @@ const NAMES: [&str; 4] = ["list", "objects", "namespace", "namespaces"];
 fn listed<'a>(lang: Lang, name: &str, value: &'a str) -> std::borrow::Cow<'a, str> {
     match name {
         "list" | "objects" | "versions" if value.contains(", ") => {
-            value.replace(", ", &lang.t("sum.list").to_string()).into()
+            named(lang, value).replace(", ", &lang.t("sum.list").to_string()).into()
         }
         "metrics" => {
             let words: Vec<String> = value.split(", ").map(|word| metric(lang, word)).collect();
@@ -64,7 +64,22 @@ fn listed<'a>(lang: Lang, name: &str, value: &'a str) -> std::borrow::Cow<'a, st
             let key = format!("release.{}.{value}", if name == "phase" { name } else { "word" });
             if lang.knows(&key) { lang.t(&key).to_string().into() } else { value.into() }
         }
+        "object" | "other" | "list" | "objects" | "namespace" | "namespaces" => named(lang, value),
         _ => value.into(),
+    }
+}
+
+/// A text that names objects, with words for the names that its reader may not have.
+pub fn named(lang: Lang, value: &str) -> std::borrow::Cow<'_, str> {
+    if !value.contains(HIDDEN) {
+        return value.into();
+    }
+    let word = lang.t("shown.name").to_string();
+    let numbered = value.replace(&format!("{HIDDEN}/{HIDDEN}-"), &format!("{word} #"));
+    let named = numbered.replace(&format!("{HIDDEN}/{HIDDEN}"), &word);
+    match named.strip_suffix(HIDDEN).filter(|rest| rest.is_empty() || rest.ends_with('/')) {
+        Some(rest) => format!("{rest}{word}").into(),
+        None => named.into(),
     }
 }
 

@@ -36,4 +36,11 @@ impl Objects {
         }
         out
     }
+
+    /// The names of all objects.
+    pub fn names_mut<'a>(&'a mut self) -> impl Iterator<Item = &'a mut String> {
+        let of = |step: &'a mut StepObjects| [&mut step.creates, &mut step.changes, &mut step.deletes];
+        let steps = self.steps.iter_mut().flat_map(of).flatten();
+        steps.chain(&mut self.after_abort).chain(&mut self.at_end)
+    }
 }

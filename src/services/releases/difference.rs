@@ -52,7 +52,7 @@ impl Services {
             }
         }
         diffs.retain(|(_, lines)| !lines.is_empty());
-        let diffs = self.shown_diffs(&who.identity, diffs).await;
+        let diffs = self.shown_diffs(&who.identity, at, diffs).await;
         let mut by = seen.intent.details.managers.clone();
         if !is_outside(seen) {
             by = vec![seen.intent.actor.clone()];

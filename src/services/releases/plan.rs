@@ -49,8 +49,11 @@ impl Services {
     /// What a wish would do, and everything that stands in its way.
     pub async fn plan_release(&self, who: &Actor, spec: &Spec) -> Result<ReleasePlan, Refusal> {
         let mut plan = self.whole_plan(who, spec).await?;
-        plan.objects.diffs = self.shown_diffs(&who.identity, std::mem::take(&mut plan.objects.diffs)).await;
-        if let Some(unread) = self.unread_at(&who.identity, &spec.service).await {
+        let diffs = std::mem::take(&mut plan.objects.diffs);
+        plan.objects.diffs = self.shown_diffs(&who.identity, &spec.service, diffs).await;
+        if let Some(unread) = self.unread_with_workloads(&who.identity, &spec.service).await {
+            unread.lines(plan.creates.iter_mut().chain(&mut plan.changes).chain(&mut plan.deletes));
+            unread.lines(plan.objects.names_mut());
             unread.checks(&mut plan.checks);
             unread.checks(&mut plan.accepts);
             plan.refusals = plan.refusals.into_iter().map(|refusal| unread.refusal(refusal)).collect();

@@ -7,6 +7,7 @@ use super::Given;
 use crate::domain::ids::ObjectRef;
 use crate::domain::overview::DiffLine;
 use crate::views::lang::{Lang, Rich};
+use crate::views::text;
 use crate::views::time::Clockface;
 
 /// The difference. Always on the page, hidden while there is none, so that it can come by itself.
@@ -43,7 +44,7 @@ impl Outside {
             found.by.join(&lang.t("sum.list").to_string())
         };
         let edit = |(object, lines): &(ObjectRef, Vec<DiffLine>)| Edited {
-            object: object.to_string(),
+            object: text::named(lang, &object.to_string()).into_owned(),
             lines: lines.clone(),
         };
         Self {
