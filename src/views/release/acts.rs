@@ -10,7 +10,7 @@ use super::{Given, coming, said, slots};
 use crate::domain::command::MirrorWish;
 use crate::domain::ids::{Revision, VersionName};
 use crate::domain::refusal::{Check, Code, Refusal, Severity};
-use crate::domain::release::{PauseReason, Phase, Step, Strategy, Verdict, Word};
+use crate::domain::release::{PauseReason, Phase, Release, Step, Strategy, Verdict, Word};
 use crate::domain::removal;
 use crate::domain::routing::Weights;
 use crate::views::bars::{Bar, in_words, short};
@@ -129,6 +129,7 @@ impl Ask {
                 .with("more", next.unwrap_or(100).saturating_sub(release.share()))
                 .with("now", release.share())
                 .with("last", last_step(lang, given))
+                .with("pods", spec.policies.stable_after.unwrap_or_default())
         };
         let ruled = typed.checks.iter().any(|check| check.code == Code::RulesKeep);
         let share = match word {
@@ -175,7 +176,7 @@ impl Ask {
                 back.map(|back| back_effect(lang, given, back)).unwrap_or_default()
             } else {
                 coming::effect(lang, given, key, word, typed.mirror_back, ruled, || {
-                    of(if ruled && key == "promote_all" { "effect_ruled" } else { "effect" })
+                    of(effect_part(release, key, ruled))
                 })
             },
             bar,
@@ -269,6 +270,20 @@ fn key(given: Given<'_>, word: Word) -> &'static str {
         Word::Retire => "retire",
         Word::DeleteVersion => "delete_version",
         Word::Promote | Word::Pause | Word::Resume | Word::ChangeSteps => "promote",
+    }
+}
+
+/// Which sentence says the effect: an abort may delete the new version, the end may scale the old one, and match rules may
+/// keep their requests (`ruled`).
+fn effect_part(release: &Release, key: &str, ruled: bool) -> &'static str {
+    let (made, policies) = (release.spec.candidate.is_made(), &release.spec.policies);
+    match key {
+        "abort" | "abort_pods" if made && policies.delete_after_abort => "effect_deletes",
+        "promote_all" if policies.stable_after.is_some() => {
+            if ruled { "effect_ruled_scales" } else { "effect_scales" }
+        }
+        "promote_all" if ruled => "effect_ruled",
+        _ => "effect",
     }
 }
 

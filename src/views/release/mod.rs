@@ -28,6 +28,7 @@ use askama::filters::HtmlSafe;
 use crate::domain::ids::VersionName;
 use crate::domain::overview::{Difference, Overview, Rights};
 use crate::domain::refusal::{Check, Refusal};
+use crate::domain::release::state::Side;
 use crate::domain::release::{
     Happened, Judgement, PauseReason, Phase, Release, Strategy, TimelineEntry, Word,
 };
@@ -326,6 +327,7 @@ impl Banner {
             let key = match release.spec.strategy {
                 Strategy::Replicas if release.spec.candidate.is_in_place() => "release.went_back_in_place",
                 Strategy::Replicas => "release.went_back_pods",
+                _ if state.removed.contains(&Side::Candidate) => "release.went_back_deleted",
                 _ => "release.went_back",
             };
             let text = lang.t(key).with("v", short(release.spec.stable.as_str()));

@@ -244,3 +244,20 @@ fn a_hold_before_an_approval_does_not_promise_the_next_step_at_its_end() {
     let goes_on = now(json!([hold, {"kind": "weight", "percent": 100}]));
     assert!(goes_on.contains("Next step in") && !goes_on.contains("approval"), "{goes_on}");
 }
+
+/// The new version is deleted after an abort where the release asks for it, or by a command: the page then does not say
+/// that it runs.
+#[test]
+fn a_release_that_went_back_does_not_call_a_deleted_version_running() {
+    let mut back = release("canary", &json!([{"kind": "weight", "percent": 100}]));
+    back.spec.policies.on_failure = OnFailure::Abort;
+    back.state.phase = Phase::RolledBack;
+    (back.state.latest, back.state.failures) = (Some(Verdict::Fail), u32::MAX);
+    let banner = |release: &Release, lang: Lang| part(lang, release, &[], "rel-banner");
+    assert!(banner(&back, Lang::En).contains("The new version keeps running without traffic"));
+    assert!(banner(&back, Lang::Zh).contains("新版本继续运行但不再接收流量"));
+    back.state.removed.push(Side::Candidate);
+    assert!(banner(&back, Lang::En).contains("The new version has been deleted."));
+    assert!(banner(&back, Lang::Zh).contains("新版本已删除。"));
+    assert!(!banner(&back, Lang::En).contains("keeps running"));
+}

@@ -22,6 +22,7 @@ mod live;
 mod pages;
 mod progress;
 mod quotas;
+mod release_dialogs;
 mod release_list;
 mod release_times;
 mod releases;
