@@ -73,11 +73,67 @@ fn chinese_uses_full_width_punctuation_and_one_term_a_thing() {
         .unwrap();
     // 副本 reads as replicas, where mirrored requests are meant, and pods are 容器组; versions are 旧版本 and 新版本.
     let replaced =
-        Regex::new(r"副本|候选版|稳定版|委托|界限|指标来源|指标窗口|停住|不可管理|接口地址|你[^们]").unwrap();
+        Regex::new(r"副本|候选版|稳定版|委托|界限|指标来源|指标窗口|停住|不可管理|接口地址|目标规则|安装者|自动回退|他人修改了路由|你[^们]")
+            .unwrap();
     for (key, text) in catalogue("zh") {
         for wrong in [&half, &replaced] {
             let found = wrong.find(&text).map(|found| found.as_str());
             assert_eq!(found, None, "{key}: {text}");
+        }
+    }
+}
+
+/// English names the subject and uses the nouns of the field.
+#[test]
+fn english_has_no_word_that_another_one_replaced() {
+    let replaced = Regex::new(
+        r"(?i)\b(?:told|said|anew|somebody|nobody|everybody|whoever|for ever|under way|goes on|went on|in force|the right to)\b",
+    )
+    .unwrap();
+    for (key, text) in catalogue("en") {
+        let found = replaced.find(&text).map(|found| found.as_str());
+        assert_eq!(found, None, "{key}: {text}");
+    }
+}
+
+/// The source of the library and of the templates, without the catalogues.
+fn source(folder: &Path, into: &mut String) {
+    for entry in fs::read_dir(folder).unwrap().map(Result::unwrap) {
+        let path = entry.path();
+        if path.is_dir() {
+            source(&path, into);
+        } else if path.extension().is_some_and(|ext| ext == "rs" || ext == "html") {
+            into.push_str(&fs::read_to_string(&path).unwrap());
+        }
+    }
+}
+
+#[test]
+fn every_text_is_used() {
+    let mut all = String::new();
+    for folder in ["src", "templates"] {
+        source(&Path::new(env!("CARGO_MANIFEST_DIR")).join(folder), &mut all);
+    }
+    // `"toast.applied"`, or a key that is put together: `"release.ask.{key}.{part}"`, `"{group}.two"`.
+    let literal = Regex::new(r#""([A-Za-z_0-9{}]+(?:\.[A-Za-z_0-9{}:]+)+)""#).unwrap();
+    let filled_in = Regex::new(r"\{[^{}]*\}").unwrap();
+    let filled = Regex::new(r"\\\{[^{}]*\\\}").unwrap();
+    let (parts, whole): (Vec<&str>, Vec<&str>) =
+        literal.captures_iter(&all).map(|found| found.get(1).unwrap().as_str()).partition(|key| key.contains('{'));
+    // One that is all placeholders would match everything.
+    let named = |key: &&&str| filled_in.replace_all(key, "").chars().any(char::is_alphabetic);
+    let made: Vec<Regex> = parts
+        .iter()
+        .filter(named)
+        .map(|key| Regex::new(&format!("^{}$", filled.replace_all(&regex::escape(key), ".+"))).unwrap())
+        .collect();
+    let used = |key: &str| whole.contains(&key) || made.iter().any(|one| one.is_match(key));
+    assert!(!used("releases.no_such_text"));
+    for key in catalogue("en").keys() {
+        let of_count = key.strip_suffix(".one").or_else(|| key.strip_suffix(".many")).unwrap_or(key);
+        assert!(used(key) || used(of_count), "no code uses {key}");
+        if let Some(code) = key.strip_prefix("code.").and_then(|rest| rest.split('.').next()) {
+            assert!(Code::by_key(code).is_some(), "{code} is no code");
         }
     }
 }
