@@ -280,7 +280,11 @@ fn effect_part(release: &Release, key: &str, ruled: bool) -> &'static str {
     match key {
         "abort" | "abort_pods" if made && policies.delete_after_abort => "effect_deletes",
         "promote_all" if policies.stable_after.is_some() => {
-            if ruled { "effect_ruled_scales" } else { "effect_scales" }
+            if ruled {
+                "effect_ruled_scales"
+            } else {
+                "effect_scales"
+            }
         }
         "promote_all" if ruled => "effect_ruled",
         _ => "effect",

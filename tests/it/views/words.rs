@@ -118,8 +118,10 @@ fn every_text_is_used() {
     let literal = Regex::new(r#""([A-Za-z_0-9{}]+(?:\.[A-Za-z_0-9{}:]+)+)""#).unwrap();
     let filled_in = Regex::new(r"\{[^{}]*\}").unwrap();
     let filled = Regex::new(r"\\\{[^{}]*\\\}").unwrap();
-    let (parts, whole): (Vec<&str>, Vec<&str>) =
-        literal.captures_iter(&all).map(|found| found.get(1).unwrap().as_str()).partition(|key| key.contains('{'));
+    let (parts, whole): (Vec<&str>, Vec<&str>) = literal
+        .captures_iter(&all)
+        .map(|found| found.get(1).unwrap().as_str())
+        .partition(|key| key.contains('{'));
     // One that is all placeholders would match everything.
     let named = |key: &&&str| filled_in.replace_all(key, "").chars().any(char::is_alphabetic);
     let made: Vec<Regex> = parts

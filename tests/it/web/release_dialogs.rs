@@ -49,7 +49,8 @@ async fn the_promotion_dialog_says_whether_the_old_version_keeps_its_pods() {
         assert_eq!(made.status, 200, "{}", made.body);
         let id = made.json()["id"].as_str().unwrap().to_owned();
         for (lang, words) in [("en", en), ("zh", zh)] {
-            let asked = app.ask("GET", &format!("/releases/{id}/promote-all")).header("accept-language", lang);
+            let asked =
+                app.ask("GET", &format!("/releases/{id}/promote-all")).header("accept-language", lang);
             let asked = asked.send().await;
             assert!(asked.status == 200 && asked.body.contains(words), "{lang}: {}", asked.body);
         }
