@@ -117,6 +117,7 @@ fn workload_facts(row: &Arc<WorkloadRow>) -> WorkloadFacts {
         wanted: row.wanted,
         selector: row.selector.clone(),
         pod_labels: row.pod_labels.clone(),
+        going: row.going.clone(),
     }
 }
 

@@ -128,6 +128,7 @@ partial! {
         labels: Texts<'a>,
         annotations: Texts<'a>,
         owner_references: Vec<Owner<'a>>,
+        finalizers: Vec<Text<'a>>,
     }
     Owner {
         kind: Text<'a>,

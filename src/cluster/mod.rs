@@ -43,6 +43,7 @@ mod apply;
 mod current;
 mod fresh;
 mod leases;
+mod left_behind;
 mod one;
 mod owners;
 mod recent;
@@ -65,6 +66,7 @@ pub use self::cache::{Cache, Change, Health, KindHealth};
 pub use self::choosers::{Chooser, Departing};
 pub use self::error::{ApplyError, ClusterError};
 pub use self::leases::InstanceLease;
+pub use self::left_behind::{About, Leaving};
 pub use self::workloads::WorkloadError;
 pub use self::write::Warning;
 

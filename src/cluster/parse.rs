@@ -189,6 +189,10 @@ fn cause(status: &PodStatus<'_>, words: &Words) -> Option<PodCause> {
 
 fn workload(kind: WorkloadKind, json: &str, words: &Words) -> serde_json::Result<Row> {
     let Thing { metadata, spec, .. } = serde_json::from_str::<Thing<'_, WorkloadSpec<'_>, Nothing>>(json)?;
+    let going = metadata.deletion_timestamp.some().map(|_| {
+        let finalizers: Vec<&str> = metadata.finalizers.iter().map(|one| &*one.0).collect();
+        words.get(&finalizers.join(", "))
+    });
     Ok(Row::Workload(Arc::new(WorkloadRow {
         namespace: words.get(&metadata.namespace.0),
         name: words.get(&metadata.name.0),
@@ -198,6 +202,7 @@ fn workload(kind: WorkloadKind, json: &str, words: &Words) -> serde_json::Result
         wanted: spec.replicas.0.unwrap_or(1),
         selector: spec.selector.match_labels.kept(words),
         pod_labels: spec.template.metadata.labels.kept(words),
+        going,
     })))
 }
 

@@ -127,4 +127,6 @@ pub(super) struct WorkloadRow {
     pub wanted: u32,
     pub selector: LabelSet,
     pub pod_labels: LabelSet,
+    /// It is being deleted: the finalizers that it waits for, separated by `, `.
+    pub going: Option<Word>,
 }

@@ -292,3 +292,8 @@ pub(super) fn query(pairs: &[(&str, &str)]) -> String {
     }
     url::form_urlencoded::Serializer::for_suffix(String::from("?"), 1).extend_pairs(pairs).finish()
 }
+
+/// True for the words of an admission webhook or policy that says no, which may come with the status of a missing right.
+pub(super) fn is_denied(message: &str) -> bool {
+    message.contains("denied the request") || message.contains("denied request: ")
+}

@@ -13,6 +13,7 @@ use super::error::ClusterError;
 use super::kinds::Watched;
 use super::meta::MetaJson;
 use super::wire::{self, Call, query};
+use super::write::Mode;
 use super::{Cluster, FIELD_MANAGER, within};
 
 /// Why a workload was not (or may not have been) written.
@@ -93,15 +94,34 @@ impl Cluster {
         name: &str,
         uid: &str,
     ) -> Result<(), WorkloadError> {
-        self.delete(watched(kind).object(namespace.as_str(), name), uid).await
+        self.delete(watched(kind).object(namespace.as_str(), name), uid, Mode::Real).await
     }
 
-    async fn delete(&self, path: String, uid: &str) -> Result<(), WorkloadError> {
+    /// Lets the API server and its webhooks check the deletion of a workload, without deleting it. One that is gone is
+    /// fine.
+    pub async fn try_deletion(&self, kind: WorkloadKind, object: &Value) -> Result<(), WorkloadError> {
+        let uid = object.pointer("/metadata/uid").and_then(Value::as_str).unwrap_or_default();
+        match self.delete(path_of(watched(kind), object), uid, Mode::DryRun).await {
+            // Whatever became of the request: nothing was deleted.
+            Err(WorkloadError::Unknown(error)) => Err(WorkloadError::Cluster(error)),
+            other => other,
+        }
+    }
+
+    async fn delete(&self, path: String, uid: &str, mode: Mode) -> Result<(), WorkloadError> {
         let mut options =
             json!({ "kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": "Background" });
         if !uid.is_empty() {
             options["preconditions"] = json!({ "uid": uid });
         }
+        let path = match mode {
+            Mode::Real => path,
+            Mode::DryRun => {
+                // The API server reads the options of a deletion from its body alone where there is one.
+                options["dryRun"] = json!(["All"]);
+                path + &query(&[("dryRun", "All")])
+            }
+        };
         let end = within(self.limits().write);
         let call = Call::with_body(Method::DELETE, path, &options);
         match wire::send(&self.inner.clients.write, &call, end).await {
@@ -130,7 +150,7 @@ impl Cluster {
     /// Deletes a pod, if it is still the one that was read. One that is gone is fine.
     pub(super) async fn delete_pod(&self, pod: &Value) -> Result<(), WorkloadError> {
         let uid = pod.pointer("/metadata/uid").and_then(Value::as_str).unwrap_or_default();
-        self.delete(path_of(Watched::Pod, pod), uid).await
+        self.delete(path_of(Watched::Pod, pod), uid, Mode::Real).await
     }
 
     /// Replaces a pod at the resourceVersion that it was read at (only its labels can have changed).
@@ -160,7 +180,7 @@ fn of_answer(answer: &wire::Answer) -> WorkloadError {
     match answer.status {
         409 | 404 => WorkloadError::Conflict,
         401 => WorkloadError::Cluster(answer.error("a write")),
-        403 if !answer.told().message.contains("denied the request") => {
+        403 if !wire::is_denied(&answer.told().message) => {
             WorkloadError::Cluster(ClusterError::Forbidden(answer.told().message))
         }
         429 => WorkloadError::Cluster(answer.error("a workload")),

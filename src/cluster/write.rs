@@ -137,7 +137,7 @@ impl Cluster {
                 401 | 429 => return not(answer.error("a write")),
                 403 => {
                     let message = answer.told().message;
-                    return if message.contains("denied the request") {
+                    return if wire::is_denied(&message) {
                         Fate::Not(ApplyError::Refused { object: object.clone(), message })
                     } else {
                         not(ClusterError::Forbidden(message))

@@ -46,6 +46,7 @@ impl Code {
             | Self::ClusterCredentials
             | Self::ClusterUntrusted
             | Self::PartlyApplied
+            | Self::PartlyRetired
             | Self::NotReady
             | Self::HistoryUnavailable
             | Self::HistoryDiskFull

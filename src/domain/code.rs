@@ -224,6 +224,14 @@ codes! {
     LastVersion "last_version" 409,
     /// Another tool or controller makes the workload, and would make it again.
     WorkloadManaged "workload_managed" 409,
+    /// A workload is being deleted, and a finalizer holds it.
+    WorkloadGoing "workload_deleting" 409,
+    /// A workload stays after its deletion until its finalizer is removed.
+    FinalizerHolds "finalizer_holds" 200,
+    /// An object that is about a workload stays behind when that is deleted.
+    LeftBehind "left_behind" 200,
+    /// Whether objects of a kind stay behind is not known: Sluice may not read them.
+    NotLookedAt "not_looked_at" 200,
     AnalysisFailed "analysis_failed" 422,
     SecondPerson "second_person" 403,
     WorkloadConflict "workload_conflict" 409,
@@ -349,6 +357,8 @@ codes! {
     ClusterRefused "cluster_refused" 422,
     Conflict "conflict" 409,
     PartlyApplied "partly_applied" 503,
+    /// The same of a version that is retired.
+    PartlyRetired "partly_applied" 503,
     OutcomeUnknown "outcome_unknown" 503,
     NotReady "not_ready" 503,
 
@@ -382,6 +392,7 @@ impl Code {
     pub fn text_key(self) -> &'static str {
         match self {
             Self::SumMissing => "sum_missing",
+            Self::PartlyRetired => "partly_retired",
             other => other.as_str(),
         }
     }

@@ -429,6 +429,8 @@ pub struct Applied {
     pub progress: Option<Progress>,
     /// Workloads that were deleted, when a version was retired.
     pub deleted: Vec<WorkloadRecord>,
+    /// What is worth knowing of the deletion: what holds a workload back, what stays behind.
+    pub notes: Vec<Check>,
 }
 
 /// Another change came first: three splits side by side.

@@ -2,7 +2,7 @@
 //! `services` before anything is written, and again for what the page says beforehand.
 
 use super::ids::VersionName;
-use super::refusal::{Code, Refusal};
+use super::refusal::{Check, Code, Refusal, Severity};
 use super::routing::{Dest, Route, Routing};
 use super::service::Version;
 use super::snapshot::Snapshot;
@@ -42,6 +42,23 @@ pub fn shared(version: Option<&Version>) -> Option<Refusal> {
     Some(Refusal::new(Code::WorkloadShared).arg("v", &version.name).arg("object", &workload.name))
 }
 
+/// A check for each workload of a version that is being deleted: it stays, with its pods, while a finalizer holds it.
+pub fn going(version: &Version, severity: Severity) -> impl Iterator<Item = Check> {
+    version.workloads.iter().filter_map(move |workload| {
+        let finalizers = workload.going.as_ref()?;
+        let object = format!("{} {}", workload.kind.as_str(), workload.name);
+        let check = Check::new(severity, Code::WorkloadGoing).arg("object", object).arg("v", &version.name);
+        Some(check.arg("finalizers", finalizers))
+    })
+}
+
+/// Refused where all that a version has is being deleted already.
+pub fn gone_already(version: Option<&Version>) -> Option<Refusal> {
+    let version = version.filter(|version| version.is_going())?;
+    let Check { code, args, .. } = going(version, Severity::Block).next()?;
+    Some(Refusal { args, ..Refusal::new(code) })
+}
+
 /// Why a person cannot take a version away now: it has requests by weight, by a match rule or by the mirror, it is the
 /// only one, or nothing of it can be deleted by itself. `None` = it can go.
 pub fn why_kept(snapshot: &Snapshot, routing: &Routing, version: &VersionName) -> Option<Refusal> {
@@ -49,8 +66,14 @@ pub fn why_kept(snapshot: &Snapshot, routing: &Routing, version: &VersionName) -
         return Some(Refusal::new(Code::UnknownVersion).field("version").arg("v", version));
     };
     let no = |code: Code| Some(Refusal::new(code).arg("v", version));
-    // What is left of a version whose workload was deleted serves no request.
-    let stays = |other: &&Version| other.ready > 0 || !other.workloads.is_empty();
+    if let Some(refusal) = gone_already(Some(there)) {
+        return Some(refusal);
+    }
+    // What is left of a version whose workload was deleted serves no request, nor will one that is being deleted.
+    let stays = |other: &&Version| match other.workloads[..] {
+        [] => other.ready > 0,
+        _ => !other.is_going(),
+    };
     if !snapshot.versions.iter().filter(|other| other.name != *version).any(|other| stays(&other)) {
         return no(Code::LastVersion);
     }

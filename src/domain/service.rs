@@ -197,6 +197,11 @@ impl Version {
         self.workloads.is_empty() && self.ready == 0
     }
 
+    /// True when each of its workloads is being deleted.
+    pub fn is_going(&self) -> bool {
+        !self.workloads.is_empty() && self.workloads.iter().all(|workload| workload.going.is_some())
+    }
+
     /// True when a workload of it has pods of another version, too.
     pub fn is_shared(&self) -> bool {
         self.workloads.iter().any(|workload| workload.shared)
@@ -254,6 +259,8 @@ pub struct Workload {
     pub wanted: u32,
     /// It has pods of another version, too, or its template is of another one: the workload is not this version.
     pub shared: bool,
+    /// It is being deleted: the finalizers that it waits for, separated by `, `. Its pods run until the last is gone.
+    pub going: Option<Arc<str>>,
 }
 
 /// The kinds of workload that Sluice knows.

@@ -19,6 +19,7 @@ mod beyond;
 pub mod catalog;
 pub mod history;
 mod index;
+mod left_behind;
 mod lists;
 mod live_object;
 mod progress;

@@ -7,8 +7,9 @@ use serde_json::{Value, json};
 use crate::cluster::{Ask, ObjectWrite, WorkloadError};
 use crate::domain::actor::Identity;
 use crate::domain::audit::{Details, Ending, Entry, Intent, Outcome, WorkloadRecord, Written};
-use crate::domain::ids::{Namespace, ServiceRef};
-use crate::domain::refusal::{Code, Refusal};
+use crate::domain::ids::{Namespace, Revision, ServiceRef, VersionName};
+use crate::domain::overview::Applied;
+use crate::domain::refusal::{Check, Code, Refusal};
 use crate::domain::service::WorkloadKind;
 use crate::release::Trouble;
 use crate::release::workload;
@@ -87,6 +88,11 @@ impl<'a> Write<'a> {
         if self.act == "create" { ask } else { ask.named(self.text("name")) }
     }
 
+    /// As sentences name it.
+    fn named(&self) -> String {
+        format!("{} {}", self.kind.as_str(), self.text("name"))
+    }
+
     pub fn record(&self) -> WorkloadRecord {
         let kept = |object: &Value| match self.kind {
             Kind::Workload(_) => kept_of(object),
@@ -106,6 +112,50 @@ impl<'a> Write<'a> {
     }
 }
 
+/// A retirement that deletions belong to.
+pub(super) struct Retiring {
+    pub version: VersionName,
+    /// What was done before them: objects as sentences name them.
+    pub done: Vec<String>,
+    /// The service's revision after that.
+    pub revision: Revision,
+    /// Known to stand in the way since: nothing is deleted.
+    pub stopped: Option<Trouble>,
+    /// What is worth knowing of it.
+    pub notes: Vec<Check>,
+}
+
+impl Retiring {
+    /// Nothing is done yet.
+    pub fn begun(version: &VersionName, revision: Revision) -> Self {
+        Self { version: version.clone(), done: Vec::new(), revision, stopped: None, notes: Vec::new() }
+    }
+
+    /// The routing was written.
+    pub fn after(version: &VersionName, applied: &Applied) -> Self {
+        let edits = applied.entry.outcome.as_ref().map(|outcome| &outcome.details.edits);
+        let written = edits.into_iter().flatten().filter(|edit| edit.written == Written::Yes);
+        let done = written.map(|edit| edit.object.to_string()).collect();
+        Self { done, ..Self::begun(version, applied.revision) }
+    }
+
+    /// The answer where a deletion is refused after something was done; `None` = nothing was done.
+    fn cut_off(&self, records: &[WorkloadRecord], trouble: &Trouble) -> Option<Refusal> {
+        let named = |record: &WorkloadRecord| format!("{} {}/{}", record.kind, record.namespace, record.name);
+        let of = |written: Written| records.iter().filter(move |record| record.written == written).map(named);
+        let done: Vec<String> = self.done.iter().cloned().chain(of(Written::Yes)).collect();
+        if done.is_empty() || matches!(trouble, Trouble::Unknown(_)) {
+            return None;
+        }
+        let left: Vec<String> = of(Written::No).collect();
+        let cause = trouble.refusal();
+        let words = cause.args.iter().find(|(name, _)| matches!(name.as_ref(), "message" | "words"));
+        let words = words.map_or_else(|| cause.code.as_str().to_owned(), |(_, words)| words.clone());
+        let refusal = Refusal::new(Code::PartlyRetired).arg("v", &self.version).arg("r", self.revision);
+        Some(refusal.arg("objects", done.join(", ")).arg("object", left.join(", ")).arg("message", words))
+    }
+}
+
 /// What came of several writes.
 pub(super) struct Sent {
     /// The history's row; `None` while it cannot be recorded.
@@ -115,17 +165,34 @@ pub(super) struct Sent {
 }
 
 impl Services {
+    /// Lets the API server check every deletion of workloads. Nothing is written.
+    pub(super) async fn try_deletions(&self, writes: &[Write<'_>]) -> Result<(), Trouble> {
+        for write in writes {
+            let (Kind::Workload(kind), "delete", Some(now)) = (write.kind, write.act, write.before) else {
+                continue;
+            };
+            let tried = self.inner.cluster.try_deletion(kind, now).await;
+            tried.map_err(|error| of_error(error, &write.named()))?;
+        }
+        Ok(())
+    }
+
     /// Writes several objects, in one row: stops at the first that is not written. The caller holds the service's lock.
+    /// `retiring`: what they belong to.
     pub(super) async fn write_listed(
         &self,
         who: &Identity,
         at: &ServiceRef,
         intent: Intent,
         writes: Vec<Write<'_>>,
+        mut retiring: Option<Retiring>,
     ) -> Result<Sent, Trouble> {
         let lacking = self.judge(who, at, writes.iter().map(Write::ask).collect());
         let lacking = lacking.await.map_err(|refusal| of_refusal(&refusal))?;
-        if let Some(refusal) = lacking {
+        let begun = retiring.as_mut().filter(|retiring| !retiring.done.is_empty());
+        if let (Some(refusal), Some(begun)) = (&lacking, begun) {
+            begun.stopped.get_or_insert(Trouble::Forbidden(refusal.clone()));
+        } else if let Some(refusal) = lacking {
             if writes.iter().any(|write| write.act == "label") {
                 // Without a row: the pods are looked at twice a second, and the step's deadline ends it.
                 return Err(Trouble::Forbidden(refusal));
@@ -136,7 +203,7 @@ impl Services {
         let id = self.inner.store.intent(&intent).await;
         let id = id.map_err(|error| Trouble::Failed(unavailable(error)))?;
         let mut done = Vec::with_capacity(records.len());
-        let mut trouble: Option<Trouble> = None;
+        let mut trouble: Option<Trouble> = retiring.as_mut().and_then(|retiring| retiring.stopped.take());
         for (write, record) in writes.into_iter().zip(records) {
             let mut written = Written::No;
             if trouble.is_none() {
@@ -146,11 +213,15 @@ impl Services {
                     Err(WorkloadError::Unknown(_)) => Written::Unknown,
                     Err(_) => Written::No,
                 };
-                trouble = result.err().map(|error| of_error(error, &record.name));
+                trouble = result.err().map(|error| of_error(error, &format!("{} {}", record.kind, record.name)));
             }
             done.push(WorkloadRecord { written, ..record });
         }
         let some = done.iter().any(|record| record.written == Written::Yes);
+        let cut_off = retiring.as_ref().zip(trouble.as_ref());
+        let cut_off = cut_off.and_then(|(retiring, trouble)| retiring.cut_off(&done, trouble));
+        let some = some || cut_off.is_some();
+        let trouble = cut_off.map(Trouble::Failed).or(trouble);
         let ending = match &trouble {
             None => Ending::Applied,
             Some(Trouble::Unknown(_)) => Ending::Unknown,
@@ -209,7 +280,7 @@ fn kept_of(object: &Value) -> Value {
 fn of_error(error: WorkloadError, name: &str) -> Trouble {
     match error {
         WorkloadError::Refused(message) => {
-            Trouble::Refused(Refusal::new(Code::ClusterRefused).arg("message", message))
+            Trouble::Refused(Refusal::new(Code::ClusterRefused).arg("object", name).arg("message", message))
         }
         WorkloadError::Conflict => Trouble::Failed(Refusal::new(Code::WorkloadConflict).arg("object", name)),
         WorkloadError::Cluster(error) => of_cluster(error),

@@ -1,8 +1,8 @@
 //! Retire: a version without traffic leaves the routing, and its workloads are deleted. Used by `traffic` for a person
 //! (service page and API) and, in the part that both share, by releases.
 //!
-//! Order: the right to delete each object, what keeps the version, the routing, the workloads. Nothing may point to
-//! pods that are going. A person who is refused in the middle asks again: what is gone is left out then.
+//! Order: the right to delete each object, what keeps the version, a dry run of every write, the routing, the workloads.
+//! Nothing may point to pods that are going. A person who is refused in the middle asks again: what is gone is left out then.
 
 use crate::cluster::Ask;
 use crate::domain::actor::{Actor, Identity};
@@ -21,10 +21,11 @@ use crate::release::Trouble;
 use super::Services;
 use super::ask::Wish;
 use super::change::Look;
-use super::objects::{Sent, Write};
+use super::objects::{Retiring, Sent, Write};
 
 /// What goes with a version, besides what the routing says of it.
 pub(super) struct Removal {
+    version: VersionName,
     /// Each as it was read.
     workloads: Vec<(WorkloadKind, serde_json::Value)>,
     /// What has to be accepted, or is in the way.
@@ -39,6 +40,11 @@ impl Removal {
             .collect()
     }
 
+    /// What is worth knowing of what was done.
+    fn notes(&self) -> Vec<Check> {
+        self.checks.iter().filter(|check| check.severity == Severity::Info).cloned().collect()
+    }
+
     /// The objects that are deleted, as the history keeps them.
     pub fn records(&self) -> Vec<WorkloadRecord> {
         self.writes().iter().map(Write::record).collect()
@@ -49,6 +55,11 @@ impl Removal {
 pub(super) fn workloads_of<'a>(snapshot: &'a Snapshot, version: &VersionName) -> &'a [Workload] {
     let known = snapshot.versions.iter().find(|known| known.name == *version);
     known.map_or(&[], |version| &version.workloads)
+}
+
+/// True unless it is being deleted already.
+pub(super) fn is_wanted(workload: &serde_json::Value) -> bool {
+    workload["metadata"]["deletionTimestamp"].is_null()
 }
 
 impl Services {
@@ -76,7 +87,7 @@ impl Services {
         let mut checks = Vec::new();
         for source in workloads_of(&look.snapshot, version) {
             let read = self.inner.cluster.workload(source.kind, &at.namespace, &source.name).await;
-            let Some(now) = read.map_err(|error| error.refusal())? else { continue };
+            let Some(now) = read.map_err(|error| error.refusal())?.filter(is_wanted) else { continue };
             checks.extend(self.managed(&now, source));
             workloads.push((source.kind, now));
         }
@@ -87,7 +98,8 @@ impl Services {
             let since = notice.since_ms.unwrap_or_else(|| self.inner.clock.now_ms());
             checks.push(Check::new(Severity::Acknowledge, Code::NoMetrics).arg("t", since));
         }
-        Ok(Some(Removal { workloads, checks }))
+        checks.extend(self.left_behind(who, &look.snapshot, version, &workloads).await);
+        Ok(Some(Removal { version: version.clone(), workloads, checks }))
     }
 
     /// Why the person may not delete the workloads of a version; `None` = may.
@@ -124,14 +136,16 @@ impl Services {
         )
     }
 
-    /// The history's row of a person's deletions, before they are made. `of` = the row of the change as a whole.
-    pub(super) fn removal_intent(&self, of: &Intent, removal: &Removal) -> Intent {
+    /// The history's row of a person's deletions, before they are made. `of` = the row of the change as a whole;
+    /// `alone` = there is nothing but these to write.
+    pub(super) fn removal_intent(&self, of: &Intent, removal: &Removal, alone: bool) -> Intent {
         Intent {
             change: uuid::Uuid::now_v7().to_string(),
             at_ms: self.inner.clock.now_ms(),
             action: Act::Workload,
             details: Details {
                 workloads: removal.records(),
+                retired: alone.then(|| removal.version.clone()),
                 checks: removal.checks.clone(),
                 acknowledged: of.details.acknowledged.clone(),
                 ..Details::default()
@@ -160,7 +174,11 @@ impl Services {
             // The routing was written.
             ending: if partly && ending != Ending::Unknown { Ending::Partial } else { ending },
         };
-        let sent = self.write_listed(&who.identity, at, intent, removal.writes()).await;
+        let retiring = match &applied {
+            Some(applied) => Retiring::after(&removal.version, applied),
+            None => Retiring::begun(&removal.version, look.revision),
+        };
+        let sent = self.write_listed(&who.identity, at, intent, removal.writes(), Some(retiring)).await;
         let Sent { entry, ending, trouble } =
             sent.map_err(|trouble| broke(&trouble, None, Ending::Refused))?;
         if let Some(entry) = &entry {
@@ -170,7 +188,7 @@ impl Services {
             return Err(broke(&trouble, entry.map(|entry| entry.id), ending));
         }
         match (applied, entry) {
-            (Some(applied), _) => Ok(Applied { deleted, back: None, ..applied }),
+            (Some(applied), _) => Ok(Applied { deleted, notes: removal.notes(), back: None, ..applied }),
             (None, Some(entry)) => Ok(Applied {
                 entry,
                 revision: look.revision,
@@ -180,6 +198,7 @@ impl Services {
                 back: None,
                 progress: None,
                 deleted,
+                notes: removal.notes(),
             }),
             // It is done, and the history has the intent.
             (None, None) => Err(Refused { ending: Ending::Unknown, ..Code::HistoryUnavailable.into() }),

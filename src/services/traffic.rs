@@ -12,7 +12,7 @@ use crate::domain::audit::{Details, EditRecord, Ending, Entry, Intent, Outcome, 
 use crate::domain::class::Class;
 use crate::domain::ids::{ObjectRef, Revision, ServiceRef};
 use crate::domain::overview::{Applied, Happening, LastChange, Moving, Preview, Refused, Stale};
-use crate::domain::plan::{Planned, Standing};
+use crate::domain::plan::{Plan, Planned, Standing};
 use crate::domain::refusal::{Check, Code, Refusal, Severity};
 use crate::domain::routing::Weights;
 use crate::routing;
@@ -56,17 +56,14 @@ impl Services {
         }
         checks.sort_by_key(|check| std::cmp::Reverse(check.severity));
         let blocked = checks.iter().any(|check| check.severity == Severity::Block);
-        if !blocked && !planned.plan.is_empty() {
-            checks.push(match self.inner.cluster.dry_run(&planned.plan).await {
-                Ok(_) => Check::new(Severity::Ok, Code::DryRunPassed),
-                Err(error) => {
-                    let refusal = error.refusal();
-                    Check { code: refusal.code, severity: Severity::Block, args: refusal.args }
-                }
+        let deletes = removal.as_ref().map(Removal::records).unwrap_or_default();
+        if !blocked && !(planned.plan.is_empty() && deletes.is_empty()) {
+            checks.push(match self.rehearse(&planned.plan, removal.as_ref()).await {
+                Ok(()) => Check::new(Severity::Ok, Code::DryRunPassed),
+                Err(refusal) => Check { code: refusal.code, severity: Severity::Block, args: refusal.args },
             });
             checks.sort_by_key(|check| std::cmp::Reverse(check.severity));
         }
-        let deletes = removal.as_ref().map(Removal::records).unwrap_or_default();
         let refusal = if planned.plan.is_empty() && deletes.is_empty() {
             Some(Refusal::new(Code::NothingAsked))
         } else {
@@ -86,6 +83,13 @@ impl Services {
             deletes,
         };
         Ok(self.shown_preview(&who.identity, &look, preview).await)
+    }
+
+    /// Lets the API server check everything that would be written or deleted, without doing any of it.
+    async fn rehearse(&self, plan: &Plan, removal: Option<&Removal>) -> Result<(), Refusal> {
+        self.inner.cluster.dry_run(plan).await.map_err(|error| error.refusal())?;
+        let Some(removal) = removal else { return Ok(()) };
+        self.try_deletions(&removal.writes()).await.map_err(|trouble| trouble.refusal().clone())
     }
 
     /// Makes a change, or says why not and what became of the cluster. Every attempt that was understood
@@ -197,12 +201,20 @@ impl Services {
             let stale = if conflict { Some(self.stale_now(who, &ask, &look).await?) } else { None };
             return Err(Refused { stale, ..refused });
         }
+        if let Some(removal) = &removal
+            && let Err(trouble) = self.try_deletions(&removal.writes()).await
+        {
+            intent.details.workloads = removal.records();
+            return Err(self.refuse(intent, trouble.refusal().clone()).await);
+        }
         intent.details.accepted_ms = Some(self.inner.clock.now_ms());
         let Some(removal) = removal else {
             return Box::pin(self.write(who, &at, intent, &ask, &look, decided)).await;
         };
-        let (later, effect) = (self.removal_intent(&intent, &removal), decided.planned.effect.clone());
-        let applied = if decided.planned.plan.is_empty() {
+        let alone = decided.planned.plan.is_empty();
+        let (later, effect) =
+            (self.removal_intent(&intent, &removal, alone), decided.planned.effect.clone());
+        let applied = if alone {
             None
         } else {
             Some(Box::pin(self.write(who, &at, intent, &ask, &look, decided)).await?)
@@ -278,6 +290,7 @@ impl Services {
                 kept: decided.planned.effect.kept.clone(),
                 back: Some(look.revision),
                 deleted: Vec::new(),
+                notes: Vec::new(),
                 entry,
             }),
             Some(refusal) => {

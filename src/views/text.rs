@@ -199,7 +199,7 @@ pub fn ending(lang: Lang, ending: Option<Ending>, refused_by: Option<Code>) -> C
     let word = lang.t(&format!("ending.{}", ending.as_str()));
     let text = match refused_by {
         // The word itself says it already.
-        Some(Code::PartlyApplied | Code::OutcomeUnknown) => word,
+        Some(Code::PartlyApplied | Code::PartlyRetired | Code::OutcomeUnknown) => word,
         Some(code) if ending != Ending::Applied => {
             lang.t("ending.because").with("ending", word).with("why", name(lang, code))
         }

@@ -60,13 +60,12 @@ for (const lang of ['en', 'zh']) {
   }
 
   test(`a version that answered within the last minute is retired once that is accepted (${lang})`, { timeout: 90_000 }, () => on(REVIEWS, async (page) => {
-    await given(app.url, REVIEWS, { v1: 0, v2: 100, v3: 0 });
+    for (const weights of [{ v1: 80, v2: 20, v3: 0 }, { v1: 0, v2: 100, v3: 0 }]) await given(app.url, REVIEWS, weights);
     await until(async () => { await page.reload(); return await row(page, 'v1').locator('a#retire-v1').count() === 1 && /%/.test(await row(page, 'v1').locator('.vret').innerText()); }, 'the row says that it still answers', 60_000);
     await row(page, 'v1').locator('a#retire-v1').click();
     const dialog = page.locator('#dialog[open]');
     await dialog.locator('input[type=checkbox][value=still_answers]').waitFor();
     assert.deepEqual(await axe(page), []);
     await picture(page, `retire-accept-${lang}`);
-    await given(app.url, REVIEWS, { v1: 80, v2: 20, v3: 0 });
   }, { lang, width: 1280 }));
 }

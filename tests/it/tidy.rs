@@ -267,7 +267,7 @@ fn the_cluster_is_written_in_one_place_after_a_row_of_the_history() {
     for path in senders {
         let code = code_of(&fs::read_to_string(root().join(&path)).expect("readable"));
         for word in words_after(&code, "    pub async fn ") {
-            let reads = ["workload", "pods", "dry_run", "may_delete"].contains(&word);
+            let reads = ["workload", "pods", "dry_run", "may_delete", "try_deletion"].contains(&word);
             assert!(reads, "{path}: `{word}` can be called past `apply`");
         }
     }

@@ -133,6 +133,24 @@ pub static KINDS: &[Kind] = &[
         ..BASE
     },
     Kind {
+        group: "autoscaling",
+        version: "v2",
+        plural: "horizontalpodautoscalers",
+        singular: "horizontalpodautoscaler",
+        kind: "HorizontalPodAutoscaler",
+        short: &["hpa"],
+        ..BASE
+    },
+    Kind {
+        group: "policy",
+        plural: "poddisruptionbudgets",
+        singular: "poddisruptionbudget",
+        kind: "PodDisruptionBudget",
+        short: &["pdb"],
+        generation: Generation::Spec,
+        ..BASE
+    },
+    Kind {
         plural: "deployments",
         singular: "deployment",
         kind: "Deployment",

@@ -43,6 +43,8 @@ pub struct WorkloadFacts {
     pub selector: LabelSet,
     /// Labels of the pod template.
     pub pod_labels: LabelSet,
+    /// As [`Workload::going`].
+    pub going: Option<Arc<str>>,
 }
 
 /// A pod, as far as versions are concerned.
@@ -216,6 +218,7 @@ fn add(versions: &mut BTreeMap<VersionName, Draft>, unit: &Unit<'_>, naming: &Na
                 image: Images::of(groups).most().unwrap_or_else(|| workload.image.clone()),
                 wanted: if shared { there + more } else { workload.wanted },
                 shared,
+                going: workload.going.clone(),
             });
         }
     }

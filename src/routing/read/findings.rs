@@ -5,6 +5,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use crate::domain::ids::{Kind, ObjectRef, RouteId, VersionName};
 use crate::domain::istio::{HttpMatch, WeightedDestination};
 use crate::domain::owner::{Owner, Role};
+use crate::domain::removal;
 use crate::domain::refusal::{Check, Code, Finding, Severity};
 use crate::domain::routing::{Dest, RouteKind, Subject, Uncovered};
 use crate::domain::service::{Labels, Shape, Version};
@@ -77,6 +78,7 @@ fn shape(inspected: &Inspected<'_>, out: &mut Vec<Finding>) {
     if service.deleting {
         out.push(found(Severity::Block, Code::Deleting).arg("object", format!("Service {}", service.at)));
     }
+    out.extend(snapshot.versions.iter().flat_map(|version| removal::going(version, Severity::Acknowledge)));
     match service.shape {
         Shape::ClusterIp => {}
         Shape::Headless => out.push(found(Severity::Block, Code::Headless)),

@@ -5,7 +5,7 @@ use crate::domain::actor::{Actor, Identity, Person};
 use crate::domain::audit::{Action as Act, Details, Intent};
 use crate::domain::ids::ServiceRef;
 use crate::domain::overview::Happening;
-use crate::domain::refusal::{Check, Code, Refusal};
+use crate::domain::refusal::{Code, Refusal};
 use crate::domain::release::{Command, Happened, Release, ReleaseId, Spec, State, Word};
 use crate::domain::removal;
 use crate::release::Event;
@@ -15,7 +15,7 @@ use crate::services::once::unavailable;
 use crate::store::Held;
 
 use super::driver::By;
-use super::workloads::source_of;
+use super::workloads::{deletions, source_of};
 
 /// A command with what comes with it.
 #[derive(Clone, Debug)]
@@ -157,8 +157,7 @@ impl Services {
                 return Err(self.refuse(intent, refusal).await.refusal);
             }
         }
-        let reached = self.still_reached(&who.identity, &held.release, &command).await;
-        if let Some(refusal) = Refusal::of_checks(&reached, &ack) {
+        if let Err(refusal) = self.may_remove(&who.identity, &held.release, &command, &ack).await {
             return Err(self.refuse(intent, refusal).await.refusal);
         }
         if let Command::Rollback { revision } = &command {
@@ -203,23 +202,34 @@ impl Services {
         }
     }
 
-    /// What has to be accepted before a version is deleted that requests can still reach.
-    async fn still_reached(&self, who: &Identity, release: &Release, command: &Command) -> Vec<Check> {
+    /// Refuses a command that deletes a version which stays, which requests can still reach without that being accepted,
+    /// or whose deletion the cluster refuses: all of it as it is now, before anything is written.
+    async fn may_remove(
+        &self,
+        who: &Identity,
+        release: &Release,
+        command: &Command,
+        ack: &[String],
+    ) -> Result<(), Refusal> {
         let (version, confirm) = match command {
             Command::Retire { confirm } => (&release.spec.stable, confirm),
             Command::DeleteVersion { confirm } => (release.candidate(), confirm),
-            _ => return Vec::new(),
+            _ => return Ok(()),
         };
         // What is not possible, or not confirmed, is reported first.
         if !release.state.may(command.word())
             || removal::confirmed(&release.at().name, version, confirm).is_err()
         {
-            return Vec::new();
+            return Ok(());
         }
-        let Some(snapshot) = self.inner.cache.snapshot(release.at()) else { return Vec::new() };
-        let routing = self.inner.routings.of(&snapshot);
-        let observed = self.inner.metrics.observed(&snapshot, 60).await.ok().flatten();
-        self.reached(who, &snapshot, &routing, version, observed.as_ref()).await
+        let look = self.look(release.at(), false).await?;
+        let going = self.departing(&look, version).await?;
+        let observed = self.inner.metrics.observed(&look.snapshot, 60).await.ok().flatten();
+        let reached = self.reached(who, &look.snapshot, &look.routing, version, observed.as_ref()).await;
+        if let Some(refusal) = Refusal::of_checks(&reached, ack) {
+            return Err(refusal);
+        }
+        self.try_deletions(&deletions(&going)).await.map_err(|trouble| trouble.refusal().clone())
     }
 
     /// Why a release cannot be started again: what it begins from is not there any more.

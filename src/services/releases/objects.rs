@@ -7,7 +7,7 @@ use crate::domain::release::Happened;
 use crate::domain::release::state::{Action, ActionKind};
 use crate::release::Trouble;
 use crate::services::Services;
-pub(super) use crate::services::objects::Write;
+pub(super) use crate::services::objects::{Retiring, Write};
 use crate::store::Held;
 
 use super::traffic::actor_of;
@@ -35,9 +35,21 @@ impl Services {
         }
         let lock = self.lock_of(held.release.at());
         let _locked = lock.lock().await;
+        self.write_locked(held, action, writes, None).await
+    }
+
+    /// The same for a caller that holds the service's lock. `retiring`: what the writes belong to.
+    pub(super) async fn write_locked(
+        &self,
+        held: &Held,
+        action: &Action,
+        writes: Vec<Write<'_>>,
+        retiring: Option<Retiring>,
+    ) -> Result<(), Trouble> {
         let who = actor_of(held, action);
-        let intent = self.objects_intent(held, action, writes.iter().map(Write::record).collect());
-        let sent = self.write_listed(&who.identity, held.release.at(), intent, writes).await?;
+        let mut intent = self.objects_intent(held, action, writes.iter().map(Write::record).collect());
+        intent.details.checks = retiring.iter().flat_map(|retiring| retiring.notes.clone()).collect();
+        let sent = self.write_listed(&who.identity, held.release.at(), intent, writes, retiring).await?;
         sent.trouble.map_or(Ok(()), Err)
     }
 

@@ -6,7 +6,7 @@ use crate::domain::actor::{Actor, Channel, Identity};
 use crate::domain::audit::{Ending, ReleaseMark};
 use crate::domain::class::Class;
 use crate::domain::command::{Lane, MirrorWish, TrafficChange};
-use crate::domain::overview::Refused;
+use crate::domain::overview::{Applied, Refused};
 use crate::domain::refusal::{Code, Refusal};
 use crate::domain::release::stages::position;
 use crate::domain::release::state::{Action, ActionKind, Aim};
@@ -49,23 +49,23 @@ impl Services {
                     match self.write_traffic(held, action, Wish::Set(whole)).await {
                         // With its mirror it cannot be; requests go back all the same.
                         Err(Trouble::Refused(_) | Trouble::NotReady(_) | Trouble::Forbidden(_)) => {}
-                        other => return other,
+                        other => return other.map(|_| ()),
                     }
                 }
                 Wish::Set(change)
             }
             _ => return Ok(()),
         };
-        self.write_traffic(held, action, wish).await
+        self.write_traffic(held, action, wish).await.map(|_| ())
     }
 
-    /// One change in the release's name. Nothing to do is done.
+    /// One change in the release's name. Nothing to do is done, and `None`.
     pub(super) async fn write_traffic(
         &self,
         held: &Held,
         action: &Action,
         wish: Wish,
-    ) -> Result<(), Trouble> {
+    ) -> Result<Option<Applied>, Trouble> {
         let release = &held.release;
         // The way back is never delayed: nothing is asked of a person.
         let back = release.state.phase == Phase::Aborting;
@@ -94,8 +94,8 @@ impl Services {
         }
         let own = is_own_way_back(release, action).then(|| held.acting());
         match self.change_for(&who, ask, mark, own).await {
-            Ok(_) => Ok(()),
-            Err(refused) if refused.refusal.code == Code::NothingAsked => Ok(()),
+            Ok(applied) => Ok(Some(applied)),
+            Err(refused) if refused.refusal.code == Code::NothingAsked => Ok(None),
             Err(refused) => Err(of_refused(refused)),
         }
     }

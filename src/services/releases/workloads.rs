@@ -15,10 +15,11 @@ use crate::release::Trouble;
 use crate::release::workload::{self, Copy, RELEASE_ANNOTATION};
 use crate::services::Services;
 use crate::services::ask::Wish;
-use crate::services::retire::workloads_of;
+use crate::services::change::Look;
+use crate::services::retire::{is_wanted, workloads_of};
 use crate::store::Held;
 
-use super::objects::Write;
+use super::objects::{Retiring, Write};
 use super::traffic::of_refusal;
 
 impl Services {
@@ -97,28 +98,60 @@ impl Services {
         self.write_object(held, action, write).await
     }
 
-    /// Rules, subset, then the workload: nothing may point to pods that are going.
+    /// Rules, subset, then the workload: nothing may point to pods that are going. What cannot be finished is not begun.
     async fn remove_version(&self, held: &Held, action: &Action, side: Side) -> Result<(), Trouble> {
-        let release = &held.release;
+        let at = held.release.at();
         let version = name_of(held, side).clone();
-        let look = self.look(release.at(), false).await.map_err(|refusal| of_refusal(&refusal))?;
-        let left = removal::share_of(&look.snapshot, &look.routing, &version);
-        if left > 0 {
-            let refusal = Refusal::new(Code::StillServing).arg("v", &version).arg("n", left);
-            return Err(Trouble::Refused(refusal));
+        let look = self.look(at, false).await.map_err(|refusal| of_refusal(&refusal))?;
+        let going = self.departing(&look, &version).await.map_err(|refusal| of_refusal(&refusal))?;
+        self.try_deletions(&deletions(&going)).await?;
+        let notes = self.left_behind(held.acting(), &look.snapshot, &version, &going).await;
+        let mut retiring = Retiring::begun(&version, look.revision);
+        if look.routing.declared().is_some()
+            && let Some(applied) = self.write_traffic(held, action, Wish::Retire(version.clone())).await?
+        {
+            retiring = Retiring::after(&version, &applied);
         }
-        // Before the routing: what cannot be finished is not begun.
-        own_alone(look.snapshot.versions.iter().find(|known| known.name == version))?;
-        if look.routing.declared().is_some() {
-            self.write_traffic(held, action, Wish::Retire(version.clone())).await?;
+        retiring.notes = notes;
+        let lock = self.lock_of(at);
+        let _locked = lock.lock().await;
+        // Between the routing and this moment somebody may have sent requests to it again.
+        let judged = match self.look(at, true).await {
+            Ok(look) => self.departing(&look, &version).await,
+            Err(refusal) => Err(refusal),
+        };
+        let going = judged.unwrap_or_else(|refusal| {
+            retiring.stopped = Some(of_refusal(&refusal));
+            going
+        });
+        if going.is_empty() {
+            return Ok(());
+        }
+        self.write_locked(held, action, deletions(&going), Some(retiring)).await
+    }
+
+    /// What goes with a version that a release takes away, each as it is now; or why the version stays.
+    pub(super) async fn departing(
+        &self,
+        look: &Look,
+        version: &VersionName,
+    ) -> Result<Vec<(WorkloadKind, Value)>, Refusal> {
+        let left = removal::share_of(&look.snapshot, &look.routing, version);
+        if left > 0 {
+            return Err(Refusal::new(Code::StillServing).arg("v", version).arg("n", left));
+        }
+        let known = look.snapshot.versions.iter().find(|known| known.name == *version);
+        if let Some(refusal) = removal::shared(known).or_else(|| removal::gone_already(known)) {
+            return Err(refusal);
         }
         let at = &look.snapshot.service.at.namespace;
-        for source in workloads_of(&look.snapshot, &version) {
-            let Some(now) = self.read_workload(source.kind, at, &source.name).await? else { continue };
-            let write = Write { act: "delete", kind: source.kind.into(), before: Some(&now), after: None };
-            self.write_object(held, action, write).await?;
+        let mut going = Vec::new();
+        for source in workloads_of(&look.snapshot, version) {
+            let read = self.inner.cluster.workload(source.kind, at, &source.name).await;
+            let now = read.map_err(|error| error.refusal())?.filter(is_wanted);
+            going.extend(now.map(|now| (source.kind, now)));
         }
-        Ok(())
+        Ok(going)
     }
 
     pub(super) async fn read_workload(
@@ -133,6 +166,12 @@ impl Services {
 
 pub(in crate::services) fn of_cluster(error: ClusterError) -> Trouble {
     of_refusal(&error.refusal())
+}
+
+/// The writes that delete what is going.
+pub(super) fn deletions(going: &[(WorkloadKind, Value)]) -> Vec<Write<'_>> {
+    let delete = |(kind, now)| Write { act: "delete", kind: WorkloadKind::into(kind), before: Some(now), after: None };
+    going.iter().map(|(kind, now)| delete((*kind, now))).collect()
 }
 
 fn own_alone(version: Option<&Version>) -> Result<(), Trouble> {

@@ -37,6 +37,7 @@ pub fn version(name: &str, image: &str, ready: u32, total: u32, cause: Option<&s
             image: image.into(),
             wanted: total,
             shared: false,
+            going: None,
         }],
         ready,
         total,

@@ -260,9 +260,10 @@ async fn run(
         request_id,
         preview_id: None,
     };
+    let lang = caller.lang();
     once(app.clone(), who.clone(), caller, key, hash, async move {
         let applied = app.services.apply(&who.actor, ask).await?;
-        let body = serde_json::to_string(&Applied::of(&applied)).unwrap_or_default();
+        let body = serde_json::to_string(&Applied::of(lang, &applied)).unwrap_or_default();
         Ok(Done { body, revision: Some(applied.revision) })
     })
     .await

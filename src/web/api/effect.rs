@@ -159,13 +159,16 @@ pub struct Applied {
     pub back: Option<u64>,
     /// Workloads that were deleted, when a version was retired.
     pub deleted: Vec<DeletedWorkload>,
+    /// What is worth knowing of the deletion: what holds a workload back (`finalizer_holds`), what stays behind
+    /// (`left_behind`), what was not looked at (`not_looked_at`).
+    pub notes: Vec<Check>,
     /// How far it has come; `progress` of the service tells later when requests were seen to follow.
     #[schema(required = true)]
     pub progress: Option<Progress>,
 }
 
 impl Applied {
-    pub fn of(applied: &overview::Applied) -> Self {
+    pub fn of(lang: Lang, applied: &overview::Applied) -> Self {
         Self {
             revision: applied.revision,
             entry: applied.entry.id,
@@ -174,6 +177,7 @@ impl Applied {
             kept: applied.kept.iter().map(Route::of).collect(),
             back: applied.back,
             deleted: DeletedWorkload::all(&applied.deleted),
+            notes: Check::all(lang, &applied.notes),
             progress: applied.progress.as_ref().map(Progress::of),
         }
     }

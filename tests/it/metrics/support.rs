@@ -164,6 +164,7 @@ pub fn service(name: &str, versions: &[(&str, &[&str])]) -> Snapshot {
                 image: "image".into(),
                 wanted: 1,
                 shared: false,
+                going: None,
             })
             .collect(),
         ready: 1,

@@ -2,6 +2,7 @@
 
 mod history_troubles;
 mod instances;
+mod left_behind;
 mod lists;
 mod outside;
 mod reached;
@@ -23,6 +24,7 @@ mod releases_refused;
 mod releases_trouble;
 mod restoring;
 mod retire;
+mod retire_refused;
 mod retired_back;
 mod standstill;
 mod traffic;

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use futures::future::BoxFuture;
 use serde_json::json;
-use sluice::demo::api::{On, Times, Trouble, Verb};
 use sluice::domain::audit::{Action, Ending, Written};
 use sluice::domain::command::{MirrorWish, TrafficChange};
 use sluice::domain::ids::{Namespace, ServiceRef, VersionName};
@@ -213,19 +212,4 @@ async fn a_release_that_moves_the_service_keeps_its_versions() {
     let no = house.change(retire("v3"), &at("bookinfo", "reviews"), &[]).await.unwrap_err();
     assert_eq!(no.refusal.code, Code::ReleaseOwnsService);
     assert!(there(&house, "reviews-v3"));
-}
-
-#[tokio::test]
-async fn what_fails_after_the_routing_is_said_and_done_when_asked_again() {
-    let house = House::alive(None, Settings::default()).await;
-    let reviews = at("bookinfo", "reviews");
-    house.api.trouble(On::verb(Verb::Delete).of("deployments"), Trouble::Forbid, Times::Next(1));
-    let broke = house.change(retire("v3"), &reviews, &[]).await.unwrap_err();
-    assert_eq!((broke.refusal.code, broke.ending), (Code::ClusterForbids, Ending::Partial));
-    assert!(there(&house, "reviews-v3") && !routing(&house).contains("\"v3\""));
-    let row = house.history(&reviews).await.into_iter().next().unwrap();
-    assert_eq!(broke.entry, Some(row.id));
-    let done = house.change(retire("v3"), &reviews, &[]).await.unwrap();
-    assert_eq!((done.revision, done.deleted.len()), (1, 1), "the routing is as it was left");
-    assert!(!there(&house, "reviews-v3"));
 }

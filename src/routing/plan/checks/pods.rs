@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::domain::ids::VersionName;
 use crate::domain::refusal::{Check, Code, Severity};
+use crate::domain::removal;
 use crate::domain::routing::{Dest, Route, Weights};
 use crate::domain::service::Version;
 
@@ -66,6 +67,9 @@ impl Judge<'_, '_> {
         let rising = self.rising();
         let mut ready: Vec<&str> = Vec::new();
         for Rising { version, ready: pods, total } in &rising {
+            if version.is_going() {
+                out.extend(removal::going(version, Severity::Acknowledge));
+            }
             if *pods == 0 {
                 let cause = version.cause.as_deref().unwrap_or_default();
                 out.push(
