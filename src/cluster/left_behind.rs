@@ -150,7 +150,10 @@ impl Spec {
     fn scales(&self, leaving: &Leaving<'_>) -> bool {
         let target = &self.scale_target_ref;
         let ours = target.api_version.is_empty() || target.api_version.starts_with("apps/");
-        ours && leaving.workloads.iter().any(|(kind, name)| target.kind == kind.as_str() && target.name == *name)
+        ours && leaving
+            .workloads
+            .iter()
+            .any(|(kind, name)| target.kind == kind.as_str() && target.name == *name)
     }
 
     /// It selects pods that go, and none of the service's others.

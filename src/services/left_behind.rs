@@ -40,16 +40,25 @@ impl Services {
             let kind = about.as_str();
             match self.inner.cluster.left_behind(about, namespace, &leaving).await {
                 None => {
-                    out.push(Check::new(Severity::Info, Code::NotLookedAt).arg("kind", kind).arg("ns", namespace));
+                    out.push(
+                        Check::new(Severity::Info, Code::NotLookedAt).arg("kind", kind).arg("ns", namespace),
+                    );
                 }
                 Some(names) if names.is_empty() => {}
                 Some(names) => {
                     let named = who.unrestricted
-                        || self.inner.cluster.allowed(who, about.ask(namespace.clone())).await.unwrap_or(false);
+                        || self
+                            .inner
+                            .cluster
+                            .allowed(who, about.ask(namespace.clone()))
+                            .await
+                            .unwrap_or(false);
                     let objects = names.iter().map(|name| format!("{kind} {name}"));
                     let objects: Vec<String> = if named { objects.collect() } else { vec![kind.to_owned()] };
                     out.extend(
-                        objects.iter().map(|one| Check::new(Severity::Info, Code::LeftBehind).arg("object", one)),
+                        objects
+                            .iter()
+                            .map(|one| Check::new(Severity::Info, Code::LeftBehind).arg("object", one)),
                     );
                 }
             }

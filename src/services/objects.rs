@@ -213,7 +213,8 @@ impl Services {
                     Err(WorkloadError::Unknown(_)) => Written::Unknown,
                     Err(_) => Written::No,
                 };
-                trouble = result.err().map(|error| of_error(error, &format!("{} {}", record.kind, record.name)));
+                trouble =
+                    result.err().map(|error| of_error(error, &format!("{} {}", record.kind, record.name)));
             }
             done.push(WorkloadRecord { written, ..record });
         }

@@ -212,8 +212,7 @@ impl Services {
             return Box::pin(self.write(who, &at, intent, &ask, &look, decided)).await;
         };
         let alone = decided.planned.plan.is_empty();
-        let (later, effect) =
-            (self.removal_intent(&intent, &removal, alone), decided.planned.effect.clone());
+        let (later, effect) = (self.removal_intent(&intent, &removal, alone), decided.planned.effect.clone());
         let applied = if alone {
             None
         } else {

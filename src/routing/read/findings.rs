@@ -5,8 +5,8 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use crate::domain::ids::{Kind, ObjectRef, RouteId, VersionName};
 use crate::domain::istio::{HttpMatch, WeightedDestination};
 use crate::domain::owner::{Owner, Role};
-use crate::domain::removal;
 use crate::domain::refusal::{Check, Code, Finding, Severity};
+use crate::domain::removal;
 use crate::domain::routing::{Dest, RouteKind, Subject, Uncovered};
 use crate::domain::service::{Labels, Shape, Version};
 

@@ -71,7 +71,11 @@ async fn a_workload_that_a_finalizer_holds_is_said_before_and_after_and_is_not_r
     assert_eq!(house.history(&reviews).await.len(), rows + 1, "the attempt is a refusal");
 
     let shift = house.change(weights(&[("v1", 90), ("v3", 10)]), &reviews, &["few_pods"]).await.unwrap_err();
-    assert_eq!(shift.refusal.code, Code::WorkloadGoing, "what is going gets requests only when that is accepted");
+    assert_eq!(
+        shift.refusal.code,
+        Code::WorkloadGoing,
+        "what is going gets requests only when that is accepted"
+    );
 
     house.edit_outside("Deployment", "bookinfo", "reviews-v3", |object| {
         object["metadata"]["finalizers"] = json!([]);

@@ -65,7 +65,12 @@ async fn a_deletion_that_would_be_refused_blocks_the_preview_and_nothing_is_writ
 
     house.api.heal();
     house.change(retire("v3"), &reviews, &[]).await.unwrap();
-    let tried = house.api.log().into_iter().filter(|line| line.method == "DELETE" && line.query.contains("dryRun=All")).count();
+    let tried = house
+        .api
+        .log()
+        .into_iter()
+        .filter(|line| line.method == "DELETE" && line.query.contains("dryRun=All"))
+        .count();
     assert_eq!(tried, 3, "the preview, the attempt that was refused, and the one that was made");
     assert!(!there(&house, "reviews-v3"));
 }
