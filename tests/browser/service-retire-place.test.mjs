@@ -55,6 +55,8 @@ for (const lang of ['en', 'zh']) {
         assert.ok(one.list > 420 ? one.share > 0.4 : one.share > 0.95, JSON.stringify(found));
         assert.equal(one.cut, false, JSON.stringify(found));
       }
+      const out = await page.evaluate(() => [...document.querySelectorAll('.vctl')].flatMap((at) => [...at.children].filter((one) => one.getBoundingClientRect().right > at.getBoundingClientRect().right + 1).map((one) => one.className)));
+      assert.deepEqual(out, [], 'slider, number and lock stand inside the card');
       assert.equal(await wide(page), false);
     }, { lang, width }));
   }
