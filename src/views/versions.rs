@@ -198,7 +198,7 @@ impl VersionRow {
                 let declared = weight(&version.name);
                 let typed = controls.typed.iter().find(|(name, _)| name == version.name.as_str());
                 let value = typed.map_or_else(|| declared.to_string(), |(_, value)| value.clone());
-                // Where there is no newer version, nothing is told apart.
+                // Where there is no newer version, nothing is distinguished.
                 let role = if Some(&version.name) == stable && candidate.is_some() {
                     Role::Stable
                 } else if Some(&version.name) == candidate {

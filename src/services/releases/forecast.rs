@@ -1,4 +1,4 @@
-//! What the analysis of a release will be able to judge, said before it starts. Pure.
+//! What the analysis of a release will be able to judge, shown before it starts. Pure.
 
 use crate::domain::refusal::{Check, Code, Severity};
 use crate::domain::release::{Analysis, Spec, Step, Strategy, validate};

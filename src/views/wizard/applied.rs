@@ -1,4 +1,4 @@
-//! What a template changed in the form, said beside it, and the way back to what was there before.
+//! What a template changed in the form, shown beside it, and the way back to what was there before.
 
 use askama::Template;
 use askama::filters::HtmlSafe;

@@ -200,7 +200,7 @@ impl HtmlSafe for Rail {}
 /// Refusals by slot. A field that was not filled in or left yet counts as missing, and is not called wrong.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Errors {
-    /// What is said at each place, and about which of its fields.
+    /// The message of each place, and the field that it is about.
     all: BTreeMap<String, (String, &'static str)>,
     unsaid: BTreeSet<String>,
 }
@@ -240,7 +240,7 @@ impl Errors {
         self.all.contains_key(id) && !self.unsaid.contains(id)
     }
 
-    /// True when something is said there about this field.
+    /// True when there is a message about this field.
     pub fn about(&self, id: &str, part: &str) -> bool {
         let parts = self.all.get(id).filter(|_| self.has(id)).map(|(_, parts)| *parts);
         parts.is_some_and(|parts| parts.is_empty() || parts.split(',').any(|one| one == part))

@@ -59,7 +59,7 @@ pub async fn new(
     settle(&mut chosen, item.as_ref());
     let fit = fit(&chosen, item.as_ref());
     let mut fields = Fields::begun(&chosen, fit);
-    // The template that these choices had before this one: what changed is said.
+    // The template that these choices had before this one: what changed is shown.
     if let Some(was) = Template::parse(&of("was")).filter(|_| !chosen.template.is_empty()) {
         was.as_str().clone_into(&mut chosen.template);
         fields.remember(&Fields::begun(&chosen, fit), fit);
