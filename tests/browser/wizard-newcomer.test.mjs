@@ -151,7 +151,7 @@ for (const lang of ['en', 'zh']) {
     const plan = () => page.locator('#plan').innerText();
     assert.match(await plan(), lang === 'zh' ? /最后一步没有观察时间/ : /The last step has no hold/);
     for (const hold of await page.locator('.steps input[id$=-hold]').all()) { await hold.fill('0'); }
-    await until(async () => (lang === 'zh' ? /没有观察步骤：分析从不查看它/ : /the analysis never looks at it/).test(await plan()), 'it is said');
+    await until(async () => (lang === 'zh' ? /没有观察步骤：分析不会评估它/ : /the analysis never measures it/).test(await plan()), 'it is said');
     assert.match(await plan(), lang === 'zh' ? /没有观察步骤/ : /no step holds/);
     assert.ok(!/\b0 (s|秒)/.test(await plan()) && !/\b0 (s|秒)/.test(await page.locator('#wiz-start').innerText()));
     for (const one of await drafts()) await api(app.url, 'DELETE', `/api/v1/releases/drafts/${one.id}`);
