@@ -118,6 +118,7 @@ fn workload_facts(row: &Arc<WorkloadRow>) -> WorkloadFacts {
         selector: row.selector.clone(),
         pod_labels: row.pod_labels.clone(),
         going: row.going.clone(),
+        template: row.template.clone(),
     }
 }
 

@@ -23,6 +23,7 @@ mod kinds;
 mod meta;
 mod parse;
 mod rows;
+mod template;
 mod words;
 
 mod choosers;

@@ -18,6 +18,7 @@ use super::json::{
 use super::kinds::Watched;
 use super::meta::{MetaJson, millis};
 use super::rows::{NamespaceRow, PodMesh, PodRow, Row, ServiceRow, SliceRow, WorkloadRow};
+use super::template;
 use super::words::{Word, Words};
 
 /// Reads one object of a kind.
@@ -203,6 +204,7 @@ fn workload(kind: WorkloadKind, json: &str, words: &Words) -> serde_json::Result
         selector: spec.selector.match_labels.kept(words),
         pod_labels: spec.template.metadata.labels.kept(words),
         going,
+        template: template::read(json, &spec.template.spec, words),
     })))
 }
 

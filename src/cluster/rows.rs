@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::domain::ids::{Kind, ObjectRef};
 use crate::domain::istio::{DestinationRule, Meta, Object, VirtualService};
-use crate::domain::service::{PodCause, Port, Shape, WorkloadKind};
+use crate::domain::service::{PodCause, PodTemplate, Port, Shape, WorkloadKind};
 use crate::domain::versions::PodOwner;
 
 use super::words::{LabelSet, Word};
@@ -129,4 +129,5 @@ pub(super) struct WorkloadRow {
     pub pod_labels: LabelSet,
     /// It is being deleted: the finalizers that it waits for, separated by `, `.
     pub going: Option<Word>,
+    pub template: PodTemplate,
 }

@@ -182,6 +182,14 @@ codes! {
     WorkloadChanged "workload_changed" 409,
     StableGone "stable_gone" 409,
     StableLost "stable_lost" 409,
+    /// Somebody else changed what the new version of a release runs.
+    CandidateChanged "candidate_changed" 409,
+    /// The workload of the new version was deleted while the release stands.
+    CandidateGone "candidate_gone" 409,
+    /// It was changed or deleted, and is as it was before again.
+    CandidateRestored "candidate_restored" 409,
+    /// No pod of the new version is ready although it gets requests.
+    CandidateDown "candidate_down" 409,
     AnalysisMissing "analysis_missing" 422,
     AnalysisRange "analysis_range" 422,
     AnalysisChoice "analysis_choice" 422,

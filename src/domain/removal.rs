@@ -7,8 +7,8 @@ use super::routing::{Dest, Route, Routing};
 use super::service::Version;
 use super::snapshot::Snapshot;
 
-/// Percent of the requests that a version has: as declared, by itself or together with other versions, or 1 while it
-/// has ready pods and nothing is declared.
+/// Percent of the requests that a version has: as declared, by itself or together with other versions; where nothing is
+/// declared, about what its ready pods get.
 pub fn share_of(snapshot: &Snapshot, routing: &Routing, version: &VersionName) -> u8 {
     let ready = known(snapshot, version).is_some_and(|known| known.ready > 0);
     match routing.declared() {
@@ -16,8 +16,24 @@ pub fn share_of(snapshot: &Snapshot, routing: &Routing, version: &VersionName) -
             let own = weights.iter().find(|(name, _)| name == version).map_or(0, |(_, weight)| *weight);
             own.max(together(routing, version, ready))
         }
-        None => u8::from(ready),
+        None => by_pods(snapshot, version),
     }
+}
+
+/// Percent of all ready pods that are the version's, rounded; at least 1 while it has one.
+fn by_pods(snapshot: &Snapshot, version: &VersionName) -> u8 {
+    let own = u64::from(known(snapshot, version).map_or(0, |known| known.ready));
+    if own == 0 {
+        return 0;
+    }
+    let all: u64 = snapshot.versions.iter().map(|one| u64::from(one.ready)).sum();
+    u8::try_from(((own * 100 + all / 2) / all.max(1)).clamp(1, 100)).unwrap_or(100)
+}
+
+/// Why a version that has requests stays: by weight, or, where nothing is declared, by its ready pods.
+pub fn serving(routing: &Routing, version: &VersionName, n: impl std::fmt::Display) -> Refusal {
+    let code = if routing.declared().is_none() { Code::StillByPods } else { Code::StillServing };
+    Refusal::new(code).arg("v", version).arg("n", n)
 }
 
 /// The largest percent of a route that goes to several versions at once, this one among them: to a subset that selects
@@ -77,13 +93,9 @@ pub fn why_kept(snapshot: &Snapshot, routing: &Routing, version: &VersionName) -
     if !snapshot.versions.iter().filter(|other| other.name != *version).any(|other| stays(&other)) {
         return no(Code::LastVersion);
     }
-    if routing.declared().is_none() && there.ready > 0 {
-        return no(Code::StillByPods);
-    }
-    let serving = |n: u32| Some(Refusal::new(Code::StillServing).arg("v", version).arg("n", n));
     let share = share_of(snapshot, routing, version);
     if share > 0 {
-        return serving(share.into());
+        return Some(serving(routing, version, share));
     }
     if routing.rules.iter().any(|rule| rule.to.iter().any(|(to, weight)| to == version && *weight > 0)) {
         return no(Code::StillMatched);
@@ -97,7 +109,7 @@ pub fn why_kept(snapshot: &Snapshot, routing: &Routing, version: &VersionName) -
         own.map(|target| u32::from(target.percent)).sum::<u32>()
     });
     if let Some(n) = elsewhere.max().filter(|n| *n > 0) {
-        return serving(n);
+        return Some(serving(routing, version, n));
     }
     if there.workloads.is_empty() {
         return no(Code::NothingToDelete);

@@ -257,10 +257,22 @@ pub struct Workload {
     pub image: Arc<str>,
     /// How many pods of this version it is to have.
     pub wanted: u32,
+    pub template: PodTemplate,
     /// It has pods of another version, too, or its template is of another one: the workload is not this version.
     pub shared: bool,
     /// It is being deleted: the finalizers that it waits for, separated by `, `. Its pods run until the last is gone.
     pub going: Option<Arc<str>>,
+}
+
+/// What the pods are that a workload makes from now on, as far as it is compared.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PodTemplate {
+    /// The images of its containers, in order.
+    pub images: Arc<str>,
+    /// Of the template's whole `spec`; empty where it could not be read.
+    pub fingerprint: Arc<str>,
+    /// The field manager that wrote the template last; empty where the cluster does not say.
+    pub manager: Arc<str>,
 }
 
 /// The kinds of workload that Sluice knows.

@@ -39,6 +39,8 @@ impl Machine<'_> {
             ActionKind::Batch { updated, .. } => {
                 self.out.state.aim_ms = Some(self.now);
                 self.out.state.updated = updated;
+                // The template was written from here.
+                self.out.state.runs.clear();
                 if std::mem::take(&mut self.out.state.reassert) {
                     self.note(Happened::Reasserted);
                 }

@@ -7,6 +7,7 @@
 
 mod answer;
 mod back;
+mod candidate;
 mod freeze;
 mod pods;
 mod run;
@@ -17,11 +18,12 @@ pub mod replay;
 pub mod workload;
 
 use crate::domain::actor::Person;
-use crate::domain::refusal::Refusal;
+use crate::domain::refusal::{Code, Refusal};
 use crate::domain::release::analysis::Seen;
 use crate::domain::release::state::{Action, ActionKind};
 use crate::domain::release::{
-    Command, Happened, Judgement, OnFailure, PauseReason, Paused, Phase, Spec, Stage, State, Step, Strategy,
+    Command, Happened, Judgement, OnFailure, PauseReason, Paused, Phase, Runs, Spec, Stage, State, Step,
+    Strategy,
 };
 
 /// Actions that fail are tried this often before it pauses (on the way back: without end).
@@ -93,6 +95,10 @@ pub struct World {
     pub reverted: Reverted,
     /// Percent that the routing declares for the candidate; `None` = spread by pods.
     pub percent: Option<u8>,
+    /// What the candidate's workloads run; empty where it has none.
+    pub runs: Vec<Runs>,
+    /// The candidate has neither a workload nor a ready pod.
+    pub candidate_gone: bool,
     /// The latest change that was not made here.
     pub drift: Option<Drift>,
 }
@@ -283,6 +289,7 @@ impl Machine<'_> {
     fn advance(&mut self) {
         self.notice_drift();
         self.notice_scaling();
+        self.notice_candidate();
         self.notice_lost();
         for _ in 0..=2 * self.spec.steps.len() + 16 {
             let before = (self.out.state.phase, self.out.state.step, self.out.state.stage);
@@ -366,6 +373,10 @@ impl Machine<'_> {
         }
         state.not_before_ms = None;
         state.reassert = false;
+        state.changed = None;
+        if state.needs.as_ref().is_some_and(|needs| needs.code == Code::CandidateDown) {
+            state.needs = None;
+        }
         state.scaled_back = false;
         state.phase = Phase::Aborting;
         state.stage = Stage::Preflight;
@@ -381,6 +392,10 @@ impl Machine<'_> {
             self.out.state.needs = None;
         }
         let state = self.state();
+        if state.needs.as_ref().is_some_and(|needs| needs.code == Code::CandidateDown) {
+            // Nobody looks any more whether it is still so.
+            state.needs = None;
+        }
         state.phase = phase;
         state.paused = None;
         state.due_ms = None;
@@ -390,7 +405,8 @@ impl Machine<'_> {
         state.not_before_ms = None;
         // The result of a measurement that is still under way is ignored.
         state.pending.retain(|action| action.kind != ActionKind::Measure);
-        self.note(Happened::Finished { phase });
+        let revision = self.out.state.back_to.filter(|_| phase == Phase::RolledBack);
+        self.note(Happened::Finished { phase, revision });
     }
 
     /// Timers are absolute and count while no process runs. What is to be waited for was not looked at meanwhile,

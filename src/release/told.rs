@@ -6,7 +6,9 @@ use super::Machine;
 use crate::domain::actor::Person;
 use crate::domain::refusal::{Code, Refusal};
 use crate::domain::release::state::{ActionKind, Side};
-use crate::domain::release::{Command, Happened, PauseReason, Phase, Stage, State, Step, Word, validate};
+use crate::domain::release::{
+    Changed, Command, Happened, PauseReason, Phase, Stage, State, Step, Word, validate,
+};
 use crate::domain::removal;
 
 impl Machine<'_> {
@@ -19,12 +21,22 @@ impl Machine<'_> {
                 .arg("phase", phase.as_str()));
         }
         self.needs_other_eyes(command, by)?;
-        if self.out.state.overrules_analysis(word)
-            && !ack.iter().any(|code| code == Code::AnalysisFailed.as_str())
-        {
-            return Err(self.out.state.analysis_failed());
+        if let Some(refusal) = self.out.state.missing(word) {
+            return Err(refusal.clone());
+        }
+        let asked = self.out.state.asked(word);
+        let open = |no: &Refusal| !ack.iter().any(|code| code == no.code.as_str());
+        if let Some(refusal) = asked.iter().find(|no| open(no)) {
+            return Err(refusal.clone());
         }
         self.note(Happened::Told { word });
+        if asked.iter().any(|no| no.code == Code::CandidateChanged)
+            && let Some(changed) = self.out.state.changed.take()
+        {
+            let Changed { now, why } = *changed;
+            self.out.state.runs = now;
+            self.note(Happened::CandidateAccepted { change: why });
+        }
         if word == Word::Promote && self.out.state.awaits_approval() {
             self.note(Happened::Approved);
         }

@@ -48,11 +48,13 @@ pub fn notice(clock: Clockface, story: &ReleaseStory) -> Notice {
         let key = match (said::failed_itself(release), failing.is_empty()) {
             (true, false) => "service.release.went_back_why",
             (true, true) => "service.release.went_back",
+            (false, _) if state.back_to.is_some() => "service.release.rolled_back",
             (false, _) => "service.release.aborted",
         };
         let tone = if said::failed_itself(release) { Tone::Bad } else { Tone::Info };
         let at_ms = release.ended_ms.unwrap_or(release.changed_ms);
         let text = sentence(key).with("time", clock.hour(at_ms));
+        let text = state.back_to.iter().fold(text, |text, revision| text.with("r", revision));
         return Notice { icon: "back", link, ..Notice::new(tone, text.rich()) };
     }
     let moving = crate::domain::overview::Moving::of(release);

@@ -78,6 +78,25 @@ impl State {
         self.failing || self.latest == Some(Verdict::Fail) || self.pause_reason() == Some(PauseReason::Failed)
     }
 
+    /// True when this command goes on with a release that stands still.
+    fn goes_on(&self, word: Word) -> bool {
+        let forward = matches!(word, Word::Resume | Word::Promote | Word::PromoteAll | Word::Retry);
+        forward && self.phase == Phase::Paused
+    }
+
+    /// Why this command cannot go on, whatever is accepted: the new version is gone.
+    pub fn missing(&self, word: Word) -> Option<&Refusal> {
+        let gone = self.changed.as_ref().filter(|changed| changed.now.is_empty() && self.goes_on(word));
+        gone.map(|changed| &changed.why)
+    }
+
+    /// What has to be accepted by name before this command is taken.
+    pub fn asked(&self, word: Word) -> Vec<Refusal> {
+        let failed = self.overrules_analysis(word).then(|| self.analysis_failed());
+        let changed = self.changed.as_ref().filter(|changed| !changed.now.is_empty() && self.goes_on(word));
+        failed.into_iter().chain(changed.map(|changed| changed.why.clone())).collect()
+    }
+
     /// What has to be accepted then, with what failed.
     pub fn analysis_failed(&self) -> Refusal {
         Refusal::new(Code::AnalysisFailed).arg("metrics", self.failed.join(", "))

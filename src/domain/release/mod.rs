@@ -10,6 +10,7 @@ pub mod spec;
 pub mod command;
 pub mod pause;
 pub mod pods;
+pub mod runs;
 pub mod stages;
 pub mod state;
 pub mod timeline;
@@ -35,6 +36,7 @@ pub use analysis::{
 pub use command::{Command, Word};
 pub use pause::{PauseReason, Paused};
 pub use pods::PodNumbers;
+pub use runs::{Changed, Runs};
 pub use spec::{Candidate, OnDrift, OnFailure, Policies, Spec, Step, Strategy};
 pub use state::{Phase, Stage, State};
 pub use templates::Template;

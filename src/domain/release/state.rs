@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::analysis::Verdict;
 use super::pause::{PauseReason, Paused};
 use super::pods::PodNumbers;
+use super::runs::{Changed, Runs};
 use crate::domain::actor::{Identity, Person};
 use crate::domain::ids::Revision;
 use crate::domain::refusal::Refusal;
@@ -313,9 +314,20 @@ pub struct State {
     /// What the routing (without a mesh: the pods) gave each version when it ended: the record, whatever comes later.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ended_split: Weights,
+    /// True when nothing was declared then although the release moves weights: pods spread the requests, and the split
+    /// is about what they get.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub ended_by_pods: bool,
     /// Without a mesh: the pods of each version as the latest step left them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pods: Option<PodNumbers>,
+    /// What the new version's workloads ran when it was deployed or adopted, or as it was accepted since; empty = not
+    /// known yet.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub runs: Vec<Runs>,
+    /// Something else was seen since, and nobody has accepted it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub changed: Option<Box<Changed>>,
     /// Other numbers that were seen since: scaled from outside.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pods_now: Option<PodNumbers>,
@@ -378,7 +390,10 @@ impl State {
             scaled_back: false,
             reverting: false,
             ended_split: Weights::new(),
+            ended_by_pods: false,
             pods: None,
+            runs: Vec::new(),
+            changed: None,
             pods_now: None,
             said_ready: false,
             tries: 0,

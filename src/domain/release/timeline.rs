@@ -9,7 +9,7 @@ use super::spec::{Spec, Step};
 use super::stages::position;
 use super::state::{ActionKind, Phase};
 use crate::domain::actor::Channel;
-use crate::domain::ids::VersionName;
+use crate::domain::ids::{Revision, VersionName};
 use crate::domain::refusal::Refusal;
 
 /// One transition as it is shown.
@@ -143,6 +143,16 @@ pub enum Happened {
     Scaled {
         percent: u8,
     },
+    /// Somebody else changed or deleted the new version, or it is as it was before again.
+    CandidateChanged {
+        change: Refusal,
+    },
+    /// A person goes on with the new version as it is now.
+    CandidateAccepted {
+        change: Refusal,
+    },
+    /// No pod of the new version is ready although it gets requests.
+    CandidateDown,
     /// The stable version's workload is gone.
     StableLost,
     Reasserted,
@@ -159,6 +169,9 @@ pub enum Happened {
     },
     Finished {
         phase: Phase,
+        /// The revision that it was rolled back to.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        revision: Option<Revision>,
     },
 }
 

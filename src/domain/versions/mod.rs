@@ -14,7 +14,9 @@ use std::sync::Arc;
 
 use super::ids::VersionName;
 use super::labels::LabelSet;
-use super::service::{Labels, MOST_WAITING, PodCause, PodGroup, Version, Workload, WorkloadKind};
+use super::service::{
+    Labels, MOST_WAITING, PodCause, PodGroup, PodTemplate, Version, Workload, WorkloadKind,
+};
 
 use self::naming::Naming;
 use self::units::{Group, Images, Unit};
@@ -45,6 +47,7 @@ pub struct WorkloadFacts {
     pub pod_labels: LabelSet,
     /// As [`Workload::going`].
     pub going: Option<Arc<str>>,
+    pub template: PodTemplate,
 }
 
 /// A pod, as far as versions are concerned.
@@ -217,6 +220,7 @@ fn add(versions: &mut BTreeMap<VersionName, Draft>, unit: &Unit<'_>, naming: &Na
                 name: workload.name.clone(),
                 image: Images::of(groups).most().unwrap_or_else(|| workload.image.clone()),
                 wanted: if shared { there + more } else { workload.wanted },
+                template: workload.template.clone(),
                 shared,
                 going: workload.going.clone(),
             });

@@ -142,7 +142,10 @@ impl Services {
         let rights = Rights { change: self.brake_right(&who.identity, &release.spec).await? };
         let words = release.state.words();
         // A reading that fails now is reported by the command itself.
-        let denied = self.commands_denied(&who.identity, &release).await.unwrap_or_default();
+        let mut denied = self.commands_denied(&who.identity, &release).await.unwrap_or_default();
+        if let Some(refusal) = self.no_revision_left(&release).await {
+            denied.push((Word::Rollback, refusal));
+        }
         let outside = self.difference(who, &release).await?;
         let reached = match &overview {
             Some(item) => self.reached_versions(&who.identity, &release, item).await,

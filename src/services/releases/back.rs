@@ -5,11 +5,12 @@ use serde_json::Value;
 
 use crate::cluster::Ask;
 use crate::domain::actor::Actor;
+use crate::domain::audit::{Entry, Filter};
 use crate::domain::command::TrafficChange;
-use crate::domain::ids::{Revision, ServiceRef};
+use crate::domain::ids::{Revision, ServiceRef, VersionName};
 use crate::domain::plan::Effect;
 use crate::domain::refusal::{Code, Refusal};
-use crate::domain::release::{Candidate, Phase, Release, ReleaseId, Strategy};
+use crate::domain::release::{Candidate, Phase, Release, ReleaseId, Strategy, Word};
 use crate::domain::routing::Weights;
 use crate::domain::service::WorkloadKind;
 use crate::domain::split::Split;
@@ -21,6 +22,9 @@ use crate::services::once::unavailable;
 use crate::store::Held;
 
 use super::workloads::source_of;
+
+/// So many revisions can be chosen from.
+pub const REVISIONS: usize = 20;
 
 /// What a switch back gives the service.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -71,6 +75,39 @@ impl Services {
             }
         }
         Ok(out)
+    }
+
+    /// Why a release cannot be rolled back to any revision: each needs a version that is gone. `None` = there is one, or
+    /// it is not known.
+    pub(super) async fn no_revision_left(&self, release: &Release) -> Option<Refusal> {
+        if !release.state.may(Word::Rollback) || release.spec.strategy == Strategy::Replicas {
+            return None;
+        }
+        // While both versions are there, what was in force before the release can be restored.
+        let snapshot = self.inner.cache.snapshot(release.at())?;
+        let is_there = |name: &VersionName| {
+            snapshot.versions.iter().any(|version| version.name == *name && !version.is_gone())
+        };
+        if is_there(&release.spec.stable) && is_there(release.candidate()) {
+            return None;
+        }
+        let revisions = self.revisions_before(release.at()).await.ok()?;
+        let mut gone = self.revisions_gone(release.at(), &revisions).await.ok()?;
+        let all = !revisions.is_empty() && gone.len() == revisions.len();
+        if all { gone.pop().map(|(_, refusal)| refusal) } else { None }
+    }
+
+    /// The latest revisions of a service but the present one, newest first, and revision 0: those that a person can
+    /// choose.
+    async fn revisions_before(&self, at: &ServiceRef) -> Result<Vec<Revision>, Refusal> {
+        let filter = Filter { service: Some(at.clone()), ..Filter::default() };
+        let page = self.inner.store.entries(&filter, None, 200).await.map_err(unavailable)?;
+        let of = |entry: &Entry| entry.outcome.as_ref().and_then(|outcome| outcome.revision);
+        let all: Vec<Revision> = page.items.iter().filter_map(of).collect();
+        if all.is_empty() {
+            return Ok(all);
+        }
+        Ok(all.into_iter().skip(1).take(REVISIONS).chain([0]).collect())
     }
 
     /// The same, judged by the rights of the person who asks for it: each object that would be written.

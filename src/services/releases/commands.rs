@@ -6,7 +6,7 @@ use crate::domain::audit::{Action as Act, Details, Intent};
 use crate::domain::ids::ServiceRef;
 use crate::domain::overview::Happening;
 use crate::domain::refusal::{Code, Refusal};
-use crate::domain::release::{Command, Happened, Release, ReleaseId, Spec, State, Word};
+use crate::domain::release::{Command, Happened, Phase, Release, ReleaseId, Spec, State, Word};
 use crate::domain::removal;
 use crate::release::Event;
 use crate::services::Services;
@@ -127,12 +127,18 @@ impl Services {
         ask: CommandAsk<'_>,
     ) -> Result<Release, Refusal> {
         let CommandAsk { command, ack, expected, reason, request_id } = ask;
-        let held = self.held_release(who, id).await?;
+        let mut held = self.held_release(who, id).await?;
+        if held.release.state.phase == Phase::Paused && !command.word().goes_back() {
+            // What is known of the service by now is part of what is decided on.
+            let world = self.world_of(&held.release);
+            self.observe(id, world, By::itself()).await?;
+            held = self.held_release(who, id).await?;
+        }
         let at = held.release.at().clone();
         self.not_too_often(who, &at)?;
         let word = command.word();
-        let overrules = held.release.state.overrules_analysis(word);
-        let reason = check_reason(reason, word.needs_reason() || overrules)?;
+        let asked = held.release.state.asked(word);
+        let reason = check_reason(reason, word.needs_reason() || !asked.is_empty())?;
         let mut intent = self.release_intent(who, &at, &reason, request_id);
         let phase = held.release.state.phase;
         intent.details.acknowledged.clone_from(&ack);
@@ -146,7 +152,9 @@ impl Services {
         }
         let state = &held.release.state;
         let approves = word == Word::Promote && state.awaits_approval();
-        if approves && held.release.spec.policies.second_person && expected.is_none() {
+        let accepts = asked.iter().any(|no| no.code == Code::CandidateChanged)
+            && ack.iter().any(|code| code == Code::CandidateChanged.as_str());
+        if ((approves && held.release.spec.policies.second_person) || accepts) && expected.is_none() {
             // An approval is for what was seen, and nothing else.
             return Err(self.refuse(intent, Refusal::new(Code::PreconditionRequired)).await.refusal);
         }

@@ -25,7 +25,13 @@ impl Services {
         let state = &release.state;
         // Without a mesh no routing object is compared: the pause itself says which pods changed.
         let by_pods = release.spec.strategy == Strategy::Replicas;
-        if by_pods || state.phase != Phase::Paused || state.pause_reason() != Some(PauseReason::Drift) {
+        // The same where its new version was changed.
+        let detailed = state.paused.as_ref().is_some_and(|paused| paused.detail.is_some());
+        if by_pods
+            || detailed
+            || state.phase != Phase::Paused
+            || state.pause_reason() != Some(PauseReason::Drift)
+        {
             return Ok(None);
         }
         let at = release.at();

@@ -305,15 +305,18 @@ impl Services {
             after.release.started_ms = None;
             after.release.ended_ms = None;
             after.release.state.ended_split.clear();
+            after.release.state.ended_by_pods = false;
         }
         if phase.owns_service() && !before.state.phase.owns_service() {
             after.release.started_ms = after.release.started_ms.or(Some(now_ms));
             after.release.ended_ms = None;
             after.release.state.ended_split.clear();
+            after.release.state.ended_by_pods = false;
         }
         if phase.is_final() && !before.state.phase.is_final() {
             after.release.ended_ms = Some(now_ms);
-            after.release.state.ended_split = self.split_now(&after.release);
+            let (split, by_pods) = self.split_now(&after.release);
+            (after.release.state.ended_split, after.release.state.ended_by_pods) = (split, by_pods);
         }
         if let (Some(word), Some(who)) = (command, &by.who)
             && word != Word::Pause

@@ -29,7 +29,7 @@ mod webhooks;
 mod workloads;
 
 pub use ask::{ReleaseAsk, ReleaseDetail, ReleasePage, ReleaseShow, Until};
-pub use back::WayBack;
+pub use back::{REVISIONS, WayBack};
 pub use commands::CommandAsk;
 pub use plan::ReleasePlan;
 pub use templates::TEMPLATES;

@@ -6,7 +6,7 @@ use crate::domain::observed::Observed;
 use crate::domain::owner::{Owner, Role};
 use crate::domain::refusal::Refusal;
 use crate::domain::release::analysis::{Counts, Seen, Since};
-use crate::domain::release::{Metric, Release, Strategy};
+use crate::domain::release::{Metric, Release, Runs, Strategy};
 use crate::domain::routing::Weights;
 use crate::domain::service::{Version, Workload, WorkloadKind};
 use crate::domain::snapshot::Snapshot;
@@ -29,6 +29,8 @@ impl Services {
             stable: pods(&snapshot, &release.spec.stable),
             candidate: pods(&snapshot, candidate),
             stable_gone: is_gone(&snapshot, &release.spec.stable),
+            candidate_gone: is_gone(&snapshot, candidate),
+            runs: runs(&snapshot, candidate),
             ..World::default()
         };
         if release.spec.candidate.is_in_place() {
@@ -40,7 +42,9 @@ impl Services {
                 ready: both.iter().map(|pods| pods.ready).sum(),
             };
             world.candidate = world.stable;
-            world.stable_gone &= is_gone(&snapshot, candidate);
+            world.stable_gone &= world.candidate_gone;
+            world.candidate_gone = world.stable_gone;
+            world.runs = set_of(&snapshot, release).map(Runs::of).into_iter().collect();
             let seen = locked(&self.inner.releases.batches).get(&release.id).copied().unwrap_or_default();
             world.updated_ready = seen.updated;
             world.reverted = seen.reverted;
@@ -68,12 +72,20 @@ impl Services {
         })
     }
 
-    /// What each version gets now: as declared, or, without a mesh, by pods.
-    pub(super) fn split_now(&self, release: &Release) -> Weights {
-        let Some(snapshot) = self.inner.cache.snapshot(release.at()) else { return Weights::new() };
-        if release.spec.strategy != Strategy::Replicas {
-            return self.inner.routings.of(&snapshot).declared().unwrap_or_default();
+    /// What each version gets now: as declared, or, without a mesh, by pods. And whether nothing is declared although
+    /// the release moves weights: then the split is about what the pods get.
+    pub(super) fn split_now(&self, release: &Release) -> (Weights, bool) {
+        let Some(snapshot) = self.inner.cache.snapshot(release.at()) else { return (Weights::new(), false) };
+        if release.spec.strategy == Strategy::Replicas {
+            return (Self::split_of_pods(release, &snapshot), false);
         }
+        match self.inner.routings.of(&snapshot).declared() {
+            Some(weights) => (weights, false),
+            None => (release.split_by_pods(&snapshot.versions).unwrap_or_default(), true),
+        }
+    }
+
+    fn split_of_pods(release: &Release, snapshot: &Snapshot) -> Weights {
         if release.spec.candidate.is_in_place() {
             let share = release.share_of_pods();
             let both = (release.spec.stable.clone(), release.candidate().clone());
@@ -222,13 +234,29 @@ fn pods(snapshot: &Snapshot, version: &VersionName) -> Pods {
 
 /// All pods of the StatefulSet that is replaced in place, whatever the versions are called that they are now.
 fn whole_set(snapshot: &Snapshot, release: &Release) -> Option<u32> {
-    let sets = |workload: &&Workload| workload.kind == WorkloadKind::StatefulSet;
-    let name = [&release.spec.stable, release.candidate()].into_iter().find_map(|name| {
-        let version = snapshot.versions.iter().find(|known| known.name == *name)?;
-        version.workloads.iter().find(sets).map(|workload| &workload.name)
-    })?;
-    let all = snapshot.versions.iter().flat_map(|version| &version.workloads).filter(sets);
+    let name = &set_of(snapshot, release)?.name;
+    let all = snapshot.versions.iter().flat_map(|version| &version.workloads).filter(is_set);
     Some(all.filter(|workload| workload.name == *name).map(|workload| workload.wanted).sum())
+}
+
+/// The StatefulSet that is replaced in place, as one of the versions has it.
+fn set_of<'a>(snapshot: &'a Snapshot, release: &Release) -> Option<&'a Workload> {
+    [&release.spec.stable, release.candidate()].into_iter().find_map(|name| {
+        let version = snapshot.versions.iter().find(|known| known.name == *name)?;
+        version.workloads.iter().find(is_set)
+    })
+}
+
+fn is_set(workload: &&Workload) -> bool {
+    workload.kind == WorkloadKind::StatefulSet
+}
+
+/// What the workloads of a version run, by name.
+fn runs(snapshot: &Snapshot, version: &VersionName) -> Vec<Runs> {
+    let found = snapshot.versions.iter().find(|known| known.name == *version);
+    let mut out: Vec<Runs> = found.iter().flat_map(|version| &version.workloads).map(Runs::of).collect();
+    out.sort_by(|a, b| a.workload.cmp(&b.workload));
+    out
 }
 
 /// True where nothing of a version is left that could answer a request.

@@ -138,7 +138,7 @@ impl Services {
     ) -> Result<Vec<(WorkloadKind, Value)>, Refusal> {
         let left = removal::share_of(&look.snapshot, &look.routing, version);
         if left > 0 {
-            return Err(Refusal::new(Code::StillServing).arg("v", version).arg("n", left));
+            return Err(removal::serving(&look.routing, version, left));
         }
         let known = look.snapshot.versions.iter().find(|known| known.name == *version);
         if let Some(refusal) = removal::shared(known).or_else(|| removal::gone_already(known)) {

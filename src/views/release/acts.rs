@@ -195,7 +195,7 @@ impl Ask {
             }),
             accepts,
             reason: Reason {
-                required: word.needs_reason() || state.overrules_analysis(word),
+                required: word.needs_reason() || !state.asked(word).is_empty(),
                 typed: typed.reason.to_owned(),
                 error: field("reason"),
             },
@@ -269,7 +269,8 @@ fn key(given: Given<'_>, word: Word) -> &'static str {
         Word::Retry => "retry",
         Word::Retire => "retire",
         Word::DeleteVersion => "delete_version",
-        Word::Promote | Word::Pause | Word::Resume | Word::ChangeSteps => "promote",
+        Word::Resume => "resume",
+        Word::Promote | Word::Pause | Word::ChangeSteps => "promote",
     }
 }
 
@@ -294,11 +295,9 @@ fn effect_part(release: &Release, key: &str, ruled: bool) -> &'static str {
 /// What has to be accepted before this command is taken.
 fn open(given: Given<'_>, word: Word) -> Vec<Check> {
     let (spec, state) = (&given.release.spec, &given.release.state);
-    let mut out = Vec::new();
-    if state.overrules_analysis(word) {
-        let refusal = state.analysis_failed();
-        out.push(Check { code: refusal.code, severity: Severity::Acknowledge, args: refusal.args });
-    }
+    let asked = state.asked(word).into_iter();
+    let mut out: Vec<Check> =
+        asked.map(|no| Check { code: no.code, severity: Severity::Acknowledge, args: no.args }).collect();
     let removed = match word {
         Word::Retire => Some(&spec.stable),
         Word::DeleteVersion => Some(spec.candidate.version()),

@@ -8,9 +8,9 @@ use super::acts::reached;
 use super::buttons::why_not;
 use super::{Given, said};
 use crate::domain::ids::{Kind, VersionName};
-use crate::domain::refusal::{Code, Refusal};
 use crate::domain::release::state::Side;
 use crate::domain::release::{Phase, Strategy, Word};
+use crate::domain::removal as domain;
 use crate::views::bars::short;
 use crate::views::lang::{Lang, Rich};
 use crate::views::query::service_path;
@@ -61,14 +61,13 @@ impl After {
         if state.removing == Some(side) {
             return Self::without(lang, title, of("going").rich());
         }
-        let declared = given.overview.and_then(|item| item.routing.declared()).unwrap_or_default();
-        let has = declared.iter().find(|(known, _)| known == version).map_or(0, |(_, weight)| *weight);
-        let serving = |n: u8| {
-            let refusal = Refusal::new(Code::StillServing).arg("v", version).arg("n", n);
-            text::refusal(lang, &refusal).text.to_string()
-        };
         let why = why_not(lang, given, word);
-        let why = why.or_else(|| (has > 0 && given.release.state.phase.is_final()).then(|| serving(has)));
+        let ended = given.overview.filter(|_| given.release.state.phase.is_final());
+        let serving = ended.and_then(|item| {
+            let has = domain::share_of(&item.snapshot, &item.routing, version);
+            (has > 0).then(|| domain::serving(&item.routing, version, has))
+        });
+        let why = why.or_else(|| serving.map(|refusal| text::refusal(lang, &refusal).text.into()));
         let text = match (&why, state.phase) {
             (Some(_), Phase::Succeeded | Phase::RolledBack | Phase::NeedsAttention) | (None, _) => {
                 of("text").rich()

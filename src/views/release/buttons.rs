@@ -87,7 +87,8 @@ impl Actions {
         let failed = phase == Phase::Paused && reason == Some(PauseReason::Failed);
         let overrules = release.state.overrules_analysis(Word::Promote);
         // What has to be accepted first is not proposed.
-        let forward = if overrules { "" } else { "pri" };
+        let stuck = release.state.changed.is_some();
+        let forward = if overrules || stuck { "" } else { "pri" };
         let (first, second) = match phase {
             Phase::Validated => (make(Word::Start, "start", "run", "pri", ask(Word::Start)), Word::Pause),
             Phase::PendingApproval => {
@@ -103,10 +104,12 @@ impl Actions {
                 (make(Word::Promote, "approve_steps", "ok", "pri", ask(Word::Promote)), Word::Pause)
             }
             Phase::Paused => {
-                let class = if failed { "" } else { "pri" };
+                let class = if failed || stuck { "" } else { "pri" };
                 // It only looks again: without a pass it does not go on. Going on all the same is a promotion.
                 let key = if failed { "resume_look" } else { "resume" };
-                (make(Word::Resume, key, "run", class, send(Word::Resume)), Word::Promote)
+                let asks = !release.state.asked(Word::Resume).is_empty();
+                let how = if asks { ask(Word::Resume) } else { send(Word::Resume) };
+                (make(Word::Resume, key, "run", class, how), Word::Promote)
             }
             Phase::Aborting | Phase::RolledBack | Phase::NeedsAttention => {
                 (make(Word::Retry, "retry", "run", "pri", ask(Word::Retry)), Word::Pause)
@@ -129,7 +132,7 @@ impl Actions {
             Word::Abort,
             abort_key,
             "back",
-            if failed || overrules { "bad solid" } else { "bad" },
+            if failed || overrules || stuck { "bad solid" } else { "bad" },
             ask(Word::Abort),
         );
         let mut more = vec![
@@ -211,6 +214,9 @@ pub fn why_not(lang: Lang, given: Given<'_>, word: Word) -> Option<String> {
     }
     let state = &given.release.state;
     if let Some((_, why)) = given.denied.iter().find(|(denied, _)| *denied == word && state.may(word)) {
+        return Some(text::refusal(lang, why).text.into());
+    }
+    if let Some(why) = state.missing(word) {
         return Some(text::refusal(lang, why).text.into());
     }
     (!state.may(word)).then(|| {

@@ -27,7 +27,7 @@ use askama::filters::HtmlSafe;
 
 use crate::domain::ids::VersionName;
 use crate::domain::overview::{Difference, Overview, Rights};
-use crate::domain::refusal::{Check, Refusal};
+use crate::domain::refusal::{Check, Code, Refusal};
 use crate::domain::release::state::Side;
 use crate::domain::release::{
     Happened, Judgement, PauseReason, Phase, Release, Strategy, TimelineEntry, Word,
@@ -300,7 +300,12 @@ impl Banner {
         }
         if let Some(paused) = state.paused.as_ref().filter(|_| state.phase == Phase::Paused) {
             let scaled = paused.reason == PauseReason::Drift && release.spec.strategy == Strategy::Replicas;
-            let word = if scaled { "drift_pods" } else { paused.reason.as_str() };
+            let of_candidate = [Code::CandidateChanged, Code::CandidateGone, Code::CandidateRestored];
+            let word = match paused.detail.as_ref().map(|detail| detail.code) {
+                Some(code) if of_candidate.contains(&code) => "drift_candidate",
+                _ if scaled => "drift_pods",
+                _ => paused.reason.as_str(),
+            };
             let key = format!("release.why.{word}");
             let candidate = short(release.candidate().as_str());
             let said = lang.t(&key).with("v", candidate).with("time", clock.hour(paused.since_ms)).with(

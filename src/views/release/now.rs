@@ -82,7 +82,10 @@ impl Now {
         Self {
             lang,
             share_label: lang.t("release.now.on").with("v", &candidate).into(),
-            share: format!("{}%", release.share()),
+            share: match release.state.ended_by_pods && release.state.phase.is_final() {
+                true => lang.t("release.now.about").with("n", release.share()).into(),
+                false => format!("{}%", release.share()),
+            },
             observed,
             // At the end the record has the split; rule and copies are gone by then. What is spread by pods is not.
             besides: {

@@ -53,8 +53,11 @@ pub fn state_word(lang: Lang, state: &State) -> String {
     if state.is_waiting() {
         return lang.t("release.waiting").into();
     }
-    if state.phase == Phase::RolledBack && !state.switch_back && state.back_to.is_none() {
-        return lang.t("release.aborted").into();
+    if state.phase == Phase::RolledBack && !state.switch_back {
+        return match state.back_to {
+            Some(revision) => lang.t("release.rolled_back").with("r", revision).into(),
+            None => lang.t("release.aborted").into(),
+        };
     }
     phase(lang, state.phase)
 }
@@ -96,7 +99,20 @@ pub fn state(clock: Clockface, release: &Release) -> Chip {
             }
             _ => Chip::new(Tone::Warn, "pause", plain()),
         },
-        Phase::Aborting => Chip::new(Tone::Warn, "back", lang.t("release.aborting").with("v", stable)),
+        Phase::Aborting => {
+            let text = match state.back_to {
+                Some(revision) => lang.t("release.rolling_back").with("r", revision),
+                None => lang.t("release.aborting").with("v", stable),
+            };
+            Chip::new(Tone::Warn, "back", text)
+        }
+        Phase::RolledBack if state.back_to.is_some() && !state.switch_back => {
+            // What a revision gives the versions is not said by the name of one of them.
+            let key = if state.ended_by_pods { "release.rolled_back_pods" } else { "release.rolled_back" };
+            let text = lang.t(key).with("r", state.back_to.unwrap_or_default());
+            let text = text.with("n", release.share()).with("v", short(release.candidate().as_str()));
+            Chip::new(Tone::Plain, "back", text)
+        }
         Phase::RolledBack => {
             let key = if state.switch_back {
                 "release.switched_back"
@@ -133,7 +149,8 @@ pub fn moving(lang: Lang, release: Moving) -> Chip {
 /// True when the analysis, not a person, ended it: with the policy *pause* a failure only pauses, and whatever ended
 /// the release was a command.
 pub fn failed_itself(release: &Release) -> bool {
-    if release.spec.policies.on_failure == OnFailure::Pause {
+    // A revision is chosen by a person.
+    if release.spec.policies.on_failure == OnFailure::Pause || release.state.back_to.is_some() {
         return false;
     }
     let most = release.spec.analysis.as_ref().map_or(u32::MAX, |analysis| analysis.failures);
@@ -348,6 +365,17 @@ pub fn happened(lang: Lang, of: &impl Wording, one: &Happened) -> Option<(&'stat
             Tone::Warn,
             named("scaled").with("n", percent).with("v", short(of.candidate().as_str())),
         ),
+        Happened::CandidateChanged { change } => {
+            ("drift", Tone::Bad, Text::quoted(text::refusal(lang, change).text.to_string()))
+        }
+        Happened::CandidateAccepted { change } => (
+            "user",
+            Tone::Warn,
+            named("candidate_accepted").with("what", text::refusal(lang, change).text.to_string()),
+        ),
+        Happened::CandidateDown => {
+            ("bad", Tone::Bad, named("candidate_down").with("v", short(of.candidate().as_str())))
+        }
         Happened::StableLost => {
             ("bad", Tone::Bad, named("stable_lost").with("v", short(of.stable().as_str())))
         }
@@ -360,14 +388,16 @@ pub fn happened(lang: Lang, of: &impl Wording, one: &Happened) -> Option<(&'stat
         Happened::StepsChanged { from, .. } => {
             ("edit", Tone::Plain, named("steps_changed").with("n", of.number_of(*from)))
         }
-        Happened::Finished { phase: end } => {
+        Happened::Finished { phase: end, revision } => {
             let (icon, tone) = match end {
                 Phase::Succeeded => ("ok", Tone::Ok),
                 Phase::NeedsAttention => ("bad", Tone::Bad),
                 _ => ("back", Tone::Plain),
             };
             // How it came to that is an event of its own: an abort, or a switch back.
-            let text = if *end == Phase::RolledBack {
+            let text = if let Some(revision) = revision {
+                named("finished_revision").with("r", revision)
+            } else if *end == Phase::RolledBack {
                 named("finished_back").with("v", short(of.stable().as_str()))
             } else {
                 named("finished").with("phase", phase(lang, *end))

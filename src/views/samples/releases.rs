@@ -9,9 +9,9 @@ use crate::domain::refusal::{Code, Refusal};
 use crate::domain::release::analysis::{Seen, Why};
 use crate::domain::release::state::{ActionKind, Aim, Side};
 use crate::domain::release::{
-    Analysis, Candidate, Counts, Direction, Happened, Judgement, Limit, Metric, MetricJudgement, PauseReason,
-    Paused, Phase, Policies, Release, ReleaseId, Spec, Stage, State, Step, Strategy, Template, TimelineEntry,
-    Verdict, Word,
+    Analysis, Candidate, Changed, Counts, Direction, Happened, Judgement, Limit, Metric, MetricJudgement,
+    PauseReason, Paused, Phase, Policies, Release, ReleaseId, Runs, Spec, Stage, State, Step, Strategy,
+    Template, TimelineEntry, Verdict, Word,
 };
 
 use super::super::chrome::{Nav, Theme};
@@ -255,6 +255,19 @@ fn difference(by: &str) -> Difference {
     }
 }
 
+/// Somebody gave the new version another image.
+fn replaced() -> Release {
+    let why = Refusal::new(Code::CandidateChanged)
+        .arg("v", "v2")
+        .arg("object", "Deployment reviews-v2")
+        .arg("image", "registry.example/reviews:666")
+        .arg("was", "registry.example/reviews:2")
+        .arg("who", "kubectl-set");
+    let mut out = paused(PauseReason::Drift, Some(why.clone()));
+    out.state.changed = Some(Box::new(Changed { now: vec![Runs::default()], why }));
+    out
+}
+
 /// Every state of a release's page, by the name of its sample.
 fn states() -> Vec<(&'static str, Release)> {
     let drift =
@@ -273,6 +286,9 @@ fn states() -> Vec<(&'static str, Release)> {
     waits.state.deployed = true;
     let mut changed = paused(PauseReason::StepsChanged, None);
     changed.state.unapproved = true;
+    let mut back = ended(Phase::RolledBack, 20);
+    (back.state.back_to, back.state.ended_by_pods) = (Some(0), true);
+    back.state.ended_split = vec![("v1".into(), 50), ("v2".into(), 50)];
     vec![
         ("release", release()),
         ("release-deploying", deploying),
@@ -282,6 +298,8 @@ fn states() -> Vec<(&'static str, Release)> {
         ("release-waiting", paused(PauseReason::Gate, None)),
         ("release-steps-changed", changed),
         ("release-drift", paused(PauseReason::Drift, Some(drift))),
+        ("release-candidate-changed", replaced()),
+        ("release-rolled-back", back),
         ("release-no-data", paused(PauseReason::NoData, None)),
         ("release-failed", paused(PauseReason::Failed, None)),
         ("release-promoting", ended(Phase::Promoting, 10)),
@@ -414,6 +432,8 @@ fn asks(pages: &mut Vec<Page>, lang: Lang, theme: Theme) {
         ("ask-cancel", "release-new", Word::Abort),
         ("ask-rollback", "release", Word::Rollback),
         ("ask-switch-back", "release-done", Word::SwitchBack),
+        ("ask-approve-changed", "release-candidate-changed", Word::Promote),
+        ("ask-resume", "release-candidate-changed", Word::Resume),
         ("ask-retry", "release-aborting", Word::Retry),
         ("ask-retry-all", "release-went-back", Word::Retry),
         ("ask-retire", "release-done", Word::Retire),

@@ -12,7 +12,8 @@ use crate::domain::routing::{
     Condition, Dest, Mirror, Op, Route, RouteKind, Routing, Rule, Subject, Target, Weights,
 };
 use crate::domain::service::{
-    MOST_WAITING, PodCause, Port, Protocol, ServiceFacts, Shape, Version, WaitingPod, Workload, WorkloadKind,
+    MOST_WAITING, PodCause, PodTemplate, Port, Protocol, ServiceFacts, Shape, Version, WaitingPod, Workload,
+    WorkloadKind,
 };
 use crate::domain::snapshot::{Mesh, Snapshot};
 use crate::domain::version_slots::VersionSlots;
@@ -36,6 +37,7 @@ pub fn version(name: &str, image: &str, ready: u32, total: u32, cause: Option<&s
             name: format!("reviews-{name}").into(),
             image: image.into(),
             wanted: total,
+            template: PodTemplate::default(),
             shared: false,
             going: None,
         }],

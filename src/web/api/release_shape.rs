@@ -37,8 +37,11 @@ pub struct Release {
     pub step: usize,
     /// The same as the pages count: steps that belong together are one.
     pub position: Position,
-    /// Percent of requests that the new version gets, as last written.
+    /// Percent of requests that the new version gets, as last written; at the end, as it was then: by its pods (about)
+    /// where `by_pods` is true.
     pub percent: u8,
+    /// True when nothing was declared at the end: requests are spread by pods.
+    pub by_pods: bool,
     /// When the step's timer ends.
     #[schema(required = true, format = "date-time")]
     pub due: Option<String>,
@@ -50,6 +53,9 @@ pub struct Release {
     /// What is wrong, when it needs attention.
     #[schema(required = true)]
     pub needs: Option<Said>,
+    /// What `promote` (or, where it is paused, `resume`) needs in `ack` now, with a reason; with `candidate_changed`,
+    /// `If-Match` names the `seq` that shows it.
+    pub asks: Vec<Said>,
     /// Why it does not move now although its phase says so: the history cannot be written. It goes on by itself.
     #[schema(required = true)]
     pub waits: Option<Said>,
@@ -313,10 +319,12 @@ impl Release {
                 Position { step, of }
             },
             percent: release.share(),
+            by_pods: state.ended_by_pods && state.phase.is_final(),
             due: state.due_ms.map(moment),
             latest_verdict: state.latest.map(words::Verdict::as_str),
             failures: state.failures,
             needs: state.needs.as_ref().map(|needs| said_of(lang, needs)),
+            asks: state.asked(Word::Promote).iter().map(|no| said_of(lang, no)).collect(),
             waits: None,
             outside: None,
             waiting_pods: Vec::new(),

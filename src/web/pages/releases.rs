@@ -13,7 +13,7 @@ use crate::domain::ids::{Revision, ServiceRef};
 use crate::domain::refusal::{Code, Refusal};
 use crate::domain::release::{Command, Release, ReleaseId, Word};
 use crate::services::once::Once;
-use crate::services::releases::{CommandAsk, ReleaseAsk, ReleaseDetail, ReleaseShow};
+use crate::services::releases::{CommandAsk, REVISIONS, ReleaseAsk, ReleaseDetail, ReleaseShow};
 use crate::views::audit::{mark, weights};
 use crate::views::bars::in_words;
 use crate::views::chrome::{Chrome, Nav};
@@ -36,8 +36,6 @@ use crate::web::site::App;
 
 /// Releases on a page.
 const ROWS: usize = 50;
-/// Revisions that the question before a roll back offers.
-const REVISIONS: usize = 20;
 
 /// `GET /releases?show=&service=&q=&cursor=`.
 pub async fn list(
@@ -144,7 +142,7 @@ pub async fn ask(
     Said(word): Said,
 ) -> Result<Response, Failure> {
     let visit = Visit { app, who, caller, id };
-    if matches!(word, Word::Pause | Word::Resume) {
+    if word == Word::Pause || (word == Word::Resume && !visit.asks(word).await?) {
         return Ok(Redirect::to(&format!("/releases/{id}")).into_response());
     }
     if word == Word::ChangeSteps {
@@ -183,7 +181,9 @@ pub async fn tell(
         Ok(to) => Ok(Redirect::to(&to).into_response()),
         Err(refusal) if refusal.code == Code::ReleaseNotFound => Err(refusal.into()),
         // Nothing was asked: the page says why, on top.
-        Err(refusal) if matches!(word, Word::Pause | Word::Resume) => visit.page(Some(&refusal)).await,
+        Err(refusal) if word == Word::Pause || (word == Word::Resume && !visit.asks(word).await?) => {
+            visit.page(Some(&refusal)).await
+        }
         Err(refusal) => {
             let status = refusal.code.status();
             visit.question(word, &form, Some(refusal), status).await
@@ -228,6 +228,11 @@ struct Visit {
 impl Visit {
     async fn detail(&self) -> Result<ReleaseDetail, Failure> {
         Ok(self.app.services.release(&self.who.actor, self.id).await?)
+    }
+
+    /// True when something has to be accepted before a command is taken.
+    async fn asks(&self, word: Word) -> Result<bool, Failure> {
+        Ok(!self.detail().await?.release.state.asked(word).is_empty())
     }
 
     /// The release as it stands, and why a command was not taken.

@@ -13,7 +13,7 @@ use futures::future::BoxFuture;
 use serde_json::{Value, json};
 use sluice::domain::ids::{Namespace, ServiceRef};
 use sluice::domain::observed::Sample;
-use sluice::domain::service::{ServiceFacts, Shape, Version, Workload, WorkloadKind};
+use sluice::domain::service::{PodTemplate, ServiceFacts, Shape, Version, Workload, WorkloadKind};
 use sluice::domain::snapshot::{Mesh, Snapshot};
 use sluice::metrics::{MetricsError, Source};
 use tokio::sync::Mutex;
@@ -163,6 +163,7 @@ pub fn service(name: &str, versions: &[(&str, &[&str])]) -> Snapshot {
                 name: (*workload).into(),
                 image: "image".into(),
                 wanted: 1,
+                template: PodTemplate::default(),
                 shared: false,
                 going: None,
             })

@@ -1,6 +1,7 @@
 //! The machine of releases: its table, random lives of it, and its verdicts.
 
 mod approvals;
+mod candidate;
 mod clocks;
 mod freezes;
 mod judging;

@@ -3,7 +3,7 @@
 use sluice::domain::refusal::{Code, Refusal};
 use sluice::domain::release::analysis::{Counts, Seen};
 use sluice::domain::release::state::{Action, ActionKind, Aim, Side};
-use sluice::domain::release::{Phase, Spec, State};
+use sluice::domain::release::{Phase, Runs, Spec, State};
 use sluice::release::{Drift, Event, Observation, Pods, Reverted, Transition, Trouble, World, step};
 
 /// Numbers that look random and are the same every time.
@@ -18,7 +18,7 @@ impl Dice {
     }
 }
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Workload {
     pub there: bool,
     pub pods: Pods,
@@ -43,6 +43,8 @@ pub struct Cluster {
     /// A pod of the StatefulSet waits at the revision that was taken back.
     pub stuck: bool,
     pub updated_ready: u32,
+    /// Somebody gave the new version's workload another image.
+    pub image: u32,
 }
 
 impl Cluster {
@@ -72,6 +74,8 @@ impl Cluster {
             candidate: self.candidate.pods,
             updated_ready: self.updated_ready,
             stable_gone: false,
+            runs: if self.candidate.there { vec![self.runs()] } else { Vec::new() },
+            candidate_gone: !self.candidate.there && self.candidate.pods.ready == 0,
             reverted: Reverted {
                 whole: self.updated == 0 && self.stable.pods.all_ready(),
                 broken: u32::from(self.updated == 0 && self.stuck),
@@ -79,6 +83,15 @@ impl Cluster {
             },
             percent: self.weights.map(|(candidate, _)| candidate),
             drift: self.outside.clone(),
+        }
+    }
+
+    fn runs(&self) -> Runs {
+        Runs {
+            workload: "Deployment reviews-v2".into(),
+            images: format!("shop/reviews:{}", 2 + self.image),
+            template: self.image.to_string(),
+            by: "kubectl-set".into(),
         }
     }
 

@@ -8,8 +8,8 @@ use sluice::domain::refusal::{Code, Refusal};
 use sluice::domain::release::analysis::{Counts, Seen};
 use sluice::domain::release::state::{Action, ActionKind, Aim, Side};
 use sluice::domain::release::{
-    Candidate, Command, OnDrift, OnFailure, PauseReason, Paused, Phase, Spec, Stage, State, Step, Strategy,
-    Template, Verdict, Word,
+    Candidate, Command, OnDrift, OnFailure, PauseReason, Paused, Phase, Runs, Spec, Stage, State, Step,
+    Strategy, Template, Verdict, Word,
 };
 use sluice::release::{Drift, Event, Observation, Pods, Reverted, Trouble, World, step};
 
@@ -88,6 +88,7 @@ fn states() -> impl Strategy_<Value = State> {
                 switch_back: flags[6],
                 scaled_back: flags[7],
                 reverting: flags[8],
+                runs: if flags[4] { vec![runs(0)] } else { Vec::new() },
                 updated: count,
                 failures: count,
                 latest: latest.map(|at| verdicts[at]),
@@ -96,6 +97,10 @@ fn states() -> impl Strategy_<Value = State> {
             }
         },
     )
+}
+
+fn runs(template: u32) -> Runs {
+    Runs { workload: "Deployment reviews-v2".into(), template: template.to_string(), ..Runs::default() }
 }
 
 fn events() -> impl Strategy_<Value = Event> {
@@ -111,7 +116,20 @@ fn events() -> impl Strategy_<Value = Event> {
     let world = (pods.clone(), pods, 0..5_u32, percent, proptest::option::of(drift), reverted).prop_map(
         |(stable, candidate, updated_ready, percent, drift, reverted)| {
             let stable_gone = stable == Pods::default();
-            Event::World(World { stable, candidate, stable_gone, updated_ready, percent, drift, reverted })
+            let candidate_gone = candidate == Pods::default();
+            // One of two templates, or no workload.
+            let runs = if candidate_gone { Vec::new() } else { vec![runs(candidate.wanted % 2)] };
+            Event::World(World {
+                stable,
+                candidate,
+                stable_gone,
+                candidate_gone,
+                runs,
+                updated_ready,
+                percent,
+                drift,
+                reverted,
+            })
         },
     );
     let seen = (0.0..500.0_f64, 0.0..1.0_f64).prop_map(|(requests, share)| Seen {

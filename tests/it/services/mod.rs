@@ -11,6 +11,7 @@ mod releases;
 mod releases_accepted;
 mod releases_ahead;
 mod releases_back;
+mod releases_candidate;
 mod releases_demo;
 mod releases_early;
 mod releases_given_back;

@@ -27,7 +27,7 @@ impl House {
     }
 
     /// A StatefulSet `shop/ledger` of three with a Service, all pods ready.
-    async fn ledger(&self, strategy: Value) {
+    pub(super) async fn ledger(&self, strategy: Value) {
         let labels = json!({"app": "ledger"});
         let service = json!({"apiVersion": "v1", "kind": "Service",
             "metadata": {"namespace": "shop", "name": "ledger"},
@@ -54,7 +54,7 @@ impl House {
     }
 }
 
-fn in_place(w: &mut Value, version: &str, image: &str) {
+pub(super) fn in_place(w: &mut Value, version: &str, image: &str) {
     w["service"] = json!({"namespace": "shop", "name": "ledger"});
     w["strategy"] = json!("replicas");
     w["candidate"] = json!({"from": "image", "version": version, "image": image, "in_place": true});

@@ -4,9 +4,11 @@ use serde_json::{Value, json};
 
 use sluice::domain::actor::Channel;
 use sluice::domain::overview::Rights;
+use sluice::domain::refusal::{Code, Refusal};
 use sluice::domain::release::state::{ActionKind, Side};
 use sluice::domain::release::{
-    Happened, OnFailure, PauseReason, Paused, Phase, Release, ReleaseId, State, TimelineEntry, Verdict, Word,
+    Changed, Happened, OnFailure, PauseReason, Paused, Phase, Release, ReleaseId, Runs, State, TimelineEntry,
+    Verdict, Word,
 };
 use sluice::views::lang::Lang;
 use sluice::views::release::{Given, ReleasePage, said};
@@ -163,7 +165,7 @@ fn what_a_person_aborted_is_aborted_in_every_word_and_never_switched_back() {
     let mut over = release("canary", &json!([{"kind": "approval"}, {"kind": "weight", "percent": 100}]));
     (over.state.phase, over.ended_ms) = (Phase::RolledBack, Some(4_000));
     let abort = vec![Happened::Told { word: Word::Abort }];
-    let end = vec![Happened::Finished { phase: Phase::RolledBack }];
+    let end = vec![Happened::Finished { phase: Phase::RolledBack, revision: None }];
     let timeline = [entry("release", end), entry("demo", abort)];
     for (lang, word, never) in [(Lang::En, "Aborted", "Switched back"), (Lang::Zh, "已中止", "已切回")]
     {
@@ -260,4 +262,72 @@ fn a_release_that_went_back_does_not_call_a_deleted_version_running() {
     assert!(banner(&back, Lang::En).contains("The new version has been deleted."));
     assert!(banner(&back, Lang::Zh).contains("新版本已删除。"));
     assert!(!banner(&back, Lang::En).contains("keeps running"));
+}
+
+/// The tag of a button, by its id.
+fn button(html: &str, id: &str) -> String {
+    let at = html.find(&format!("id=\"{id}\"")).unwrap_or_else(|| panic!("{id}: {html}"));
+    let from = html[..at].rfind('<').unwrap();
+    html[from..][..html[from..].find('>').unwrap()].to_owned()
+}
+
+#[test]
+fn what_failed_or_was_changed_takes_the_first_place_from_the_promotion_and_says_why() {
+    let mut failing = release("canary", &json!([{"kind": "hold", "seconds": 60}, {"kind": "approval"}]));
+    failing.state.failing = true;
+    failing.state.failed = vec!["success_rate".to_owned()];
+    let mut changed = release("canary", &json!([{"kind": "approval"}, {"kind": "weight", "percent": 100}]));
+    let why = Refusal::new(Code::CandidateChanged)
+        .arg("object", "Deployment cart-v2")
+        .arg("image", "evil:666")
+        .arg("was", "img:2")
+        .arg("who", "kubectl-set");
+    changed.state.phase = Phase::Paused;
+    changed.state.paused = Some(Paused {
+        reason: PauseReason::Drift,
+        since_ms: 1_000,
+        left_ms: None,
+        phase: Phase::Running,
+        detail: Some(why.clone()),
+    });
+    changed.state.changed = Some(Box::new(Changed { now: vec![Runs::default()], why }));
+    for (release, words) in
+        [(&failing, "The analysis failed"), (&changed, "Deployment cart-v2 runs image evil:666")]
+    {
+        let actions = part(Lang::En, release, &[], "rel-actions");
+        for id in ["rel-promote", "rel-abort"] {
+            let is_first = button(&actions, id).contains("solid");
+            assert_eq!(is_first, id == "rel-abort", "{id}: {actions}");
+        }
+        assert!(!button(&actions, "rel-promote").contains("pri"), "{actions}");
+        let banner = part(Lang::En, release, &[], "rel-banner");
+        assert!(banner.contains(words), "{banner}");
+    }
+    let banner = part(Lang::En, &changed, &[], "rel-banner");
+    assert!(banner.contains("the new version was changed") && !banner.contains("the routing was changed"));
+    assert!(part(Lang::Zh, &changed, &[], "rel-banner").contains("Deployment cart-v2 运行镜像 evil:666"));
+}
+
+#[test]
+fn a_roll_back_is_called_by_its_revision_and_a_share_by_pods_is_about() {
+    let mut over = release("canary", &json!([{"kind": "approval"}, {"kind": "weight", "percent": 100}]));
+    (over.state.phase, over.ended_ms, over.state.back_to) = (Phase::RolledBack, Some(4_000), Some(0));
+    let end = vec![Happened::Finished { phase: Phase::RolledBack, revision: Some(0) }];
+    let timeline = [entry("release", end), entry("demo", vec![Happened::Told { word: Word::Rollback }])];
+    for (lang, words, never) in [
+        (Lang::En, "olled back to revision 0", ["Aborted", "back to v1"]),
+        (Lang::Zh, "回滚到修订 0", ["已中止", "回到 v1"]),
+    ] {
+        for id in ["rel-state", "rel-log", "rel-now"] {
+            let text = part(lang, &over, &timeline, id);
+            assert!(text.contains(words), "{id}: {text}");
+            assert!(never.iter().all(|never| !text.contains(never)), "{id}: {text}");
+        }
+    }
+    over.state.ended_split = vec![("v1".into(), 57), ("v2".into(), 43)];
+    over.state.ended_by_pods = true;
+    let now = part(Lang::En, &over, &timeline, "rel-now");
+    assert!(now.contains("about 43%"), "{now}");
+    let state = part(Lang::En, &over, &timeline, "rel-state");
+    assert!(state.contains("spread by pods, about 43% to v2"), "{state}");
 }
