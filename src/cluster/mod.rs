@@ -28,6 +28,7 @@ mod words;
 
 mod choosers;
 mod find;
+mod host_config;
 mod hosts;
 mod join;
 mod routes;

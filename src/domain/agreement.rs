@@ -3,6 +3,7 @@
 
 use super::observed::interval;
 use super::overview::{Overview, State};
+use super::refusal::Code;
 use super::routing::{Outcome, Part, Routing};
 
 /// What moves requests besides the declared split, so that the shares of all requests cannot be judged by it: the mesh
@@ -16,6 +17,8 @@ pub enum Beside {
     /// A part of the route does not reach a version of its own: other hosts, answers of the proxy, several versions
     /// at once, all pods.
     Parts,
+    /// A ServiceEntry has the service's host, too: its endpoints answer requests that no version sees.
+    Entries,
     /// Versions are reached by Services of their own, which callers may ask for by name, too.
     Siblings,
 }
@@ -40,13 +43,14 @@ impl Beside {
         }
     }
 
-    /// `rules`, `other_routes`, `other_destinations` or `sibling_services`.
+    /// `rules`, `other_routes`, `other_destinations`, `sibling_services` or `service_entries`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Rules => "rules",
             Self::Routes => "other_routes",
             Self::Parts => "other_destinations",
             Self::Siblings => "sibling_services",
+            Self::Entries => "service_entries",
         }
     }
 }
@@ -71,6 +75,9 @@ impl Agreement {
     pub fn of(item: &Overview) -> Option<Self> {
         let seen = item.observed.as_ref().filter(|seen| seen.requests() > 0.0)?;
         let declared = item.routing.declared()?;
+        if item.findings.iter().any(|finding| finding.code == Code::HostElsewhere) {
+            return Some(Self::NotJudged(Beside::Entries));
+        }
         if item.state == State::Drift {
             return Some(Self::Differs);
         }

@@ -196,6 +196,11 @@ codes! {
     LimitMissing "limit_missing" 422,
     LimitRange "limit_range" 422,
     FreezeRange "freeze_range" 422,
+    /// A ServiceEntry has the service's host, too.
+    HostElsewhere "host_elsewhere" 422,
+    /// A Sidecar keeps the service from callers.
+    SidecarHides "sidecar_hides" 422,
+    NotLookedAt "not_looked_at" 422,
     /// The windows leave no time in which a release could move.
     FreezeAlways "freeze_always" 422,
     StartRange "start_range" 422,

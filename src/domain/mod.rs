@@ -4,6 +4,7 @@
 //! Pure: no I/O, no clock, no randomness, and no input makes them panic. Wire shapes belong to
 //! `web/api`, rows to `store`; what stands here is what both of them talk about.
 
+pub mod host_config;
 pub mod ids;
 pub mod split;
 

@@ -10,13 +10,14 @@ use crate::domain::actor::Identity;
 use crate::domain::audit::{Details, Entry};
 use crate::domain::ids::{Namespace, ServiceRef};
 use crate::domain::overview::{LastChange, Overview, State};
-use crate::domain::refusal::{Args, Code, Refusal};
+use crate::domain::refusal::{Args, Code, Finding, Refusal};
 use crate::domain::routing::Routing;
 use crate::domain::snapshot::Snapshot;
 use crate::routing;
 
 use super::Services;
 use super::change::Look;
+use super::host_config;
 use super::standing::standing;
 
 /// How a service stands for readers who do not see the namespaces of what its routes miss.
@@ -71,6 +72,7 @@ impl Services {
     /// True when something of the service is not for this reader to know.
     pub(super) fn is_beyond(item: &Overview, visible: &Visible) -> bool {
         item.routing.beyond.iter().any(|namespace| !visible.contains(namespace))
+            || item.findings.iter().any(|finding| host_config::names_unseen(finding, visible))
     }
 
     /// The service as a reader with this sight may know it.
@@ -79,7 +81,10 @@ impl Services {
             && let Some(snapshot) = known_to(&item.snapshot, visible)
         {
             let routing = routing::read(&snapshot);
-            let (state, findings) = standing(&routing, item.observed.as_ref(), item.last.as_ref());
+            let (state, mut findings) = standing(&routing, item.observed.as_ref(), item.last.as_ref());
+            let of_hosts =
+                |finding: &&Finding| matches!(finding.code, Code::HostElsewhere | Code::SidecarHides);
+            findings.extend(item.findings.iter().filter(of_hosts).cloned());
             item = Overview {
                 snapshot: Arc::new(snapshot),
                 routing: Arc::new(routing),
@@ -88,6 +93,7 @@ impl Services {
                 ..item
             };
         }
+        item.findings.iter_mut().for_each(|finding| host_config::hide(finding, visible));
         item
     }
 

@@ -167,6 +167,7 @@ impl Services {
         let looks: Vec<_> = futures::stream::iter(asked).buffered(16).collect().await;
         let looks: BTreeMap<&Namespace, Look> =
             namespaces.into_iter().zip(looks).filter_map(|(at, look)| Some((at, look.ok()?))).collect();
+        let host_config = self.inner.host_config.now();
         let joined = refs.iter().zip(states).filter_map(|(at, last)| {
             let snapshot = self.inner.cache.snapshot(at)?;
             let routing = self.inner.routings.of(&snapshot);
@@ -174,7 +175,8 @@ impl Services {
             let progress = last.as_ref().and_then(|state| self.progress_of(at, state));
             let last = last.as_deref().map(last_of);
             let observed = looks.get(&at.namespace).and_then(|look| look.of(&snapshot));
-            let (state, findings) = standing(&routing, observed.as_ref(), last.as_ref());
+            let (state, mut findings) = standing(&routing, observed.as_ref(), last.as_ref());
+            findings.extend(host_config.findings(&snapshot));
             let release = self.release_of(at);
             let slots = self.slots_of(&snapshot);
             Some(Overview {
@@ -243,6 +245,7 @@ impl Services {
                 out.push(Check::new(Severity::Acknowledge, Code::KindForbidden).arg("kind", kind.kind));
             }
         }
+        out.extend(self.not_looked_at());
         match self.inner.metrics.health() {
             Figures::Absent => out.push(Check::new(Severity::Info, Code::NoPrometheus)),
             Figures::Down(notice) => {

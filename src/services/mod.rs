@@ -18,6 +18,7 @@ pub mod as_of;
 mod beyond;
 pub mod catalog;
 pub mod history;
+mod host_config;
 mod index;
 mod left_behind;
 mod lists;
@@ -95,6 +96,7 @@ struct Inner {
     routings: catalog::Routings,
     lists: lists::Lists,
     outside: outside::Known,
+    host_config: host_config::Known,
     followed: progress::Followed,
     releases: releases::Room,
     locks: Mutex<HashMap<ServiceRef, Arc<tokio::sync::Mutex<()>>>>,
@@ -143,6 +145,7 @@ impl Services {
             routings: catalog::Routings::default(),
             lists: lists::Lists::default(),
             outside: outside::Known::default(),
+            host_config: host_config::Known::default(),
             followed: progress::Followed::default(),
             releases: releases::Room::default(),
             locks: Mutex::default(),
@@ -167,6 +170,7 @@ impl Services {
         let tasks = [
             tokio::spawn(happenings::run(self.clone(), stop.clone())),
             tokio::spawn(happenings::keep_figures_fresh(self.clone(), stop.clone())),
+            tokio::spawn(host_config::follow(self.clone(), stop.clone())),
             tokio::spawn(progress::look(self.clone(), stop.clone())),
             tokio::spawn(sessions::follow(self.clone(), stop.clone())),
             tokio::spawn(happenings::anchor_history(self.clone(), stop.clone())),

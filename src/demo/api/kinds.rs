@@ -193,6 +193,14 @@ pub static KINDS: &[Kind] = &[
         ..ISTIO
     },
     Kind { plural: "gateways", singular: "gateway", kind: "Gateway", short: &["gw"], ..ISTIO },
+    Kind {
+        plural: "serviceentries",
+        singular: "serviceentry",
+        kind: "ServiceEntry",
+        short: &["se"],
+        ..ISTIO
+    },
+    Kind { plural: "sidecars", singular: "sidecar", kind: "Sidecar", ..ISTIO },
 ];
 
 /// Istio's kinds as older releases (before 1.22) and some managed meshes serve them.

@@ -32,8 +32,8 @@ pub struct Progress {
     #[schema(required = true)]
     pub seen_ms: Option<i64>,
     /// Why it is not seen: `no_metrics`, `same_weights`, `few_requests`, `not_yet`; or that it cannot be judged
-    /// from shares, because of `rules`, `other_routes`, `other_destinations` or `sibling_services`. Null when it is
-    /// seen, or when it is no longer followed.
+    /// from shares, because of `rules`, `other_routes`, `other_destinations`, `sibling_services` or `service_entries`.
+    /// Null when it is seen, or when it is no longer followed.
     #[schema(required = true, value_type = Option<String>, example = "few_requests")]
     pub not_seen: Option<&'static str>,
     /// The version whose weight changed most: by its share the change is seen.

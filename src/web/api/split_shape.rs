@@ -49,7 +49,7 @@ pub struct Agreement {
     #[schema(value_type = String, example = "agrees")]
     pub verdict: &'static str,
     /// What moves requests besides the declared split, where it cannot be judged: `rules`, `other_routes`,
-    /// `other_destinations`, `sibling_services`; else null.
+    /// `other_destinations`, `sibling_services`, `service_entries`; else null.
     #[schema(required = true, value_type = Option<String>, example = "rules")]
     pub why: Option<&'static str>,
 }

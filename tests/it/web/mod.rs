@@ -14,6 +14,7 @@ mod credentials;
 mod damaged;
 mod document;
 mod history;
+mod host_config;
 
 mod demo;
 mod forms;
