@@ -200,7 +200,8 @@ codes! {
     HostElsewhere "host_elsewhere" 422,
     /// A Sidecar keeps the service from callers.
     SidecarHides "sidecar_hides" 422,
-    NotLookedAt "not_looked_at" 422,
+    /// Sluice does not read some kinds in this cluster.
+    KindsNotRead "kinds_not_read" 422,
     /// The windows leave no time in which a release could move.
     FreezeAlways "freeze_always" 422,
     StartRange "start_range" 422,

@@ -245,7 +245,7 @@ impl Services {
                 out.push(Check::new(Severity::Acknowledge, Code::KindForbidden).arg("kind", kind.kind));
             }
         }
-        out.extend(self.not_looked_at());
+        out.extend(self.kinds_not_read());
         match self.inner.metrics.health() {
             Figures::Absent => out.push(Check::new(Severity::Info, Code::NoPrometheus)),
             Figures::Down(notice) => {

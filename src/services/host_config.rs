@@ -58,10 +58,10 @@ pub(super) async fn follow(services: Services, stop: CancellationToken) {
 
 impl Services {
     /// That nobody has looked at a kind.
-    pub(super) fn not_looked_at(&self) -> Option<Check> {
+    pub(super) fn kinds_not_read(&self) -> Option<Check> {
         let unseen = self.inner.host_config.now().unseen();
         (!unseen.is_empty())
-            .then(|| Check::new(Severity::Info, Code::NotLookedAt).arg("list", unseen.join(", ")))
+            .then(|| Check::new(Severity::Info, Code::KindsNotRead).arg("list", unseen.join(", ")))
     }
 }
 

@@ -85,7 +85,7 @@ async fn a_service_says_which_other_objects_answer_for_its_host_or_keep_it_from_
         assert!(!text.contains(none), "{none}: {text}");
     }
     let notices = app.ask("GET", "/api/v1/services").token("token-of-olga").send().await.body;
-    assert!(!notices.contains("not_looked_at"), "{notices}");
+    assert!(!notices.contains("kinds_not_read"), "{notices}");
     // Whoever does not see the namespace learns that there are some.
     for path in [REVIEWS, "/api/v1/services?namespace=bookinfo"] {
         let text = app.ask("GET", path).token("token-of-vic").send().await.body;
