@@ -197,11 +197,11 @@ codes! {
     LimitRange "limit_range" 422,
     FreezeRange "freeze_range" 422,
     /// A ServiceEntry has the service's host, too.
-    HostElsewhere "host_elsewhere" 422,
+    HostElsewhere "host_elsewhere" 200,
     /// A Sidecar keeps the service from callers.
-    SidecarHides "sidecar_hides" 422,
+    SidecarHides "sidecar_hides" 200,
     /// Sluice does not read some kinds in this cluster.
-    KindsNotRead "kinds_not_read" 422,
+    KindsNotRead "kinds_not_read" 200,
     /// The windows leave no time in which a release could move.
     FreezeAlways "freeze_always" 422,
     StartRange "start_range" 422,
