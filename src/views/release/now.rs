@@ -123,8 +123,13 @@ impl Timer {
             Some(Step::Hold { seconds }) => i64::try_from(*seconds).ok().and_then(|s| s.checked_mul(1_000)),
             _ => None,
         };
-        let asks_next = state.phase == Phase::Running
-            && matches!(spec.steps.get(state.step.saturating_add(1)), Some(Step::Approval));
+        // What the next step waits for, where it is another wait.
+        let waits_for = match spec.steps.get(state.step.saturating_add(1)) {
+            _ if state.phase != Phase::Running => None,
+            Some(Step::Approval) => Some("release.now.approval_from"),
+            Some(Step::Analysis { .. }) => Some("release.now.verdict_from"),
+            _ => None,
+        };
         let percent = |left: i64| {
             let whole = whole_ms.filter(|whole| *whole > 0)?;
             u8::try_from(((whole - left).clamp(0, whole)) * 100 / whole).ok()
@@ -151,18 +156,14 @@ impl Timer {
                 (Some(due), _) => Self {
                     label: word(match state.phase {
                         Phase::Scheduled => "release.now.starts",
-                        // What follows then is another wait.
-                        _ if asks_next => "release.now.left",
+                        _ if waits_for.is_some() => "release.now.left",
                         _ => "release.now.next",
                     }),
                     shown: said::countdown(due - now_ms),
                     due_ms: Some(due),
                     whole_ms,
                     done: percent(due - now_ms),
-                    below: lang
-                        .t(if asks_next { "release.now.approval_from" } else { "release.now.at" })
-                        .with("time", clock.hour(due))
-                        .into(),
+                    below: lang.t(waits_for.unwrap_or("release.now.at")).with("time", clock.hour(due)).into(),
                 },
                 (None, Stage::Gate) => {
                     still("release.now.next", word("release.now.verdict"), word("release.now.verdict_more"))

@@ -234,7 +234,7 @@ fn a_step_that_will_not_happen_any_more_promises_nothing() {
 }
 
 #[test]
-fn a_hold_before_an_approval_does_not_promise_the_next_step_at_its_end() {
+fn a_hold_before_another_wait_does_not_promise_the_next_step_at_its_end() {
     let hold = json!({"kind": "hold", "seconds": 60});
     let now = |steps: Value| {
         let mut one = release("canary", &steps);
@@ -243,6 +243,8 @@ fn a_hold_before_an_approval_does_not_promise_the_next_step_at_its_end() {
     };
     let asks = now(json!([hold, {"kind": "approval"}, {"kind": "weight", "percent": 100}]));
     assert!(asks.contains("waits for your approval from") && !asks.contains("Next step in"), "{asks}");
+    let looks = now(json!([hold, {"kind": "analysis", "passes": 2}, {"kind": "weight", "percent": 100}]));
+    assert!(looks.contains("waits for passes of the analysis") && !looks.contains("Next step in"), "{looks}");
     let goes_on = now(json!([hold, {"kind": "weight", "percent": 100}]));
     assert!(goes_on.contains("Next step in") && !goes_on.contains("approval"), "{goes_on}");
 }
