@@ -96,7 +96,8 @@ for (const [lang, width] of VIEWS) {
           for (const select of fields.filter((el) => wide && el.matches('#w6 select, #w5 select, .steps select'))) {
             const style = getComputedStyle(select);
             pen.font = style.font;
-            const inner = select.clientWidth - parseFloat(style.paddingLeft) - parseFloat(style.paddingRight);
+            // The arrow takes a part of it.
+            const inner = select.clientWidth - 16 - parseFloat(style.paddingLeft) - parseFloat(style.paddingRight);
             for (const option of select.options) {
               const need = pen.measureText(option.text).width;
               if (need > inner + 1) out.push(`${select.id}: "${option.text}" needs ${Math.round(need)} of ${Math.round(inner)}`);
