@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use futures::future::BoxFuture;
 use serde_json::{Value, json};
-use sluice::domain::ids::Namespace;
+use sluice::domain::ids::{Namespace, VersionName};
 use sluice::domain::observed::Sample;
-use sluice::domain::release::{Strategy, Template};
+use sluice::domain::release::{Candidate, Strategy, Template};
 use sluice::metrics::{MetricsError, Source};
 use sluice::services::Settings;
 use sluice::services::releases::ReleasePlan;
@@ -93,10 +93,14 @@ async fn a_plan_says_when_its_analysis_never_looks_or_not_at_the_end() {
 async fn what_a_service_asks_is_asked_before_the_new_version_has_a_name() {
     let house = House::alive(None, Settings::default()).await;
     let asked = async |name: &str, version: &str| -> Vec<String> {
-        let spec = wish(|w| {
+        let mut spec = wish(|w| {
             w["service"] = json!({"namespace": "shop", "name": name});
-            w["candidate"] = json!({"from": "image", "version": version, "image": "shop/x:2"});
+            w["candidate"] = json!({"from": "image", "version": "v9", "image": "shop/x:2"});
         });
+        // As the wizard asks: a wish without a name is planned, and not read.
+        if let Candidate::Image { version: named, .. } = &mut spec.candidate {
+            *named = VersionName::trusted(version);
+        }
         let plan = house.services.plan_release(&anna(), &spec).await.unwrap();
         let said = format!("{:?} {:?}", plan.accepts, plan.checks);
         assert!(!said.contains("unnamed"), "{said}");
