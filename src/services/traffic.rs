@@ -1,6 +1,6 @@
 //! Changing traffic: preview and apply. Changes by people and the traffic actions of releases take this path.
 //!
-//! Fresh reading → plan (pure) → checks → dry run of each object → durable intent row → ordered writes
+//! Fresh reading → plan (pure) → checks → dry run of several objects → durable intent row → ordered writes
 //! with the resourceVersion that was read → outcome row → announcement. It runs in a task of its own:
 //! a browser that goes away never cuts a change in the middle.
 
@@ -194,7 +194,10 @@ impl Services {
         if let Some(refusal) = Refusal::of_checks(&decided.checks, &ask.ack) {
             return Err(self.refuse(intent, refusal).await);
         }
-        if let Err(error) = self.inner.cluster.dry_run(&decided.planned.plan).await {
+        // What is tried first: several objects, and routing before workloads are deleted. One object alone is refused
+        // by its own write as well, with nothing written; trying it first would only cost the cluster its time twice.
+        let one = decided.planned.plan.edits().nth(1).is_none() && !deletes;
+        if !one && let Err(error) = self.inner.cluster.dry_run(&decided.planned.plan).await {
             let conflict = matches!(error.refusal().code, Code::Conflict);
             intent.details.error = Some(error.to_string());
             let refused = self.refuse(intent, error.refusal()).await;
@@ -238,7 +241,13 @@ impl Services {
             intent.details.specs_before = Some(routing::saved_of(&look.snapshot, &look.routing.objects));
         }
         let id = self.inner.store.intent(&intent).await.map_err(unavailable)?;
-        let written = self.inner.cluster.apply(plan, &intent.change, &self.inner.cache).await;
+        let mut written = self.inner.cluster.apply(plan, &intent.change, &self.inner.cache).await;
+        if plan.edits().nth(1).is_none()
+            && written.ending == Ending::Failed
+            && let Some(refusal) = written.refusal()
+        {
+            written.ending = ending_of(&refusal);
+        }
         let written_ms = self.inner.clock.now_ms();
         let (after, fingerprint) = self.after(at, look, &decided.planned, written.ending).await;
         let refusal = written.refusal();
@@ -330,12 +339,7 @@ impl Services {
     /// Records a refusal, or counts it with an earlier one; the refusal itself is the answer even when it cannot be recorded.
     pub(super) async fn refuse(&self, mut intent: Intent, refusal: Refusal) -> Refused {
         intent.details.refusal = Some(refusal.clone());
-        let ending = match refusal.code.class() {
-            Class::Unavailable | Class::Unknown => Ending::Failed,
-            // Sluice itself lacks a right: nothing that the person asked for is wrong.
-            _ if refusal.code == Code::ClusterForbids => Ending::Failed,
-            _ => Ending::Refused,
-        };
+        let ending = ending_of(&refusal);
         let now_ms = self.inner.clock.now_ms();
         let mut first = None;
         if intent.channel != Channel::Automatic {
@@ -433,6 +437,16 @@ impl Services {
                 ..Details::default()
             },
         }
+    }
+}
+
+/// How a change ended of which nothing was written: refused by what was asked for, or failed by no fault of it.
+fn ending_of(refusal: &Refusal) -> Ending {
+    match refusal.code.class() {
+        Class::Unavailable | Class::Unknown => Ending::Failed,
+        // Sluice itself lacks a right: nothing that the person asked for is wrong.
+        _ if refusal.code == Code::ClusterForbids => Ending::Failed,
+        _ => Ending::Refused,
     }
 }
 

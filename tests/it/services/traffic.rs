@@ -1,5 +1,6 @@
 //! Preview, apply, take over, switch back: what reaches the cluster, and what the history says of it.
 
+use sluice::demo::api::{On, Times, Trouble, Verb};
 use sluice::domain::audit::{Action, Ending};
 use sluice::domain::ids::VersionName;
 use sluice::domain::overview::Sign;
@@ -105,6 +106,38 @@ async fn an_older_revision_is_refused_with_both_states() {
     assert_eq!(of(&stale.yours, "v1"), 80);
     assert_eq!(stale.by.unwrap().by, "anna");
     assert_eq!(house.written("bookinfo", "reviews", 0)[0].1, 90);
+}
+
+/// Writes to routing objects so far, with and without storing: (dry runs, real ones).
+fn routing_writes(house: &House) -> (usize, usize) {
+    let log = house.api.log();
+    let writes = log.iter().filter(|line| line.path.contains("networking.istio.io") && line.method != "GET");
+    let (tried, real): (Vec<_>, Vec<_>) = writes.partition(|line| line.query.contains("dryRun"));
+    (tried.len(), real.len())
+}
+
+#[tokio::test]
+async fn one_object_is_written_at_once_and_several_are_tried_first() {
+    let house = House::new().await;
+    house.change(weights(&[("v1", 90), ("v2", 10)]), &at("bookinfo", "reviews"), &[]).await.unwrap();
+    assert_eq!(routing_writes(&house), (0, 1), "its write is refused as its dry run would be");
+    house.change(weights(&[("v1", 100)]), &at("weather", "recommendation"), &["big_jump"]).await.unwrap();
+    assert_eq!(routing_writes(&house), (2, 3));
+}
+
+#[tokio::test]
+async fn one_object_that_the_cluster_refuses_is_a_refusal_with_nothing_written() {
+    let house = House::new().await;
+    let write = On::verb(Verb::Update).of("virtualservices").real_writes();
+    house.api.trouble(write, Trouble::Answer(422), Times::Next(1));
+    let reviews = at("bookinfo", "reviews");
+    let no = house.change(weights(&[("v1", 90), ("v2", 10)]), &reviews, &[]).await.unwrap_err();
+    assert_eq!((no.refusal.code, no.ending), (Code::ClusterRefused, Ending::Refused));
+    assert_eq!(house.written("bookinfo", "reviews", 0)[0].1, 100);
+    let history = house.history(&reviews).await;
+    assert_eq!(history.len(), 1);
+    let outcome = history[0].outcome.as_ref().unwrap();
+    assert_eq!((outcome.ending, outcome.revision), (Ending::Refused, None));
 }
 
 #[tokio::test]
