@@ -10,7 +10,7 @@ use crate::domain::release::{Judgement, Phase, ReleaseId};
 use crate::domain::routing::Weights;
 use crate::domain::snapshot::Snapshot;
 use crate::routing::{self, ChangeStamp};
-use crate::store::RevisionOf;
+use crate::store::{RevisionOf, WeightsAt};
 
 use super::Services;
 use super::once::unavailable;
@@ -24,33 +24,44 @@ const COURSE: u32 = 50;
 /// How long the page of a service tells of a release that went back, unless something else happens before.
 const SHOWN_MS: i64 = 24 * 3_600_000;
 
+/// How a release ended that reached its aim.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ended {
+    Done,
+    /// It was done, and somebody switched it back: its end, and what it went back to, can both be restored.
+    SwitchedBack,
+}
+
 impl Services {
     /// Where *switch back* leads from the present state of a service.
     pub(super) async fn back_of(&self, item: &Overview) -> Result<Option<Back>, Refusal> {
         let at = item.at();
         let written =
             self.inner.store.revisions_to(at, item.revision, LOOKED_AT).await.map_err(unavailable)?;
-        let mut known: Option<(ReleaseId, bool)> = None;
-        let mut later: Option<ReleaseId> = None;
+        let mut known: Option<(ReleaseId, Option<Ended>)> = None;
+        let mut later: Option<(ReleaseId, bool)> = None;
         let mut refused = None;
         let mut whole = None;
         let mut tried = 0;
         // Revision 0 has no entry of its own: it is what the first change found.
-        let origin = RevisionOf { revision: 0, release: None };
-        for RevisionOf { revision, release } in written.into_iter().chain([origin]) {
-            let step = release.is_some() && release == later;
-            later = release;
+        let origin = RevisionOf { revision: 0, release: None, is_back: false };
+        for RevisionOf { revision, release, is_back } in written.into_iter().chain([origin]) {
+            // What a release wrote on its way is one change, and its way back another.
+            let part = release.map(|id| (id, is_back));
+            let step = part.is_some() && part == later;
+            later = part;
             if revision == item.revision || step {
                 continue;
             }
             if let Some(id) = release {
-                let good = match known.filter(|(of, _)| *of == id) {
-                    Some((_, good)) => good,
+                let ended = match known.filter(|(of, _)| *of == id) {
+                    Some((_, ended)) => ended,
                     None => self.ended_well(id).await?,
                 };
-                known = Some((id, good));
-                if !good {
-                    continue;
+                known = Some((id, ended));
+                match ended {
+                    Some(_) => {}
+                    None => continue,
                 }
             }
             tried += 1;
@@ -100,7 +111,21 @@ impl Services {
             |version: &VersionName| declared.iter().any(|(name, weight)| name == version && *weight > 0);
         let mut first = None;
         let course = self.inner.store.weights_to(item.at(), item.revision, COURSE).await;
-        for weights in course.map_err(unavailable)? {
+        let mut goes_on_at = item.revision;
+        for WeightsAt { revision, weights, restores, stable } in course.map_err(unavailable)? {
+            if revision > goes_on_at {
+                continue;
+            }
+            // What was restored has the course that it had: the one that was left counts for nothing.
+            if let Some(restored) = restores.filter(|restored| *restored < revision) {
+                goes_on_at = restored;
+                continue;
+            }
+            let had = |version: &VersionName| weights.iter().any(|(name, n)| name == version && *n > 0);
+            if let Some(stable) = stable.filter(|stable| has(stable) && had(stable)) {
+                first = Some(stable);
+                break;
+            }
             let Some((version, weight)) = weights.iter().rev().max_by_key(|(_, weight)| *weight) else {
                 break;
             };
@@ -115,10 +140,15 @@ impl Services {
         Ok(first)
     }
 
-    /// True for a release that ended at its aim: what it wrote last is as good as what a person wrote.
-    async fn ended_well(&self, id: ReleaseId) -> Result<bool, Refusal> {
+    /// How a release ended that reached its aim: what it wrote last is as good as what a person wrote. `None` = it
+    /// has not ended, or went back before.
+    async fn ended_well(&self, id: ReleaseId) -> Result<Option<Ended>, Refusal> {
         let held = self.inner.store.release(id).await.map_err(unavailable)?;
-        Ok(held.is_some_and(|held| held.release.state.phase == Phase::Succeeded))
+        Ok(held.and_then(|held| match held.release.state.phase {
+            Phase::Succeeded => Some(Ended::Done),
+            Phase::RolledBack if held.release.state.switch_back => Some(Ended::SwitchedBack),
+            _ => None,
+        }))
     }
 
     /// What restoring a revision would do to a service as it was read; `None` = the history does not hold it.

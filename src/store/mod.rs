@@ -52,7 +52,7 @@ pub use condition::{Cause, Damage, Trouble};
 pub use drafts::Saved;
 pub use error::StoreError;
 pub use once::Begin;
-pub use read::{Count, Loaded, Page, RevisionOf};
+pub use read::{Count, Loaded, Page, RevisionOf, WeightsAt};
 pub use record::Revise;
 pub use release_list::{Place, ReleaseFilter};
 pub use releases::past_release;

@@ -10,7 +10,7 @@ use sqlx::{Row, SqliteConnection};
 
 use crate::domain::{
     audit::{Entry, Filter, Intent},
-    ids::{ObjectRef, Revision, ServiceRef},
+    ids::{ObjectRef, Revision, ServiceRef, VersionName},
     release::ReleaseId,
     routing::Weights,
 };
@@ -38,6 +38,19 @@ pub type Loaded = Result<Entry, Damage>;
 pub struct RevisionOf {
     pub revision: Revision,
     pub release: Option<ReleaseId>,
+    /// It was made by switching back.
+    pub is_back: bool,
+}
+
+/// The declared weights at a revision, and what its entry says of the version that had the traffic before.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WeightsAt {
+    pub revision: Revision,
+    pub weights: Weights,
+    /// The earlier revision that it restored.
+    pub restores: Option<Revision>,
+    /// The old version of the release that wrote it.
+    pub stable: Option<VersionName>,
 }
 
 /// How many entries match.
@@ -221,19 +234,22 @@ impl Store {
         limit: usize,
     ) -> Result<Vec<RevisionOf>, StoreError> {
         let sql = "SELECT o.revision, CASE WHEN json_valid(coalesce(i.body, o.body))
-                    THEN json_extract(coalesce(i.body, o.body), '$.intent.details.release.id') END
+                    THEN json_extract(coalesce(i.body, o.body), '$.intent.details.release.id') END,
+                CASE WHEN json_valid(coalesce(i.body, o.body))
+                    THEN coalesce(json_extract(coalesce(i.body, o.body), '$.intent.action') = 'switch_back', 0) ELSE 0 END
              FROM audit o LEFT JOIN audit i ON i.seq = o.intent
              WHERE o.service = ?1 AND o.revision IS NOT NULL AND o.revision <= ?2
              ORDER BY o.revision DESC LIMIT ?3";
-        let rows: Vec<(i64, Option<i64>)> = sqlx::query_as(sql)
+        let rows: Vec<(i64, Option<i64>, bool)> = sqlx::query_as(sql)
             .bind(service.to_string())
             .bind(i64::try_from(newest).unwrap_or(i64::MAX))
             .bind(i64::try_from(limit).unwrap_or(i64::MAX))
             .fetch_all(&self.inner.readers)
             .await?;
-        let read = |(revision, release): (i64, Option<i64>)| RevisionOf {
+        let read = |(revision, release, is_back): (i64, Option<i64>, bool)| RevisionOf {
             revision: revision.cast_unsigned(),
             release: release.map(ReleaseId),
+            is_back,
         };
         Ok(rows.into_iter().map(read).collect())
     }
@@ -271,7 +287,7 @@ impl Store {
         service: &ServiceRef,
         newest: Revision,
         limit: u32,
-    ) -> Result<Vec<Weights>, StoreError> {
+    ) -> Result<Vec<WeightsAt>, StoreError> {
         let mut db = self.inner.readers.acquire().await?;
         // The one above says what the newest found, where that one itself does not say it.
         let rows = sqlx::query_scalar(
@@ -290,7 +306,11 @@ impl Store {
         let after = |entry: &Entry| state::weights_after(&entry.intent, entry.outcome.as_ref()?);
         let at = |revision: Revision| {
             let found = || of(revision.saturating_add(1))?.intent.details.before.clone();
-            of(revision).and_then(after).or_else(found)
+            let entry = of(revision);
+            let weights = entry.and_then(after).or_else(found)?;
+            let mark = entry.and_then(|entry| entry.intent.details.release.as_deref());
+            let restores = entry.and_then(|entry| entry.intent.details.to_revision);
+            Some(WeightsAt { revision, weights, restores, stable: mark.map(|mark| mark.stable.clone()) })
         };
         let most = usize::try_from(limit).unwrap_or(usize::MAX);
         Ok((0..=newest).rev().take(most).filter_map(at).collect())

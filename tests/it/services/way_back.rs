@@ -175,3 +175,47 @@ async fn what_had_the_traffic_before_is_stable_until_it_has_none() {
         assert_eq!(stable().await.as_deref(), Some(expected), "{v1}/{v2}");
     }
 }
+
+#[tokio::test]
+async fn after_a_switch_back_the_version_that_had_the_traffic_before_is_stable_again() {
+    let house = House::alive(None, Settings::default()).await;
+    let reviews = at("bookinfo", "reviews");
+    let stable = async || {
+        let detail = house.services.detail(&anna(), &at("bookinfo", "reviews"), 60).await.unwrap();
+        detail.stable.map(|version| version.to_string())
+    };
+    house.change(weights(&[("v1", 74), ("v2", 26), ("v3", 0)]), &reviews, &ACK).await.unwrap();
+    house.change(Wish::TakeOver("v2".into()), &reviews, &ACK).await.unwrap();
+    assert_eq!(stable().await.as_deref(), Some("v2"));
+    house.change(Wish::SwitchBack(1), &reviews, &ACK).await.unwrap();
+    assert_eq!(stable().await.as_deref(), Some("v1"), "v2 has 26 of 100 as it had before");
+    house.change(weights(&[("v1", 40), ("v2", 60), ("v3", 0)]), &reviews, &ACK).await.unwrap();
+    assert_eq!(stable().await.as_deref(), Some("v1"), "the course that was left counts for nothing");
+}
+
+#[tokio::test]
+async fn a_release_that_was_done_and_switched_back_leaves_both_ways() {
+    let house = House::alive(None, Settings::default()).await;
+    let reviews = at("bookinfo", "reviews");
+    house.change(weights(&[("v1", 95), ("v2", 5), ("v3", 0)]), &reviews, &ACK).await.unwrap();
+    let id = house
+        .start(wish(|w| {
+            w["candidate"] = json!({"from": "adopt", "version": "v2"});
+            w["steps"] = json!([{"kind": "weight", "percent": 50}, {"kind": "weight", "percent": 100}]);
+        }))
+        .await
+        .id;
+    house.until_final(id, Phase::Succeeded).await;
+    let page = async || house.services.detail(&anna(), &at("bookinfo", "reviews"), 60).await.unwrap();
+    let done = page().await.overview.revision;
+    house.say(id, Command::SwitchBack).await.unwrap();
+    house.until_final(id, Phase::RolledBack).await;
+    let back = page().await;
+    assert_eq!(back.stable.as_ref().map(ToString::to_string).as_deref(), Some("v1"), "v2 has 5 of 100");
+    let end = Some((done, split(&[("v2", 100)])));
+    let leads = async |house: &House| (house.leads_back().await == end).then_some(());
+    house.until("it leads to the end of the release", leads).await;
+    house.change(weights(&[("v1", 60), ("v2", 40), ("v3", 0)]), &reviews, &ACK).await.unwrap();
+    let expected = Some((back.overview.revision, split(&[("v1", 95), ("v2", 5)])));
+    assert_eq!(house.leads_back().await, expected, "what it went back to");
+}
