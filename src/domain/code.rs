@@ -349,6 +349,8 @@ codes! {
     SubsetMissing "subset_missing" 200,
     WeightWithoutPods "weight_without_pods" 200,
     Drift "drift" 200,
+    /// A version that has traffic answers too much of it with errors.
+    Failing "failing" 200,
     ChangedOutside "changed_outside" 200,
     LastChangeFailed "last_change_failed" 200,
     UnknownFate "unknown_fate" 200,

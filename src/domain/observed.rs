@@ -77,7 +77,16 @@ impl Observed {
     }
 }
 
+/// Below this many requests of a version its success rate says nothing.
+pub const ENOUGH_TO_JUDGE: f64 = 20.0;
+
 impl VersionTraffic {
+    /// The success rate in percent where there are enough requests to judge it and it is below the limit.
+    pub fn poor_percent(&self, min_success_percent: f64) -> Option<f64> {
+        let percent = self.success()? * 100.0;
+        (self.requests >= ENOUGH_TO_JUDGE && percent < min_success_percent).then_some(percent)
+    }
+
     /// Share of answers that are not errors, 0..=1; `None` without requests.
     pub fn success(&self) -> Option<f64> {
         (self.requests > 0.0).then(|| 1.0 - self.errors / self.requests)

@@ -25,6 +25,8 @@ pub enum State {
     Broken,
     /// The last change from here failed, or its fate is unknown.
     LastFailed,
+    /// A version that has traffic answers too much of it with errors.
+    Failing,
     /// Observed shares are outside the interval of the declared ones.
     Drift,
     /// A fault, redirect or direct response of its route, or the lack of one, answers requests before any version
@@ -40,9 +42,10 @@ pub enum State {
 }
 
 impl State {
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Broken,
         Self::LastFailed,
+        Self::Failing,
         Self::Drift,
         Self::Answered,
         Self::ChangedOutside,
@@ -51,12 +54,13 @@ impl State {
         Self::Steady,
     ];
 
-    /// The word of the API: `broken`, `last_failed`, `drift`, `answered`, `changed_outside`, `not_routable`,
+    /// The word of the API: `broken`, `last_failed`, `failing`, `drift`, `answered`, `changed_outside`, `not_routable`,
     /// `spread_by_pods`, `steady`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Broken => "broken",
             Self::LastFailed => "last_failed",
+            Self::Failing => "failing",
             Self::Drift => "drift",
             Self::Answered => "answered",
             Self::ChangedOutside => "changed_outside",
@@ -79,6 +83,7 @@ pub enum Gravity {
     LastFailed,
     /// Its release stopped by itself, and waits for a person.
     ReleaseInTrouble,
+    Failing,
     Drift,
     Answered,
     ChangedOutside,
@@ -90,10 +95,11 @@ pub enum Gravity {
 }
 
 impl Gravity {
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Broken,
         Self::LastFailed,
         Self::ReleaseInTrouble,
+        Self::Failing,
         Self::Drift,
         Self::Answered,
         Self::ChangedOutside,
@@ -108,6 +114,7 @@ impl Gravity {
         let own = match state {
             State::Broken => Self::Broken,
             State::LastFailed => Self::LastFailed,
+            State::Failing => Self::Failing,
             State::Drift => Self::Drift,
             State::Answered => Self::Answered,
             State::ChangedOutside => Self::ChangedOutside,
@@ -239,6 +246,8 @@ pub struct Detail {
     pub rights: Rights,
     /// Where "switch back" leads; `None` when there is nothing to go back to.
     pub back: Option<Back>,
+    /// The release that was done by pods alone: no revision holds what was before it, the release itself leads back.
+    pub undo: Option<Box<Release>>,
     /// What was declared before the first change from here (empty = requests were spread by pods), where revision 0
     /// can be restored and is not the present one.
     pub origin: Option<Weights>,

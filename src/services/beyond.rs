@@ -18,7 +18,7 @@ use crate::routing;
 use super::Services;
 use super::change::Look;
 use super::host_config;
-use super::standing::standing;
+use super::standing::{Seen, standing};
 
 /// How a service stands for readers who do not see the namespaces of what its routes miss.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,12 +76,22 @@ impl Services {
     }
 
     /// The service as a reader with this sight may know it.
-    pub(super) fn known_overview(mut item: Overview, visible: &Visible) -> Overview {
+    pub(super) fn known_overview(
+        mut item: Overview,
+        visible: &Visible,
+        min_success_percent: f64,
+    ) -> Overview {
         if Self::is_beyond(&item, visible)
             && let Some(snapshot) = known_to(&item.snapshot, visible)
         {
             let routing = routing::read(&snapshot);
-            let (state, mut findings) = standing(&routing, item.observed.as_ref(), item.last.as_ref());
+            let seen = item.observed.as_ref().map(|observed| Seen {
+                observed,
+                versions: &snapshot.versions,
+                min_success_percent,
+                is_released: item.release.is_some(),
+            });
+            let (state, mut findings) = standing(&routing, seen, item.last.as_ref());
             let of_hosts =
                 |finding: &&Finding| matches!(finding.code, Code::HostElsewhere | Code::SidecarHides);
             findings.extend(item.findings.iter().filter(of_hosts).cloned());

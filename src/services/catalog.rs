@@ -7,9 +7,9 @@ use futures::StreamExt;
 
 use crate::cluster::{Health, KindHealth};
 use crate::domain::actor::Actor;
-use crate::domain::audit::Filter;
+use crate::domain::audit::{Action, Ending, Entry, Filter};
 use crate::domain::ids::{Kind, Namespace, ServiceRef};
-use crate::domain::observed::{Hits, RouteHits};
+use crate::domain::observed::{Hits, Observed, RouteHits};
 use crate::domain::overview::{Detail, Overview, ReleaseStory, Rights};
 use crate::domain::refusal::{Check, Code, Refusal, Severity};
 use crate::domain::routing::{Route, Routing, Rule};
@@ -22,7 +22,7 @@ use super::access::not_found;
 use super::beyond::Beyond;
 use super::index::Row;
 use super::once::unavailable;
-use super::standing::{Aim, standing, with_figures};
+use super::standing::{Aim, Seen, standing, with_figures};
 use super::traffic::last_of;
 
 /// The window in which the hits of rules are counted, seconds.
@@ -68,6 +68,24 @@ impl Routings {
     }
 }
 
+/// The entries that the page of a service shows: what made a revision or is no release's, and of each release the newest
+/// that says how it stands. The rest is in the whole history, and on the page of the release.
+fn told_once(items: Vec<Entry>) -> Vec<Entry> {
+    let mut told = BTreeSet::new();
+    let mut is_shown = |entry: &Entry| {
+        let outcome = entry.outcome.as_ref();
+        let mark = outcome.and_then(|outcome| outcome.details.release.as_deref());
+        let Some(mark) = mark.or(entry.intent.details.release.as_deref()) else { return true };
+        match entry.intent.action {
+            // Rows of an earlier version are not known to be routine before they are read.
+            Action::Release => !entry.is_routine() && told.insert(mark.id),
+            Action::Workload => outcome.is_none_or(|outcome| outcome.ending != Ending::Applied),
+            _ => true,
+        }
+    };
+    items.into_iter().filter(|entry| is_shown(entry)).take(HISTORY_ROWS).collect()
+}
+
 impl Services {
     /// Names of services that the person may see, in order, at most `most`: for menus.
     pub async fn names(&self, who: &Actor, most: usize) -> Result<Vec<ServiceRef>, Refusal> {
@@ -99,10 +117,7 @@ impl Services {
         // What a release records by itself is on its page; here it would crowd the changes out.
         let filter = Filter { service: Some(at.clone()), changes_only: true, ..Filter::default() };
         let history = match self.entries(who, &filter, None, HISTORY_READ).await {
-            Ok(page) => {
-                // Rows of an earlier version are not known to be routine before they are read.
-                page.items.into_iter().filter(|entry| !entry.is_routine()).take(HISTORY_ROWS).collect()
-            }
+            Ok(page) => told_once(page.items),
             Err(refusal) => {
                 tracing::debug!(service = %at, %refusal, "the page goes out without history");
                 Vec::new()
@@ -115,6 +130,10 @@ impl Services {
         if let Some(back) = &mut back {
             self.hide_effect(&who.identity, at, &mut back.effect).await;
         }
+        let undo = match back {
+            Some(_) => None,
+            None => self.undo_of(&overview).await.map_err(missing).ok().flatten(),
+        };
         let origin = self.origin_of(at, overview.revision).await.map_err(missing).ok().flatten();
         let unchanged = self.unchanged_by(&overview, &history, origin.as_ref()).await.map_err(missing);
         let unchanged = unchanged.unwrap_or_default();
@@ -140,6 +159,7 @@ impl Services {
             overview,
             rights: Rights { change },
             back,
+            undo,
             origin,
             unchanged,
             stable,
@@ -175,9 +195,10 @@ impl Services {
             let progress = last.as_ref().and_then(|state| self.progress_of(at, state));
             let last = last.as_deref().map(last_of);
             let observed = looks.get(&at.namespace).and_then(|look| look.of(&snapshot));
-            let (state, mut findings) = standing(&routing, observed.as_ref(), last.as_ref());
-            findings.extend(host_config.findings(&snapshot));
             let release = self.release_of(at);
+            let seen = observed.as_ref().map(|observed| self.seen(observed, &snapshot));
+            let (state, mut findings) = standing(&routing, seen, last.as_ref());
+            findings.extend(host_config.findings(&snapshot));
             let slots = self.slots_of(&snapshot);
             Some(Overview {
                 snapshot,
@@ -293,6 +314,16 @@ impl Services {
         self.inner.happenings.subscribe()
     }
 
+    /// The figures of a service, and what they are held against.
+    pub(super) fn seen<'a>(&self, observed: &'a Observed, snapshot: &'a Snapshot) -> Seen<'a> {
+        Seen {
+            observed,
+            versions: &snapshot.versions,
+            min_success_percent: self.inner.settings.policy.min_success_percent,
+            is_released: self.release_of(&snapshot.service.at).is_some(),
+        }
+    }
+
     /// The index row of a service as it is now; `None` when it is gone.
     pub(super) async fn row_of(
         &self,
@@ -308,7 +339,8 @@ impl Services {
         let last = last.map(last_of);
         let (calm, _) = standing(&routing, None, last.as_ref());
         let aim = Aim::of(&routing, last.as_ref()).map(Box::new);
-        let state = with_figures(calm, aim.as_deref(), observed.as_ref());
+        let seen = observed.as_ref().map(|observed| self.seen(observed, &snapshot));
+        let state = with_figures(calm, aim.as_deref(), seen);
         let mut words = format!("{} {}", at.name, at.namespace);
         for version in &snapshot.versions {
             words.push(' ');

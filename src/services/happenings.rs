@@ -169,14 +169,14 @@ async fn judge(services: &Services) {
                 news.push(row.at.clone());
                 continue;
             }
-            let Some(aim) = &row.aim else { continue };
             if look.as_ref().is_none_or(|(of, _)| *of != row.at.namespace) {
                 let known = services.inner.metrics.known(&row.at.namespace, 60).await;
                 look = Some((row.at.namespace.clone(), known));
             }
             let Some(snapshot) = services.inner.cache.snapshot(&row.at) else { continue };
             let observed = look.as_ref().and_then(|(_, look)| look.as_ref()?.of(&snapshot));
-            let state = with_figures(row.calm, Some(aim), observed.as_ref());
+            let seen = observed.as_ref().map(|observed| services.seen(observed, &snapshot));
+            let state = with_figures(row.calm, row.aim.as_deref(), seen);
             if state != row.state {
                 states.push((row.clone(), state));
             }

@@ -257,7 +257,11 @@ impl Services {
     /// The service as this person may read it: whom a rule is for stands in an object, and so do names of routes,
     /// hosts and gateways. The split itself is what anybody sees who may see the service.
     pub(super) async fn shown_overview(&self, who: &Identity, item: Overview) -> Overview {
-        let mut item = Self::known_overview(item, &self.sight(who).await);
+        let mut item = Self::known_overview(
+            item,
+            &self.sight(who).await,
+            self.inner.settings.policy.min_success_percent,
+        );
         if !self.reads_rules(who, &item).await {
             let mut routing = Routing::clone(&item.routing);
             for rule in &mut routing.rules {

@@ -7,7 +7,8 @@ use crate::domain::ids::VersionName;
 use crate::domain::observed::{Observed, interval};
 use crate::domain::overview::{LastChange, State};
 use crate::domain::refusal::{Check, Code, Finding, Severity};
-use crate::domain::routing::{Part, Routing, Weights};
+use crate::domain::routing::{Routing, Weights};
+use crate::domain::service::Version;
 
 /// What a change needs besides the window until the figures speak of it alone: two scrapes of 15 s.
 const SETTLING_MS: i64 = 30_000;
@@ -40,14 +41,55 @@ const UNROUTABLE: [Code; 7] = [
     Code::NoSidecar,
 ];
 
+/// What the figures of a service are held against.
+#[derive(Clone, Copy)]
+pub struct Seen<'a> {
+    pub observed: &'a Observed,
+    /// The versions of the service.
+    pub versions: &'a [Version],
+    /// Below this success rate a version fails, percent.
+    pub min_success_percent: f64,
+    /// A release moves the service: it judges the versions, and says what it found.
+    pub is_released: bool,
+}
+
+impl Seen<'_> {
+    /// The first version that gets requests and fails too many of them, with its success rate in percent. `declared` are
+    /// the shares where these decide alone which version gets requests.
+    fn failing(&self, declared: Option<&Weights>) -> Option<(&VersionName, f64)> {
+        if self.is_released {
+            return None;
+        }
+        let is_idle = |name: &VersionName| {
+            declared.is_some_and(|all| !all.iter().any(|(version, weight)| version == name && *weight > 0))
+        };
+        let mut serving = self.versions.iter().map(|version| &version.name).filter(|name| !is_idle(name));
+        serving.find_map(|name| {
+            let percent = self.observed.of(name.as_str())?.poor_percent(self.min_success_percent)?;
+            Some((name, percent))
+        })
+    }
+}
+
 /// The state, and the findings with those that explain it first.
 pub fn standing(
     routing: &Routing,
-    observed: Option<&Observed>,
+    seen: Option<Seen<'_>>,
     last: Option<&LastChange>,
 ) -> (State, Vec<Finding>) {
     let mut findings = routing.findings.clone();
-    if let Some(finding) = drift(routing, observed, last) {
+    let aim = Aim::of(routing, last);
+    if let Some(seen) = seen
+        && let Some((version, percent)) = seen.failing(aim.as_ref().map(|aim| &aim.declared))
+    {
+        findings.push(
+            Check::new(Severity::Acknowledge, Code::Failing)
+                .arg("v", version)
+                .arg("p", format!("{percent:.1}"))
+                .arg("q", format!("{:.1}", seen.min_success_percent)),
+        );
+    }
+    if let Some(finding) = drift(aim.as_ref(), seen.map(|seen| seen.observed)) {
         findings.push(finding);
     }
     if let Some(last) = last {
@@ -66,20 +108,21 @@ pub fn standing(
         }
     }
     let has = |codes: &[Code]| findings.iter().any(|finding| codes.contains(&finding.code));
-    let by_pods = || routing.split.iter().all(Part::is_by_pods);
     let state = if has(&UNROUTABLE) && !has(&[Code::HostConflict]) {
         State::NotRoutable
     } else if has(&BREAKING) {
         State::Broken
     } else if has(&[Code::LastChangeFailed, Code::UnknownFate]) {
         State::LastFailed
+    } else if has(&[Code::Failing]) {
+        State::Failing
     } else if has(&[Code::Drift]) {
         State::Drift
     } else if routing.answered_percent() > 0 {
         State::Answered
     } else if has(&[Code::ChangedOutside]) {
         State::ChangedOutside
-    } else if routing.declared().is_none() && !routing.is_undecided() && by_pods() {
+    } else if routing.is_by_pods() {
         State::SpreadByPods
     } else {
         State::Steady
@@ -88,6 +131,7 @@ pub fn standing(
         State::NotRoutable => UNROUTABLE.contains(&finding.code),
         State::Broken => BREAKING.contains(&finding.code),
         State::LastFailed => matches!(finding.code, Code::LastChangeFailed | Code::UnknownFate),
+        State::Failing => finding.code == Code::Failing,
         State::Drift => finding.code == Code::Drift,
         State::Answered => matches!(finding.code, Code::AnsweredByProxy | Code::NoDefaultRoute),
         State::ChangedOutside => finding.code == Code::ChangedOutside,
@@ -135,14 +179,19 @@ impl Aim {
 }
 
 /// The state of a service with these figures, when it is `calm` without any. Says what [`standing`] says.
-pub fn with_figures(calm: State, aim: Option<&Aim>, observed: Option<&Observed>) -> State {
-    let drifts = || aim.zip(observed).is_some_and(|(aim, observed)| aim.missed(observed).is_some());
-    if calm > State::Drift && calm != State::NotRoutable && drifts() { State::Drift } else { calm }
+pub fn with_figures(calm: State, aim: Option<&Aim>, seen: Option<Seen<'_>>) -> State {
+    let Some(seen) = seen.filter(|_| calm > State::Drift && calm != State::NotRoutable) else { return calm };
+    if seen.failing(aim.map(|aim| &aim.declared)).is_some() {
+        State::Failing
+    } else if aim.is_some_and(|aim| aim.missed(seen.observed).is_some()) {
+        State::Drift
+    } else {
+        calm
+    }
 }
 
-fn drift(routing: &Routing, observed: Option<&Observed>, last: Option<&LastChange>) -> Option<Finding> {
-    let aim = Aim::of(routing, last)?;
-    let (version, declared, seen) = aim.missed(observed?)?;
+fn drift(aim: Option<&Aim>, observed: Option<&Observed>) -> Option<Finding> {
+    let (version, declared, seen) = aim?.missed(observed?)?;
     Some(
         Check::new(Severity::Acknowledge, Code::Drift)
             .arg("v", version)
@@ -203,10 +252,54 @@ mod tests {
 
     #[track_caller]
     fn check(declared: u8, seen: (f64, f64), last: Option<&LastChange>, expected: State) {
-        let (routing, observed) = (routing(declared), observed(seen.0, seen.1));
-        assert_eq!(standing(&routing, Some(&observed), last).0, expected);
+        judge(declared, &observed(seen.0, seen.1), last, false, expected);
+    }
+
+    #[track_caller]
+    fn judge(
+        declared: u8,
+        observed: &Observed,
+        last: Option<&LastChange>,
+        is_released: bool,
+        expected: State,
+    ) {
+        let routing = routing(declared);
+        let versions = ["v1", "v2"].map(version);
+        let seen = Some(Seen { observed, versions: &versions, min_success_percent: 99.0, is_released });
+        assert_eq!(standing(&routing, seen, last).0, expected);
         let calm = standing(&routing, None, last).0;
-        assert_eq!(with_figures(calm, Aim::of(&routing, last).as_ref(), Some(&observed)), expected);
+        assert_eq!(with_figures(calm, Aim::of(&routing, last).as_ref(), seen), expected);
+    }
+
+    #[test]
+    fn a_version_that_has_traffic_and_fails_needs_attention() {
+        let with = |v2: f64, errors: f64| {
+            let mut observed = observed(1_000.0 - v2, v2);
+            observed.versions[1].errors = errors;
+            observed
+        };
+        judge(90, &with(100.0, 15.0), None, false, State::Failing);
+        judge(90, &with(100.0, 1.0), None, false, State::Steady);
+        // A release judges its versions itself.
+        judge(90, &with(100.0, 15.0), None, true, State::Steady);
+        // What is left of the time in which it had a share is nobody's trouble any more.
+        judge(100, &with(30.0, 15.0), None, false, State::Steady);
+        // Too few of its requests say nothing.
+        judge(99, &with(19.0, 10.0), None, false, State::Steady);
+    }
+
+    fn version(name: &str) -> Version {
+        Version {
+            name: name.into(),
+            subset_labels: crate::domain::labels::Labels::default(),
+            pods: Vec::new(),
+            workloads: Vec::new(),
+            image: std::sync::Arc::default(),
+            ready: 1,
+            total: 1,
+            cause: None,
+            created_ms: 0,
+        }
     }
 
     #[test]

@@ -162,7 +162,7 @@ pub fn refused(lang: Lang, refusal: &Refusal) -> Notice {
 pub fn state(lang: Lang, state: State) -> Chip {
     let (tone, icon) = match state {
         State::Broken => (Tone::Bad, "bad"),
-        State::LastFailed => (Tone::Bad, "warn"),
+        State::LastFailed | State::Failing => (Tone::Bad, "warn"),
         State::Drift | State::Answered => (Tone::Warn, "warn"),
         State::ChangedOutside => (Tone::Warn, "drift"),
         State::NotRoutable | State::SpreadByPods => (Tone::Line, ""),

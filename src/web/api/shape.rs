@@ -19,7 +19,7 @@ use crate::views::lang::Lang;
 pub struct Service {
     pub namespace: String,
     pub name: String,
-    /// `broken`, `last_failed`, `drift`, `answered`, `changed_outside`, `not_routable`, `spread_by_pods`, `steady`.
+    /// `broken`, `last_failed`, `failing`, `drift`, `answered`, `changed_outside`, `not_routable`, `spread_by_pods`, `steady`.
     #[schema(value_type = String, example = "steady")]
     pub state: &'static str,
     /// Grows with every applied change and every change from outside.

@@ -10,9 +10,6 @@ use crate::domain::snapshot::Snapshot;
 use super::super::super::Policy;
 use super::{acknowledge, info, relax};
 
-/// Below this many requests a success rate says nothing.
-const ENOUGH_TO_JUDGE: f64 = 20.0;
-
 /// Checks on what the metrics show of the versions that get more. `down_since_ms`: a source is configured
 /// and has been silent since then.
 pub fn observe(
@@ -35,8 +32,7 @@ pub fn observe(
                     out.push(info(Code::NoBaseline).arg("v", name));
                     continue;
                 };
-                let percent = seen.success().unwrap_or(1.0) * 100.0;
-                if seen.requests >= ENOUGH_TO_JUDGE && percent < policy.min_success_percent {
+                if let Some(percent) = seen.poor_percent(policy.min_success_percent) {
                     out.push(
                         acknowledge(Code::Unhealthy)
                             .arg("v", name)
