@@ -35,7 +35,7 @@ const sluice = {
   },
 
   /** Relative times are rendered by the server and kept fresh here. */
-  refreshTimes(now = Date.now()) {
+  refreshTimes(now = Date.now() + (sluice.skew || 0)) {
     for (const el of $$('time[data-ago]')) {
       const past = now - Date.parse(el.dateTime);
       if (Number.isNaN(past)) continue;
@@ -112,6 +112,11 @@ const sluice = {
 
 // ---- forms that write: sent by fetch, so that a lost connection or a refusal never costs the typed text ----
 
+/** Nothing that was typed is left for whoever signs in next in this tab. */
+document.addEventListener('submit', event => {
+  if (event.target.getAttribute('action') === '/logout') sessionStorage.clear();
+}, true);
+
 /** Presses that came while something was being sent: each is made as soon as the answer is there. */
 const presses = [];
 
@@ -153,6 +158,7 @@ document.addEventListener('submit', async event => {
       return;
     }
     if (dialog && !answer.redirected) return sluice.askAgain(dialog, form, text, before);
+    if (answer.redirected && form.id === 'weights') sluice.forgetReason(form); // it is in the history now
     const twin = form.hasAttribute('data-twin') && !answer.redirected;
     const url = answer.redirected ? answer.url : twin ? action : null;
     const focused = newer.focus(), typing = focused && (focused.key !== before.at || newer.since(before).some(one => one.key === focused.key));
@@ -246,8 +252,20 @@ document.addEventListener('htmx:after:swap', event => {
     const title = $('h1, h2', dialog);
     if (title?.id) dialog.setAttribute('aria-labelledby', title.id);
     dialog.showModal();
+    showBegin(dialog, title);
   }
 });
+
+/** A question begins with its title: where the dialog is too tall to show that and the button that would have the focus,
+    the title has it. */
+function showBegin(dialog, title) {
+  const focused = document.activeElement;
+  dialog.scrollTop = 0;
+  if (!title || !dialog.contains(focused)) return;
+  if (focused.getBoundingClientRect().bottom <= Math.min(innerHeight, dialog.getBoundingClientRect().bottom)) return;
+  title.tabIndex = -1;
+  title.focus({ preventScroll: true });
+}
 document.addEventListener('htmx:error', event => {
   const link = event.detail.ctx?.sourceElement;
   if (link?.matches('a[href]')) location.assign(link.href); // no answer to the fragment: take the page
@@ -346,8 +364,10 @@ function inFilter(event, field) {
 function sayWhyNot(form) {
   const why = form.id === 'weights' ? $('#apply-why') : null;
   const first = $$('#preview input[name=ack], dialog[open] input[name=ack]').find(box => !box.checked)
-    ?? $$('input, textarea, select', form).find(field => !field.validity.valid);
-  if (why) sluice.announce(why.textContent);
+    ?? [...form.elements].find(field => !field.validity.valid); // some stand outside the form's own element
+  const busy = form.id === 'weights' && !first && $('#pending .busy:not([hidden])');
+  if (busy) sluice.announce(busy.textContent);
+  else if (why) sluice.announce(why.textContent);
   else if (first && !first.validity.valid) {
     sluice.announce(`${first.labels[0]?.textContent.trim() ?? ''}: ${first.validationMessage}`);
     first.reportValidity();
@@ -403,6 +423,14 @@ function leave(toast) {
 
 // ---- once per page ----
 
+/** The address of one entry of the history leads to that entry. */
+function showEntry() {
+  const row = $('#entries tr.open');
+  if (!row || $('main [role=alert], main [aria-invalid=true]')) return;
+  row.scrollIntoView({ block: 'start' });
+  $('[data-detail]', row).focus({ preventScroll: true });
+}
+
 function dress() {
   $$('[data-not-yet]').forEach(el => el.setAttribute('aria-disabled', 'true')); // until the first check; without scripts the server judges
   const keys = $('[data-keys]');
@@ -411,6 +439,8 @@ function dress() {
   $$('#toasts .toast[role=status]').forEach(leave);
   const here = new URL(location.href); // a message that was shown once is not shown again by a reload
   if (here.searchParams.has('retired')) { here.searchParams.delete('retired'); history.replaceState(history.state, '', here.pathname + here.search); }
+  if (/^\/audit\/\d+$/.test(here.pathname)) showEntry();
+  sluice.refreshTimes();
   const current = $('.side [aria-current]');
   if (current && innerWidth <= 900) current.parentElement.scrollLeft = current.offsetLeft - 60;
 }

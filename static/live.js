@@ -45,6 +45,7 @@
     if (ends) follow().then(done => { if (!done) fresh.dataset.ended = old.dataset.ended; }); // cards come or go: once, whole
     if ('holds' in fresh.dataset) hold(fresh, room);
     htmx.process(fresh);
+    sluice.refreshTimes(); // one moment has one age on the whole page
     fresh.dispatchEvent(new Event('sluice:live', { bubbles: true }));
   }
 

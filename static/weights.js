@@ -172,8 +172,23 @@ if (typeof document !== 'undefined') {
       begin();
       paint(base);
     };
+    keepReason(form);
     restore(form);
   };
+
+  /** A reason that was typed stays in this tab, by service, until it is applied or discarded; never in the address. */
+  const keepReason = form => {
+    const field = $('#why'), key = 'why:' + form.dataset.service;
+    if (!field) return;
+    if (!field.value) field.value = sessionStorage.getItem(key) ?? '';
+    field.addEventListener('input', () => {
+      if (field.value) sessionStorage.setItem(key, field.value); else sessionStorage.removeItem(key);
+    });
+  };
+  sluice.forgetReason = form => sessionStorage.removeItem('why:' + form.dataset.service);
+  document.addEventListener('click', event => {
+    if (event.target.closest('#apply [data-discard]')) sluice.forgetReason($('#weights'));
+  });
 
   /** Asks the server what the form as it stands would do. The answer replaces #preview, #apply and #t-next. */
   const check = () => {

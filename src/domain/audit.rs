@@ -229,6 +229,9 @@ pub struct ReleaseMark {
     pub candidate: VersionName,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub in_place: bool,
+    /// Which way it goes back, or went; `None` = it does not, or an earlier version recorded it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub way_back: Option<WayBack>,
     /// The steps that `happened` speaks of.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub steps: BTreeMap<usize, Step>,
@@ -258,8 +261,39 @@ impl ReleaseMark {
             stable: spec.stable.clone(),
             candidate: spec.candidate.version().clone(),
             in_place: spec.candidate.is_in_place(),
+            way_back: WayBack::of(release),
             steps,
             numbers,
+        }
+    }
+}
+
+/// What a person, or the release by itself, did to go back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WayBack {
+    Abort,
+    Rollback,
+    SwitchBack,
+}
+
+impl WayBack {
+    fn of(release: &Release) -> Option<Self> {
+        let state = &release.state;
+        match state.phase {
+            Phase::Aborting | Phase::RolledBack if state.switch_back => Some(Self::SwitchBack),
+            Phase::Aborting | Phase::RolledBack if state.back_to.is_some() => Some(Self::Rollback),
+            Phase::Aborting | Phase::RolledBack => Some(Self::Abort),
+            _ => None,
+        }
+    }
+
+    /// The word of the texts.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Abort => "abort",
+            Self::Rollback => "rollback",
+            Self::SwitchBack => "switch_back",
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Requests that are spread by pods past a declared split: whoever has a ready pod gets a part of them, whatever its
 //! weight. Pure; a retirement, the plan of a release and its page ask here.
 
-use super::routing::{Rest, Routing};
+use super::routing::{Part, Rest, Routing};
 use super::service::{Protocol, ServiceFacts};
 
 /// Callers in the mesh for whom the declared split does not hold.
@@ -13,6 +13,13 @@ pub enum Callers<'r> {
     ByHost(&'r [String]),
     /// All of them: the split holds at these gateways only.
     InMesh(&'r [String]),
+}
+
+impl Routing {
+    /// True when no route says which version gets how much: requests are spread by pods.
+    pub fn is_by_pods(&self) -> bool {
+        self.declared().is_none() && !self.is_undecided() && self.split.iter().all(Part::is_by_pods)
+    }
 }
 
 /// The callers whose requests are spread by pods; `None` = there are none, or nothing is declared.

@@ -1,10 +1,12 @@
 //! Colours of versions: given when a version is first seen, and kept, so that a version has one colour for its life,
 //! on every page and after a restart.
 
+use std::cmp::Reverse;
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
 
 use crate::domain::ids::ServiceRef;
+use crate::domain::service::Version;
 use crate::domain::snapshot::Snapshot;
 use crate::domain::version_slots::{SlotBook, VersionSlots};
 
@@ -27,7 +29,10 @@ impl Services {
     pub(super) fn slots_of(&self, snapshot: &Snapshot) -> VersionSlots {
         let at = &snapshot.service.at;
         let known = self.inner.slots.book.of(at);
-        let Some(next) = known.with(snapshot.versions.iter().map(|version| &version.name)) else {
+        // The older first; of those that began together the one with more pods: names say nothing of that.
+        let mut versions: Vec<&Version> = snapshot.versions.iter().collect();
+        versions.sort_by_key(|version| (version.created_ms, Reverse(version.total)));
+        let Some(next) = known.with(versions.iter().map(|version| &version.name)) else {
             return known;
         };
         self.inner.slots.book.put(at.clone(), next.clone());

@@ -6,7 +6,7 @@ use crate::domain::ids::{Revision, ServiceRef, VersionName};
 use crate::domain::overview::{Back, Overview, ReleaseStory};
 use crate::domain::plan::{Effect, deltas};
 use crate::domain::refusal::{Code, Refusal};
-use crate::domain::release::{Judgement, Phase, ReleaseId};
+use crate::domain::release::{Judgement, Phase, Release, ReleaseId, Word};
 use crate::domain::routing::Weights;
 use crate::domain::snapshot::Snapshot;
 use crate::routing::{self, ChangeStamp};
@@ -138,6 +138,19 @@ impl Services {
             }
         }
         Ok(first)
+    }
+
+    /// The latest release of a service whose requests are spread by pods, where it is done and can be switched back.
+    pub(super) async fn undo_of(&self, item: &Overview) -> Result<Option<Box<Release>>, Refusal> {
+        if !item.routing.is_by_pods() || item.release.is_some() {
+            return Ok(None);
+        }
+        let latest = self.inner.store.latest_release_of(item.at()).await.map_err(unavailable)?;
+        let done = latest.map(|held| held.release).filter(|release| {
+            let state = &release.state;
+            state.phase == Phase::Succeeded && state.may(Word::SwitchBack)
+        });
+        Ok(done.map(Box::new))
     }
 
     /// How a release ended that reached its aim: what it wrote last is as good as what a person wrote. `None` = it

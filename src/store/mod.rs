@@ -25,6 +25,7 @@ mod text;
 mod record;
 mod state;
 
+mod course;
 mod filtered;
 mod read;
 
@@ -49,10 +50,11 @@ pub mod verify;
 pub use anchors::{MESSAGE as ANCHOR_MESSAGE, TARGET as ANCHOR_TARGET, anchors_in};
 pub use chain::Head;
 pub use condition::{Cause, Damage, Trouble};
+pub use course::{RevisionOf, WeightsAt};
 pub use drafts::Saved;
 pub use error::StoreError;
 pub use once::Begin;
-pub use read::{Count, Loaded, Page, RevisionOf, WeightsAt};
+pub use read::{Count, Loaded, Page};
 pub use record::Revise;
 pub use release_list::{Place, ReleaseFilter};
 pub use releases::past_release;

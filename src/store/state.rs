@@ -235,7 +235,14 @@ pub(super) fn after(
         Action::SetTraffic | Action::TakeOver | Action::SwitchBack | Action::OutsideEdit
     );
     let revised = matches!(revise, Revise::Next { .. });
-    if !revised && (!change || outcome.ending == Ending::Refused) {
+    // Pods of a release change who gets requests where no route says it. They make no revision, and what is wrong with
+    // the routing stays known.
+    let is_well =
+        |state: &ServiceState| state.ending == Ending::Applied && state.action != Action::OutsideEdit;
+    let scaled = intent.action == Action::Workload
+        && outcome.ending == Ending::Applied
+        && before.as_ref().is_none_or(is_well);
+    if !revised && !scaled && (!change || outcome.ending == Ending::Refused) {
         return None;
     }
     let (revision, fingerprint, weights, steps) = match (revise, before) {

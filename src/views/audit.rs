@@ -7,10 +7,10 @@ use askama::Template;
 use askama::filters::HtmlSafe;
 
 use crate::domain::actor::Channel;
-use crate::domain::audit::{Action, Details, Ending, Entry, Filter, ReleaseMark, WorkloadRecord};
+use crate::domain::audit::{Action, Details, Ending, Entry, Filter, ReleaseMark, WayBack, WorkloadRecord};
 use crate::domain::ids::{Revision, VersionName};
 use crate::domain::plan::Effect;
-use crate::domain::release::Happened;
+use crate::domain::release::{Happened, Phase, Word};
 use crate::domain::routing::Weights;
 
 use super::bars::{Bar, Slots, short};
@@ -113,6 +113,8 @@ pub struct HistoryRow {
     pub channel: Option<String>,
     pub what: String,
     pub change: String,
+    /// The release that it belongs to: address and number.
+    pub release: Option<(String, String)>,
     pub result: Chip,
     pub revision: Option<Revision>,
     /// The dialog that switches back to it; `None` for what changed nothing and for the present one.
@@ -352,7 +354,7 @@ pub fn what(lang: Lang, entry: &Entry) -> String {
 fn change(lang: Lang, entry: &Entry) -> String {
     let phases = mark(entry).filter(|mark| entry.intent.action == Action::Release && mark.from != mark.to);
     if let Some(mark) = phases {
-        return format!("{} → {}", phase(lang, mark.from), phase(lang, mark.to));
+        return format!("{} → {}", phase_of(lang, mark, mark.from), phase_of(lang, mark, mark.to));
     }
     let workloads: Vec<String> = workloads(entry).iter().map(|record| workload(lang, record)).collect();
     if !workloads.is_empty() {
@@ -361,6 +363,22 @@ fn change(lang: Lang, entry: &Entry) -> String {
     let weights = Some(largest_change(entry)).filter(|change| !change.is_empty());
     let lines = weights.into_iter().chain(super::rule_words::of_entry(lang, entry));
     lines.collect::<Vec<_>>().join(&lang.t("sum.clause").to_string())
+}
+
+/// A phase in the word for what was done: *Aborting*, *Rolled back*, *Switched back*.
+fn phase_of(lang: Lang, mark: &ReleaseMark, of: Phase) -> String {
+    let stage = match of {
+        Phase::Aborting => "under_way",
+        Phase::RolledBack => "over",
+        _ => return phase(lang, of),
+    };
+    let is_abort =
+        |one: &Happened| matches!(one, Happened::Told { word: Word::Abort } | Happened::AbortedItself { .. });
+    let way = mark.way_back.or_else(|| mark.happened.iter().any(is_abort).then_some(WayBack::Abort));
+    way.map_or_else(
+        || phase(lang, of),
+        |way| lang.t(&format!("release.way_back.{}.{stage}", way.as_str())).into(),
+    )
 }
 
 /// The workloads of an entry: of the outcome where it has some, else of the intent.
@@ -383,8 +401,9 @@ pub fn who(lang: Lang, entry: &Entry) -> String {
 }
 
 fn result(lang: Lang, entry: &Entry) -> Chip {
-    // A step of a release that changed nothing by itself: the change that it led to says how it ended.
-    if entry.is_routine() {
+    // What happened to a release changed nothing by itself: the change that it led to says how it ended.
+    let is_applied = entry.outcome.as_ref().is_some_and(|outcome| outcome.ending == Ending::Applied);
+    if entry.intent.action == Action::Release && is_applied {
         return Chip::new(Tone::Line, "", lang.t("ending.noted"));
     }
     let ending = entry.outcome.as_ref().map(|outcome| outcome.ending);
@@ -456,12 +475,14 @@ impl HistoryRow {
         let other = |revision: &Revision| *revision != present && !unchanged.contains(revision);
         let back = revision.filter(other).zip(path);
         Self {
-            when: chrome.moment(entry.intent.at_ms),
+            // When it was done, as the head of the page says it.
+            when: chrome.moment(entry.outcome.as_ref().map_or(entry.intent.at_ms, |outcome| outcome.at_ms)),
             href: format!("/audit/{}", entry.id),
             who: who(lang, entry),
             channel: (entry.intent.channel == Channel::Automatic).then(|| channel(lang, entry)),
             what: what(lang, entry),
             change: change(lang, entry),
+            release: mark(entry).map(|mark| (format!("/releases/{}", mark.id), mark.id.to_string())),
             result: result(lang, entry),
             revision,
             back: back.map(|(revision, path)| super::service::back_href(&path, revision)),

@@ -237,7 +237,8 @@ impl ServicePage {
             back: detail
                 .back
                 .as_ref()
-                .map(|back| (service_release::back_label(lang, back), back_href(&path, back.revision))),
+                .map(|back| (service_release::back_label(lang, back), back_href(&path, back.revision)))
+                .or_else(|| detail.undo.as_ref().map(|release| service_release::undo(lang, release))),
             origin: detail.origin.as_ref().map(|weights| {
                 let was = if weights.is_empty() { lang.t("split.pods").into() } else { in_words(weights) };
                 (was, (!detail.unchanged.contains(&0)).then(|| back_href(&path, 0)))

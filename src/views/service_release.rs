@@ -3,7 +3,7 @@
 
 use crate::domain::overview::{Back, Overview, ReleaseStory};
 use crate::domain::plan::Effect;
-use crate::domain::release::{Judgement, Phase, Release, Verdict};
+use crate::domain::release::{Judgement, Phase, Release, Verdict, Word};
 
 use super::bars::short;
 use super::chrome::{Chip, Notice, Tone};
@@ -32,6 +32,13 @@ pub fn result(lang: Lang, effect: &Effect) -> String {
 pub fn back_label(lang: Lang, back: &Back) -> String {
     let goal = rule_words::goal(lang, &back.effect);
     lang.t("service.back_to").with("split", goal).with("n", back.revision).into()
+}
+
+/// *Back to v1 (R-3)*, and the question of the release: by pods, no revision of the routing leads there.
+pub fn undo(lang: Lang, release: &Release) -> (String, String) {
+    let stable = short(release.spec.stable.as_str());
+    let label = lang.t("service.back_release").with("v", stable).with("id", release.id);
+    (label.into(), said::word_path(release, Word::SwitchBack))
 }
 
 /// The release that moves the service, or the one that went back and left it as it is.

@@ -42,6 +42,7 @@ pub fn detail(overview: Overview) -> Detail {
         history: entries(),
         rights: Rights { change: None },
         back,
+        undo: None,
         origin,
         unchanged: Vec::new(),
         stable: None,

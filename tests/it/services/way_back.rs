@@ -2,6 +2,7 @@
 //! to what is there already; and to the state before the first change from here.
 
 use serde_json::json;
+use sluice::domain::audit::{Entry, WayBack};
 use sluice::domain::ids::{Revision, VersionName};
 use sluice::domain::overview::{Gravity, ListAsk, Show, State};
 use sluice::domain::release::{Command, PauseReason, Phase};
@@ -218,4 +219,25 @@ async fn a_release_that_was_done_and_switched_back_leaves_both_ways() {
     house.change(weights(&[("v1", 60), ("v2", 40), ("v3", 0)]), &reviews, &ACK).await.unwrap();
     let expected = Some((back.overview.revision, split(&[("v1", 95), ("v2", 5)])));
     assert_eq!(house.leads_back().await, expected, "what it went back to");
+}
+
+#[tokio::test]
+async fn the_page_has_a_release_once_besides_what_it_wrote_and_calls_an_abort_an_abort() {
+    let house = House::alive(None, Settings::default()).await;
+    let reviews = at("bookinfo", "reviews");
+    let id = house.start(wish(|w| w["candidate"] = json!({"from": "adopt", "version": "v2"}))).await.id;
+    house.until_paused(id, PauseReason::Gate).await;
+    house.say(id, Command::Abort).await.unwrap();
+    house.until_final(id, Phase::RolledBack).await;
+    let page = house.services.detail(&anna(), &reviews, 60).await.unwrap();
+    let mark = |entry: &Entry| {
+        let late = entry.outcome.as_ref().and_then(|outcome| outcome.details.release.clone());
+        late.or_else(|| entry.intent.details.release.clone())
+    };
+    let (made, told): (Vec<&Entry>, Vec<&Entry>) =
+        page.history.iter().partition(|entry| entry.outcome.as_ref().is_some_and(|o| o.revision.is_some()));
+    assert_eq!(made.len(), 2, "30 percent, and back");
+    let [told] = told.as_slice() else { panic!("{told:?}") };
+    let mark = mark(told).unwrap();
+    assert_eq!((mark.id, mark.to, mark.way_back), (id, Phase::RolledBack, Some(WayBack::Abort)));
 }
