@@ -164,6 +164,9 @@ async fn a_rule_and_copies_come_with_the_release_and_go_with_it() {
 #[tokio::test]
 async fn without_a_mesh_pods_are_what_moves_requests() {
     let house = House::alive(None, Settings::default()).await;
+    let item = house.services.overview(&anna(), &at("shop", "search"), 60).await.unwrap();
+    let colours = (item.slots.get("stable"), item.slots.get("canary"));
+    assert_eq!(colours, (Some(1), Some(2)), "the version with most pods has the first colour");
     let id = house
         .start(wish(|w| {
             w["service"] = json!({"namespace": "shop", "name": "search"});
