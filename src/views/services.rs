@@ -282,7 +282,7 @@ impl Alarm {
     fn of_service(lang: Lang, item: &Overview) -> Self {
         let service = format!("{} / {}", item.at().namespace, item.at().name);
         Self {
-            bad: item.state <= State::LastFailed,
+            bad: item.state <= State::Failing,
             why: item.findings.first().map_or_else(
                 || text::state(lang, item.state).text,
                 |finding| text::check(lang, finding).text.to_string(),
