@@ -291,13 +291,14 @@ mod tests {
     fn version(name: &str) -> Version {
         Version {
             name: name.into(),
-            subset_labels: crate::domain::labels::Labels::default(),
+            subset_labels: std::collections::BTreeMap::new(),
             pods: Vec::new(),
             workloads: Vec::new(),
             image: std::sync::Arc::default(),
             ready: 1,
             total: 1,
             cause: None,
+            waiting: Vec::new(),
             created_ms: 0,
         }
     }
