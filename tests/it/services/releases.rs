@@ -187,7 +187,7 @@ async fn without_a_mesh_pods_are_what_moves_requests() {
     assert_eq!((replicas("search-stable"), replicas("search-next")), (json!(0), json!(3)));
     // No revision holds what was before: the page names who did it, and the release that leads back.
     let page = house.services.detail(&anna(), &at("shop", "search"), 60).await.unwrap();
-    assert_eq!(page.overview.last.map(|last| last.by), Some(anna().identity.user));
+    assert_eq!(page.overview.last.map(|last| last.by), Some(anna().identity.user.clone()));
     assert_eq!((page.back, page.undo.map(|release| release.id)), (None, Some(id)));
 }
 
