@@ -439,7 +439,7 @@ function dress() {
   $$('#toasts .toast[role=status]').forEach(leave);
   const here = new URL(location.href); // a message that was shown once is not shown again by a reload
   if (here.searchParams.has('retired')) { here.searchParams.delete('retired'); history.replaceState(history.state, '', here.pathname + here.search); }
-  if (/^\/audit\/\d+$/.test(here.pathname)) showEntry();
+  if (here.pathname.startsWith('/audit/')) showEntry();
   sluice.refreshTimes();
   const current = $('.side [aria-current]');
   if (current && innerWidth <= 900) current.parentElement.scrollLeft = current.offsetLeft - 60;
