@@ -170,9 +170,10 @@ pub(in crate::services) fn of_cluster(error: ClusterError) -> Trouble {
 
 /// The writes that delete what is going.
 pub(super) fn deletions(going: &[(WorkloadKind, Value)]) -> Vec<Write<'_>> {
-    let delete =
-        |(kind, now)| Write { act: "delete", kind: WorkloadKind::into(kind), before: Some(now), after: None };
-    going.iter().map(|(kind, now)| delete((*kind, now))).collect()
+    going
+        .iter()
+        .map(|(kind, now)| Write { act: "delete", kind: (*kind).into(), before: Some(now), after: None })
+        .collect()
 }
 
 fn own_alone(version: Option<&Version>) -> Result<(), Trouble> {
