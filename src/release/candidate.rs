@@ -82,19 +82,19 @@ impl Machine<'_> {
                 .arg("percent", self.out.state.aim.percent);
         }
         let was = |one: &Runs| known.iter().find(|other| other.workload == one.workload);
-        let refusal = Refusal::new(Code::CandidateChanged).arg("v", candidate);
-        if let Some(one) = now.iter().find(|one| was(one) != Some(*one)) {
-            let before = was(one).or(known.first()).map(|one| one.images.as_str()).unwrap_or_default();
-            let refusal = refusal.arg("object", &one.workload);
-            if was(one).is_some_and(|before| before.images == one.images) {
-                return refusal;
+        let other = now.iter().find(|one| was(one) != Some(*one));
+        // Where none is another, one of several was deleted.
+        let object = other.or_else(|| known.iter().find(|one| !now.contains(one)));
+        let object = object.map(|one| one.workload.as_str()).unwrap_or_default();
+        let refusal = Refusal::new(Code::CandidateChanged).arg("v", candidate).arg("object", object);
+        let before = |one: &Runs| was(one).or(known.first()).map_or("", |one| one.images.as_str()).to_owned();
+        match other {
+            Some(one) if was(one).is_none_or(|before| before.images != one.images) => {
+                let who = if one.by.is_empty() { "?" } else { one.by.as_str() };
+                refusal.arg("image", &one.images).arg("was", before(one)).arg("who", who)
             }
-            let who = if one.by.is_empty() { "?" } else { one.by.as_str() };
-            return refusal.arg("image", &one.images).arg("was", before).arg("who", who);
+            _ => refusal,
         }
-        // One of several was deleted.
-        let lost = known.iter().find(|one| !now.contains(one));
-        refusal.arg("object", lost.map(|one| one.workload.as_str()).unwrap_or_default())
     }
 
     /// Requests go to a version without a ready pod: said as long as it is so.
