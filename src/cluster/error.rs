@@ -91,6 +91,11 @@ fn by(manager: Option<&Arc<str>>) -> String {
 }
 
 impl ApplyError {
+    /// True for an answer of 500 or above: the API server (or a webhook) failed, it did not judge what was asked.
+    pub fn is_fault(&self) -> bool {
+        matches!(self, Self::Cluster { error: ClusterError::Refused { code: 500.., .. }, .. })
+    }
+
     /// The object that it is about.
     pub fn object(&self) -> &ObjectRef {
         match self {

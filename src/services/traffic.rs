@@ -6,7 +6,7 @@
 
 use serde_json::Value;
 
-use crate::cluster::until;
+use crate::cluster::{ApplyError, until};
 use crate::domain::actor::{Actor, Channel, Identity};
 use crate::domain::audit::{Details, EditRecord, Ending, Entry, Intent, Outcome, ReleaseMark};
 use crate::domain::class::Class;
@@ -242,8 +242,11 @@ impl Services {
         }
         let id = self.inner.store.intent(&intent).await.map_err(unavailable)?;
         let mut written = self.inner.cluster.apply(plan, &intent.change, &self.inner.cache).await;
+        // A refusal of the one object there is: nothing was written, as after a refused dry run. A fault of the API
+        // server stays a failure.
         if plan.edits().nth(1).is_none()
             && written.ending == Ending::Failed
+            && !written.error.as_ref().is_some_and(ApplyError::is_fault)
             && let Some(refusal) = written.refusal()
         {
             written.ending = ending_of(&refusal);

@@ -165,7 +165,7 @@ async fn bookmarks_come_as_often_as_wished() {
 async fn a_kind_that_is_not_installed_is_a_page_not_found() {
     let (server, client) = server();
     create(&client, "reviews").await;
-    for kind in ["VirtualService", "DestinationRule", "Gateway"] {
+    for kind in ["VirtualService", "DestinationRule", "Gateway", "ServiceEntry", "Sidecar"] {
         server.uninstall(kind);
     }
     let answer = send(&client, "GET", PATH, None).await;

@@ -85,7 +85,7 @@ async fn the_wizard_says_at_the_field_that_it_would_never_move_and_keeps_what_wa
         ("reason", "REV-231"),
     ];
     for (name, typed, slot, says) in [
-        ("freeze", "mon-sun 00:00-24:00", "err-policies", "never move"),
+        ("freeze", "mon-sun 00:00-24:00", "err-policies", "no time in which the release can take a step"),
         ("start_at", "2999-01-01T00:00", "err-policies", "366 days"),
     ] {
         let with: Vec<(&str, &str)> = fields.iter().copied().chain([(name, typed)]).collect();

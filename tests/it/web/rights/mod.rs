@@ -5,6 +5,7 @@ mod approvals;
 mod escalations;
 mod matrix;
 mod names;
+mod object_names;
 mod objects;
 mod real;
 mod retire;
