@@ -39,7 +39,7 @@ async fn place() -> TestApp {
 
 /// Every address that the API answers on GET, with the parameters of this place.
 async fn addresses(app: &TestApp, release: &str) -> Vec<String> {
-    let document = app.ask("GET", "/api/v1/openapi.json").token(OWNER).send().await.json();
+    let document = app.ask("GET", "/api/openapi.json").token(OWNER).send().await.json();
     let services = [("bookinfo", "details"), ("bookinfo", "reviews")];
     let rows = app.ask("GET", "/api/v1/audit?limit=100").token(OWNER).send().await.json();
     let rows: Vec<i64> =
