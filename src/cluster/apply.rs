@@ -33,6 +33,9 @@ pub struct Applied {
     /// `Applied`, `Failed`, `Partial` or `Unknown`.
     pub ending: Ending,
     pub error: Option<ApplyError>,
+    /// Objects whose stored spec is not the one that was sent: admission changed it. Whether that says anything about
+    /// traffic is for the caller to find out.
+    pub altered: Vec<ObjectRef>,
 }
 
 impl Applied {
@@ -106,6 +109,7 @@ impl Cluster {
             cache,
             records: plan.edits().map(EditRecord::planned).collect(),
             done: Vec::new(),
+            altered: Vec::new(),
         };
         let outcome = run.forward(plan, forward).await;
         let (ending, error) = match outcome {
@@ -127,7 +131,7 @@ impl Cluster {
         if let Some(error) = &error {
             tracing::warn!(change, ending = ending.as_str(), %error, "a change was not applied");
         }
-        Applied { records: run.records, ending, error }
+        Applied { records: run.records, ending, error, altered: run.altered }
     }
 
     /// Writes one object of a release under a change's id. Sends it once.
@@ -190,6 +194,7 @@ struct Run<'a> {
     records: Vec<EditRecord>,
     /// What was stored so far: stage, place in the records, the edit, and the object as the API server has it.
     done: Vec<(usize, usize, &'a Edit, Value)>,
+    altered: Vec<ObjectRef>,
 }
 
 /// A change that has less time than this is not begun, and neither is a later edit of one.
@@ -242,6 +247,10 @@ impl<'a> Run<'a> {
                     tracing::info!(change = self.change, object = %edit.object, version, "written");
                 }
                 record.written = Written::Yes;
+                if !edit.deletes() && stored.get("spec") != record.after.as_ref() {
+                    tracing::warn!(change = self.change, object = %edit.object, "admission changed what was stored");
+                    self.altered.push(edit.object.clone());
+                }
                 record.resource_version_after = (!edit.deletes()).then(|| version.to_owned());
                 self.done.push((stage, at, edit, stored));
                 Ok(())

@@ -372,6 +372,8 @@ codes! {
     ClusterUntrusted "cluster_untrusted" 503,
     ClusterRefused "cluster_refused" 422,
     Conflict "conflict" 409,
+    /// The API server stored another split than was sent: an admission policy or a webhook changes the object.
+    StoredOtherwise "stored_otherwise" 422,
     PartlyApplied "partly_applied" 503,
     /// The same of a version that is retired.
     PartlyRetired "partly_applied" 503,

@@ -252,8 +252,16 @@ impl Services {
             written.ending = ending_of(&refusal);
         }
         let written_ms = self.inner.clock.now_ms();
+        let mut refusal = written.refusal();
+        if let (Ending::Applied, Some(object)) = (written.ending, written.altered.first()) {
+            // Only what decides about traffic counts: a policy may add a time-out to what it likes.
+            let (_, stored) = self.after(at, look, &decided.planned, Ending::Partial).await;
+            if stored.is_some_and(|stored| stored != decided.planned.after.fingerprint) {
+                written.ending = Ending::Partial;
+                refusal = Some(Refusal::new(Code::StoredOtherwise).arg("object", object));
+            }
+        }
         let (after, fingerprint) = self.after(at, look, &decided.planned, written.ending).await;
-        let refusal = written.refusal();
         let mut details = Details {
             edits: written.records,
             error: written.error.as_ref().map(ToString::to_string),

@@ -108,6 +108,8 @@ pub enum Trouble {
     Delay(Duration),
     /// The request is carried out at once, its answer comes this much later.
     DelayAnswer(Duration),
+    /// The object of a write is merged with this before it is stored (RFC 7386), as a mutating webhook does.
+    Rewrite(serde_json::Value),
     /// Nothing is done; this code is answered (429, 500, 503, 504 in the server's words).
     Answer(u16),
     /// The request **is carried out**, and this code is answered all the same.

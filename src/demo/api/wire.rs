@@ -99,12 +99,18 @@ impl ApiServer {
             name: asked.target.name.unwrap_or_default(),
             dry_run: !asked.query.text("dryRun").is_empty(),
         };
-        let mut after = None;
+        let (mut after, mut body) = (None, body);
         let mut late = Duration::ZERO;
         for trouble in self.faults().meet(&call) {
             match trouble {
                 Trouble::Delay(wait) => tokio::time::sleep(wait).await,
                 Trouble::DelayAnswer(wait) => late = wait,
+                Trouble::Rewrite(patch) => {
+                    if let Ok(mut object) = serde_json::from_slice(&body) {
+                        json_patch::merge(&mut object, &patch);
+                        body = object.to_string().into_bytes();
+                    }
+                }
                 Trouble::Answer(code) => return Ok(responses::respond(Err(Failure::trouble(code)))),
                 Trouble::Page(code) => return Ok(responses::page(code)),
                 Trouble::Drop => return Err(Dropped),

@@ -1,5 +1,6 @@
 //! Preview, apply, take over, switch back: what reaches the cluster, and what the history says of it.
 
+use serde_json::json;
 use sluice::demo::api::{On, Times, Trouble, Verb};
 use sluice::domain::audit::{Action, Ending};
 use sluice::domain::ids::VersionName;
@@ -138,6 +139,29 @@ async fn one_object_that_the_cluster_refuses_is_a_refusal_with_nothing_written()
     assert_eq!(history.len(), 1);
     let outcome = history[0].outcome.as_ref().unwrap();
     assert_eq!((outcome.ending, outcome.revision), (Ending::Refused, None));
+}
+
+/// A policy or a webhook that changes what is stored: an answer, a history or a release that says what was sent lies.
+#[tokio::test]
+async fn what_admission_changes_while_it_is_stored_is_not_called_applied() {
+    let house = House::new().await;
+    let reviews = at("bookinfo", "reviews");
+    let to = |subset, weight| json!({"destination": {"host": "reviews", "subset": subset}, "weight": weight});
+    let spec = json!({"spec": {"http": [{"route": [to("v1", 50), to("v2", 50)]}]}});
+    let write = || On::verb(Verb::Update).of("virtualservices").real_writes();
+    house.api.trouble(write(), Trouble::Rewrite(spec), Times::Next(1));
+    let no = house.change(weights(&[("v1", 90), ("v2", 10)]), &reviews, &[]).await.unwrap_err();
+    assert_eq!((no.refusal.code, no.ending), (Code::StoredOtherwise, Ending::Partial));
+    assert_eq!(house.written("bookinfo", "reviews", 0)[0].1, 50);
+    let history = house.history(&reviews).await;
+    let outcome = history[0].outcome.as_ref().unwrap();
+    assert_eq!((history.len(), outcome.ending, outcome.revision), (1, Ending::Partial, Some(1)));
+
+    // What decides nothing about traffic may be added.
+    let spec = json!({"spec": {"http": [{"timeout": "5s", "route": [to("v1", 90), to("v2", 10)]}]}});
+    house.api.trouble(write(), Trouble::Rewrite(spec), Times::Next(1));
+    let ack = ["big_jump", "few_pods"];
+    house.change(weights(&[("v1", 90), ("v2", 10)]), &reviews, &ack).await.unwrap();
 }
 
 #[tokio::test]
