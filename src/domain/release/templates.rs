@@ -129,25 +129,30 @@ impl Template {
         Analysis { interval_s, window_s, min_requests, failures, metrics: vec![success, latency] }
     }
 
-    /// The same for a service that gets `rate` requests a second: as many requests as its first share brings while
-    /// that holds, so that each step can be judged in its time. Never fewer than [`FEWEST`].
-    pub fn analysis_at(self, strategy: Strategy, rate: Option<f64>) -> Analysis {
+    /// The same for a service that gets `rate` requests a second and whose stable version has `pods` pods: as many
+    /// requests as the smallest share brings in one window of its hold, so that each step can be judged in its time.
+    /// Never fewer than [`FEWEST`].
+    pub fn analysis_at(self, strategy: Strategy, pods: u32, rate: Option<f64>) -> Analysis {
         let mut out = self.analysis();
-        let steps = self.steps(strategy, 1);
-        let share = steps.iter().find_map(|step| match step {
-            Step::Weight { percent } | Step::Mirror { percent } if *percent > 0 => Some(*percent),
-            _ => None,
-        });
-        let hold = steps.iter().find_map(|step| match step {
-            Step::Hold { seconds } => Some(*seconds),
-            _ => None,
-        });
-        let (Some(rate), Some(share), Some(hold)) = (rate.filter(|rate| *rate > 0.0), share, hold) else {
-            return out;
-        };
-        let hold = f64::from(u32::try_from(hold).unwrap_or(u32::MAX));
+        let Some(rate) = rate.filter(|rate| *rate > 0.0) else { return out };
+        let window = u64::from(out.window_s);
+        let mut share = 0.0;
+        let mut least = f64::INFINITY;
+        for step in self.steps(strategy, pods.max(1)) {
+            match step {
+                Step::Weight { percent } | Step::Mirror { percent } => share = f64::from(percent) / 100.0,
+                Step::Replicas { candidate, stable } => {
+                    share = f64::from(candidate) / f64::from((candidate + stable.unwrap_or(pods)).max(1));
+                }
+                Step::Hold { seconds } if share > 0.0 => {
+                    let seconds = u32::try_from(seconds.min(window)).unwrap_or(u32::MAX);
+                    least = least.min(rate * share * f64::from(seconds));
+                }
+                _ => {}
+            }
+        }
         // Traffic comes unevenly: a fifth less than expected is still enough.
-        let expected = rate * f64::from(share) / 100.0 * hold * 0.8;
+        let expected = least * 0.8;
         #[expect(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,

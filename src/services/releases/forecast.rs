@@ -7,19 +7,24 @@ use crate::services::change::Look;
 use super::workloads::source_of;
 
 /// The first step whose share brings too few requests to be judged in its window, or ever: reported beforehand,
-/// by the current rate (requests a second).
-pub(super) fn too_slow(spec: &Spec, analysis: &Analysis, rate: f64) -> Option<Check> {
+/// by the current rate (requests a second) and the share that the version has `now` (percent).
+pub(super) fn too_slow(spec: &Spec, analysis: &Analysis, rate: f64, now: Option<f64>) -> Option<Check> {
     // A version that has no name yet cannot be judged.
     if spec.candidate.version().as_str().is_empty() {
         return None;
     }
     let deadline = f64::from(spec.policies.step_deadline_s);
     let least = f64::from(analysis.min_requests);
-    let mut share = None;
+    let mut share = now.filter(|percent| *percent > 0.0);
     for step in &spec.steps {
         let hold = match step {
-            Step::Weight { percent } => {
-                share = Some(*percent).filter(|percent| *percent > 0);
+            Step::Weight { percent } | Step::Mirror { percent } => {
+                share = Some(f64::from(*percent)).filter(|percent| *percent > 0.0);
+                continue;
+            }
+            Step::Replicas { candidate, stable: Some(stable) } if spec.strategy == Strategy::Replicas => {
+                let all = f64::from(candidate.saturating_add(*stable).max(1));
+                share = Some(f64::from(*candidate) * 100.0 / all).filter(|percent| *percent > 0.0);
                 continue;
             }
             Step::Hold { seconds } => f64::from(u32::try_from(*seconds).unwrap_or(u32::MAX)),
@@ -27,12 +32,12 @@ pub(super) fn too_slow(spec: &Spec, analysis: &Analysis, rate: f64) -> Option<Ch
             _ => continue,
         };
         let Some(percent) = share else { continue };
-        let reach = rate * f64::from(percent) / 100.0;
+        let reach = rate * percent / 100.0;
         let check = |severity, code| {
             Check::new(severity, code)
                 .arg("v", spec.candidate.version())
                 .arg("n", format!("{:.0}", reach * 60.0))
-                .arg("percent", percent)
+                .arg("percent", format!("{percent:.0}"))
                 .arg("least", analysis.min_requests)
         };
         let needed = if reach > 0.0 { least / reach } else { f64::INFINITY };

@@ -176,7 +176,8 @@ impl Services {
         let observed = self.inner.metrics.observed(&look.snapshot, analysis.window_s).await.ok().flatten();
         let stable = observed.as_ref().and_then(|seen| seen.of(spec.stable.as_str()));
         if let Some(seen) = &observed {
-            plan.checks.extend(too_slow(spec, analysis, seen.rate()));
+            let now = seen.share(spec.candidate.version().as_str());
+            plan.checks.extend(too_slow(spec, analysis, seen.rate(), now));
         }
         for (at, metric) in analysis.metrics.iter().enumerate() {
             let now = match metric {

@@ -151,7 +151,7 @@ impl Fields {
 
     fn fit_analysis(&mut self, template: Template, fit: Fit) {
         let analyses = self.analyse || self.metrics.is_empty();
-        self.take_analysis(Some(&template.analysis_at(self.strategy_of_steps(), fit.rate)));
+        self.take_analysis(Some(&template.analysis_at(self.strategy_of_steps(), fit.pods, fit.rate)));
         self.analyse = analyses;
     }
 

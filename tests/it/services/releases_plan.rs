@@ -7,6 +7,7 @@ use futures::future::BoxFuture;
 use serde_json::{Value, json};
 use sluice::domain::ids::{Namespace, VersionName};
 use sluice::domain::observed::Sample;
+use sluice::domain::release::templates::FEWEST;
 use sluice::domain::release::{Candidate, Strategy, Template};
 use sluice::metrics::{MetricsError, Source};
 use sluice::services::Settings;
@@ -61,6 +62,57 @@ async fn a_step_that_cannot_be_judged_is_said_beforehand_with_numbers() {
     // A window that there is and that is long enough.
     assert_eq!(arg("advice"), Some("window_300"));
     assert!(codes(&plan(500, 60).await).contains(&"never_enough"));
+}
+
+#[tokio::test]
+async fn the_requests_that_templates_ask_for_come_within_the_window_of_every_strategy() {
+    let house = House::alive(Some(Arc::new(Steady)), Settings::default()).await;
+    let mut fitting = Vec::new();
+    for (strategy, template) in
+        Strategy::ALL.into_iter().flat_map(|one| Template::ALL.map(|template| (one, template)))
+    {
+        let analysis = template.analysis_at(strategy, 1, Some(5.0));
+        let few = analysis.min_requests == FEWEST;
+        let spec = wish(|w| {
+            w["strategy"] = json!(strategy);
+            w["steps"] = json!(template.steps(strategy, 1));
+            w["analysis"] = json!(analysis);
+            if strategy == Strategy::AbTest {
+                w["steps"][0]["when"] =
+                    json!([[{"on": {"in": "header", "name": "end-user"}, "op": "exact", "value": "jason"}]]);
+            }
+        });
+        let plan = house.services.plan_release(&anna(), &spec).await.unwrap();
+        let late = codes(&plan).iter().any(|code| ["low_rate", "never_enough"].contains(code));
+        assert!(!late || few, "{template:?} {strategy:?}: {analysis:?} {:?}", plan.checks);
+        fitting.extend((!late).then_some((strategy, template)));
+    }
+    for strategy in Strategy::ALL {
+        assert!(fitting.iter().any(|(fits, _)| *fits == strategy), "{strategy:?}: {fitting:?}");
+    }
+    // All of a slow service's requests, in five minutes, less a fifth.
+    assert_eq!(Template::Careful.analysis_at(Strategy::BlueGreen, 3, Some(0.55)).min_requests, 132);
+    assert_eq!(Template::Careful.analysis_at(Strategy::BlueGreen, 3, Some(40.0)).min_requests, 200);
+}
+
+#[tokio::test]
+async fn a_hold_before_the_first_share_is_forecast_by_the_share_that_the_version_has_already() {
+    let house = House::alive(Some(Arc::new(Steady)), Settings::default()).await;
+    let plan = async |stable: &str, candidate: &str| {
+        let spec = wish(|w| {
+            (w["stable"], w["strategy"]) = (json!(stable), json!("blue_green"));
+            w["candidate"] = json!({"from": "adopt", "version": candidate});
+            w["steps"] = json!([{"kind": "hold", "seconds": 60}, {"kind": "weight", "percent": 100}]);
+            w["analysis"] = json!({"interval_s": 15, "window_s": 60, "min_requests": 301, "failures": 2,
+                "metrics": [{"metric": "success_rate", "limit": {"absolute": 99.0}}]});
+        });
+        let plan = house.services.plan_release(&anna(), &spec).await.unwrap();
+        let late = plan.checks.into_iter().find(|check| check.code.as_str() == "low_rate")?;
+        late.args.iter().find(|(name, _)| name == "percent").map(|(_, percent)| percent.clone())
+    };
+    // One that has requests is looked at from the first hold on, one without any is not.
+    assert_eq!(plan("v2", "v1").await.as_deref(), Some("100"));
+    assert_eq!(plan("v1", "v2").await, None);
 }
 
 #[tokio::test]
