@@ -54,7 +54,7 @@
   document.addEventListener('change', event => {
     const field = event.target.closest('[data-reshape]'), form = field?.form;
     if (!form) return;
-    const button = field.dataset.reshape === 'template' ? $('#use-template') : $('#reshape');
+    const button = $('#reshape');
     if (field.id) button.dataset.focus = '#' + CSS.escape(field.id);
     form.requestSubmit(button);
   });
@@ -64,7 +64,7 @@
     if (!form.querySelector('#reshape')) return;
     const field = event.detail.find(el => el.hasAttribute('data-reshape') && (el.type !== 'radio' || el.checked));
     if (!field) return form.id === 'draft' && plan(form);
-    const button = field.dataset.reshape === 'template' ? $('#use-template') : $('#reshape');
+    const button = $('#reshape');
     if (field.id) button.dataset.focus = '#' + CSS.escape(field.id);
     form.requestSubmit(button);
   });

@@ -31,7 +31,13 @@ for (const [lang, width] of VIEWS) {
     assert.match(await page.locator('#template-hint').innerText(), lang === 'zh' ? /步骤、分析/ : /steps, the analysis/);
     const values = () => page.evaluate(() => ['interval', 'window', 'failures', 'on_failure', 'template'].map((id) => document.getElementById(id).value));
     const first = await values();
+    const rows = () => page.locator('.steps tbody input[id$=-percent]').count();
     await page.locator('#template').selectOption('quick');
+    await quiet(page);
+    assert.equal(await page.locator('#template-said').count(), 0);
+    assert.deepEqual((await values()).slice(0, -1), first.slice(0, -1), 'to pick a template changes nothing');
+    assert.equal(await rows(), 6);
+    await page.locator('#use-template').click();
     await page.locator('#template-said').waitFor();
     await quiet(page);
     const said = await page.locator('#template-said').innerText();

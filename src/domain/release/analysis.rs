@@ -198,6 +198,17 @@ impl Seen {
             _ => (self.candidate, self.stable),
         }
     }
+
+    /// How many requests of the candidate there are to judge by: as many as the verdict rests on; while both the window
+    /// and the time since the split was seen hold too few, the greater of them.
+    pub fn counted(&self, least: u32) -> f64 {
+        let of = |counts: Option<Counts>| counts.map_or(0.0, |counts| counts.requests);
+        let rests_on = of(self.basis(least).0);
+        if rests_on >= f64::from(least) {
+            return rests_on;
+        }
+        rests_on.max(of(self.since.as_ref().and_then(|since| since.candidate)))
+    }
 }
 
 /// How one look was judged.

@@ -7,7 +7,7 @@ use super::{Given, said, slots};
 use crate::domain::release::{Judgement, LATENCY_FLOOR_MS, Metric, MetricJudgement, OnFailure, Verdict};
 use crate::views::bars::short;
 use crate::views::chrome::Chip;
-use crate::views::lang::Lang;
+use crate::views::lang::{Lang, Rich};
 use crate::views::time::Clockface;
 
 /// Width and height of a chart's drawing area.
@@ -117,16 +117,40 @@ fn looks(given: Given<'_>, at: usize) -> impl Iterator<Item = (&Judgement, &Metr
     })
 }
 
-/// The limit in words: *≥ 99.5%*, *≤ 1.5 × v1*.
-fn limit(lang: Lang, given: Given<'_>, metric: &Metric) -> String {
-    let stable = short(given.release.spec.stable.as_str());
-    let (absolute, relative) = (metric.limit().absolute, metric.limit().relative);
+/// On which side of a limit a metric is good.
+fn sign(metric: &Metric) -> &'static str {
     let least = match metric {
         Metric::SuccessRate { .. } => true,
         Metric::Latency { .. } => false,
         Metric::Custom { direction, .. } => *direction == crate::domain::release::Direction::AtLeast,
     };
-    let sign = if least { "≥" } else { "≤" };
+    if least { "≥" } else { "≤" }
+}
+
+/// The measures of the latest failure, each with its value and its limit; `None` = no failure is known.
+pub(super) fn failed(lang: Lang, given: Given<'_>) -> Option<Rich> {
+    let metrics = &given.release.spec.analysis.as_ref()?.metrics;
+    let look = given.judgements.iter().find(|look| look.verdict == Verdict::Fail)?;
+    let said = look.metrics.iter().filter(|one| one.verdict == Verdict::Fail).filter_map(|one| {
+        let metric = metrics.get(one.metric)?;
+        let bound = one.limit.map(|bound| format!("{} {}", sign(metric), said::value(lang, metric, bound)));
+        let text = lang
+            .t("release.measured_one")
+            .with("metric", said::metric(lang, metric))
+            .with("value", said::value(lang, metric, one.value?))
+            .with("limit", bound.unwrap_or_else(|| limit(lang, given, metric)));
+        Some(text.to_string())
+    });
+    let all: Vec<String> = said.collect();
+    let list = all.join(&lang.t("sum.clause").to_string());
+    (!all.is_empty()).then(|| lang.t("release.measured_bad").with("list", list).rich())
+}
+
+/// The limit in words: *≥ 99.5%*, *≤ 1.5 × v1*.
+fn limit(lang: Lang, given: Given<'_>, metric: &Metric) -> String {
+    let stable = short(given.release.spec.stable.as_str());
+    let (absolute, relative) = (metric.limit().absolute, metric.limit().relative);
+    let sign = sign(metric);
     let mut words = Vec::new();
     words.extend(absolute.map(|value| format!("{sign} {}", said::value(lang, metric, value))));
     words.extend(relative.map(|value| {

@@ -313,7 +313,12 @@ impl Banner {
                 given.timeline.iter().find(|e| e.to == Phase::Paused).map_or("?", |e| e.by.as_str()),
             );
             let tone = if paused.reason.is_trouble() { Tone::Bad } else { Tone::Warn };
-            let more = paused.detail.as_ref().map(|detail| text::refusal(lang, detail).whole().rich());
+            let more = match paused.reason {
+                PauseReason::Failed => charts::failed(lang, given),
+                _ => None,
+            };
+            let more =
+                paused.detail.as_ref().map(|detail| text::refusal(lang, detail).whole().rich()).or(more);
             let at = release.at();
             let link = (paused.reason == PauseReason::Drift).then(|| {
                 (service_path(at.namespace.as_str(), &at.name), lang.t("release.see_service").to_string())

@@ -6,9 +6,10 @@ use askama::filters::HtmlSafe;
 
 use super::{Given, past, said};
 use crate::domain::release::state::Stage;
-use crate::domain::release::{PauseReason, Phase, Step, Verdict};
+use crate::domain::release::{Metric, PauseReason, Phase, Step, Verdict};
 use crate::domain::service::Version;
 use crate::views::bars::short;
+use crate::views::figures::thousands;
 use crate::views::lang::Lang;
 use crate::views::time::Clockface;
 
@@ -69,14 +70,18 @@ impl Now {
             let below = match latest {
                 None => lang.t("release.now.no_look").to_string(),
                 Some(look) => {
-                    let requests = look.seen.candidate.map_or(0.0, |counts| counts.requests);
+                    let requests = look.seen.counted(analysis.min_requests);
                     let word = said::verdict(lang, look.verdict).text;
-                    lang.count("release.now.latest", crate::views::figures::thousands(requests))
-                        .with("verdict", word)
-                        .into()
+                    lang.count("release.now.latest", thousands(requests)).with("verdict", word).into()
                 }
             };
-            let shown = if latest.is_none() { "–".to_owned() } else { format!("{passed} / {all}") };
+            let shown = match latest {
+                None => "–".to_owned(),
+                Some(_) => {
+                    let all = lang.count("release.now.measures", all);
+                    lang.count("release.now.passing", passed).with("all", all).into()
+                }
+            };
             (shown, below)
         });
         Self {
@@ -104,6 +109,25 @@ fn lacking(given: Given<'_>) -> Option<&Version> {
     let versions = &given.overview?.snapshot.versions;
     let mut lacking = given.release.lacking(versions).into_iter();
     lacking.find(|version| version.name == *given.release.candidate() && version.ready < version.total)
+}
+
+/// What the verdict still waits for, with the numbers of requests while these are too few.
+fn lacking_requests(lang: Lang, given: Given<'_>) -> String {
+    let counted = given.release.spec.analysis.as_ref().and_then(|analysis| {
+        let by_requests = |metric: &Metric| !matches!(metric, Metric::Custom { .. });
+        let asks = analysis.metrics.iter().any(by_requests);
+        let look = given.judgements.first().filter(|look| asks && look.step == given.release.state.step)?;
+        let counted = look.seen.counted(analysis.min_requests);
+        (counted < f64::from(analysis.min_requests)).then_some((counted, analysis.min_requests))
+    });
+    match counted {
+        None => lang.t("release.now.verdict_more").into(),
+        Some((counted, least)) => lang
+            .t("release.now.verdict_few")
+            .with("n", thousands(counted))
+            .with("least", thousands(f64::from(least)))
+            .into(),
+    }
 }
 
 impl Timer {
@@ -136,21 +160,21 @@ impl Timer {
         };
         match state.phase {
             Phase::Paused if state.pause_reason() == Some(PauseReason::Gate) => {
-                still("release.now.next", word("release.now.approval"), word("release.now.gate"))
+                still("release.now.then", word("release.now.approval"), word("release.now.gate"))
             }
             Phase::Paused if state.unapproved => {
-                still("release.now.next", word("release.now.approval"), word("release.now.steps_changed"))
+                still("release.now.then", word("release.now.approval"), word("release.now.steps_changed"))
             }
             Phase::Paused => match state.paused.as_ref().and_then(|paused| paused.left_ms) {
                 Some(left) => {
                     let below = word("release.now.stopped");
                     Self { done: percent(left), ..still("release.now.left", said::countdown(left), below) }
                 }
-                None => still("release.now.next", word("release.phase.paused"), word("release.now.stopped")),
+                None => still("release.now.then", word("release.phase.paused"), word("release.now.stopped")),
             },
             // The time is over, and a pass is still waited for: nothing counts down any more.
             Phase::Running if spec.analysis.is_some() && state.due_ms.is_some_and(|due| due <= now_ms) => {
-                still("release.now.next", word("release.now.verdict"), word("release.now.verdict_more"))
+                still("release.now.then", word("release.now.verdict"), lacking_requests(lang, given))
             }
             Phase::Running | Phase::Scheduled => match (state.due_ms, state.stage) {
                 (Some(due), _) => Self {
@@ -166,10 +190,10 @@ impl Timer {
                     below: lang.t(waits_for.unwrap_or("release.now.at")).with("time", clock.hour(due)).into(),
                 },
                 (None, Stage::Gate) => {
-                    still("release.now.next", word("release.now.verdict"), word("release.now.verdict_more"))
+                    still("release.now.then", word("release.now.verdict"), lacking_requests(lang, given))
                 }
                 (None, Stage::Preflight | Stage::Converging) if let Some(version) = lacking(given) => still(
-                    "release.now.next",
+                    "release.now.then",
                     word("release.now.pods"),
                     lang.t("release.now.pods_more")
                         .with("v", short(version.name.as_str()))
@@ -183,14 +207,14 @@ impl Timer {
                         Stage::Applying => "applying",
                         _ => "converging",
                     };
-                    still("release.now.next", word("release.now.soon"), word(&format!("release.now.{key}")))
+                    still("release.now.then", word("release.now.soon"), word(&format!("release.now.{key}")))
                 }
             },
             phase if phase.is_final() => {
                 let took = said::took(lang, release, now_ms).unwrap_or_else(|| "–".to_owned());
                 still("release.now.took", took, said::state_word(lang, state))
             }
-            phase => still("release.now.next", word("release.now.soon"), said::phase(lang, phase)),
+            phase => still("release.now.then", word("release.now.soon"), said::phase(lang, phase)),
         }
     }
 }

@@ -6,6 +6,7 @@ pub mod plan;
 pub mod read;
 
 mod applied;
+mod beside;
 mod choices;
 mod laid;
 mod metric_fields;
@@ -24,6 +25,7 @@ use super::text;
 use crate::domain::refusal::Refusal;
 
 pub use applied::Applied;
+pub use beside::{Beside, other_repository};
 pub use choices::{Choice, Choices, Figures, Known};
 pub use fields::{Fields, MetricField, Row};
 pub use laid::Fit;
@@ -74,6 +76,8 @@ pub struct WizardPage {
     pub rail: Rail,
     pub accepts: Accepts,
     pub facts: Facts,
+    /// Warnings beside the image and the minimum of requests.
+    pub beside: [Beside; 2],
     /// What the last template changed.
     pub applied: Option<Applied>,
     pub request_id: String,
@@ -91,6 +95,8 @@ pub struct WizardFragment {
     pub rail: Rail,
     pub accepts: Accepts,
     pub facts: Facts,
+    /// Warnings beside the image and the minimum of requests.
+    pub beside: [Beside; 2],
     pub marks: Marks,
     pub stale: Option<Notice>,
 }
@@ -334,6 +340,11 @@ fn stale(lang: Lang, given: &Given<'_>) -> Option<Notice> {
     Some(Notice { alert: true, link: Some(link), ..Notice::new(Tone::Warn, lang.t("wizard.stale").rich()) })
 }
 
+fn besides(lang: Lang, given: &Given<'_>, oob: bool) -> [Beside; 2] {
+    let image = Beside::image(lang, &given.fields, &given.known, oob);
+    [image, Beside::requests(lang, given.planned, oob)]
+}
+
 impl Marks {
     fn of(given: &Given<'_>, oob: bool) -> Self {
         let (draft, seq) = given
@@ -395,6 +406,7 @@ impl WizardPage {
             rail: Rail::of(lang, &errors, false),
             accepts: Accepts::of(lang, &given, false),
             facts: Facts::of(lang, &given, &errors, false),
+            beside: besides(lang, &given, false),
             stale: stale(lang, &given),
             applied: Applied::of(lang, &given.fields),
             request_id: given.request_id,
@@ -420,6 +432,7 @@ impl WizardFragment {
             rail: Rail::of(lang, &errors, true),
             accepts: Accepts::of(lang, given, true),
             facts: Facts::of(lang, given, &errors, true),
+            beside: besides(lang, given, true),
             marks: Marks::of(given, true),
             stale: stale(lang, given),
         }

@@ -109,7 +109,7 @@ pub async fn keep(State(app): State<App>, who: Who, caller: Caller, form: Form) 
     }
     let mut said = Vec::new();
     match press_ {
-        "template" => desk.template(&mut fields, fit).await?,
+        "template" => desk.template(&mut fields, form.text("pick"), fit).await?,
         "undo" => fields.take_back(),
         "steps" => fields.take_steps(Template::parse(&fields.template).unwrap_or(Template::Careful), fit),
         "keep" => said.extend(desk.keep_template(&mut fields).await),
@@ -255,12 +255,15 @@ impl Desk {
         self.app.services.overview(&self.who.actor, &at, 60).await.ok()
     }
 
-    async fn template(&self, fields: &mut Fields, fit: Fit) -> Result<(), Failure> {
+    /// Uses the template that is picked in the list. To pick one changes nothing else.
+    async fn template(&self, fields: &mut Fields, pick: &str, fit: Fit) -> Result<(), Failure> {
         let before = fields.clone();
-        if let Some(template) = Template::parse(&fields.template) {
+        if let Some(template) = Template::parse(pick) {
             fields.take_template(template, fit);
             fields.remember(&before, fit);
-        } else if let Some(name) = fields.template.strip_prefix("own:") {
+        } else if pick.is_empty() {
+            fields.template.clear();
+        } else if let Some(name) = pick.strip_prefix("own:") {
             let own = self.app.services.own_templates().await?;
             if let Some(own) = own.into_iter().find(|own| own.name == name) {
                 fields.take_own(&own);

@@ -2,6 +2,8 @@
 
 mod pages;
 mod placeholders;
+mod release_numbers;
 mod release_words;
 mod rule_form;
+mod wizard_beside;
 mod words;

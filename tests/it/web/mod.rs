@@ -35,3 +35,4 @@ pub mod sessions_real;
 mod templates;
 mod trouble;
 mod waiting_pods;
+mod wizard_pick;
