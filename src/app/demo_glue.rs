@@ -151,7 +151,7 @@ pub(super) async fn begin_releases(services: Services) {
 }
 
 /// One to a version that works, and one to a version that answers errors. Each step can be judged in its time on the
-/// demo's own traffic, so that a visitor sees the first one reach its approval within three minutes.
+/// demo's own traffic, so that a visitor sees the first one reach its approval after two minutes.
 pub(super) fn releases() -> [Spec; 2] {
     [good(), bad()]
 }

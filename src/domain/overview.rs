@@ -347,6 +347,8 @@ pub struct ListPage {
     pub next: Option<String>,
     /// Namespaces that the person may see.
     pub namespaces: Vec<Namespace>,
+    /// How many of them have services.
+    pub populated: usize,
     /// The worst services that need attention, at most 5, whatever the filter.
     pub attention: Vec<Overview>,
     /// Releases that wait for a person, those in trouble first, at most 5, whatever the filter.

@@ -173,6 +173,11 @@ impl Services {
             let all = self.inner.cache.namespaces();
             all.iter().filter(|namespace| visible.contains(namespace)).cloned().collect()
         };
+        let has = |namespace: &&Namespace| {
+            let first = sorted.name.partition_point(|row| row.at.namespace < **namespace);
+            sorted.name.get(first).is_some_and(|row| row.at.namespace == **namespace)
+        };
+        let populated = namespaces.iter().filter(has).count();
         Ok(ListPage {
             number: self.inner.lists.numbers.fetch_add(1, Ordering::Relaxed) + 1,
             nearest: (total == 0 && !words.is_empty())
@@ -189,6 +194,7 @@ impl Services {
             },
             next,
             namespaces,
+            populated,
             notices,
         })
     }

@@ -222,7 +222,7 @@ impl ServicesPage {
         let summary = lang
             .t("services.summary")
             .with("services", lang.count("services.services", page.counts.all))
-            .with("namespaces", lang.count("services.namespaces", page.namespaces.len()));
+            .with("namespaces", lang.count("services.namespaces", page.populated));
         Self {
             summary: summary.into(),
             attention: Attention::of(chrome.clock, &page.attention, &page.waiting),

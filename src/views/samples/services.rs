@@ -69,6 +69,7 @@ fn page(items: Vec<Overview>) -> ListPage {
         counts: Counts { all: 38, releasing: 2, attention: 3, not_routable: 5 },
         next: Some("c2".to_owned()),
         namespaces: ["bookinfo", "payments", "shop"].map(Namespace::from).into(),
+        populated: 3,
         attention: items.iter().filter(|item| item.state.needs_attention()).cloned().collect(),
         waiting: super::releases::waiting(),
         nearest: None,

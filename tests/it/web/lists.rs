@@ -250,3 +250,17 @@ async fn a_page_in_pieces_is_the_whole_page() {
     let (top, bottom) = (Top { chrome: &view.chrome }, Bottom { chrome: &view.chrome });
     assert_eq!(format!("{top}{}{bottom}", view.as_main()), view.to_string());
 }
+
+#[tokio::test]
+async fn the_first_page_counts_the_namespaces_that_have_services() {
+    let app = TestApp::open().await;
+    let list = app.get("/api/v1/services?limit=200").await.json();
+    let items = list["items"].as_array().unwrap();
+    assert_eq!(json!(items.len()), list["total"]);
+    let with: std::collections::BTreeSet<&str> =
+        items.iter().map(|item| item["namespace"].as_str().unwrap()).collect();
+    let all = list["namespaces"].as_array().unwrap().len();
+    assert!(with.len() < all, "some namespace has no service: {all}");
+    let words = format!("{} services in {} namespaces", items.len(), with.len());
+    assert!(app.get("/services").await.body.contains(&words), "{words}");
+}
