@@ -8,6 +8,7 @@ use crate::domain::release::{Release, ReleaseId, Step, Strategy, Word};
 use crate::domain::routing::Rule;
 use crate::services::Services;
 use crate::services::ask::Wish;
+use crate::services::change::Look;
 
 use super::traffic::change_of;
 
@@ -22,8 +23,31 @@ impl Services {
         let decided = self.decide(who, release.at(), &Wish::Set(change), &look, "preview").await;
         let Ok(decided) = decided else { return Ok(Vec::new()) };
         let rules = rules_keep(&decided.planned.effect.rules_after, &release.spec.stable);
-        Ok(rules.into_iter().chain(decided.checks.into_iter().filter(is_told)).collect())
+        let carried = |check: &Check| check.code == Code::FewPods && has_carried(release, &look, &aim);
+        let told = decided.checks.into_iter().filter(|check| is_told(check) && !carried(check));
+        Ok(rules.into_iter().chain(told).collect())
     }
+}
+
+/// True when each pod of the new version gets no more than each pod of the old version had in this release, before the new
+/// version had anything. Known where the release made the new version, and the old one still has its pods.
+fn has_carried(release: &Release, look: &Look, aim: &Aim) -> bool {
+    let (spec, state) = (&release.spec, &release.state);
+    if !spec.candidate.is_made() || state.stable_lowered {
+        return false;
+    }
+    let weights = look.routing.declared().unwrap_or_default();
+    let share = |version: &VersionName| {
+        weights.iter().find(|(name, _)| name == version).map_or(0, |(_, share)| u32::from(*share))
+    };
+    let ready = |version: &VersionName| {
+        let mut versions = look.snapshot.versions.iter();
+        versions.find(|known| known.name == *version).map_or(0, |known| known.ready)
+    };
+    let candidate = spec.candidate.version();
+    let (pods, now) = (ready(&spec.stable), ready(candidate));
+    let had = share(&spec.stable) + share(candidate);
+    pods > 0 && now > 0 && u64::from(aim.percent) * u64::from(pods) <= u64::from(had) * u64::from(now)
 }
 
 /// Match rules that send to the old version whatever the shares are; `None` = there are none.

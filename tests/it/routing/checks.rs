@@ -142,12 +142,12 @@ fn few_pods_for_a_share_are_acknowledged() {
     asks(&pods(10, 1), "v1=90 v2=10", "");
     asks(&pods(10, 1), "v1=85 v2=15", "");
     asks(&pods(10, 1), "v1=84 v2=16", "few_pods");
-    assert_eq!(args(&pods(10, 1), &set("v1=80 v2=20"), "few_pods"), "v=v2 n=1 x=20 w=v1 m=2");
+    assert_eq!(args(&pods(10, 1), &set("v1=80 v2=20"), "few_pods"), "v=v2 n=1 x=20 w=v1 m=10 y=100");
     asks(&pods(1, 10), "v1=80 v2=20", "");
     asks(&pods(4, 1), "v1=75 v2=25", "");
     // A version is never compared with itself while another one has requests.
     let even = reviews().version("v1", 1).version("v2", 1).with(SUBSETS).with(&http("v1:50 v2:50"));
-    assert_eq!(args(&even, &take_over("v2"), "few_pods"), "v=v2 n=1 x=100 w=v1 m=2");
+    assert_eq!(args(&even, &take_over("v2"), "few_pods"), "v=v2 n=1 x=100 w=v1 m=1 y=50");
 }
 
 #[test]

@@ -52,3 +52,31 @@ async fn before_a_step_its_question_has_the_checks_of_a_take_over_by_hand() {
     house.until_final(id, Phase::RolledBack).await;
     assert!(house.services.checks_ahead(&anna(), id, Word::Promote).await.unwrap().is_empty());
 }
+
+/// The old version carried everything with as many pods as the new one has: that it has fewer requests now says nothing.
+#[tokio::test]
+async fn a_step_is_compared_with_what_the_old_version_carried_before_the_release() {
+    let house = House::alive(None, Settings::default()).await;
+    let reviews = at("bookinfo", "reviews");
+    let id = house
+        .start(wish(|w| {
+            w["steps"] = json!([{"kind": "weight", "percent": 50}, {"kind": "approval"}, {"kind": "weight", "percent": 100}]);
+        }))
+        .await
+        .id;
+    house.until_paused(id, PauseReason::Gate).await;
+    let few = async || {
+        let said = house.services.checks_ahead(&anna(), id, Word::Promote).await.unwrap();
+        said.into_iter().find(|check| check.code.as_str() == "few_pods")
+    };
+    let by_hand = house.services.preview(&anna(), &reviews, &Wish::TakeOver("v9".into()), &[]).await.unwrap();
+    assert!(by_hand.checks.iter().any(|check| check.code.as_str() == "few_pods"), "{:?}", by_hand.checks);
+    assert_eq!(few().await, None);
+    // With more pods of the old version it carried less on each of them: its numbers are named as they are.
+    house
+        .edit_outside("Deployment", "bookinfo", "reviews-v1", |object| object["spec"]["replicas"] = json!(3));
+    let found =
+        house.until("v1 has three pods, and the new version one", async |_: &House| few().await).await;
+    let arg = |name: &str| found.args.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
+    assert_eq!((arg("w"), arg("m"), arg("y")), (Some("v1"), Some("3"), Some("50")));
+}

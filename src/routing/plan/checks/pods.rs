@@ -140,12 +140,14 @@ fn crowded(versions: &[Version], before: &Weights, name: &VersionName, share: u8
     (load(version, share) > CROWDED * busiest).then(|| {
         // What is compared with is another version; one that has all of the traffic is compared with itself today.
         let other = busy().filter(|(version, _)| version.name != *name).max_by(|a, b| a.1.total_cmp(&b.1));
-        // A whole number of pods may come out of the division a little above itself.
-        let needed = |load: f64| format!("{:.0}", (f64::from(share) / load - 1e-6).ceil());
         let check = acknowledge(Code::FewPods).arg("v", name).arg("n", version.ready).arg("x", share);
         match other {
-            Some((other, load)) => check.arg("w", &other.name).arg("m", needed(load)),
-            None => check.arg("m", needed(busiest)),
+            // Its pods and its share as they are: what it would need for another share is a guess.
+            Some((other, _)) => {
+                check.arg("w", &other.name).arg("m", other.ready).arg("y", percent(before, &other.name))
+            }
+            // A whole number of pods may come out of the division a little above itself.
+            None => check.arg("m", format!("{:.0}", (f64::from(share) / busiest - 1e-6).ceil())),
         }
     })
 }
