@@ -1,5 +1,5 @@
-//! What stays behind when a workload is deleted although it is only about that: HorizontalPodAutoscalers and
-//! PodDisruptionBudgets. Read when it is asked for, never watched: Sluice works without the right to.
+//! What stays behind when a workload is deleted although it is only about that: `HorizontalPodAutoscalers` and
+//! `PodDisruptionBudgets`. Read when it is asked for, never watched: Sluice works without the right to.
 
 use serde::Deserialize;
 

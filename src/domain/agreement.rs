@@ -17,7 +17,7 @@ pub enum Beside {
     /// A part of the route does not reach a version of its own: other hosts, answers of the proxy, several versions
     /// at once, all pods.
     Parts,
-    /// A ServiceEntry has the service's host, too: its endpoints answer requests that no version sees.
+    /// A `ServiceEntry` has the service's host, too: its endpoints answer requests that no version sees.
     Entries,
     /// Versions are reached by Services of their own, which callers may ask for by name, too.
     Siblings,

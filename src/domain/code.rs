@@ -196,7 +196,7 @@ codes! {
     LimitMissing "limit_missing" 422,
     LimitRange "limit_range" 422,
     FreezeRange "freeze_range" 422,
-    /// A ServiceEntry has the service's host, too.
+    /// A `ServiceEntry` has the service's host, too.
     HostElsewhere "host_elsewhere" 200,
     /// A Sidecar keeps the service from callers.
     SidecarHides "sidecar_hides" 200,

@@ -1,4 +1,4 @@
-//! ServiceEntries and Sidecars: objects that decide for some callers whether they know a service, and which endpoints
+//! `ServiceEntries` and Sidecars: objects that decide for some callers whether they know a service, and which endpoints
 //! its host has. Sluice reads them, changes none, and makes no plan by them; what they do to a service is said.
 //!
 //! Source: <https://istio.io/latest/docs/reference/config/networking/service-entry/>,
@@ -38,7 +38,7 @@ pub struct HostConfig {
     pub sidecars: Seen<Sidecar>,
 }
 
-/// A ServiceEntry.
+/// A `ServiceEntry`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ServiceEntry {
     pub namespace: String,

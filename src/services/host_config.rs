@@ -1,4 +1,4 @@
-//! ServiceEntries and Sidecars, read every half minute: what they do to a service is among its findings. Where they
+//! `ServiceEntries` and Sidecars, read every half minute: what they do to a service is among its findings. Where they
 //! cannot be read, the pages say that nobody has looked.
 
 use std::borrow::Cow;
@@ -46,7 +46,7 @@ pub(super) async fn follow(services: Services, stop: CancellationToken) {
                 }
             }
             Err(error) => {
-                tracing::debug!(%error, "ServiceEntries and Sidecars cannot be read; asked again later")
+                tracing::debug!(%error, "ServiceEntries and Sidecars cannot be read; asked again later");
             }
         }
         tokio::select! {

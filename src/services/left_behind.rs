@@ -46,7 +46,7 @@ impl Services {
                 }
                 Some(names) if names.is_empty() => {}
                 Some(names) => {
-                    let named = who.unrestricted
+                    let may_know = who.unrestricted
                         || self
                             .inner
                             .cluster
@@ -54,7 +54,8 @@ impl Services {
                             .await
                             .unwrap_or(false);
                     let objects = names.iter().map(|name| format!("{kind} {name}"));
-                    let objects: Vec<String> = if named { objects.collect() } else { vec![kind.to_owned()] };
+                    let objects: Vec<String> =
+                        if may_know { objects.collect() } else { vec![kind.to_owned()] };
                     out.extend(
                         objects
                             .iter()

@@ -57,7 +57,8 @@ impl Services {
         checks.sort_by_key(|check| std::cmp::Reverse(check.severity));
         let blocked = checks.iter().any(|check| check.severity == Severity::Block);
         let deletes = removal.as_ref().map(Removal::records).unwrap_or_default();
-        if !blocked && !(planned.plan.is_empty() && deletes.is_empty()) {
+        let asks_nothing = planned.plan.is_empty() && deletes.is_empty();
+        if !blocked && !asks_nothing {
             checks.push(match self.rehearse(&planned.plan, removal.as_ref()).await {
                 Ok(()) => Check::new(Severity::Ok, Code::DryRunPassed),
                 Err(refusal) => Check { code: refusal.code, severity: Severity::Block, args: refusal.args },

@@ -122,18 +122,14 @@ impl Services {
         if who.unrestricted {
             return None;
         }
-        match self.inner.cache.snapshot(at) {
-            Some(snapshot) => {
-                let routing = self.inner.routings.of(&snapshot);
-                self.unread_among(who, &snapshot, &routing, more).await
-            }
-            None => {
-                let objects = self.unreadable(who, more).await;
-                let known = more.iter().filter(|object| !objects.contains(object));
-                let known = known.map(|object| &object.namespace).chain([&at.namespace]).cloned().collect();
-                Some(Unread { known, ..Unread::everything(objects, self.sight(who).await) })
-            }
+        if let Some(snapshot) = self.inner.cache.snapshot(at) {
+            let routing = self.inner.routings.of(&snapshot);
+            return self.unread_among(who, &snapshot, &routing, more).await;
         }
+        let objects = self.unreadable(who, more).await;
+        let known = more.iter().filter(|object| !objects.contains(object));
+        let known = known.map(|object| &object.namespace).chain([&at.namespace]).cloned().collect();
+        Some(Unread { known, ..Unread::everything(objects, self.sight(who).await) })
     }
 
     /// The same for names of workloads, too: those of the service's namespace need the right to get them.

@@ -235,7 +235,8 @@ fn pods(snapshot: &Snapshot, version: &VersionName) -> Pods {
 /// All pods of the StatefulSet that is replaced in place, whatever the versions are called that they are now.
 fn whole_set(snapshot: &Snapshot, release: &Release) -> Option<u32> {
     let name = &set_of(snapshot, release)?.name;
-    let all = snapshot.versions.iter().flat_map(|version| &version.workloads).filter(is_set);
+    let all =
+        snapshot.versions.iter().flat_map(|version| &version.workloads).filter(|workload| is_set(workload));
     Some(all.filter(|workload| workload.name == *name).map(|workload| workload.wanted).sum())
 }
 
@@ -243,11 +244,11 @@ fn whole_set(snapshot: &Snapshot, release: &Release) -> Option<u32> {
 fn set_of<'a>(snapshot: &'a Snapshot, release: &Release) -> Option<&'a Workload> {
     [&release.spec.stable, release.candidate()].into_iter().find_map(|name| {
         let version = snapshot.versions.iter().find(|known| known.name == *name)?;
-        version.workloads.iter().find(is_set)
+        version.workloads.iter().find(|workload| is_set(workload))
     })
 }
 
-fn is_set(workload: &&Workload) -> bool {
+fn is_set(workload: &Workload) -> bool {
     workload.kind == WorkloadKind::StatefulSet
 }
 

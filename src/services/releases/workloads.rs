@@ -113,8 +113,8 @@ impl Services {
             retiring = Retiring::after(&version, &applied);
         }
         retiring.notes = notes;
-        let lock = self.lock_of(at);
-        let _locked = lock.lock().await;
+        let turn = self.lock_of(at);
+        let _held_turn = turn.lock().await;
         // Between the routing and this moment somebody may have sent requests to it again.
         let judged = match self.look(at, true).await {
             Ok(look) => self.departing(&look, &version).await,

@@ -75,21 +75,21 @@ impl Now {
                     lang.count("release.now.latest", thousands(requests)).with("verdict", word).into()
                 }
             };
-            let shown = match latest {
-                None => "–".to_owned(),
-                Some(_) => {
-                    let all = lang.count("release.now.measures", all);
-                    lang.count("release.now.passing", passed).with("all", all).into()
-                }
+            let shown = if latest.is_some() {
+                let all = lang.count("release.now.measures", all);
+                lang.count("release.now.passing", passed).with("all", all).into()
+            } else {
+                "–".to_owned()
             };
             (shown, below)
         });
         Self {
             lang,
             share_label: lang.t("release.now.on").with("v", &candidate).into(),
-            share: match release.state.ended_by_pods && release.state.phase.is_final() {
-                true => lang.t("release.now.about").with("n", release.share()).into(),
-                false => format!("{}%", release.share()),
+            share: if release.state.ended_by_pods && release.state.phase.is_final() {
+                lang.t("release.now.about").with("n", release.share()).into()
+            } else {
+                format!("{}%", release.share())
             },
             observed,
             // At the end the record has the split; rule and copies are gone by then. What is spread by pods is not.
