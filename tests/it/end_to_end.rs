@@ -131,7 +131,7 @@ async fn the_main_job_on_a_real_api_server() {
     others_are_kept_out(&cluster, &sluice).await;
     a_stateful_service_and_objects_elsewhere(&cluster, &sluice).await;
 
-    releases_on_a_real_api_server(&cluster).await;
+    Box::pin(releases_on_a_real_api_server(&cluster)).await;
 
     identities_on_a_real_api_server(&cluster, &sluice).await;
 

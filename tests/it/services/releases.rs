@@ -25,7 +25,7 @@ pub fn wish(change: impl FnOnce(&mut Value)) -> Spec {
 
 impl House {
     pub async fn start(&self, spec: Spec) -> Release {
-        self.services.start_release(&anna(), spec, "REL-1", "req").await.unwrap()
+        Box::pin(self.services.start_release(&anna(), spec, "REL-1", "req")).await.unwrap()
     }
 
     pub async fn say(&self, id: ReleaseId, command: Command) -> Result<Release, Refusal> {

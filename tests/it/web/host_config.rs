@@ -1,4 +1,4 @@
-//! ServiceEntries and Sidecars: what they do to a service is among its findings, by the names that the reader may have;
+//! `ServiceEntries` and Sidecars: what they do to a service is among its findings, by the names that the reader may have;
 //! and where Sluice may not read them, it says that it has not looked.
 
 use serde_json::{Value, json};
