@@ -304,6 +304,8 @@ codes! {
     /// What did not exist at the revision, and is not ours to delete.
     StaysBehind "stays_behind" 200,
     AddsSubset "adds_subset" 200,
+    /// A new subset takes over the traffic policy of the one that serves now.
+    CopiesPolicy "copies_policy" 200,
     EditedBesides "edited_besides" 200,
     RemovesSubsets "removes_subsets" 200,
     SubsetStays "subset_stays" 200,

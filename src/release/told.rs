@@ -218,6 +218,11 @@ impl Machine<'_> {
                 self.out.state.not_before_ms = None;
                 self.out.state.deadline_ms = Some(until);
             }
+            // A way back that could not be completed: the same way back again, never forward.
+            Phase::NeedsAttention => {
+                self.out.state.needs = None;
+                self.turn_back();
+            }
             _ => {
                 let gone = self.out.state.removed.contains(&Side::Candidate);
                 let old = &self.out.state;
@@ -231,6 +236,9 @@ impl Machine<'_> {
                     workload: old.workload.clone(),
                     deployed: old.deployed && !gone,
                     pending: old.pending.clone(),
+                    // The same candidate: what failed before counts until a look passes.
+                    failing: old.is_failing(),
+                    failed: old.failed.clone(),
                     ..State::new()
                 };
                 if self.spec.policies.second_person {

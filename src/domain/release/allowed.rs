@@ -60,6 +60,11 @@ impl State {
         }
     }
 
+    /// True when a retry is the way back once more: it is under way, or could not be completed.
+    pub fn retries_way_back(&self) -> bool {
+        matches!(self.phase, Phase::Aborting | Phase::NeedsAttention)
+    }
+
     /// True when this command goes on although the analysis failed: it has to be accepted by name.
     pub fn overrules_analysis(&self, word: Word) -> bool {
         let steps_only = self.phase == Phase::Paused && self.unapproved;

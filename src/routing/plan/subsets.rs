@@ -159,10 +159,13 @@ impl Planner<'_> {
         };
         let labels = both(&version.subset_labels, scope);
         let subset = self.free_subset_name(&base_name(name, scope), &labels);
+        let held = self.drafts.peek(self.snapshot, &at).and_then(|json| json["spec"]["subsets"].as_array());
+        let policy = self.policy_beside(name, scope, held.map_or(&[][..], Vec::as_slice));
         let object = self.drafts.open(self.snapshot, &at)?;
         let list =
             json::subsets_mut(object).ok_or_else(|| Refusal::new(Code::Malformed).arg("object", &at))?;
-        list.push(subset_json(&subset, &labels));
+        list.push(subset_json(&subset, &labels, policy.as_ref()));
+        self.note_policy(&at, &subset, policy.as_ref());
         self.note(
             Check::new(Severity::Info, Code::AddsSubset)
                 .arg("v", name)
@@ -171,6 +174,37 @@ impl Planner<'_> {
         );
         self.added.push(Added { version: name.clone(), scope: scope.clone(), name: subset.clone() });
         Ok(subset)
+    }
+
+    /// The `trafficPolicy` that a new subset takes over, with the subset that has it: TLS and pool settings of the
+    /// version that serves most requests, among these subsets. `None` where it has none, or where versions that serve
+    /// equally many have different ones.
+    fn policy_beside(&self, new: &VersionName, scope: &Labels, subsets: &[Value]) -> Option<(String, Value)> {
+        let declared = self.before.routing.declared().unwrap_or_default();
+        let share = |name: &VersionName| {
+            declared.iter().find(|(known, _)| known == name).map_or(0, |(_, weight)| *weight)
+        };
+        let mut beside: Vec<(u8, &Value)> = Vec::new();
+        for version in self.snapshot.versions.iter().filter(|version| version.name != *new) {
+            let name = self.existing_subset(&version.name, scope, 0);
+            let found = name.and_then(|name| subsets.iter().find(|subset| subset["name"] == *name));
+            beside.extend(found.map(|subset| (share(&version.name), subset)));
+        }
+        let most = beside.iter().map(|(share, _)| *share).max()?;
+        let mut serving = beside.into_iter().filter(|(share, _)| *share == most).map(|(_, subset)| subset);
+        let first = serving.next()?;
+        let policy = first.get("trafficPolicy").filter(|policy| !policy.is_null())?;
+        let alike = serving.all(|other| other.get("trafficPolicy") == Some(policy));
+        alike.then(|| (first["name"].as_str().unwrap_or_default().to_owned(), policy.clone()))
+    }
+
+    /// The plan names what a new subset takes over.
+    fn note_policy(&mut self, at: &ObjectRef, subset: &str, policy: Option<&(String, Value)>) {
+        let Some((from, policy)) = policy else { return };
+        let parts: Vec<&str> =
+            policy.as_object().into_iter().flat_map(Map::keys).map(String::as_str).collect();
+        let check = Check::new(Severity::Info, Code::CopiesPolicy).arg("subset", subset).arg("from", from);
+        self.note(check.arg("list", parts.join(", ")).arg("object", at));
     }
 
     /// True when labels select this version's pods and no other's.
@@ -254,7 +288,8 @@ impl Planner<'_> {
             }
             let labels = both(&version.subset_labels, &scope);
             let name = self.free_subset_name(&base_name(&version.name, &scope), &labels);
-            subsets.push(subset_json(&name, &labels));
+            // No route named a subset of it before: what its pods get stays the policy of the whole rule.
+            subsets.push(subset_json(&name, &labels, None));
             self.added.push(Added { version: version.name.clone(), scope, name });
         }
         spec.insert("subsets".to_owned(), Value::Array(subsets));
@@ -300,10 +335,14 @@ impl Planner<'_> {
     }
 }
 
-fn subset_json(name: &str, labels: &Labels) -> Value {
+fn subset_json(name: &str, labels: &Labels, policy: Option<&(String, Value)>) -> Value {
     let labels: Map<String, Value> =
         labels.iter().map(|(key, value)| (key.to_string(), json!(&**value))).collect();
-    json!({ "labels": labels, "name": name })
+    let mut subset = json!({ "labels": labels, "name": name });
+    if let Some((_, policy)) = policy {
+        subset["trafficPolicy"] = policy.clone();
+    }
+    subset
 }
 
 /// The labels of a version and those of a part of it; of equal keys, the version's.

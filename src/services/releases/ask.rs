@@ -146,6 +146,9 @@ impl Services {
         if let Some(refusal) = self.no_revision_left(&release).await {
             denied.push((Word::Rollback, refusal));
         }
+        if let Some(refusal) = self.lacks_stable(&release) {
+            denied.push((Word::Retry, refusal));
+        }
         let outside = self.difference(who, &release).await?;
         let reached = match &overview {
             Some(item) => self.reached_versions(&who.identity, &release, item).await,

@@ -181,8 +181,6 @@ impl Services {
             }
         }
         if word == Word::Retry
-            && held.release.state.phase.is_final()
-            && held.release.state.may(word)
             && let Some(refusal) = self.lacks_stable(&held.release)
         {
             return Err(self.refuse(intent, refusal).await.refusal);
@@ -240,8 +238,15 @@ impl Services {
         self.try_deletions(&deletions(&going)).await.map_err(|trouble| trouble.refusal().clone())
     }
 
-    /// Why a release cannot be started again: what it begins from is not there any more.
-    fn lacks_stable(&self, release: &Release) -> Option<Refusal> {
+    /// Why an ended release cannot be retried: what it begins from, or goes back to, is not there any more. The page
+    /// disables the command for the same reason.
+    pub(super) fn lacks_stable(&self, release: &Release) -> Option<Refusal> {
+        let state = &release.state;
+        let needed = state.phase == Phase::RolledBack
+            || (state.phase == Phase::NeedsAttention && state.back_to.is_none());
+        if !needed || !state.may(Word::Retry) {
+            return None;
+        }
         let snapshot = self.inner.cache.snapshot(release.at())?;
         let there =
             release.spec.candidate.is_in_place() || source_of(&snapshot, &release.spec.stable).is_ok();

@@ -300,7 +300,7 @@ impl Services {
             Happened::Told { word } => Some(*word),
             _ => None,
         });
-        if command == Some(Word::Retry) && before.state.phase.is_final() {
+        if command == Some(Word::Retry) && before.state.phase == Phase::RolledBack {
             // A new attempt has its own time, and nothing of the one before counts for it.
             after.release.started_ms = None;
             after.release.ended_ms = None;

@@ -50,10 +50,8 @@ impl Reach {
             Command::Rollback { revision } => Self::Revision(*revision),
             Command::Retire { .. } => Self::Remove(Side::Stable),
             Command::DeleteVersion { .. } => Self::Remove(Side::Candidate),
-            // The way back that is under way already, once more.
-            Command::Retry if state.phase == Phase::Aborting => {
-                state.back_to.map_or(Self::Brake, Self::Revision)
-            }
+            // The way back that is under way, or could not be completed, once more.
+            Command::Retry if state.retries_way_back() => state.back_to.map_or(Self::Brake, Self::Revision),
             Command::Start
             | Command::Resume
             | Command::Promote
@@ -182,7 +180,7 @@ impl Services {
                 Word::Start | Word::Resume | Word::Promote | Word::PromoteAll | Word::ChangeSteps => {
                     Reach::Forward
                 }
-                Word::Retry if release.state.phase != Phase::Aborting => Reach::Forward,
+                Word::Retry if !release.state.retries_way_back() => Reach::Forward,
                 Word::Retire => Reach::Remove(Side::Stable),
                 Word::DeleteVersion => Reach::Remove(Side::Candidate),
                 // Which objects these write depends on the revision; their questions say it.

@@ -266,6 +266,7 @@ fn key(given: Given<'_>, word: Word) -> &'static str {
         Word::Rollback => "rollback",
         Word::SwitchBack => "switch_back",
         Word::Retry if phase == Phase::RolledBack => "retry_all",
+        Word::Retry if given.release.state.retries_way_back() => "retry_back",
         Word::Retry => "retry",
         Word::Retire => "retire",
         Word::DeleteVersion => "delete_version",

@@ -137,3 +137,42 @@ fn a_revision_whose_version_vanishes_on_the_way_back_ends_the_way_and_frees_the_
     assert!(!life.state.phase.owns_service());
     assert_eq!(needs(&life), Some("unknown_version"));
 }
+
+#[test]
+fn a_way_back_that_the_cluster_refused_is_tried_again_by_a_retry_and_never_goes_forward() {
+    use sluice::domain::refusal::{Code, Refusal};
+    use sluice::release::Trouble;
+    for command in [Command::Abort, Command::Rollback { revision: 1 }, Command::SwitchBack] {
+        let mut cluster = Cluster::new();
+        cluster.weights = Some((0, 100));
+        let mut life = waits(false, &mut cluster);
+        if command == Command::SwitchBack {
+            life.see(Event::Told { command: Command::PromoteAll, by: "amy".into() });
+            turn(&mut life, &mut cluster, 20);
+        }
+        life.see(Event::Told { command: command.clone(), by: "amy".into() });
+        let back = (life.state.back_to, life.state.switch_back);
+        for _ in 0..100 {
+            life.now_ms += 40_000;
+            life.see(Event::World(cluster.world()));
+            for action in life.state.pending.clone() {
+                let refusal = Refusal::new(Code::ClusterRefused);
+                life.see(Event::Done { action: action.id, result: Err(Trouble::Refused(refusal)) });
+            }
+        }
+        assert_eq!((life.state.phase, needs(&life)), (Phase::NeedsAttention, Some("cluster_refused")));
+        let again = life.see(Event::Told { command: Command::Retry, by: "amy".into() });
+        assert_eq!((again.refusal, again.state.phase), (None, Phase::Aborting), "{command:?}");
+        assert_eq!(
+            (life.state.back_to, life.state.switch_back),
+            back,
+            "{command:?}: it leads to the same place"
+        );
+        assert_eq!(needs(&life), None);
+        turn(&mut life, &mut cluster, 20);
+        assert_eq!(life.state.phase, Phase::RolledBack, "{command:?}");
+        if command == Command::Abort {
+            assert_eq!(cluster.weights, Some((0, 100)));
+        }
+    }
+}

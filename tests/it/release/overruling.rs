@@ -126,8 +126,17 @@ fn what_failed_has_to_be_accepted_until_a_look_passes_whatever_comes_between() {
         next.pending.clear();
         assert!(!asks(&look(&State { stage: Stage::Soaking, ..next }, counted(1_000.0, 0.0))));
     }
-    // A new attempt begins with nothing.
-    let over = State { phase: Phase::RolledBack, paused: None, ..paused };
-    let again = say(&over, Command::Retry, &[]);
-    assert!(again.phase == Phase::Running && !asks(&again) && again.failed.is_empty(), "{again:?}");
+    // A new attempt of the same candidate has to be accepted until a look of it passes.
+    let over = State { phase: Phase::RolledBack, paused: None, ..paused.clone() };
+    let mut again = say(&over, Command::Retry, &[]);
+    assert!(again.phase == Phase::Running && again.latest.is_none() && asks(&again), "{again:?}");
+    assert_eq!(again.analysis_failed().args[0].1, "success_rate", "it names what failed");
+    again.pending.clear();
+    (again.step, again.stage) = (1, Stage::Soaking);
+    assert!(asks(&look(&again, down())), "no figures are no pass");
+    assert!(!asks(&look(&again, counted(1_000.0, 0.0))), "a pass takes it back");
+    // What did not fail needs nothing.
+    let passed = look(&judged(None, None), counted(1_000.0, 0.0));
+    let over = State { phase: Phase::RolledBack, paused: None, ..passed };
+    assert!(!asks(&say(&over, Command::Retry, &[])));
 }

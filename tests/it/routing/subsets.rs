@@ -64,6 +64,30 @@ fn a_missing_subset_is_added_first() {
 }
 
 #[test]
+fn a_new_subset_takes_over_the_traffic_policy_of_the_version_that_serves() {
+    let subsets = "{name: v1, labels: {version: v1}, trafficPolicy: {tls: {mode: DISABLE}, connectionPool: {http: {maxRetries: 1}}}}, \
+        {name: v3, labels: {version: v3}, trafficPolicy: {tls: {mode: SIMPLE}}}";
+    let added = |world: &World| {
+        let planned = world.plan(&set("v1=90 v2=10")).expect("a plan");
+        let copies = planned.checks.iter().find(|check| check.code.as_str() == "copies_policy").cloned();
+        let spec = world.after(&planned).spec(Kind::DestinationRule, "reviews").clone();
+        let list = spec["subsets"].as_array().unwrap().clone();
+        (list.into_iter().find(|subset| subset["name"] == "v2").unwrap(), copies)
+    };
+    let (subset, copies) = added(&three().with(&rule(subsets)).with(ALL_V1));
+    let policy = json!({"tls": {"mode": "DISABLE"}, "connectionPool": {"http": {"maxRetries": 1}}});
+    assert_eq!(subset, json!({"name": "v2", "labels": {"version": "v2"}, "trafficPolicy": policy}));
+    let copies = copies.expect("the plan names it");
+    let said = |name: &str| copies.args.iter().find(|(known, _)| *known == name).unwrap().1.clone();
+    assert_eq!((copies.severity, said("subset"), said("from")), (Severity::Info, "v2".into(), "v1".into()));
+    assert!(said("list").contains("tls") && said("list").contains("connectionPool"), "{copies:?}");
+    // What serves has none: neither has the new one, whatever a version without requests has.
+    let bare = "{name: v1, labels: {version: v1}}, {name: v3, labels: {version: v3}, trafficPolicy: {tls: {mode: SIMPLE}}}";
+    let (subset, copies) = added(&three().with(&rule(bare)).with(ALL_V1));
+    assert_eq!((subset.get("trafficPolicy"), copies), (None, None));
+}
+
+#[test]
 fn new_names_are_dns_labels_that_nobody_has() {
     let world = |version: &str| {
         reviews()

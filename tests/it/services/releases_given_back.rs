@@ -81,6 +81,10 @@ async fn a_release_whose_stable_deployment_is_deleted_says_so_and_an_abort_is_an
     assert_eq!(house.services.release_of(&at("bookinfo", "reviews")), None, "the service is free");
     let refused = house.say(id, Command::Retry).await.unwrap_err();
     assert_eq!(refused.code.as_str(), "stable_gone");
+    // The page disables the command with the same reason.
+    let denied = house.services.release(&anna(), id).await.unwrap().denied;
+    let why = denied.iter().find(|(word, _)| word.as_str() == "retry").map(|(_, why)| why.code.as_str());
+    assert_eq!(why, Some("stable_gone"), "{denied:?}");
 }
 
 #[tokio::test]
