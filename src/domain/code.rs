@@ -227,6 +227,8 @@ codes! {
     ReachedElsewhere "reached_elsewhere" 422,
     /// The split holds for some hosts only.
     ReachedByHost "reached_by_host" 422,
+    /// A route sends requests to a subset that means the version and reaches no pod.
+    StillNamed "still_named" 409,
     /// A match rule sends requests to the version.
     StillMatched "still_matched" 409,
     StillMirrored "still_mirrored" 409,

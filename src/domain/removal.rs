@@ -3,7 +3,7 @@
 
 use super::ids::VersionName;
 use super::refusal::{Check, Code, Refusal, Severity};
-use super::routing::{Dest, Route, Routing};
+use super::routing::{Dest, Route, Routing, Target};
 use super::service::Version;
 use super::snapshot::Snapshot;
 
@@ -34,6 +34,39 @@ fn by_pods(snapshot: &Snapshot, version: &VersionName) -> u8 {
 pub fn serving(routing: &Routing, version: &VersionName, n: impl std::fmt::Display) -> Refusal {
     let code = if routing.declared().is_none() { Code::StillByPods } else { Code::StillServing };
     Refusal::new(code).arg("v", version).arg("n", n)
+}
+
+/// Refused while a route sends requests to a subset that means the version and reaches no pod: to one of its name, or to
+/// one that a DestinationRule defines with its labels. A share counts none of these requests, because no pod gets them,
+/// and nothing that is deleted with the version takes them out of the route.
+pub fn named(snapshot: &Snapshot, routing: &Routing, version: &VersionName) -> Option<Refusal> {
+    let meant = |to: &Dest| match to {
+        Dest::Missing { subset } | Dest::Nobody { subset } => {
+            (subset == version.as_str() || has_labels_of(snapshot, subset, version)).then(|| subset.clone())
+        }
+        _ => None,
+    };
+    routing.routes.iter().find_map(|route| {
+        let gets = |target: &&Target| target.percent > 0 || target.weight > 0;
+        let mut found = route.targets.iter().filter(gets).filter_map(|target| {
+            // A weight that rounds to nothing is requests all the same.
+            meant(&target.to).map(|subset| (subset, target.percent.max(1)))
+        });
+        let (subset, first) = found.next()?;
+        let n = found.fold(first, |sum, (_, percent)| sum.saturating_add(percent)).min(100);
+        let refusal = Refusal::new(Code::StillNamed).arg("v", version).arg("n", n);
+        Some(refusal.arg("subset", subset).arg("object", &route.object))
+    })
+}
+
+/// True when a rule defines the subset with at least the labels that distinguish the version.
+fn has_labels_of(snapshot: &Snapshot, subset: &str, version: &VersionName) -> bool {
+    let Some(own) = known(snapshot, version).map(|known| &known.subset_labels) else { return false };
+    let rules = snapshot.destination_rules.iter().flat_map(|rule| &rule.object.spec.subsets);
+    let has = |labels: &std::collections::BTreeMap<Box<str>, Box<str>>| {
+        own.iter().all(|(key, value)| labels.get(&**key).is_some_and(|held| **held == **value))
+    };
+    !own.is_empty() && rules.filter(|rule| *rule.name == *subset).any(|rule| has(&rule.labels))
 }
 
 /// The largest percent of a route that goes to several versions at once, this one among them: to a subset that selects
@@ -96,6 +129,9 @@ pub fn why_kept(snapshot: &Snapshot, routing: &Routing, version: &VersionName) -
     let share = share_of(snapshot, routing, version);
     if share > 0 {
         return Some(serving(routing, version, share));
+    }
+    if let Some(refusal) = named(snapshot, routing, version) {
+        return Some(refusal);
     }
     if routing.rules.iter().any(|rule| rule.to.iter().any(|(to, weight)| to == version && *weight > 0)) {
         return no(Code::StillMatched);

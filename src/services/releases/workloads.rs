@@ -140,6 +140,9 @@ impl Services {
         if left > 0 {
             return Err(removal::serving(&look.routing, version, left));
         }
+        if let Some(refusal) = removal::named(&look.snapshot, &look.routing, version) {
+            return Err(refusal);
+        }
         let known = look.snapshot.versions.iter().find(|known| known.name == *version);
         if let Some(refusal) = removal::shared(known).or_else(|| removal::gone_already(known)) {
             return Err(refusal);

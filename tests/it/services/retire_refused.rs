@@ -153,3 +153,53 @@ async fn a_release_judges_its_retirement_on_what_the_cluster_says_then() {
     assert_eq!((refused.code, arg(&refused, "n").as_str()), (Code::StillServing, "40"));
     assert!(there(&house, "reviews-v1"));
 }
+
+/// A tenth of the requests goes to a subset of this name, defined with these labels, if with any: it reaches no pod.
+fn broken(house: &House, subset: &str, version: &str, labels: Option<serde_json::Value>) {
+    house.edit_outside("DestinationRule", "bookinfo", "reviews", |object| {
+        let subsets = object["spec"]["subsets"].as_array_mut().unwrap();
+        subsets.retain(|one| one["name"] != version);
+        subsets.extend(labels.map(|labels| json!({"name": subset, "labels": labels})));
+    });
+    house.edit_outside("VirtualService", "bookinfo", "reviews", |object| {
+        object["spec"]["http"][0]["route"] = json!([
+            {"destination": {"host": "reviews", "subset": if version == "v1" { "v2" } else { "v1" }}, "weight": 90},
+            {"destination": {"host": "reviews", "subset": subset}, "weight": 10},
+        ]);
+    });
+}
+
+#[tokio::test]
+async fn a_version_stays_while_a_weight_names_its_broken_subset_until_another_version_takes_over() {
+    let cut = json!({"version": "v3", "track": "nowhere"});
+    for (subset, labels) in [("v3", None), ("v3", Some(json!({"version": "gone"}))), ("third", Some(cut))] {
+        let house = House::alive(None, Settings::default()).await;
+        let reviews = at("bookinfo", "reviews");
+        broken(&house, subset, "v3", labels);
+        let before = routing(&house);
+        let refused = house.change(retire("v3"), &reviews, &[]).await.unwrap_err().refusal;
+        assert_eq!((refused.code, arg(&refused, "n").as_str()), (Code::StillNamed, "10"), "{subset}");
+        assert_eq!(arg(&refused, "subset"), subset);
+        assert!(arg(&refused, "object").contains("bookinfo/reviews"), "{refused:?}");
+        assert!(there(&house, "reviews-v3"), "{subset}");
+        assert_eq!(routing(&house), before, "nothing is written");
+        house.change(Wish::TakeOver(VersionName::from("v1")), &reviews, &["big_jump"]).await.unwrap();
+        house.change(retire("v3"), &reviews, &[]).await.unwrap();
+        assert!(!there(&house, "reviews-v3"), "{subset}");
+        let route = house.api.get("VirtualService", "bookinfo", "reviews").unwrap();
+        let entries = route["spec"]["http"][0]["route"].as_array().unwrap();
+        let lost = entries.iter().filter(|entry| entry["destination"]["subset"] == subset);
+        assert!(lost.clone().all(|entry| entry["weight"].as_i64().unwrap_or(0) == 0), "{}", route["spec"]);
+        assert!(entries.len() > lost.count(), "{}", route["spec"]);
+    }
+}
+
+#[tokio::test]
+async fn a_release_keeps_a_version_while_a_weight_names_its_broken_subset() {
+    let house = House::alive(None, Settings::default()).await;
+    let id = finished(&house).await;
+    broken(&house, "v1", "v1", None);
+    let refused = house.say(id, Command::Retire { confirm: "reviews v1".into() }).await.unwrap_err();
+    assert_eq!(refused.code, Code::StillNamed);
+    assert!(there(&house, "reviews-v1"));
+}
