@@ -50,19 +50,12 @@ impl Machine<'_> {
             state.stage = Stage::Preflight;
             return;
         };
+        if let Some(aim) = self.out.state.aim.after(&step) {
+            self.bring(aim);
+            return;
+        }
         match step {
-            Step::Weight { percent } => {
-                let aim = Aim { percent: percent.min(100), ..self.out.state.aim.clone() };
-                self.bring(aim);
-            }
-            Step::Rules { when } => {
-                let aim = Aim { when, ..self.out.state.aim.clone() };
-                self.bring(aim);
-            }
-            Step::Mirror { percent } => {
-                let aim = Aim { mirror: percent.min(100), ..self.out.state.aim.clone() };
-                self.bring(aim);
-            }
+            Step::Weight { .. } | Step::Rules { .. } | Step::Mirror { .. } => {}
             Step::Replicas { candidate, stable } => self.replicas(candidate, stable),
             Step::Hold { seconds } => self.hold(seconds),
             Step::Approval => {
@@ -85,7 +78,7 @@ impl Machine<'_> {
             let Some(world) = self.world else { return false };
             self.out.state.stable_replicas = Some(world.stable.wanted);
             self.out.state.candidate_replicas = Some(world.candidate.wanted);
-            self.out.state.aim.percent = world.percent.unwrap_or(0).min(100);
+            self.out.state.aim.percent = Aim::begin(world.percent).percent;
             self.out.state.by_pods = self.is_mesh() && world.percent.is_none();
         }
         if !self.is_mesh() && self.out.state.reassert && !self.restore_pods() {

@@ -7,6 +7,7 @@ use super::analysis::Verdict;
 use super::pause::{PauseReason, Paused};
 use super::pods::PodNumbers;
 use super::runs::{Changed, Runs};
+use super::spec::Step;
 use crate::domain::actor::{Identity, Person};
 use crate::domain::ids::Revision;
 use crate::domain::refusal::Refusal;
@@ -133,6 +134,22 @@ pub struct Aim {
 }
 
 impl Aim {
+    /// What a release declares before its first step: the share that the candidate has already, percent; `None` = none
+    /// is declared.
+    pub fn begin(percent: Option<u8>) -> Self {
+        Self { percent: percent.unwrap_or(0).min(100), ..Self::default() }
+    }
+
+    /// What a step makes of it; `None` = the step moves no traffic.
+    pub fn after(&self, step: &Step) -> Option<Self> {
+        match step {
+            Step::Weight { percent } => Some(Self { percent: (*percent).min(100), ..self.clone() }),
+            Step::Rules { when } => Some(Self { when: when.clone(), ..self.clone() }),
+            Step::Mirror { percent } => Some(Self { mirror: (*percent).min(100), ..self.clone() }),
+            Step::Replicas { .. } | Step::Hold { .. } | Step::Approval | Step::Analysis { .. } => None,
+        }
+    }
+
     /// True when the candidate answers or hears any request.
     pub fn touches_candidate(&self) -> bool {
         self.percent > 0 || !self.when.is_empty() || self.mirror > 0

@@ -11,13 +11,13 @@ use crate::domain::command::Command as Traffic;
 use crate::domain::labels::LabelSet;
 use crate::domain::refusal::{Check, Code, Refusal, Severity};
 use crate::domain::release::state::Aim;
-use crate::domain::release::{Candidate, Release, Spec, Step, Strategy};
+use crate::domain::release::{Candidate, Release, Spec, Strategy};
 use crate::domain::service::{PodGroup, Version, Workload};
 use crate::release::workload::name_of;
 use crate::routing::{self, ChangeStamp, Policy};
 use crate::services::change::Look;
 
-use super::traffic::change_of;
+use super::traffic::{change_of, percent_now};
 use super::workloads::{key_of, source_of};
 
 /// Checks that the wish itself answers. Its steps name every share (`big_jump`), its pods and shares are set together
@@ -51,7 +51,7 @@ pub(super) fn checks_of(release: &Release, look: &Look, policy: &Policy) -> Vec<
     let imagined = imagined(spec, look);
     let look = imagined.as_ref().unwrap_or(look);
     let mut out: Vec<Check> = Vec::new();
-    for aim in aims(&spec.steps) {
+    for aim in aims(spec, look) {
         let Ok(change) = change_of(release, &aim, look) else { continue };
         let stamp = ChangeStamp { change: String::new(), revision: None, actor: String::new() };
         let Ok(planned) = routing::plan(&Traffic::Set(change), &look.snapshot, policy, &stamp) else {
@@ -68,7 +68,7 @@ pub(super) fn whole(release: &Release, look: &Look, policy: &Policy) -> Option<R
     let imagined = imagined(&release.spec, look);
     let look = imagined.as_ref().unwrap_or(look);
     let stamp = ChangeStamp { change: String::new(), revision: None, actor: String::new() };
-    aims(&release.spec.steps).iter().find_map(|aim| {
+    aims(&release.spec, look).iter().find_map(|aim| {
         let change = change_of(release, aim, look).ok()?;
         let refusal = routing::plan(&Traffic::Set(change), &look.snapshot, policy, &stamp).err()?;
         (refusal.code == Code::RuleTakesAll).then(|| refusal.field("steps"))
@@ -90,17 +90,13 @@ fn object(check: &Check) -> Option<&str> {
     check.args.iter().find(|(name, _)| *name == "object").map(|(_, value)| value.as_str())
 }
 
-/// Every aim that the steps come to, from the first to the last.
-fn aims(steps: &[Step]) -> Vec<Aim> {
-    let mut out = vec![Aim::default()];
-    let mut aim = Aim::default();
-    for step in steps {
-        match step {
-            Step::Weight { percent } => aim.percent = (*percent).min(100),
-            Step::Rules { when } => aim.when.clone_from(when),
-            Step::Mirror { percent } => aim.mirror = (*percent).min(100),
-            _ => continue,
-        }
+/// Every aim that the release comes to, from what is declared before its first step to the last.
+pub(super) fn aims(spec: &Spec, look: &Look) -> Vec<Aim> {
+    let mut aim = Aim::begin(percent_now(&look.routing, spec.candidate.version()));
+    let mut out = vec![aim.clone()];
+    for step in &spec.steps {
+        let Some(next) = aim.after(step) else { continue };
+        aim = next;
         if !out.contains(&aim) {
             out.push(aim.clone());
         }

@@ -4,7 +4,7 @@ use crate::domain::actor::Actor;
 use crate::domain::ids::VersionName;
 use crate::domain::refusal::{Check, Code, Refusal, Severity};
 use crate::domain::release::state::Aim;
-use crate::domain::release::{Release, ReleaseId, Step, Strategy, Word};
+use crate::domain::release::{Release, ReleaseId, Strategy, Word};
 use crate::domain::routing::Rule;
 use crate::services::Services;
 use crate::services::ask::Wish;
@@ -75,17 +75,9 @@ fn aim_of(release: &Release, word: Word) -> Option<Aim> {
     if release.spec.strategy == Strategy::Replicas || state.phase.is_before() || !state.may(word) {
         return None;
     }
-    let share = match word {
-        Word::PromoteAll => 100,
-        Word::Promote => match release.next_step()? {
-            Step::Weight { percent } => (*percent).min(100),
-            Step::Rules { when } => return Some(Aim { when: when.clone(), ..state.aim.clone() }),
-            Step::Mirror { percent } => {
-                return Some(Aim { mirror: (*percent).min(100), ..state.aim.clone() });
-            }
-            _ => return None,
-        },
-        _ => return None,
-    };
-    Some(Aim { percent: share, ..state.aim.clone() })
+    match word {
+        Word::PromoteAll => Some(Aim { percent: 100, ..state.aim.clone() }),
+        Word::Promote => state.aim.after(release.next_step()?),
+        _ => None,
+    }
 }

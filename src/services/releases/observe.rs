@@ -15,6 +15,7 @@ use crate::release::{Event, Pods, World};
 use crate::services::Services;
 
 use super::locked;
+use super::traffic::percent_now;
 
 /// A split that was written has reached every proxy after this time, milliseconds.
 const REACHED_MS: i64 = 10_000;
@@ -51,10 +52,7 @@ impl Services {
         }
         if release.spec.strategy != Strategy::Replicas {
             let routing = self.inner.routings.of(&snapshot);
-            let declared = routing.declared();
-            world.percent = declared.map(|weights| {
-                weights.iter().find(|(version, _)| version == candidate).map_or(0, |(_, weight)| *weight)
-            });
+            world.percent = percent_now(&routing, candidate);
             world.drift = locked(&self.inner.releases.outside).get(at).cloned();
             if let Some(drift) = &mut world.drift {
                 drift.percent = world.percent;

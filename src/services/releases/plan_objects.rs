@@ -11,6 +11,7 @@ use crate::domain::service::{Workload, WorkloadKind};
 use crate::routing::{self, ChangeStamp, Policy};
 use crate::services::change::Look;
 
+use super::acceptance::aims;
 use super::traffic::change_of;
 use super::workloads::{key_of, source_of};
 
@@ -45,9 +46,14 @@ pub(super) fn objects_of(release: &Release, look: &Look, policy: &Policy) -> Obj
     if mesh {
         let deployed = with_candidate(release, look);
         let then = deployed.as_ref().unwrap_or(look);
-        for (aim, look) in [(Aim::default(), look), (first_aim(spec.steps.as_slice()), then)] {
-            let Some((edits, diffs)) = edits_of(release, look, &aim, policy) else { continue };
-            let begins = aim == Aim::default();
+        for (at, aim) in aims(spec, look).iter().enumerate() {
+            let begins = at == 0;
+            // What changes nothing is not written: the first write is that of the first step that does.
+            if at > 1 && !out.diffs.is_empty() {
+                break;
+            }
+            let look = if begins { look } else { then };
+            let Some((edits, diffs)) = edits_of(release, look, aim, policy) else { continue };
             for (object, creates) in edits {
                 let name = object.to_string();
                 let list = if creates { &mut first.creates } else { &mut first.changes };
@@ -144,17 +150,6 @@ fn with_candidate(release: &Release, look: &Look) -> Option<Look> {
     let mut snapshot = look.snapshot.clone();
     snapshot.versions.push(made);
     Some(Look { snapshot, routing: look.routing.clone(), revision: look.revision })
-}
-
-/// The first traffic that a step asks for.
-fn first_aim(steps: &[Step]) -> Aim {
-    let found = steps.iter().find_map(|step| match step {
-        Step::Weight { percent } => Some(Aim { percent: *percent, ..Aim::default() }),
-        Step::Rules { when } => Some(Aim { when: when.clone(), ..Aim::default() }),
-        Step::Mirror { percent } => Some(Aim { mirror: *percent, ..Aim::default() }),
-        _ => None,
-    });
-    found.unwrap_or_default()
 }
 
 type Edits = (Vec<(ObjectRef, bool)>, Vec<(ObjectRef, Vec<DiffLine>)>);

@@ -6,11 +6,13 @@ use crate::domain::actor::{Actor, Channel, Identity};
 use crate::domain::audit::{Ending, ReleaseMark};
 use crate::domain::class::Class;
 use crate::domain::command::{Lane, MirrorWish, TrafficChange};
+use crate::domain::ids::VersionName;
 use crate::domain::overview::{Applied, Refused};
 use crate::domain::refusal::{Code, Refusal};
 use crate::domain::release::stages::position;
 use crate::domain::release::state::{Action, ActionKind, Aim};
 use crate::domain::release::{Happened, Phase, Release};
+use crate::domain::routing::Routing;
 use crate::domain::split::Split;
 use crate::release::Trouble;
 use crate::services::Services;
@@ -108,6 +110,13 @@ pub(super) fn actor_of(held: &Held, action: &Action) -> Actor {
     let unrestricted = acting.unrestricted || is_own_way_back(&held.release, action);
     let identity = Identity { unrestricted, ..acting.clone() };
     Actor { identity: Arc::new(identity), channel: Channel::Automatic, address: None }
+}
+
+/// The candidate's share of the default route as it is declared now, percent; `None` = none is declared. What a release
+/// begins with and what its plan shows first.
+pub(super) fn percent_now(routing: &Routing, candidate: &VersionName) -> Option<u8> {
+    let weights = routing.declared()?;
+    Some(weights.iter().find(|(version, _)| version == candidate).map_or(0, |(_, weight)| *weight))
 }
 
 pub(super) fn change_of(release: &Release, aim: &Aim, look: &Look) -> Result<TrafficChange, Trouble> {

@@ -7,9 +7,11 @@ use futures::future::BoxFuture;
 use serde_json::{Value, json};
 use sluice::domain::ids::{Namespace, VersionName};
 use sluice::domain::observed::Sample;
+use sluice::domain::overview::{DiffLine, Sign};
 use sluice::domain::release::templates::FEWEST;
 use sluice::domain::release::{Candidate, Strategy, Template};
 use sluice::metrics::{MetricsError, Source};
+use sluice::routing::diff;
 use sluice::services::Settings;
 use sluice::services::releases::ReleasePlan;
 
@@ -261,6 +263,71 @@ async fn by_pods_an_analysis_that_cannot_look_before_the_old_version_is_gone_has
         for count in [1, 2, 3, 10] {
             let steps = serde_json::to_value(template.steps(Strategy::Replicas, count)).unwrap();
             assert_eq!(plan(steps.clone(), none(), true).await, (false, false), "{steps}");
+        }
+    }
+}
+
+/// Lines that a difference adds or takes away, without what marks the change itself and without their place in the text.
+fn changed(lines: &[DiffLine]) -> Vec<(bool, String)> {
+    let own = lines.iter().filter(|line| matches!(line.sign, Sign::Add | Sign::Del));
+    let of_spec = own.filter(|line| !line.text.contains("sluice.io/") && !line.text.contains("annotations:"));
+    of_spec.map(|line| (line.sign == Sign::Add, line.text.trim().to_owned())).collect()
+}
+
+#[tokio::test]
+async fn the_first_write_of_a_plan_is_what_the_release_writes_where_the_new_version_has_a_share() {
+    let weight = |percent: u8| json!({"kind": "weight", "percent": percent});
+    let approval = || json!({"kind": "approval"});
+    let when = json!([[{"on": {"in": "header", "name": "x-user"}, "op": "exact", "value": "tester"}]]);
+    let steps_of = |strategy: Strategy| match strategy {
+        Strategy::Canary => json!([weight(10), approval(), weight(50), approval(), weight(100)]),
+        Strategy::Replicas => json!([{"kind": "replicas", "candidate": 1, "stable": 1}, approval(),
+            {"kind": "replicas", "candidate": 1, "stable": 0}]),
+        Strategy::BlueGreen => json!([weight(100)]),
+        Strategy::Mirror => json!([{"kind": "mirror", "percent": 10}, approval(),
+            {"kind": "mirror", "percent": 0}, weight(100)]),
+        Strategy::AbTest => {
+            json!([{"kind": "rules", "when": when}, approval(), {"kind": "rules", "when": []},
+            weight(100)])
+        }
+    };
+    for strategy in Strategy::ALL {
+        let house = House::alive(None, Settings::default()).await;
+        let reviews = at("bookinfo", "reviews");
+        house.change(weights(&[("v1", 90), ("v2", 10)]), &reviews, &[]).await.unwrap();
+        let mut steps = steps_of(strategy);
+        if strategy == Strategy::Canary {
+            // The first step is where it stands already: the first write is that of the next one.
+            steps.as_array_mut().unwrap().remove(1);
+        }
+        let spec = wish(|w| {
+            w["strategy"] = json!(strategy);
+            w["candidate"] = json!({"from": "adopt", "version": "v2"});
+            w["steps"] = steps;
+            w["policies"] = json!({"accept": ["mirror_writes"]});
+        });
+        let get =
+            |house: &House, kind: &str| house.api.get(kind, "bookinfo", "reviews").unwrap()["spec"].clone();
+        let kinds = ["VirtualService", "DestinationRule"];
+        let before = kinds.map(|kind| get(&house, kind));
+        let plan = house.services.plan_release(&anna(), &spec).await.unwrap();
+        assert!(plan.refusals.is_empty(), "{strategy:?}: {:?}", plan.refusals);
+        if strategy == Strategy::Replicas {
+            assert!(plan.objects.diffs.is_empty(), "it writes no routing");
+            continue;
+        }
+        house.start(spec).await;
+        let after = house
+            .until("it wrote", async |house| {
+                let after = kinds.map(|kind| get(house, kind));
+                (after != before).then_some(after)
+            })
+            .await;
+        for (at, kind) in kinds.iter().enumerate() {
+            let wrote = diff::specs(Some(&before[at]), Some(&after[at]));
+            let planned = plan.objects.diffs.iter().find(|(object, _)| object.to_string().starts_with(kind));
+            let planned = planned.map(|(_, lines)| changed(lines)).unwrap_or_default();
+            assert_eq!(planned, changed(&wrote), "{strategy:?} {kind}");
         }
     }
 }
