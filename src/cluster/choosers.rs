@@ -58,6 +58,7 @@ impl State {
                 return None;
             }
             let slices = shard.slices_of.get(name).into_iter().flatten();
+            let slices = slices.filter(|slice| entry.row.lacks(slice).is_none());
             let stays = |name: &&Word| shard.pods.get(*name).is_some_and(|pod| !departing.has(pod));
             let stay = slices.flat_map(|slice| &slice.ready).filter(stays).collect::<HashSet<_>>().len();
             Some(Chooser { name: name.clone(), stay })

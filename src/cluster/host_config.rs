@@ -1,4 +1,4 @@
-//! Lists `ServiceEntries` and Sidecars. Called by `services::host_config` every half minute; reads only.
+//! Lists `ServiceEntries` and Sidecars. Called by `services::host_config` every ten seconds; reads only.
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;

@@ -1,7 +1,7 @@
 //! Joins rows into a snapshot of one service. Called under the cache's read lock, once a service until something of
 //! it changes; and by the fresh reading.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::domain::ids::{Namespace, ServiceRef};
@@ -24,8 +24,14 @@ impl State {
 
     fn join(&self, shard: &Shard, entry: &Entry) -> Snapshot {
         let row = &entry.row;
-        let ready: HashSet<&Word> =
-            shard.slices_of.get(&row.name).into_iter().flatten().flat_map(|slice| &slice.ready).collect();
+        let mut ready: HashSet<&Word> = HashSet::new();
+        let mut lacking: HashMap<&Word, &Word> = HashMap::new();
+        for slice in shard.slices_of.get(&row.name).into_iter().flatten() {
+            match row.lacks(slice) {
+                None => ready.extend(&slice.ready),
+                Some(port) => lacking.extend(slice.ready.iter().map(|pod| (pod, port))),
+            }
+        }
         let mut pods: Vec<&Arc<PodRow>> = Vec::new();
         let mut workloads: Vec<&Arc<WorkloadRow>> = Vec::new();
         if let (Some(anchor), Some(selector)) = (&entry.anchor, row.chooses()) {
@@ -50,8 +56,10 @@ impl State {
             pods: count(pods.len()),
         };
         let workloads: Vec<WorkloadFacts> = workloads.into_iter().map(workload_facts).collect();
-        let pods: Vec<PodFacts> =
-            pods.into_iter().map(|pod| pod_facts(pod, ready.contains(&pod.name))).collect();
+        let pods: Vec<PodFacts> = pods
+            .into_iter()
+            .map(|pod| pod_facts(pod, ready.contains(&pod.name), lacking.get(&pod.name)))
+            .collect();
         let others = self.others(&row.namespace, &row.name);
         let virtual_services = self.routes.virtual_services_for(&row.namespace, &row.name, &self.facts.words);
         let destination_rules = self.routes.destination_rules_for(&row.namespace, &row.name);
@@ -122,11 +130,12 @@ fn workload_facts(row: &Arc<WorkloadRow>) -> WorkloadFacts {
     }
 }
 
-fn pod_facts(row: &Arc<PodRow>, ready: bool) -> PodFacts {
+fn pod_facts(row: &Arc<PodRow>, ready: bool, lacks: Option<&&Word>) -> PodFacts {
     PodFacts {
         name: row.name.clone(),
         labels: row.labels.clone(),
         ready,
+        lacks: lacks.filter(|_| !ready).map(|port| Word::clone(port)),
         terminating: row.terminating,
         cause: row.cause.clone(),
         image: row.image.clone(),

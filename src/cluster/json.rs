@@ -146,6 +146,10 @@ partial! {
         protocol: Text<'a>,
         app_protocol: Text<'a>,
         port: Number<'a>,
+        target_port: NameOrNumber<'a>,
+    }
+    SlicePort {
+        name: Text<'a>,
     }
     TargetRef {
         kind: Text<'a>,
@@ -217,6 +221,26 @@ impl<'de> Deserialize<'de> for Number<'_> {
     }
 }
 
+/// A target port: its name where it has one.
+#[derive(Default)]
+pub(super) struct NameOrNumber<'a>(pub Option<Cow<'a, str>>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for NameOrNumber<'a> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        Ok(Self(match Either::deserialize(from)? {
+            Either::Name(name) => Some(name),
+            Either::Other(_) => None,
+        }))
+    }
+}
+
+#[derive(serde::Deserialize)]
+#[serde(untagged)]
+enum Either<'a> {
+    Name(#[serde(borrow)] Cow<'a, str>),
+    Other(serde::de::IgnoredAny),
+}
+
 #[derive(Default)]
 pub(super) struct Signed<'a>(pub Option<i32>, std::marker::PhantomData<&'a ()>);
 
@@ -242,4 +266,6 @@ pub(super) struct SliceJson<'a> {
     pub metadata: Meta<'a>,
     #[serde(borrow, deserialize_with = "null_as_default")]
     pub endpoints: Vec<Endpoint<'a>>,
+    #[serde(borrow, deserialize_with = "null_as_default")]
+    pub ports: Vec<SlicePort<'a>>,
 }

@@ -67,12 +67,23 @@ fn service(object: Thing<'_, ServiceSpec<'_>, Nothing>, words: &Words) -> Servic
         let protocol = Protocol::of_port(number, transport, app_protocol, port.name.some());
         Some(Port { name: port.name.some().map(Into::into), number, protocol })
     };
+    let ports: Box<[Port]> = spec.ports.iter().filter_map(port).collect();
+    let http = |protocol: Protocol| matches!(protocol, Protocol::Http | Protocol::Auto);
+    let any_http = ports.iter().any(|port| http(port.protocol));
+    let target = |given: &ServicePort<'_>| {
+        let protocol = port(given)?.protocol;
+        let needed = if any_http { http(protocol) } else { protocol != Protocol::Udp };
+        let target = given.target_port.0.as_ref().filter(|_| needed)?;
+        Some((words.get(given.name.some().unwrap_or_default()), words.get(target)))
+    };
+    let targets = spec.ports.iter().filter_map(target).collect();
     ServiceRow {
         namespace: words.get(&metadata.namespace.0),
         name: words.get(&metadata.name.0),
         uid: (*metadata.uid.0).into(),
         shape,
-        ports: spec.ports.iter().filter_map(port).collect(),
+        ports,
+        targets,
         selector: spec.selector.kept(words),
         deleting: metadata.deletion_timestamp.some().is_some(),
         export_to: exported_to(metadata.annotations.get(EXPORT_TO).unwrap_or_default()),
@@ -98,6 +109,7 @@ fn slice(object: SliceJson<'_>, words: &Words) -> SliceRow {
         name: words.get(&object.metadata.name.0),
         service: words.get(object.metadata.labels.get("kubernetes.io/service-name").unwrap_or_default()),
         ready: ready.into_boxed_slice(),
+        ports: object.ports.iter().map(|port| words.get(&port.name.0)).collect(),
     }
 }
 

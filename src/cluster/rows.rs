@@ -68,6 +68,9 @@ pub(super) struct ServiceRow {
     pub uid: Arc<str>,
     pub shape: Shape,
     pub ports: Box<[Port]>,
+    /// Target ports by name: the port of the Service (empty where it has no name), and the name that a container's
+    /// port must have. Of all ports to which HTTP routes apply; of all but UDP where there is none.
+    pub targets: Box<[(Word, Word)]>,
     pub selector: LabelSet,
     pub deleting: bool,
     pub export_to: Box<[Box<str>]>,
@@ -80,6 +83,18 @@ impl ServiceRow {
     }
 }
 
+impl ServiceRow {
+    /// The name that no port of the pods of a slice has, although a port of the Service needs it: they are ready, but
+    /// nothing listens for these requests. Of the names of ports that the Service does not have nothing is concluded:
+    /// such a slice is older than the Service, or made by something else.
+    pub fn lacks(&self, slice: &SliceRow) -> Option<&Word> {
+        let own =
+            |name: &Word| self.ports.iter().any(|port| port.name.as_deref().unwrap_or_default() == &**name);
+        let missing = self.targets.iter().find(|(port, _)| !slice.ports.contains(port));
+        missing.filter(|_| slice.ports.iter().all(own)).map(|(_, target)| target)
+    }
+}
+
 /// An EndpointSlice: which pods of a Service take traffic.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct SliceRow {
@@ -88,6 +103,9 @@ pub(super) struct SliceRow {
     pub service: Word,
     /// Names of pods that are ready and not terminating, sorted.
     pub ready: Box<[Word]>,
+    /// The names of the Service's ports that these pods have (empty: one without a name). The API server keeps pods
+    /// whose containers lack a named target port in a slice of their own, without that port.
+    pub ports: Box<[Word]>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

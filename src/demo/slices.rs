@@ -1,7 +1,7 @@
 //! The endpoint slice controller of the demo: for each Service with a selector, who answers. Called by the
 //! controller; must never touch slices that it did not make.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
@@ -28,10 +28,23 @@ pub fn settle(api: &ApiServer) {
             .filter(|pod| selector.iter().all(|(k, v)| pod["metadata"]["labels"].get(k) == Some(v)))
             .filter(|pod| pod["status"]["podIP"].is_string())
             .collect();
-        let chunks = behind.len().div_ceil(MOST).max(1);
-        for n in 0..chunks {
-            let pods = behind.iter().skip(n * MOST).take(MOST);
-            let slice = slice(&service, n, pods.map(|pod| endpoint(pod)).collect());
+        // Pods whose ports differ lie in slices of their own.
+        let mut by_ports: BTreeMap<String, (Vec<Value>, Vec<Value>)> = BTreeMap::new();
+        for pod in behind {
+            let ports = ports(&service, pod);
+            let key = Value::from(ports.clone()).to_string();
+            by_ports.entry(key).or_insert((ports, Vec::new())).1.push(endpoint(pod));
+        }
+        if by_ports.is_empty() {
+            by_ports.insert(String::new(), (ports(&service, &Value::Null), Vec::new()));
+        }
+        let chunks = by_ports.into_values().flat_map(|(ports, pods)| {
+            let parts: Vec<Vec<Value>> =
+                if pods.is_empty() { vec![pods] } else { pods.chunks(MOST).map(<[Value]>::to_vec).collect() };
+            parts.into_iter().map(move |part| (ports.clone(), part))
+        });
+        for (n, (ports, endpoints)) in chunks.enumerate() {
+            let slice = slice(&service, n, &ports, endpoints);
             right.insert((namespace.clone(), text(&slice, "/metadata/name")));
             if let Err(failure) = api.put_as(slice, MANAGER) {
                 tracing::warn!(%namespace, ?failure, "the demo could not write an EndpointSlice");
@@ -47,18 +60,29 @@ pub fn settle(api: &ApiServer) {
     }
 }
 
-fn slice(service: &Value, number: usize, endpoints: Vec<Value>) -> Value {
+/// The ports of a Service that a pod has: one whose target is a name only where a container names a port so.
+fn ports(service: &Value, pod: &Value) -> Vec<Value> {
+    let all = |of: &Value| of.as_array().cloned().unwrap_or_default();
+    let named = |name: &Value| {
+        let ports =
+            all(&pod["spec"]["containers"]).into_iter().flat_map(|container| all(&container["ports"]));
+        ports.filter(|port| port["name"] == *name).map(|port| port["containerPort"].clone()).next()
+    };
+    let of_pod = |port: Value| {
+        let target = match &port["targetPort"] {
+            name if name.is_string() => named(name)?,
+            number if number.is_u64() => number.clone(),
+            _ => port["port"].clone(),
+        };
+        let name = port["name"].as_str().unwrap_or_default();
+        let protocol = port["protocol"].as_str().unwrap_or("TCP");
+        Some(json!({ "name": name, "port": target, "protocol": protocol }))
+    };
+    all(&service["spec"]["ports"]).into_iter().filter_map(of_pod).collect()
+}
+
+fn slice(service: &Value, number: usize, ports: &[Value], endpoints: Vec<Value>) -> Value {
     let name = text(service, "/metadata/name");
-    let ports: Vec<Value> = service["spec"]["ports"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .map(|port| {
-            let target = if port["targetPort"].is_u64() { &port["targetPort"] } else { &port["port"] };
-            let name = port["name"].as_str().unwrap_or_default();
-            json!({ "name": name, "port": target, "protocol": port["protocol"].as_str().unwrap_or("TCP") })
-        })
-        .collect();
     json!({
         "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice",
         "metadata": {

@@ -36,7 +36,7 @@ impl Code {
             | Self::Unauthenticated
             | Self::BadToken => Class::Forbidden,
             Self::Conflict | Self::StaleRevision | Self::WorkloadConflict => Class::Conflict,
-            Self::NoReadyPods | Self::UnknownVersion => Class::NotReady,
+            Self::NoReadyPods | Self::NoTargetPort | Self::UnknownVersion => Class::NotReady,
             Self::OutcomeUnknown => Class::Unknown,
             Self::Overloaded
             | Self::ClusterUnreachable

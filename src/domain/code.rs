@@ -112,6 +112,8 @@ codes! {
     NoWorkloads "no_workloads" 422,
     NoLabel "no_label" 422,
     NoReadyPods "no_ready_pods" 422,
+    /// The pods have no port of the name that the Service sends requests to.
+    NoTargetPort "no_target_port" 422,
     NoSubset "no_subset" 422,
     SubsetHidden "subset_hidden" 422,
     /// A DestinationRule of the service would hide one with a wildcard and a workloadSelector.

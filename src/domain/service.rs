@@ -171,6 +171,8 @@ pub struct Version {
     pub ready: u32,
     /// Pods that exist, and those that the workloads still want.
     pub total: u32,
+    /// The name of a target port of the Service that ports of its pods do not have: they get no requests for it.
+    pub lacks: Option<Arc<str>>,
     /// Why a pod is not ready (`ImagePullBackOff`), when the cluster says.
     pub cause: Option<Arc<str>>,
     /// Pods that are not ready, each with its cause: the first [`MOST_WAITING`] by name.
@@ -233,6 +235,11 @@ pub struct PodCause {
 impl PodCause {
     /// Characters of a message that are kept.
     pub const LONGEST: usize = 240;
+
+    /// The pod is ready, but the Service's target port of this name is none of its ports.
+    pub fn no_target_port(name: &str) -> Self {
+        Self { reason: format!("NoTargetPort({name})").into(), ..Self::default() }
+    }
 
     /// True while nothing is wrong: the pod is being started.
     pub fn is_starting(&self) -> bool {

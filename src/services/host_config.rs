@@ -1,4 +1,4 @@
-//! `ServiceEntries` and Sidecars, read every half minute: what they do to a service is among its findings. Where they
+//! `ServiceEntries` and Sidecars, read every ten seconds: what they do to a service is among its findings. Where they
 //! cannot be read, the pages say that nobody has looked.
 
 use std::borrow::Cow;
@@ -16,7 +16,7 @@ use crate::domain::routing::HIDDEN;
 
 use super::Services;
 
-const EVERY: Duration = Duration::from_secs(30);
+const EVERY: Duration = Duration::from_secs(10);
 
 /// What was read last.
 #[derive(Default)]

@@ -14,11 +14,12 @@ use crate::domain::service::Version;
 const SETTLING_MS: i64 = 30_000;
 
 /// Findings after which requests fail or would fail.
-const BREAKING: [Code; 13] = [
+const BREAKING: [Code; 14] = [
     Code::HostConflict,
     Code::SubsetMissing,
     Code::SubsetEmpty,
     Code::WeightWithoutPods,
+    Code::NoTargetPort,
     Code::DelegateMissing,
     Code::DelegateInvalid,
     Code::Malformed,
@@ -297,6 +298,7 @@ mod tests {
             image: std::sync::Arc::default(),
             ready: 1,
             total: 1,
+            lacks: None,
             cause: None,
             waiting: Vec::new(),
             created_ms: 0,

@@ -302,7 +302,7 @@ fn asks_for_a_tick(refusal: &Refusal) -> bool {
 
 fn why_not(lang: Lang, refusal: &Refusal) -> String {
     match refusal.code {
-        Code::NoReadyPods => lang.t("pending.by_itself").into(),
+        Code::NoReadyPods | Code::NoTargetPort => lang.t("pending.by_itself").into(),
         _ if asks_for_a_tick(refusal) => lang.t("pending.tick").into(),
         code => text::name(lang, code).into(),
     }

@@ -57,6 +57,8 @@ pub struct PodFacts {
     pub labels: LabelSet,
     /// A ready endpoint of the service (EndpointSlice: ready, not terminating).
     pub ready: bool,
+    /// It would be one if a port of its containers had this name.
+    pub lacks: Option<Arc<str>>,
     pub terminating: bool,
     /// Why it is not ready, when the cluster says.
     pub cause: Option<Arc<PodCause>>,
@@ -129,6 +131,7 @@ impl Draft {
             image: Arc::default(),
             ready: 0,
             total: 0,
+            lacks: None,
             cause: None,
             waiting: Vec::new(),
             created_ms: i64::MAX,
@@ -141,6 +144,7 @@ impl Draft {
         version.ready += group.ready;
         version.total += group.total;
         self.images.add(&group.images);
+        version.lacks = version.lacks.take().or_else(|| group.lacks.clone());
         if version.cause.is_none() {
             let mut causes = group.waiting.iter().filter_map(|pod| pod.cause.as_ref());
             version.cause = causes.next().map(|cause| cause.reason.clone());

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::super::labels::{LabelSet, is_generated};
-use super::super::service::{Labels, MOST_WAITING, WaitingPod, WorkloadKind};
+use super::super::service::{Labels, MOST_WAITING, PodCause, WaitingPod, WorkloadKind};
 use super::{OwnerKind, PodFacts, PodOwner, WorkloadFacts};
 
 /// What makes pods, and the pods that it made.
@@ -26,6 +26,8 @@ pub struct Group {
     pub ready: u32,
     /// Those that are going are not counted.
     pub total: u32,
+    /// The name of a target port that a pod has not.
+    pub lacks: Option<Arc<str>>,
     /// Those that are not ready and not going, at most [`MOST_WAITING`]: pods with a cause first.
     pub waiting: Vec<WaitingPod>,
     pub images: Images,
@@ -33,13 +35,14 @@ pub struct Group {
 
 impl Group {
     fn new(labels: LabelSet) -> Self {
-        Self { labels, ready: 0, total: 0, waiting: Vec::new(), images: Images::default() }
+        Self { labels, ready: 0, total: 0, lacks: None, waiting: Vec::new(), images: Images::default() }
     }
 
     fn add(&mut self, pod: &PodFacts) {
         self.ready += u32::from(pod.ready);
         self.total += u32::from(!pod.terminating);
         if !pod.ready && !pod.terminating {
+            self.lacks = self.lacks.take().or_else(|| pod.lacks.clone());
             self.waits(pod);
         }
         let image = self.images.0.entry(pod.image.clone()).or_default();
@@ -48,7 +51,8 @@ impl Group {
     }
 
     fn waits(&mut self, pod: &PodFacts) {
-        let waiting = WaitingPod { name: pod.name.clone(), cause: pod.cause.clone() };
+        let lacks = || pod.lacks.as_ref().map(|port| Arc::new(PodCause::no_target_port(port)));
+        let waiting = WaitingPod { name: pod.name.clone(), cause: pod.cause.clone().or_else(lacks) };
         if self.waiting.len() < MOST_WAITING {
             self.waiting.push(waiting);
         } else if pod.cause.is_some()

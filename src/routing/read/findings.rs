@@ -275,8 +275,15 @@ fn targets(inspected: &Inspected<'_>, out: &mut Vec<Finding>) {
                 Dest::Version(name) if target.percent > 0 => {
                     let selection = inspected.selection(at, entry);
                     if selection.as_ref().is_none_or(|selection| selection.ready() == 0) {
-                        let check = found(Severity::Block, Code::WeightWithoutPods);
-                        out.push(check.arg("v", name).arg("n", target.percent));
+                        let version = inspected.snapshot.versions.iter().find(|one| one.name == *name);
+                        out.push(match version.and_then(|version| version.lacks.as_deref()) {
+                            Some(port) => {
+                                found(Severity::Block, Code::NoTargetPort).arg("v", name).arg("port", port)
+                            }
+                            None => found(Severity::Block, Code::WeightWithoutPods)
+                                .arg("v", name)
+                                .arg("n", target.percent),
+                        });
                     }
                     out.extend(selection.and_then(|selection| part(inspected, at, entry, &selection)));
                 }

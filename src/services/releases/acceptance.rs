@@ -141,6 +141,7 @@ pub(super) fn imagined(spec: &Spec, look: &Look) -> Option<Look> {
         image: image.as_str().into(),
         ready: pods,
         total: pods,
+        lacks: None,
         cause: None,
         waiting: Vec::new(),
         created_ms: i64::MAX,

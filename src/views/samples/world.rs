@@ -43,6 +43,7 @@ pub fn version(name: &str, image: &str, ready: u32, total: u32, cause: Option<&s
         }],
         ready,
         total,
+        lacks: None,
         cause: cause.map(Into::into),
         waiting: waiting(name, total.saturating_sub(ready), cause),
         created_ms: NOW - 86_400_000,

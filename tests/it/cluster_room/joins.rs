@@ -269,3 +269,32 @@ async fn routing_objects_are_found_from_every_namespace_and_through_delegation()
         ["VirtualService shop/other"]
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn pods_without_the_named_target_port_are_not_ready() {
+    let scene = Scene::on(|api| {
+        reviews(api);
+        let mut named = service("reviews");
+        named["spec"]["ports"] = json!([{"name": "http", "port": 9080, "targetPort": "web"}]);
+        put(api, named);
+        put(api, slice("reviews", "reviews-1", &[("reviews-v1-a", true)]));
+        // The API server keeps such pods in a slice without ports.
+        let mut none = slice("reviews", "reviews-2", &[("reviews-v2-a", true)]);
+        none["ports"] = Value::Null;
+        put(api, none);
+    })
+    .await;
+    let versions = both(&scene, "reviews").await.versions;
+    assert_eq!(shown(&versions), [("v1", 1, 1), ("v2", 0, 1)]);
+    assert_eq!((versions[0].lacks.as_deref(), versions[1].lacks.as_deref()), (None, Some("web")));
+    assert_eq!(versions[1].cause.as_deref(), Some("NoTargetPort(web)"));
+    // A number is a port of every pod.
+    let mut number = service("reviews");
+    number["spec"]["ports"] = json!([{"name": "http", "port": 9080, "targetPort": 9080}]);
+    put(&scene.api, number);
+    let ready = |cache: &sluice::cluster::Cache| {
+        let snapshot = cache.snapshot(&super::scene::at("reviews"))?;
+        (shown(&snapshot.versions) == [("v1", 1, 1), ("v2", 1, 1)]).then_some(())
+    };
+    scene.until("both are ready", ready).await;
+}

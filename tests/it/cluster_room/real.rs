@@ -254,3 +254,55 @@ async fn troubles_of_the_api_server_are_survived_and_told_as_they_are() {
     let applied = room.cluster.apply(&plan, "change-3", &room.cache).await;
     assert_eq!((applied.ending, &applied.error), (Ending::Applied, &None));
 }
+
+#[tokio::test]
+async fn pods_without_the_named_target_port_are_not_ready_and_other_objects_of_the_host_are_read() {
+    let Some(real) = RealCluster::shared() else { return };
+    let name = "room-ports";
+    let at = place(real, name).await;
+    let path = format!("/api/v1/namespaces/{name}/services");
+    let mut named = service("named");
+    named["metadata"]["namespace"] = json!(name);
+    named["spec"] =
+        json!({"selector": {"app": "named"}, "ports": [{"name": "http", "port": 9080, "targetPort": "web"}]});
+    admin(real, "POST", &path, named).await;
+    for (version, port) in
+        [("v1", json!({"name": "web", "containerPort": 9080})), ("v2", json!({"containerPort": 9080}))]
+    {
+        let labels = json!({"app": "named", "version": version});
+        let deployment = json!({
+            "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": format!("named-{version}")},
+            "spec": {"selector": {"matchLabels": labels}, "template": {"metadata": {"labels": labels},
+                "spec": {"containers": [{"name": "app", "image": "registry.example/app:1", "ports": [port]}]}}},
+        });
+        admin(real, "POST", &format!("/apis/apps/v1/namespaces/{name}/deployments"), deployment).await;
+    }
+    let host = format!("reviews.{name}.svc.cluster.local");
+    let entry = json!({"apiVersion": "networking.istio.io/v1", "kind": "ServiceEntry", "metadata": {"name": "elsewhere"},
+        "spec": {"hosts": [host], "ports": [{"number": 9080, "name": "http", "protocol": "HTTP"}], "resolution": "STATIC",
+            "workloadSelector": {"labels": {"app": "other"}}}});
+    admin(real, "POST", &format!("{ISTIO}/{name}/serviceentries"), entry).await;
+    let sidecar = json!({"apiVersion": "networking.istio.io/v1", "kind": "Sidecar", "metadata": {"name": "narrow"},
+        "spec": {"workloadSelector": {"labels": {"app": "named"}}, "egress": [{"hosts": ["istio-system/*"]}]}});
+    admin(real, "POST", &format!("{ISTIO}/{name}/sidecars"), sidecar).await;
+
+    let room = room(real).await;
+    let named = ServiceRef::new(name, "named");
+    wait_for("only v1 has endpoints", async || {
+        let snapshot = room.cache.snapshot(&named)?;
+        let seen: Vec<_> = snapshot
+            .versions
+            .iter()
+            .map(|v| (v.name.to_string(), v.ready, v.total, v.lacks.as_deref()))
+            .collect();
+        (seen == [("v1".to_owned(), 1, 1, None), ("v2".to_owned(), 0, 1, Some("web"))]).then_some(())
+    })
+    .await;
+    let read = room.cluster.host_config().await.unwrap();
+    let text = format!("{:?}", read.findings(&fresh(&room, &at).await));
+    for part in
+        ["HostElsewhere", "ServiceEntry room-ports/elsewhere", "SidecarHides", "Sidecar room-ports/narrow"]
+    {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+}

@@ -170,6 +170,7 @@ pub fn service(name: &str, versions: &[(&str, &[&str])]) -> Snapshot {
             .collect(),
         ready: 1,
         total: 1,
+        lacks: None,
         cause: None,
         waiting: Vec::new(),
         created_ms: 0,

@@ -51,6 +51,15 @@ fn nothing_rises_without_pods() {
     blocks(&three().with(SUBSETS).ready("v1", 0), "v1=10 v2=90", "no_ready_pods");
     check(&usual().ready("v2", 0), &mirror(Some(("v2", 1.0))), Severity::Block, "no_ready_pods");
     assert_eq!(args(&usual().ready("v2", 0), &set("v2=100"), "no_ready_pods"), "v=v2 n=2 cause=");
+    let mut nameless = usual().ready("v2", 0);
+    nameless
+        .snapshot
+        .versions
+        .iter_mut()
+        .filter(|one| one.name.as_str() == "v2")
+        .for_each(|one| one.lacks = Some("web".into()));
+    blocks(&nameless, "v1=90 v2=10", "no_target_port");
+    assert_eq!(args(&nameless, &set("v2=100"), "no_target_port"), "v=v2 port=web");
     check(&usual(), &set("v1=90 v2=10"), Severity::Ok, "subsets_exist pods_ready");
 }
 

@@ -115,6 +115,7 @@ impl World {
             image: "".into(),
             ready,
             total,
+            lacks: None,
             cause: None,
             waiting: Vec::new(),
             created_ms: self.clock_ms,

@@ -70,7 +70,9 @@ impl Judge<'_, '_> {
             if version.is_going() {
                 out.extend(removal::going(version, Severity::Acknowledge));
             }
-            if *pods == 0 {
+            if let Some(port) = version.lacks.as_deref().filter(|_| *pods == 0) {
+                out.push(block(Code::NoTargetPort).arg("v", &version.name).arg("port", port));
+            } else if *pods == 0 {
                 let cause = version.cause.as_deref().unwrap_or_default();
                 out.push(
                     block(Code::NoReadyPods).arg("v", &version.name).arg("n", total).arg("cause", cause),
