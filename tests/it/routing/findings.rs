@@ -60,6 +60,9 @@ fn subsets_are_looked_at() {
     check(&gone.clone().with(&http("v3:!")), "block:subset_empty");
     check(&gone.with(&http("v1:100 v3:0")), "");
     check(&usual().ready("v1", 0), "block:weight_without_pods");
+    let mut nameless = usual().ready("v1", 0);
+    nameless.snapshot.versions[0].lacks = Some("web".into());
+    check(&nameless, "block:no_target_port");
     check(&usual().ready("v2", 0), "");
 }
 
