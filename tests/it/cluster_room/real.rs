@@ -298,8 +298,8 @@ async fn pods_without_the_named_target_port_are_not_ready_and_other_objects_of_t
         (seen == [("v1".to_owned(), 1, 1, None), ("v2".to_owned(), 0, 1, Some("web"))]).then_some(())
     })
     .await;
-    let read = room.cluster.host_config().await.unwrap();
-    let text = format!("{:?}", read.findings(&fresh(&room, &at).await));
+    let configured = room.cluster.host_config().await.unwrap();
+    let text = format!("{:?}", configured.findings(&fresh(&room, &at).await));
     for part in
         ["HostElsewhere", "ServiceEntry room-ports/elsewhere", "SidecarHides", "Sidecar room-ports/narrow"]
     {

@@ -136,7 +136,7 @@ fn what_failed_has_to_be_accepted_until_a_look_passes_whatever_comes_between() {
     assert!(asks(&look(&again, down())), "no figures are no pass");
     assert!(!asks(&look(&again, counted(1_000.0, 0.0))), "a pass takes it back");
     // What did not fail needs nothing.
-    let passed = look(&judged(None, None), counted(1_000.0, 0.0));
-    let over = State { phase: Phase::RolledBack, paused: None, ..passed };
+    let calm = look(&judged(None, None), counted(1_000.0, 0.0));
+    let over = State { phase: Phase::RolledBack, paused: None, ..calm };
     assert!(!asks(&say(&over, Command::Retry, &[])));
 }
