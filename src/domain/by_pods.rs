@@ -1,7 +1,7 @@
 //! Requests that are spread by pods past a declared split: whoever has a ready pod gets a part of them, whatever its
 //! weight. Pure; a retirement, the plan of a release and its page ask here.
 
-use super::routing::{Part, Rest, Routing};
+use super::routing::{Outcome, Part, Rest, Routing};
 use super::service::{Protocol, ServiceFacts};
 
 /// Callers in the mesh for whom the declared split does not hold.
@@ -20,6 +20,18 @@ impl Routing {
     pub fn is_by_pods(&self) -> bool {
         self.declared().is_none() && !self.is_undecided() && self.split.iter().all(Part::is_by_pods)
     }
+}
+
+/// True when pods decide who answers any of a Service's requests: nothing is declared for it, or not for all callers
+/// or ports.
+pub fn decide_some(routing: &Routing) -> bool {
+    let declared = routing
+        .split
+        .iter()
+        .all(|part| matches!(part.to, Outcome::Version(_) | Outcome::Answer(_) | Outcome::Host(_)));
+    let open =
+        routing.scope.as_ref().is_some_and(|scope| scope.rest == Rest::ByPods || !scope.uncovered.is_empty());
+    !declared || routing.declared().is_none() || open
 }
 
 /// The callers whose requests are spread by pods; `None` = there are none, or nothing is declared.

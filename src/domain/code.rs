@@ -221,6 +221,10 @@ codes! {
     OtherServiceEmptied "other_service_emptied" 422,
     /// Another Service selects the pods of the version, and others.
     OtherServiceUses "other_service_uses" 422,
+    /// The routing of another Service sends requests to the pods of the version.
+    OtherServiceSends "other_service_sends" 422,
+    /// An abort did not delete the version that it made: other Services send requests to its pods.
+    CandidateKept "candidate_kept" 409,
     /// A port without a route: the version's pods get a part of its requests.
     ReachedByPort "reached_by_port" 422,
     /// The split holds at gateways only: callers in the mesh reach the version's pods.

@@ -1,14 +1,14 @@
 //! Who still sends requests to the pods of a version whose share is 0: what has to be accepted before the version is
 //! deleted. A person and a release have it from here, before and at the deletion.
 
-use crate::cluster::Departing;
+use crate::cluster::{Chooser, Departing};
 use crate::domain::actor::Identity;
 use crate::domain::by_pods::{self, Callers};
-use crate::domain::ids::VersionName;
+use crate::domain::ids::{ServiceRef, VersionName};
 use crate::domain::observed::Observed;
 use crate::domain::refusal::{Check, Code, Severity};
-use crate::domain::routing::Routing;
-use crate::domain::service::Version;
+use crate::domain::routing::{Dest, Route, Routing};
+use crate::domain::service::{Version, WorkloadKind};
 use crate::domain::snapshot::Snapshot;
 
 use super::Services;
@@ -33,9 +33,14 @@ impl Services {
         out
     }
 
-    /// The other Services that select the pods: those without any pod besides come first. Who may not see the
+    /// The other Services that send requests to the pods: those without any pod besides come first. Who may not see the
     /// namespace's Services does not learn their names.
-    async fn by_other_services(&self, who: &Identity, snapshot: &Snapshot, version: &Version) -> Vec<Check> {
+    pub(super) async fn by_other_services(
+        &self,
+        who: &Identity,
+        snapshot: &Snapshot,
+        version: &Version,
+    ) -> Vec<Check> {
         let at = &snapshot.service.at;
         let departing = Departing {
             labels: version.pods.iter().map(|group| &group.labels).collect(),
@@ -51,14 +56,71 @@ impl Services {
             let object = if named { format!("Service {name}") } else { "Service".to_owned() };
             Check::new(Severity::Acknowledge, code).arg("object", object).arg("v", &version.name)
         };
-        found
-            .iter()
-            .map(|one| match one.stay {
-                0 => check(Code::OtherServiceEmptied, &one.name),
-                n => check(Code::OtherServiceUses, &one.name).arg("n", n),
-            })
-            .collect()
+        let of = |one: &Chooser| {
+            if one.stay == 0 {
+                return Some(check(Code::OtherServiceEmptied, &one.name));
+            }
+            let other = self.inner.cache.snapshot(&ServiceRef::new(at.namespace.as_str(), &one.name));
+            let sent = other.map_or(Sent::ByPods, |other| {
+                sent(&other, &self.inner.routings.of(&other), &departing.workloads)
+            });
+            match sent {
+                Sent::Percent(n) => Some(check(Code::OtherServiceSends, &one.name).arg("n", n)),
+                Sent::ByPods => Some(check(Code::OtherServiceUses, &one.name).arg("n", one.stay)),
+                Sent::Nothing => None,
+            }
+        };
+        found.iter().filter_map(of).collect()
     }
+}
+
+/// What another Service sends to workloads that go.
+enum Sent {
+    /// Its routing sends so many percent of the requests on one of its routes to versions that go as a whole.
+    Percent(u32),
+    /// Pods decide, so that those which stay take over.
+    ByPods,
+    Nothing,
+}
+
+/// By the routing of that Service, which may divide its pods into other versions.
+fn sent(other: &Snapshot, routing: &Routing, workloads: &[(WorkloadKind, &str)]) -> Sent {
+    let goes = |name: &VersionName| {
+        let known = other.versions.iter().find(|known| known.name == *name);
+        known.is_some_and(|known| {
+            let mut own = known.workloads.iter();
+            !known.workloads.is_empty() && own.all(|one| workloads.contains(&(one.kind, &*one.name)))
+        })
+    };
+    let most = |lost: &dyn Fn(&Dest) -> bool| {
+        let of = |route: &Route| {
+            let own = route.targets.iter().filter(|target| lost(&target.to));
+            own.map(|target| u32::from(target.percent)).sum::<u32>()
+        };
+        routing.routes.iter().map(of).max().unwrap_or(0)
+    };
+    let lost = most(&|to| match to {
+        Dest::Version(name) => goes(name),
+        Dest::Several { versions, .. } => versions.iter().all(goes),
+        _ => false,
+    });
+    if lost > 0 {
+        return Sent::Percent(lost);
+    }
+    // A version that keeps some of its pods, or a destination of several versions.
+    let gone = |name: &VersionName| {
+        let known = other.versions.iter().find(|known| known.name == *name);
+        known.is_some_and(|known| {
+            known.workloads.iter().any(|one| workloads.contains(&(one.kind, &*one.name)))
+        })
+    };
+    let among = most(&|to| match to {
+        Dest::Version(name) => gone(name),
+        Dest::Several { versions, .. } => versions.iter().any(gone),
+        Dest::Whole => true,
+        _ => false,
+    });
+    if among > 0 || by_pods::decide_some(routing) { Sent::ByPods } else { Sent::Nothing }
 }
 
 /// Requests that come to the version's ready pods by pods, past the declared share: of callers for whom the split does

@@ -4,7 +4,7 @@
 use crate::domain::by_pods::{self, Callers};
 use crate::domain::refusal::{Check, Code, Severity};
 use crate::domain::release::{Spec, Strategy};
-use crate::domain::routing::{Dest, Outcome, Rest, Route, Routing};
+use crate::domain::routing::{Dest, Route};
 use crate::domain::service::Version;
 use crate::services::Services;
 use crate::services::change::Look;
@@ -67,7 +67,7 @@ impl Services {
         let counted = others.into_iter().filter_map(|other| {
             let snapshot = self.inner.cache.snapshot(&other)?;
             let ready: u32 = snapshot.versions.iter().map(|one| one.ready).sum();
-            (ready > 0 && is_by_pods(&self.inner.routings.of(&snapshot)))
+            (ready > 0 && by_pods::decide_some(&self.inner.routings.of(&snapshot)))
                 .then(|| (other.name.to_string(), ready))
         });
         counted.collect()
@@ -103,16 +103,4 @@ fn sends_to(route: &Route, version: &Version) -> bool {
         Dest::Version(name) => !route.is_default && *name == version.name,
         Dest::Nobody { .. } | Dest::Missing { .. } | Dest::Foreign { .. } => false,
     })
-}
-
-/// True when pods decide who answers any of a Service's requests: nothing is declared for it, or not for all callers
-/// or ports.
-fn is_by_pods(routing: &Routing) -> bool {
-    let declared = routing
-        .split
-        .iter()
-        .all(|part| matches!(part.to, Outcome::Version(_) | Outcome::Answer(_) | Outcome::Host(_)));
-    let open =
-        routing.scope.as_ref().is_some_and(|scope| scope.rest == Rest::ByPods || !scope.uncovered.is_empty());
-    !declared || routing.declared().is_none() || open
 }

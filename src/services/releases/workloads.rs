@@ -5,8 +5,8 @@ use serde_json::Value;
 
 use crate::cluster::ClusterError;
 use crate::domain::ids::{Namespace, VersionName};
-use crate::domain::refusal::{Code, Refusal};
-use crate::domain::release::Candidate;
+use crate::domain::refusal::{Check, Code, Refusal};
+use crate::domain::release::{Candidate, Phase};
 use crate::domain::release::state::{Action, ActionKind, Side};
 use crate::domain::removal;
 use crate::domain::service::{Version, Workload, WorkloadKind};
@@ -104,6 +104,11 @@ impl Services {
         let version = name_of(held, side).clone();
         let look = self.look(at, false).await.map_err(|refusal| of_refusal(&refusal))?;
         let going = self.departing(&look, &version).await.map_err(|refusal| of_refusal(&refusal))?;
+        if held.release.state.phase == Phase::Aborting
+            && let Some(refusal) = self.kept(held, &look, &version).await
+        {
+            return Err(Trouble::Refused(refusal));
+        }
         self.try_deletions(&deletions(&going)).await?;
         let notes = self.left_behind(held.acting(), &look.snapshot, &version, &going).await;
         let mut retiring = Retiring::begun(&version, look.revision);
@@ -128,6 +133,18 @@ impl Services {
             return Ok(());
         }
         self.write_locked(held, action, deletions(&going), Some(retiring)).await
+    }
+
+    /// Why an abort leaves the version that it made: nobody is there who could accept that other Services lose its pods.
+    /// The callers of this service are no reason: they are meant to have the stable version again.
+    async fn kept(&self, held: &Held, look: &Look, version: &VersionName) -> Option<Refusal> {
+        let there = look.snapshot.versions.iter().find(|known| known.name == *version)?;
+        let checks = self.by_other_services(held.acting(), &look.snapshot, there).await;
+        let object = |check: &Check| {
+            check.args.iter().find(|(key, _)| key == "object").map(|(_, object)| format!("`{object}`"))
+        };
+        let list = checks.iter().filter_map(object).collect::<Vec<_>>().join(", ");
+        (!checks.is_empty()).then(|| Refusal::new(Code::CandidateKept).arg("v", version).arg("list", list))
     }
 
     /// What goes with a version that a release takes away, each as it is now; or why the version stays.

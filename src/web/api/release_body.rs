@@ -298,9 +298,11 @@ pub struct CommandBody {
     #[schema(example = "reviews v1")]
     pub confirm: Option<String>,
     /// Codes that you accept: `analysis_failed` to promote although the analysis failed (with a reason),
-    /// `candidate_changed` to go on with a new version that was changed outside (with a reason and `If-Match`), and those of `retire` and `delete_version`: `still_answers` (the version answered requests within the last
-    /// minute), `other_service_emptied`, `other_service_uses` (another Service selects its pods), `reached_by_port`,
-    /// `reached_in_mesh`, `reached_elsewhere`, `reached_by_host` (requests reach it by its pods).
+    /// `candidate_changed` to go on with a new version that was changed outside (with a reason and `If-Match`), and
+    /// those of `retire` and `delete_version`: `still_answers` (the version answered requests within the last minute),
+    /// `other_service_emptied`, `other_service_uses` (another Service selects its pods), `other_service_sends` (its
+    /// routing sends requests to them), `reached_by_port`, `reached_in_mesh`, `reached_elsewhere`, `reached_by_host`
+    /// (requests reach it by its pods).
     #[schema(max_items = 32, example = json!(["analysis_failed"]))]
     pub ack: Option<Vec<String>>,
 }

@@ -185,3 +185,87 @@ async fn a_release_asks_the_same_before_it_retires_the_version_it_left() {
         .unwrap();
     house.until("it is gone", async |house| (!there(house, "reviews-v1")).then_some(())).await;
 }
+
+/// Another Service of the same pods, whose own routing gives them these weights.
+async fn routed_beside(house: &House, weights: &[(&str, u8)]) {
+    beside(house, "reviews-b", json!({"app": "reviews"}), 3).await;
+    let subset = |name: &str| json!({"name": name, "labels": {"version": name}});
+    let subsets: Vec<Value> = weights.iter().map(|(name, _)| subset(name)).collect();
+    let to = |(name, weight): &(&str, u8)| {
+        json!({"destination": {"host": "reviews-b", "subset": name}, "weight": weight})
+    };
+    let route: Vec<Value> = weights.iter().map(to).collect();
+    let version = "networking.istio.io/v1";
+    let metadata = json!({"name": "reviews-b", "namespace": "bookinfo"});
+    for object in [
+        json!({"apiVersion": version, "kind": "DestinationRule", "metadata": metadata,
+            "spec": {"host": "reviews-b", "subsets": subsets}}),
+        json!({"apiVersion": version, "kind": "VirtualService", "metadata": metadata,
+            "spec": {"hosts": ["reviews-b"], "http": [{"route": route}]}}),
+    ] {
+        house.api.put_as(object, "kubectl").unwrap();
+    }
+    house
+        .until("its routing is read", async |house| {
+            let snapshot = house.cache.snapshot(&at("bookinfo", "reviews-b"))?;
+            sluice::routing::read(&snapshot).declared().map(|_| ())
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn what_another_service_sends_by_its_own_routing_counts_and_not_its_pods() {
+    let house = House::alive(None, Settings::default()).await;
+    routed_beside(&house, &[("v1", 40), ("v3", 60)]).await;
+    let preview =
+        house.services.preview(&anna(), &at("bookinfo", "reviews"), &retire("v3"), &[]).await.unwrap();
+    let of = |code: Code| preview.checks.iter().find(|check| check.code == code);
+    let sends = of(Code::OtherServiceSends).expect("the check");
+    assert!(sends.args.iter().any(|(name, value)| *name == "n" && value == "60"), "{sends:?}");
+    assert!(of(Code::OtherServiceUses).is_none(), "pods take over nothing there");
+    asked(&house, "v3", &[(Code::OtherServiceSends, "Service reviews-b")]).await;
+}
+
+#[tokio::test]
+async fn another_service_that_sends_nothing_to_a_version_asks_for_nothing() {
+    let house = House::alive(None, Settings::default()).await;
+    routed_beside(&house, &[("v1", 100), ("v3", 0)]).await;
+    let preview =
+        house.services.preview(&anna(), &at("bookinfo", "reviews"), &retire("v3"), &[]).await.unwrap();
+    assert!(!format!("{:?}", preview.checks).contains("reviews-b"), "{:?}", preview.checks);
+}
+
+#[tokio::test]
+async fn an_abort_leaves_the_version_that_another_service_sends_requests_to() {
+    for emptied in [true, false] {
+        let house = House::alive(None, Settings::default()).await;
+        let id = house.start(wish(|w| w["policies"] = json!({"delete_after_abort": true}))).await.id;
+        house.until_paused(id, sluice::domain::release::PauseReason::Gate).await;
+        let (name, code) = if emptied {
+            beside(&house, "reviews-new", json!({"app": "reviews", "version": "v9"}), 1).await;
+            ("reviews-new", "other_service_emptied")
+        } else {
+            routed_beside(&house, &[("v1", 0), ("v9", 100)]).await;
+            ("reviews-b", "other_service_sends")
+        };
+        house.say(id, Command::Abort).await.unwrap();
+        let state = house.until_final(id, Phase::RolledBack).await.state;
+        assert!(there(&house, "reviews-v9"), "{name} still needs it");
+        let needs = state.needs.expect("the release says so");
+        assert_eq!(needs.code, Code::CandidateKept);
+        assert!(needs.args.iter().any(|(_, value)| value.contains(&format!("Service {name}"))), "{needs:?}");
+        // By hand, and accepted, it goes.
+        let delete = Command::DeleteVersion { confirm: "reviews v9".into() };
+        let ask = |ack: &[&str]| sluice::services::releases::CommandAsk {
+            command: delete.clone(),
+            ack: ack.iter().map(|code| (*code).to_owned()).collect(),
+            expected: None,
+            reason: "old",
+            request_id: "r",
+        };
+        let refused = house.services.give_command(&anna(), id, ask(&[])).await.unwrap_err();
+        assert!(refused.checks.iter().any(|check| check.code.as_str() == code), "{refused:?}");
+        house.services.give_command(&anna(), id, ask(&[code, "still_answers"])).await.unwrap();
+        house.until("it is gone", async |house| (!there(house, "reviews-v9")).then_some(())).await;
+    }
+}
