@@ -191,9 +191,7 @@ async fn routed_beside(house: &House, weights: &[(&str, u8)]) {
     beside(house, "reviews-b", json!({"app": "reviews"}), 3).await;
     let subset = |name: &str| json!({"name": name, "labels": {"version": name}});
     let subsets: Vec<Value> = weights.iter().map(|(name, _)| subset(name)).collect();
-    let to = |(name, weight): &(&str, u8)| {
-        json!({"destination": {"host": "reviews-b", "subset": name}, "weight": weight})
-    };
+    let to = |(name, weight): &(&str, u8)| json!({"destination": {"host": "reviews-b", "subset": name}, "weight": weight});
     let route: Vec<Value> = weights.iter().map(to).collect();
     let version = "networking.istio.io/v1";
     let metadata = json!({"name": "reviews-b", "namespace": "bookinfo"});
