@@ -29,7 +29,7 @@ const text = (page, selector) => page.locator(selector).first().innerText();
 
 test('a typed reason survives a reload and the way back, is not in the address, and goes when the change is discarded or applied', { timeout: 60_000 }, () => on(RATINGS, async (page) => {
   const why = page.locator('#why');
-  await type(page, 'v1', 90);
+  await type(page, 'v1', 80);
   await checked(page);
   await why.fill('CHG-77 try v2');
   await page.reload();
@@ -44,7 +44,7 @@ test('a typed reason survives a reload and the way back, is not in the address, 
   await until(async () => await why.inputValue() === '', 'discarded');
   await page.reload();
   assert.equal(await why.inputValue(), '');
-  await type(page, 'v1', 90);
+  await type(page, 'v1', 80);
   await checked(page);
   await why.fill('CHG-78 try v2');
   await checked(page);
