@@ -1,29 +1,14 @@
 //! Lists `ServiceEntries` and Sidecars. Called by `services::host_config` every ten seconds; reads only.
 
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use crate::domain::host_config::{EntrySpec, HostConfig, Seen, ServiceEntry, Sidecar, SidecarSpec};
 
 use super::error::ClusterError;
 use super::served::VERSIONS;
+use super::watch::Page;
 use super::wire::{self, Call, query};
 use super::{Cluster, within};
-
-#[derive(Deserialize)]
-struct PageJson {
-    #[serde(default)]
-    metadata: PageMeta,
-    #[serde(default)]
-    items: Option<Vec<serde_json::Value>>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct PageMeta {
-    #[serde(rename = "continue")]
-    next: String,
-}
 
 impl Cluster {
     /// All of them in the namespaces that Sluice looks at. A kind that it may not list, or that is not served, is one
@@ -78,9 +63,11 @@ impl Cluster {
                 pairs.extend((!token.is_empty()).then_some(("continue", token.as_str())));
                 let call = Call::get(path.clone() + &query(&pairs));
                 let answer = wire::read(&self.inner.clients.read, &call, within(self.limits().read)).await?;
-                let page: PageJson = serde_json::from_slice(&answer.body)
-                    .map_err(|error| ClusterError::Invalid(error.to_string()))?;
-                items.extend(page.items.into_iter().flatten());
+                let invalid = |error: serde_json::Error| ClusterError::Invalid(error.to_string());
+                let page: Page<'_> = serde_json::from_slice(&answer.body).map_err(invalid)?;
+                for item in page.items() {
+                    items.push(serde_json::from_str(item.get()).map_err(invalid)?);
+                }
                 token = page.metadata.next;
                 if token.is_empty() {
                     break;

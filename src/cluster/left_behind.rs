@@ -8,6 +8,7 @@ use crate::domain::labels::LabelSet;
 use crate::domain::service::WorkloadKind;
 
 use super::error::ClusterError;
+use super::watch::PageMeta;
 use super::wire::{self, Call, query};
 use super::{Ask, Cluster, within};
 
@@ -92,15 +93,9 @@ impl Cluster {
 #[derive(Deserialize)]
 struct List {
     #[serde(default)]
-    metadata: ListMeta,
+    metadata: PageMeta,
     #[serde(default)]
     items: Vec<Item>,
-}
-
-#[derive(Default, Deserialize)]
-struct ListMeta {
-    #[serde(default, rename = "continue")]
-    next: String,
 }
 
 #[derive(Deserialize)]

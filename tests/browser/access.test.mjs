@@ -2,20 +2,14 @@
 // need a real API server: cluster.test.mjs and troubles.test.mjs.
 import { after, before, test } from 'node:test';
 import assert from 'node:assert/strict';
-import { api, browser, open, picture, sluice } from './support.mjs';
+import { api, browser, open, picture, sluice, visit } from './support.mjs';
 import { number, post, RATINGS } from './gestures.mjs';
 
 let app, chromium;
 before(async () => { app = await sluice(); chromium = await browser(); }, { timeout: 60_000 });
 after(async () => { await chromium?.close(); await app?.stop(); });
 
-async function on(at, run, options) {
-  const page = await open(chromium, app.url, at, options);
-  try {
-    await run(page);
-    assert.deepEqual(page.troubles, []);
-  } finally { await page.context().close(); }
-}
+const on = (at, run, options) => visit(chromium, app.url, at, run, options);
 
 test('44. what somebody else moves: all figures, no enabled control, and who can help', { timeout: 30_000 }, () => on('/services/shop/checkout', async (page) => {
   assert.match(await page.locator('#findings').innerText(), /Argo Rollouts shifts the traffic of this service[\s\S]*Change the weight there/);

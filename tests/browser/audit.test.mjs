@@ -1,7 +1,7 @@
 // The history: checks 40 to 43 of the browser list.
 import { after, before, test } from 'node:test';
 import assert from 'node:assert/strict';
-import { api, browser, open, picture, sluice, until } from './support.mjs';
+import { api, browser, open, picture, sluice, until, visit } from './support.mjs';
 import { apply, declared, given, history, number, RATINGS, REVIEWS, shift, type, weights } from './gestures.mjs';
 
 const DETAILS = '/services/bookinfo/details';
@@ -21,13 +21,7 @@ before(async () => {
 }, { timeout: 90_000 });
 after(async () => { await chromium?.close(); await app?.stop(); });
 
-async function on(at, run, options) {
-  const page = await open(chromium, app.url, at, options);
-  try {
-    await run(page);
-    assert.deepEqual(page.troubles, []);
-  } finally { await page.context().close(); }
-}
+const on = (at, run, options) => visit(chromium, app.url, at, run, options);
 
 const rows = (page) => page.locator('#entries > tr:not(.detail)');
 const lines = (csv) => csv.replace(/^\uFEFF/, '').split('\r\n').filter((line) => line !== '');

@@ -1,7 +1,7 @@
 // The audit history and the first minutes of the demo, from the chair of somebody who has never seen them.
 import { after, before, test } from 'node:test';
 import assert from 'node:assert/strict';
-import { axe, browser, open, picture, sluice, until } from './support.mjs';
+import { axe, browser, picture, sluice, until, visit, wide } from './support.mjs';
 import { declared, given, REVIEWS, said, shift, type } from './gestures.mjs';
 
 let app, chromium;
@@ -12,15 +12,7 @@ before(async () => {
 }, { timeout: 60_000 });
 after(async () => { await chromium?.close(); await app?.stop(); });
 
-async function on(at, run, options) {
-  const page = await open(chromium, app.url, at, options);
-  try {
-    await run(page);
-    assert.deepEqual(page.troubles, []);
-  } finally { await page.context().close(); }
-}
-
-const wide = (page) => page.evaluate(() => document.documentElement.scrollWidth > innerWidth);
+const on = (at, run, options) => visit(chromium, app.url, at, run, options);
 
 for (const lang of ['en', 'zh']) {
   test(`routine events of releases are left out, the page says so, and shows them folded when asked (${lang})`, { timeout: 60_000 }, () => on('/audit', async (page) => {

@@ -1,7 +1,7 @@
 // The pending change: checks 9 to 15 of the browser list, and 16. The messages before anything is written.
 import { after, before, test } from 'node:test';
 import assert from 'node:assert/strict';
-import { api, browser, open, picture, sluice, until } from './support.mjs';
+import { api, browser, picture, sluice, until, visit } from './support.mjs';
 import { acceptAll, checked, declared, given, history, number, preset, RATINGS, REVIEWS, said, shift, slider, type } from './gestures.mjs';
 
 const CATALOG = '/services/shop/catalog';
@@ -9,13 +9,7 @@ let app, chromium;
 before(async () => { app = await sluice(); chromium = await browser(); }, { timeout: 60_000 });
 after(async () => { await chromium?.close(); await app?.stop(); });
 
-async function on(at, run, options) {
-  const page = await open(chromium, app.url, at, options);
-  try {
-    await run(page);
-    assert.deepEqual(page.troubles, []);
-  } finally { await page.context().close(); }
-}
+const on = (at, run, options) => visit(chromium, app.url, at, run, options);
 
 const codes = (page) => page.locator('#preview .checks li').evaluateAll((all) => all.map((li) => li.dataset.code));
 const disabled = async (page) => (await page.locator('#apply-btn').getAttribute('aria-disabled')) === 'true';

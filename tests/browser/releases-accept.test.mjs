@@ -1,19 +1,13 @@
 // What has to be accepted before a release starts, and the name of a release, on the pages in both languages.
 import { after, before, test } from 'node:test';
 import assert from 'node:assert/strict';
-import { api, axe, browser, open, picture, sluice, until } from './support.mjs';
+import { api, axe, browser, picture, sluice, until, visit } from './support.mjs';
 
 let app, chromium;
 before(async () => { app = await sluice(); chromium = await browser(); }, { timeout: 90_000 });
 after(async () => { await chromium?.close(); await app?.stop(); });
 
-async function on(at, run, options) {
-  const page = await open(chromium, app.url, at, options);
-  try {
-    await run(page);
-    assert.deepEqual(page.troubles, []);
-  } finally { await page.context().close(); }
-}
+const on = (at, run, options) => visit(chromium, app.url, at, run, options);
 
 const FITS = () => document.documentElement.scrollWidth <= document.documentElement.clientWidth;
 

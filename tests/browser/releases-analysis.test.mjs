@@ -1,7 +1,7 @@
 // What the analysis of a release does with figures and without them, on the pages: checks 29 and 30 of the browser list.
 import { after, before, test } from 'node:test';
 import assert from 'node:assert/strict';
-import { api, axe, browser, open, picture, sluice, until } from './support.mjs';
+import { api, axe, browser, open, picture, sluice, until, visit } from './support.mjs';
 import { declared, RATINGS, REVIEWS } from './gestures.mjs';
 import { begin, chip, hold, inPhase, read, tell, weight } from './releasing.mjs';
 
@@ -9,13 +9,7 @@ let app, chromium;
 before(async () => { app = await sluice(); chromium = await browser(); }, { timeout: 90_000 });
 after(async () => { await chromium?.close(); await app?.stop(); });
 
-async function on(at, run, options) {
-  const page = await open(chromium, app.url, at, options);
-  try {
-    await run(page);
-    assert.deepEqual(page.troubles, []);
-  } finally { await page.context().close(); }
-}
+const on = (at, run, options) => visit(chromium, app.url, at, run, options);
 
 /** Looks every 5 s and gives up after three failures. No answer is fast enough for `hopeless`. */
 const looking = (metrics) => ({ interval_s: 5, window_s: 60, min_requests: 5, failures: 3, metrics });

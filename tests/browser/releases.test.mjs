@@ -2,7 +2,7 @@
 // releases-analysis.test.mjs; restarts (33) and outside edits (34) need a real API server: releases-real.test.mjs.
 import { after, before, test } from 'node:test';
 import assert from 'node:assert/strict';
-import { api, axe, browser, open, picture, sluice, until } from './support.mjs';
+import { api, axe, browser, open, picture, sluice, until, visit } from './support.mjs';
 import { declared, REVIEWS } from './gestures.mjs';
 import { begin, chip, hold, inPhase, read, weight } from './releasing.mjs';
 
@@ -10,13 +10,7 @@ let app, chromium;
 before(async () => { app = await sluice(); chromium = await browser(); }, { timeout: 90_000 });
 after(async () => { await chromium?.close(); await app?.stop(); });
 
-async function on(at, run, options) {
-  const page = await open(chromium, app.url, at, options);
-  try {
-    await run(page);
-    assert.deepEqual(page.troubles, []);
-  } finally { await page.context().close(); }
-}
+const on = (at, run, options) => visit(chromium, app.url, at, run, options);
 
 const started = (steps) => begin(app.url, { steps });
 const release = (id) => read(app.url, id);

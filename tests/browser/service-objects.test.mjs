@@ -1,7 +1,7 @@
 // The live YAML of a service's routing objects: opened from the page, copied, with what Sluice did to it.
 import { after, before, test } from 'node:test';
 import assert from 'node:assert/strict';
-import { api, axe, browser, open, picture, sluice } from './support.mjs';
+import { api, axe, browser, open, picture, sluice, wide } from './support.mjs';
 import { given, REVIEWS } from './gestures.mjs';
 
 let app, chromium;
@@ -11,8 +11,6 @@ before(async () => {
   await given(app.url, REVIEWS, { v1: 80, v2: 20, v3: 0 });
 }, { timeout: 60_000 });
 after(async () => { await chromium?.close(); await app?.stop(); });
-
-const wide = (page) => page.evaluate(() => document.documentElement.scrollWidth > innerWidth);
 
 for (const lang of ['en', 'zh']) {
   for (const width of [1280, 390]) {

@@ -2,7 +2,7 @@
 // with its title, and a moment has one age.
 import { after, before, test } from 'node:test';
 import assert from 'node:assert/strict';
-import { api, browser, open, picture, sluice, until } from './support.mjs';
+import { api, browser, open, picture, sluice, until, visit } from './support.mjs';
 import { begin, inPhase, tell, weight } from './releasing.mjs';
 import { checked, RATINGS, REVIEWS, slider, type } from './gestures.mjs';
 
@@ -13,13 +13,7 @@ before(async () => {
 }, { timeout: 60_000 });
 after(async () => { await chromium?.close(); await app?.stop(); });
 
-async function on(at, run, options) {
-  const page = await open(chromium, app.url, at, options);
-  try {
-    await run(page);
-    assert.deepEqual(page.troubles, []);
-  } finally { await page.context().close(); }
-}
+const on = (at, run, options) => visit(chromium, app.url, at, run, options);
 
 const inView = (place) => place.evaluate((el) => {
   const box = el.getBoundingClientRect();

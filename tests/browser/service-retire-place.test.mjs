@@ -1,7 +1,7 @@
 // Where Retire stands in the row of a version, and what it asks while the version still answers.
 import { after, before, test } from 'node:test';
 import assert from 'node:assert/strict';
-import { axe, browser, open, picture, sluice, until } from './support.mjs';
+import { axe, browser, open, picture, sluice, until, visit, wide } from './support.mjs';
 import { given, REVIEWS, row } from './gestures.mjs';
 
 let app, chromium;
@@ -11,15 +11,7 @@ before(async () => {
 }, { timeout: 60_000 });
 after(async () => { await chromium?.close(); await app?.stop(); });
 
-async function on(at, run, options) {
-  const page = await open(chromium, app.url, at, options);
-  try {
-    await run(page);
-    assert.deepEqual(page.troubles, []);
-  } finally { await page.context().close(); }
-}
-
-const wide = (page) => page.evaluate(() => document.documentElement.scrollWidth > innerWidth);
+const on = (at, run, options) => visit(chromium, app.url, at, run, options);
 
 /** The Retire button of each version: its edges against the row's, and how far below the line before it stands. */
 const places = (page) => page.evaluate(() => Object.fromEntries([...document.querySelectorAll('.vrow[data-version]')].map((at) => {

@@ -1,7 +1,7 @@
 // Retiring a version from the service page: offered, with what it deletes, once nothing reaches it; else the reason.
 import { after, before, test } from 'node:test';
 import assert from 'node:assert/strict';
-import { api, axe, browser, open, picture, sluice, until } from './support.mjs';
+import { api, axe, browser, open, picture, sluice, until, visit, wide } from './support.mjs';
 import { given, REVIEWS, row } from './gestures.mjs';
 
 let app, chromium;
@@ -12,15 +12,7 @@ before(async () => {
 }, { timeout: 60_000 });
 after(async () => { await chromium?.close(); await app?.stop(); });
 
-async function on(at, run, options) {
-  const page = await open(chromium, app.url, at, options);
-  try {
-    await run(page);
-    assert.deepEqual(page.troubles, []);
-  } finally { await page.context().close(); }
-}
-
-const wide = (page) => page.evaluate(() => document.documentElement.scrollWidth > innerWidth);
+const on = (at, run, options) => visit(chromium, app.url, at, run, options);
 
 for (const lang of ['en', 'zh']) {
   for (const width of [1280, 390]) {

@@ -1,5 +1,6 @@
 // What every browser test needs: a Sluice of its own, a browser, and a few gestures.
 // Everything listens on loopback and is ended by its own process id.
+import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
@@ -92,6 +93,18 @@ export async function open(browserOrContext, url, at, options = {}) {
   await page.goto(url + at);
   return page;
 }
+
+/** Opens a page for one check, and fails where the browser had anything to complain about. */
+export async function visit(browserOrContext, url, at, run, options) {
+  const page = await open(browserOrContext, url, at, options);
+  try {
+    await run(page);
+    assert.deepEqual(page.troubles, []);
+  } finally { await page.context().close(); }
+}
+
+/** True when the page can be scrolled sideways. */
+export const wide = (page) => page.evaluate(() => document.documentElement.scrollWidth > innerWidth);
 
 /** Violations of WCAG 2.2 A and AA on the page as it stands, as short lines; with `rules`, of these only. */
 export async function axe(page, rules) {

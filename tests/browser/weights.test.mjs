@@ -3,7 +3,7 @@
 import { after, before, test } from 'node:test';
 import assert from 'node:assert/strict';
 import { createRequire } from 'node:module';
-import { api, browser, open, picture, sluice } from './support.mjs';
+import { api, browser, picture, sluice, visit } from './support.mjs';
 import { checked, declared, lock, number, post, preset, RATINGS, REVIEWS, row, shift, slider, sound, thumb, type, weights } from './gestures.mjs';
 
 const { rebalance } = createRequire(import.meta.url)('../../static/weights.js');
@@ -17,13 +17,7 @@ function numbers(seed) {
   return (below) => { state = (state * 1103515245 + 12345) % 2147483648; return Math.floor(state / 2147483648 * below); };
 }
 
-async function on(at, run, options) {
-  const page = await open(chromium, app.url, at, options);
-  try {
-    await run(page);
-    assert.deepEqual(page.troubles, []);
-  } finally { await page.context().close(); }
-}
+const on = (at, run, options) => visit(chromium, app.url, at, run, options);
 
 for (const [count, at] of [[1, '/services/weather/forecast'], [2, RATINGS], [3, REVIEWS]]) {
   test(`1. dragging, arrows, PageUp/Down, Home/End, typing and presets keep the total at exactly 100 with ${count} versions`, { timeout: 60_000 }, () => on(at, async (page) => {

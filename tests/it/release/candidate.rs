@@ -2,32 +2,10 @@
 //! what a person has accepted.
 
 use sluice::domain::refusal::Code;
-use sluice::domain::release::{Command, Happened, OnDrift, PauseReason, Phase, Step, Strategy, Word};
+use sluice::domain::release::{Command, Happened, OnDrift, PauseReason, Phase, Word};
 use sluice::release::{Event, Pods, Transition};
 
-use super::model::{Cluster, Dice, Life};
-
-/// A canary that waits for its approval at half.
-fn waits(cluster: &mut Cluster, on_drift: OnDrift) -> Life {
-    let steps = vec![Step::Weight { percent: 50 }, Step::Approval, Step::Weight { percent: 100 }];
-    let mut spec = super::spec(Strategy::Canary, steps);
-    spec.policies.on_drift = on_drift;
-    let mut life = Life::new(spec);
-    life.see(Event::Told { command: Command::Start, by: "amy".into() });
-    turn(&mut life, cluster, 30);
-    assert_eq!(life.state.pause_reason(), Some(PauseReason::Gate), "{:?}", life.state);
-    life
-}
-
-fn turn(life: &mut Life, cluster: &mut Cluster, times: u32) {
-    let mut dice = Dice(7);
-    for _ in 0..times {
-        life.now_ms += 1_000;
-        cluster.breathe();
-        life.see(Event::World(cluster.world()));
-        life.drive(cluster, &mut dice, true);
-    }
-}
+use super::model::{Cluster, Life, turn, waits};
 
 fn say(life: &mut Life, command: Command, ack: &[&str]) -> Transition {
     let ack = ack.iter().map(|code| (*code).to_owned()).collect();
@@ -44,7 +22,7 @@ const FORWARD: [Command; 4] = [Command::Promote, Command::PromoteAll, Command::R
 fn another_image_pauses_whatever_the_policy_and_is_accepted_as_it_was_shown() {
     for on_drift in [OnDrift::Pause, OnDrift::Adopt, OnDrift::Reassert] {
         let mut cluster = Cluster::new();
-        let mut life = waits(&mut cluster, on_drift);
+        let mut life = waits(&mut cluster, |policies| policies.on_drift = on_drift);
         cluster.image = 1;
         let seen = life.see(Event::World(cluster.world()));
         assert!(seen.happened.iter().any(|one| matches!(one, Happened::CandidateChanged { .. })));
@@ -83,7 +61,7 @@ fn another_image_pauses_whatever_the_policy_and_is_accepted_as_it_was_shown() {
 #[test]
 fn a_change_that_is_taken_back_has_to_be_accepted_no_more_and_the_release_still_waits() {
     let mut cluster = Cluster::new();
-    let mut life = waits(&mut cluster, OnDrift::Pause);
+    let mut life = waits(&mut cluster, |policies| policies.on_drift = OnDrift::Pause);
     cluster.image = 1;
     life.see(Event::World(cluster.world()));
     cluster.image = 0;
@@ -98,7 +76,7 @@ fn a_change_that_is_taken_back_has_to_be_accepted_no_more_and_the_release_still_
 #[test]
 fn a_new_version_that_is_deleted_stops_the_release_and_only_the_way_back_is_open() {
     let mut cluster = Cluster::new();
-    let mut life = waits(&mut cluster, OnDrift::Pause);
+    let mut life = waits(&mut cluster, |policies| policies.on_drift = OnDrift::Pause);
     let there = cluster.candidate.clone();
     (cluster.candidate.there, cluster.candidate.pods) = (false, Pods { wanted: 0, ready: 1 });
     life.see(Event::World(cluster.world()));
@@ -127,7 +105,7 @@ fn a_new_version_that_is_deleted_stops_the_release_and_only_the_way_back_is_open
 #[test]
 fn a_version_without_ready_pods_that_gets_requests_is_said_as_long_as_it_is_so() {
     let mut cluster = Cluster::new();
-    let mut life = waits(&mut cluster, OnDrift::Pause);
+    let mut life = waits(&mut cluster, |policies| policies.on_drift = OnDrift::Pause);
     cluster.candidate.pods.ready = 0;
     let seen = life.see(Event::World(cluster.world()));
     assert!(seen.happened.contains(&Happened::CandidateDown));

@@ -2,32 +2,10 @@
 //! abort does.
 
 use sluice::domain::release::state::{ActionKind, Side};
-use sluice::domain::release::{Command, Happened, PauseReason, Phase, Step, Strategy};
+use sluice::domain::release::{Command, Happened, Phase};
 use sluice::release::{Event, Pods, Transition, World};
 
-use super::model::{Cluster, Dice, Life};
-
-/// A canary that waits for its approval at half.
-fn waits(delete_after_abort: bool, cluster: &mut Cluster) -> Life {
-    let steps = vec![Step::Weight { percent: 50 }, Step::Approval, Step::Weight { percent: 100 }];
-    let mut spec = super::spec(Strategy::Canary, steps);
-    spec.policies.delete_after_abort = delete_after_abort;
-    let mut life = Life::new(spec);
-    life.see(Event::Told { command: Command::Start, by: "amy".into() });
-    turn(&mut life, cluster, 30);
-    assert_eq!(life.state.pause_reason(), Some(PauseReason::Gate), "{:?}", life.state);
-    life
-}
-
-fn turn(life: &mut Life, cluster: &mut Cluster, times: u32) {
-    let mut dice = Dice(7);
-    for _ in 0..times {
-        life.now_ms += 1_000;
-        cluster.breathe();
-        life.see(Event::World(cluster.world()));
-        life.drive(cluster, &mut dice, true);
-    }
-}
+use super::model::{Cluster, Dice, Life, turn, waits};
 
 fn gone(cluster: &Cluster) -> Event {
     Event::World(World { stable: Pods::default(), stable_gone: true, ..cluster.world() })
@@ -44,7 +22,7 @@ fn needs(life: &Life) -> Option<&str> {
 #[test]
 fn a_stable_version_that_is_deleted_is_said_at_once_and_an_abort_ends_without_waiting() {
     let mut cluster = Cluster::new();
-    let mut life = waits(false, &mut cluster);
+    let mut life = waits(&mut cluster, |_| ());
     let seen = life.see(gone(&cluster));
     assert!(seen.happened.contains(&Happened::StableLost), "{:?}", seen.happened);
     assert_eq!((life.state.phase, needs(&life)), (Phase::Paused, Some("stable_lost")));
@@ -68,7 +46,7 @@ fn a_stable_version_that_is_deleted_is_said_at_once_and_an_abort_ends_without_wa
 #[test]
 fn a_stable_version_that_comes_back_is_not_missed_any_more_and_going_on_to_all_is_possible_without_it() {
     let mut cluster = Cluster::new();
-    let mut life = waits(false, &mut cluster);
+    let mut life = waits(&mut cluster, |_| ());
     life.see(gone(&cluster));
     life.see(Event::World(cluster.world()));
     assert_eq!(needs(&life), None);
@@ -89,7 +67,7 @@ fn what_was_spread_by_pods_is_given_back_only_when_the_new_version_has_none() {
     for delete in [true, false] {
         let mut cluster = Cluster::new();
         assert_eq!(cluster.weights, None, "spread by pods");
-        let mut life = waits(delete, &mut cluster);
+        let mut life = waits(&mut cluster, |policies| policies.delete_after_abort = delete);
         abort(&mut life);
         let (mut did, mut dice) = (Vec::new(), Dice(7));
         for _ in 0..20 {
@@ -108,7 +86,7 @@ fn what_was_spread_by_pods_is_given_back_only_when_the_new_version_has_none() {
     // Declared before: it stays declared.
     let mut cluster = Cluster::new();
     cluster.weights = Some((0, 100));
-    let mut life = waits(true, &mut cluster);
+    let mut life = waits(&mut cluster, |policies| policies.delete_after_abort = true);
     abort(&mut life);
     turn(&mut life, &mut cluster, 20);
     assert_eq!((life.state.phase, life.state.by_pods), (Phase::RolledBack, false));
@@ -119,7 +97,7 @@ fn a_revision_whose_version_vanishes_on_the_way_back_ends_the_way_and_frees_the_
     use sluice::domain::refusal::{Code, Refusal};
     use sluice::release::Trouble;
     let mut cluster = Cluster::new();
-    let mut life = waits(false, &mut cluster);
+    let mut life = waits(&mut cluster, |_| ());
     life.see(Event::Told { command: Command::Rollback { revision: 0 }, by: "amy".into() });
     for _ in 0..200 {
         life.now_ms += 10_000;
@@ -145,7 +123,7 @@ fn a_way_back_that_the_cluster_refused_is_tried_again_by_a_retry_and_never_goes_
     for command in [Command::Abort, Command::Rollback { revision: 1 }, Command::SwitchBack] {
         let mut cluster = Cluster::new();
         cluster.weights = Some((0, 100));
-        let mut life = waits(false, &mut cluster);
+        let mut life = waits(&mut cluster, |_| ());
         if command == Command::SwitchBack {
             life.see(Event::Told { command: Command::PromoteAll, by: "amy".into() });
             turn(&mut life, &mut cluster, 20);

@@ -3,7 +3,7 @@
 use sluice::domain::refusal::{Code, Refusal};
 use sluice::domain::release::analysis::{Counts, Seen};
 use sluice::domain::release::state::{Action, ActionKind, Aim, Side};
-use sluice::domain::release::{Phase, Runs, Spec, State};
+use sluice::domain::release::{Command, PauseReason, Phase, Policies, Runs, Spec, State, Step, Strategy};
 use sluice::release::{Drift, Event, Observation, Pods, Reverted, Transition, Trouble, World, step};
 
 /// Numbers that look random and are the same every time.
@@ -187,6 +187,29 @@ pub struct Life {
     pub now_ms: i64,
     /// Every row of the history.
     pub rows: usize,
+}
+
+/// So many seconds of a release: the cluster moves on, the release sees it and does what it wants to.
+pub fn turn(life: &mut Life, cluster: &mut Cluster, times: u32) {
+    let mut dice = Dice(7);
+    for _ in 0..times {
+        life.now_ms += 1_000;
+        cluster.breathe();
+        life.see(Event::World(cluster.world()));
+        life.drive(cluster, &mut dice, true);
+    }
+}
+
+/// A canary that waits for its approval at half.
+pub fn waits(cluster: &mut Cluster, change: impl FnOnce(&mut Policies)) -> Life {
+    let steps = vec![Step::Weight { percent: 50 }, Step::Approval, Step::Weight { percent: 100 }];
+    let mut spec = super::spec(Strategy::Canary, steps);
+    change(&mut spec.policies);
+    let mut life = Life::new(spec);
+    life.see(Event::Told { command: Command::Start, by: "amy".into() });
+    turn(&mut life, cluster, 30);
+    assert_eq!(life.state.pause_reason(), Some(PauseReason::Gate), "{:?}", life.state);
+    life
 }
 
 impl Life {

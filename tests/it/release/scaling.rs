@@ -7,7 +7,7 @@ use sluice::domain::release::{
 };
 use sluice::release::{Event, Observation, Pods, Transition, World, step};
 
-use super::model::{Cluster, Dice, Life};
+use super::model::{Cluster, Life, turn};
 
 /// A release by pods that waits for its approval with 20 % (copies) or 25 % (in place) of the pods.
 fn waits(in_place: bool, on_drift: OnDrift) -> (Life, Cluster) {
@@ -26,16 +26,6 @@ fn waits(in_place: bool, on_drift: OnDrift) -> (Life, Cluster) {
     turn(&mut life, &mut cluster, 20);
     assert_eq!(life.state.pause_reason(), Some(PauseReason::Gate), "{:?}", life.state);
     (life, cluster)
-}
-
-fn turn(life: &mut Life, cluster: &mut Cluster, times: u32) {
-    let mut dice = Dice(7);
-    for _ in 0..times {
-        life.now_ms += 1_000;
-        cluster.breathe();
-        life.see(Event::World(cluster.world()));
-        life.drive(cluster, &mut dice, true);
-    }
 }
 
 fn share(life: &Life) -> u8 {

@@ -23,6 +23,15 @@ pub fn wish(change: impl FnOnce(&mut Value)) -> Spec {
     read(&wish).unwrap()
 }
 
+/// The same without routing, of a service that is spread by pods.
+pub fn by_pods(wish: &mut Value, steps: Value) {
+    wish["service"] = json!({"namespace": "shop", "name": "search"});
+    wish["strategy"] = json!("replicas");
+    wish["stable"] = json!("stable");
+    wish["candidate"]["version"] = json!("next");
+    wish["steps"] = steps;
+}
+
 impl House {
     pub async fn start(&self, spec: Spec) -> Release {
         Box::pin(self.services.start_release(&anna(), spec, "REL-1", "req")).await.unwrap()
@@ -169,12 +178,11 @@ async fn without_a_mesh_pods_are_what_moves_requests() {
     assert_eq!(colours, (Some(1), Some(2)), "the version with most pods has the first colour");
     let id = house
         .start(wish(|w| {
-            w["service"] = json!({"namespace": "shop", "name": "search"});
-            w["strategy"] = json!("replicas");
-            w["stable"] = json!("stable");
-            w["candidate"]["version"] = json!("next");
-            w["steps"] = json!([{"kind": "replicas", "candidate": 1, "stable": 3}, {"kind": "approval"},
-                {"kind": "replicas", "candidate": 3, "stable": 0}]);
+            by_pods(
+                w,
+                json!([{"kind": "replicas", "candidate": 1, "stable": 3}, {"kind": "approval"},
+                {"kind": "replicas", "candidate": 3, "stable": 0}]),
+            );
         }))
         .await
         .id;

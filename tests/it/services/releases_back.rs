@@ -11,7 +11,7 @@ use sluice::domain::split::Split;
 use sluice::services::Settings;
 use sluice::services::ask::Wish;
 
-use super::releases::wish;
+use super::releases::{by_pods, wish};
 use crate::support::house::{House, anna, at, weights};
 
 impl House {
@@ -177,11 +177,7 @@ async fn without_a_mesh_the_old_version_gets_its_pods_back() {
     let house = House::alive(None, Settings::default()).await;
     let id = house
         .start(wish(|w| {
-            w["service"] = json!({"namespace": "shop", "name": "search"});
-            w["strategy"] = json!("replicas");
-            w["stable"] = json!("stable");
-            w["candidate"]["version"] = json!("next");
-            w["steps"] = json!([{"kind": "replicas", "candidate": 3, "stable": 0}]);
+            by_pods(w, json!([{"kind": "replicas", "candidate": 3, "stable": 0}]));
         }))
         .await
         .id;

@@ -11,7 +11,7 @@ use sluice::views::lang::Lang;
 use sluice::views::text;
 use sluice::web::api::release_shape::Release as Shape;
 
-use super::releases::wish;
+use super::releases::{by_pods, wish};
 use super::releases_back::in_place;
 use crate::support::house::{House, anna, at};
 
@@ -201,11 +201,7 @@ async fn what_an_old_version_still_gets_by_its_pods_is_counted_by_them() {
     let house = House::alive(None, Settings::default()).await;
     let id = house
         .start(wish(|w| {
-            w["service"] = json!({"namespace": "shop", "name": "search"});
-            w["strategy"] = json!("replicas");
-            w["stable"] = json!("stable");
-            w["candidate"]["version"] = json!("next");
-            w["steps"] = json!([{"kind": "replicas", "candidate": 3, "stable": 3}]);
+            by_pods(w, json!([{"kind": "replicas", "candidate": 3, "stable": 3}]));
         }))
         .await
         .id;

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use sluice::domain::release::{Command, PauseReason, Phase};
 use sluice::services::Settings;
 
-use super::releases::wish;
+use super::releases::{by_pods, wish};
 use crate::support::house::{House, anna, at};
 
 fn details(w: &mut Value) {
@@ -92,12 +92,11 @@ async fn a_release_by_pods_notices_that_somebody_scales_its_workload() {
     let house = House::alive(None, Settings::default()).await;
     let id = house
         .start(wish(|w| {
-            w["service"] = json!({"namespace": "shop", "name": "search"});
-            w["strategy"] = json!("replicas");
-            w["stable"] = json!("stable");
-            w["candidate"]["version"] = json!("next");
-            w["steps"] = json!([{"kind": "replicas", "candidate": 1, "stable": 3}, {"kind": "approval"},
-                {"kind": "replicas", "candidate": 3, "stable": 0}]);
+            by_pods(
+                w,
+                json!([{"kind": "replicas", "candidate": 1, "stable": 3}, {"kind": "approval"},
+                {"kind": "replicas", "candidate": 3, "stable": 0}]),
+            );
         }))
         .await
         .id;

@@ -15,7 +15,7 @@ use sluice::routing::diff;
 use sluice::services::Settings;
 use sluice::services::releases::ReleasePlan;
 
-use super::releases::wish;
+use super::releases::{by_pods, wish};
 use crate::support::house::{House, anna, at, weights};
 
 /// 300 requests of `reviews` v1 in each minute.
@@ -225,11 +225,7 @@ async fn by_pods_an_analysis_that_cannot_look_before_the_old_version_is_gone_has
     let house = House::alive(Some(Arc::new(Steady)), Settings::default()).await;
     let plan = async |steps: Value, accept: Value, analysis: bool| {
         let spec = wish(|w| {
-            w["service"] = json!({"namespace": "shop", "name": "search"});
-            w["strategy"] = json!("replicas");
-            w["stable"] = json!("stable");
-            w["candidate"]["version"] = json!("next");
-            w["steps"] = steps;
+            by_pods(w, steps);
             w["policies"] = json!({"accept": accept});
             if analysis {
                 w["analysis"] = json!({"interval_s": 15, "window_s": 60, "min_requests": 5, "failures": 2,

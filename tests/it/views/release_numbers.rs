@@ -2,11 +2,10 @@
 
 use serde_json::{Value, json};
 
-use sluice::domain::overview::Rights;
 use sluice::domain::release::{Judgement, PauseReason, Paused, Phase, Release, ReleaseId, Stage, State};
 use sluice::views::lang::Lang;
-use sluice::views::release::{Given, ReleasePage};
-use sluice::views::time::Clockface;
+
+use super::release_part;
 
 fn release() -> Release {
     let spec = json!({
@@ -53,21 +52,7 @@ fn metric(at: usize, verdict: &str, why: &str, value: f64, limit: f64) -> Value 
 }
 
 fn part(lang: Lang, release: &Release, judgements: &[Judgement], id: &str) -> String {
-    let clock = Clockface::new(lang, None);
-    let rights = Rights { change: None };
-    let given = Given {
-        release,
-        timeline: &[],
-        judgements,
-        overview: None,
-        rights: &rights,
-        denied: &[],
-        reached: &[],
-        outside: None,
-    };
-    let parts = ReleasePage::shared(clock, 5_000, given).into_iter().chain(ReleasePage::own(clock, given));
-    let found = parts.into_iter().find(|(name, _)| name == id);
-    found.unwrap_or_else(|| panic!("{id} is not there")).1
+    release_part(lang, release, &[], judgements, id)
 }
 
 #[test]

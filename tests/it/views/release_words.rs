@@ -3,7 +3,6 @@
 use serde_json::{Value, json};
 
 use sluice::domain::actor::Channel;
-use sluice::domain::overview::Rights;
 use sluice::domain::refusal::{Code, Refusal};
 use sluice::domain::release::state::{ActionKind, Side};
 use sluice::domain::release::{
@@ -11,8 +10,10 @@ use sluice::domain::release::{
     Verdict, Word,
 };
 use sluice::views::lang::Lang;
-use sluice::views::release::{Given, ReleasePage, said};
+use sluice::views::release::said;
 use sluice::views::time::Clockface;
+
+use super::release_part;
 
 fn release(strategy: &str, steps: &Value) -> Release {
     let spec = json!({
@@ -52,21 +53,7 @@ fn entry(by: &str, happened: Vec<Happened>) -> TimelineEntry {
 
 /// A part of the page, by its id.
 fn part(lang: Lang, release: &Release, timeline: &[TimelineEntry], id: &str) -> String {
-    let clock = Clockface::new(lang, None);
-    let rights = Rights { change: None };
-    let given = Given {
-        release,
-        timeline,
-        judgements: &[],
-        overview: None,
-        rights: &rights,
-        denied: &[],
-        reached: &[],
-        outside: None,
-    };
-    let parts = ReleasePage::shared(clock, 5_000, given).into_iter().chain(ReleasePage::own(clock, given));
-    let found = parts.into_iter().find(|(name, _)| name == id);
-    found.unwrap_or_else(|| panic!("{id} is not there")).1
+    release_part(lang, release, timeline, &[], id)
 }
 
 #[test]
